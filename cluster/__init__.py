@@ -1,0 +1,55 @@
+"""Where it races: the one training loop, the clock, checkpoints, hardware, and two executors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from cluster.spec import Finished, TrialSpec, Update, Watch
+
+Executor = Literal["ray", "in_process"]
+
+
+def run_all(
+    specs: Sequence[TrialSpec],
+    *,
+    executor: Executor = "ray",
+    address: str | None = None,
+    watch: Watch | None = None,
+) -> Iterator[Finished]:
+    """Run trials, several at a time where there are cores, and yield each as it ends.
+
+    Trials that already ended in this run come first, at once, unraced; one that was cut off
+    continues from its checkpoint. `address` is a Ray cluster's ("auto" joins the one on this
+    machine); None starts a local one. `watch` is called with news of running trials.
+
+    Raises:
+        ClusterError: no cores, or no cluster at `address`.
+        WorkloadError: a workload's data cannot be had.
+    """
+    from cluster.trial import finished
+
+    left = []
+    for spec in specs:
+        outcome = finished(spec)
+        if outcome is None:
+            left.append(spec)
+        else:
+            yield Finished(spec, outcome)
+    if not left:
+        return
+    watch = watch or _ignore
+    for spec in left:
+        watch(Update(spec.key, "queued"))
+    if executor == "in_process":
+        from cluster.in_process import run_here
+
+        yield from run_here(left, watch)
+    else:
+        from cluster.ray_executor import run_on_ray
+
+        yield from run_on_ray(left, watch, address)
+
+
+def _ignore(update: Update) -> None:
+    pass

@@ -1,0 +1,110 @@
+"""Checkpoints: nested state in one safetensors file, with no pickle and nothing executed.
+
+Arrays are tensors of the file; everything else is JSON in its metadata, tagged so that tuples,
+non-string keys and bfloat16 come back as they were.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FORMAT = 1
+
+
+class StateError(Exception):
+    """State that a checkpoint cannot keep."""
+
+
+def save(path: Path, state: Mapping[str, Any]) -> None:
+    """Write `state` atomically: `path` is the old checkpoint or the new one, never half of it.
+
+    Values may be any nesting of dicts, lists and tuples of numpy arrays, numbers, text, booleans
+    and None.
+
+    Raises:
+        StateError: it holds something else.
+    """
+    from safetensors.numpy import save_file
+
+    arrays: dict[str, Any] = {}
+    tree = _encode(state, "state", arrays)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f"{path.name}.{os.getpid()}.part")
+    save_file(arrays, scratch, metadata={"format": str(FORMAT), "state": json.dumps(tree)})
+    with scratch.open("rb+") as file:
+        os.fsync(file.fileno())
+    scratch.replace(path)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read what `save` wrote.
+
+    Raises:
+        StateError: not a checkpoint of this format, or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            # Copied: tensors in a mapped file are unaligned, and sums over unaligned memory run
+            # in another order, so that a resumed trial would differ in the last bit.
+            arrays = {name: np.array(file.get_tensor(name), order="C") for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise StateError(f"{path}: not a readable checkpoint: {error}") from None
+    if metadata.get("format") != str(FORMAT):
+        raise StateError(f"{path}: not a checkpoint of format {FORMAT}")
+    return _decode(json.loads(metadata["state"]), arrays)
+
+
+def _encode(value: Any, name: str, arrays: dict[str, Any]) -> Any:
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, np.ndarray | np.generic):
+        array = np.asarray(value, order="C")
+        tag = "array"
+        if array.dtype.name == "bfloat16":
+            array, tag = array.view(np.uint16), "bfloat16"
+        if array.dtype.kind not in "biuf":
+            raise StateError(f"{name} is an array of {array.dtype}")
+        arrays[name] = array
+        return {tag: name}
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, tuple):
+        return {"tuple": [_encode(v, f"{name}/{i}", arrays) for i, v in enumerate(value)]}
+    if isinstance(value, list):
+        return [_encode(v, f"{name}/{i}", arrays) for i, v in enumerate(value)]
+    if isinstance(value, Mapping):
+        pairs = [[_key(k, name), _encode(v, f"{name}/{k}", arrays)] for k, v in value.items()]
+        return {"dict": pairs}
+    raise StateError(f"{name} is a {type(value).__module__}.{type(value).__qualname__}")
+
+
+def _key(key: Any, name: str) -> str | int:
+    if isinstance(key, str | int):
+        return key
+    raise StateError(f"{name} has a key of type {type(key).__qualname__}")
+
+
+def _decode(value: Any, arrays: Mapping[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_decode(item, arrays) for item in value]
+    if not isinstance(value, dict):
+        return value
+    ((tag, body),) = value.items()
+    if tag == "array":
+        return arrays[body]
+    if tag == "bfloat16":
+        import ml_dtypes
+
+        return arrays[body].view(ml_dtypes.bfloat16)
+    if tag == "tuple":
+        return tuple(_decode(item, arrays) for item in body)
+    return {key: _decode(item, arrays) for key, item in body}

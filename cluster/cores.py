@@ -1,0 +1,103 @@
+"""Cores held alone: a lock file a core, taken by the process that races on it.
+
+The kernel drops a lock when its process ends, however it ends, so nothing is ever left locked;
+and since the files are the machine's, two runs on one machine never share a core.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from cluster.spec import ClusterError
+
+_WAIT_S = 0.2
+
+
+def available_cores() -> list[int]:
+    """The cores that this process may run on."""
+    return sorted(os.sched_getaffinity(0))
+
+
+@contextlib.contextmanager
+def hold_cores(count: int, waiting: Callable[[], None] = lambda: None) -> Iterator[list[int]]:
+    """Pin this process to `count` cores that no other trial holds, one thread a core.
+
+    Must come before torch or jax are first imported: they size their thread pools at import, and
+    read the affinity then. Calls `waiting` once when no core is free.
+
+    Raises:
+        ClusterError: the machine has fewer cores than `count`.
+    """
+    before = os.sched_getaffinity(0)
+    if count > len(before):
+        raise ClusterError(
+            f"a trial asks for {count} cores and this machine lends {len(before)}; "
+            "lower `resources.cores` in the suite"
+        )
+    with contextlib.ExitStack() as locks:
+        told = False
+        while (held := _lock(count, sorted(before), locks)) is None:
+            if not told:
+                waiting()
+                told = True
+            time.sleep(_WAIT_S)
+        _set_affinity(set(held))
+        _one_thread_a_core(count)
+        try:
+            yield held
+        finally:
+            _set_affinity(before)
+
+
+def _lock(count: int, cores: list[int], locks: contextlib.ExitStack) -> list[int] | None:
+    taken: list[tuple[int, IO[bytes]]] = []
+    for core in cores:
+        file = _open_lock(core)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            continue
+        taken.append((core, file))
+        if len(taken) == count:
+            for _, held in taken:
+                locks.callback(held.close)
+            return [core for core, _ in taken]
+    for _, file in taken:  # too few: let others have them, or two trials could wait for ever
+        file.close()
+    return None
+
+
+def _open_lock(core: int) -> IO[bytes]:
+    # One folder for every user of the machine: whoever races, a core is raced on by one trial.
+    folder = Path(tempfile.gettempdir()) / "gradathlon-cores"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir()
+        folder.chmod(0o777)
+    path = folder / f"core-{core}.lock"
+    new = not path.exists()
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    if new:
+        with contextlib.suppress(PermissionError):
+            os.fchmod(descriptor, 0o666)
+    return os.fdopen(descriptor, "r+b")
+
+
+def _set_affinity(cores: set[int]) -> None:
+    # Threads that already run (Ray's own) keep their mask unless moved one by one.
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(int(task.name), cores)
+
+
+def _one_thread_a_core(count: int) -> None:
+    # NPROC is what jax 0.10 reads on a CPU; XLA_FLAGS no longer limit its threads.
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC"):
+        os.environ[name] = str(count)

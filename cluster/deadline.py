@@ -1,0 +1,77 @@
+"""The alarm that ends a step which does not come back."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+
+from cluster.clock import Reading
+from cluster.spec import TrialSpec
+
+GRACE_S = 30.0
+"""What a step may overrun the budget by before it is taken for hung."""
+_LENIENCE = {"wall": 1.0, "cpu": 4.0, "steps": 10.0}
+"""How many times its seconds a budget may take on the wall, by the clock that counts."""
+
+
+class Overdue(BaseException):
+    """A step did not come back. Not an `Exception`, so that a submission's handlers let it pass."""
+
+
+class Deadline:
+    """Raises `Overdue` in the main thread once a stretch on the clock has far overrun the budget.
+
+    A step that is merely slow ends the trial as `budget` when it returns; this is for one that
+    never does. It interrupts Python code, sleeps included; a call that hangs inside an extension
+    is ended by the executor, from outside. In another thread than the main one it does nothing.
+    """
+
+    def __init__(self, spec: TrialSpec, steps: Callable[[], int]) -> None:
+        self._spec = spec
+        self._steps = steps
+        self._usable = threading.current_thread() is threading.main_thread()
+        self._previous: object = None
+        self._doing = ""
+
+    def __enter__(self) -> Deadline:
+        if self._usable:
+            self._previous = signal.signal(signal.SIGALRM, self._ring)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._usable:
+            self.disarm()
+            signal.signal(signal.SIGALRM, self._previous)  # type: ignore[arg-type]
+
+    def arm(self, already: Reading, doing: str = "step") -> None:
+        """Ring when the rest of the budget, and the grace, have passed."""
+        self._doing = doing
+        if self._usable:
+            signal.setitimer(signal.ITIMER_REAL, allowed_s(self._spec, already) + GRACE_S)
+
+    def disarm(self) -> None:
+        """Do not ring."""
+        if self._usable:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _ring(self, number: int, frame: FrameType | None) -> None:
+        what = f"step {self._steps() + 1}" if self._doing == "step" else self._doing
+        seconds = self._spec.budget.seconds
+        raise Overdue(
+            f"{what} did not come back: the budget of {seconds:g} s is overrun by "
+            f"{GRACE_S:g} s; look for an endless loop or a wait in the submission"
+        )
+
+
+def allowed_s(spec: TrialSpec, already: Reading) -> float:
+    """Wall seconds that one stretch on the clock may take within the budget."""
+    on_clock = already.cpu_s if spec.clock == "cpu" else already.wall_s
+    left = max(0.0, spec.budget.seconds - on_clock)
+    return left * _LENIENCE[spec.clock]

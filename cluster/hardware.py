@@ -1,0 +1,98 @@
+"""The hardware fingerprint of a record: what must be equal for two clocks to be compared."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import json
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from cluster.spec import Resources
+
+_SIMD = ("amx_tile", "avx512f", "avx2", "asimd")
+
+
+def fingerprint(resources: Resources) -> dict[str, Any]:
+    """Device model and count, cores, threads, driver, and the versions that make the arithmetic.
+
+    `digest` is a short hash of all the rest: equal digests may share a leaderboard on a wall
+    clock. The machine's name is left out, so that equal nodes of a cluster count as one.
+    """
+    facts: dict[str, Any] = {
+        "cpu": _cpu_model(),
+        "simd": _simd(),
+        "cores": resources.cores,
+        "threads": resources.cores,
+        "accelerators": _accelerators()[: resources.gpus],
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        **{name: _version(name) for name in ("torch", "jax", "jaxlib", "numpy")},
+    }
+    text = json.dumps(facts, sort_keys=True)
+    return facts | {"digest": hashlib.sha256(text.encode()).hexdigest()[:12]}
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions of the suite and of every package that can change a trial, and the git commit."""
+    names = ("gradathlon", "torch", "jax", "jaxlib", "optax", "ray", "numpy", "schedulefree")
+    found = {name: _version(name) for name in (*names, "prodigyopt")}
+    found["python"] = platform.python_version()
+    commit = _git_commit(Path(__file__).parent.parent)
+    return found | ({"commit": commit} if commit else {})
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _cpu_model() -> str:
+    for line in _cpuinfo():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _simd() -> str:
+    # Widths differ in the order of sums: bit-equality and exact steps hold within one class.
+    flags = next((set(line.split()) for line in _cpuinfo() if line[:5] in ("flags", "Featu")), ())
+    return next((name for name in _SIMD if name in flags), "none")
+
+
+def _cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+@functools.cache
+def _accelerators() -> list[dict[str, str]]:
+    if shutil.which("nvidia-smi") is None:
+        return []
+    query = "--query-gpu=name,memory.total,driver_version"
+    done = subprocess.run(
+        ["nvidia-smi", query, "--format=csv,noheader"], capture_output=True, text=True
+    )
+    if done.returncode:
+        return []
+    rows = [line.split(", ") for line in done.stdout.splitlines() if line.count(", ") == 2]
+    return [dict(zip(("name", "memory", "driver"), row, strict=True)) for row in rows]
+
+
+@functools.cache
+def _git_commit(folder: Path) -> str | None:
+    if not (folder / ".git").exists() or shutil.which("git") is None:
+        return None
+    done = subprocess.run(
+        ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.strip() or None

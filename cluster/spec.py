@@ -1,0 +1,87 @@
+"""What the cluster is asked to do, and what it reports while doing it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from scoring.records import Budget, Clock, Outcome, Target, record_path
+from submissions.source import Source
+
+Phase = Literal["queued", "waiting for a core", "preparing", "warming up", "training", "ended"]
+
+
+class ClusterError(Exception):
+    """The place to race cannot be had: one line that says what, where and what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Resources:
+    """What one trial holds alone: cores it is pinned to, one thread each, and accelerators."""
+
+    cores: int = 1
+    gpus: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialSpec:
+    """One training run, complete: nothing else decides what it does.
+
+    `target` is None only in runs that set targets: such a trial goes on to the end of its budget.
+    `run` is an absolute path.
+    """
+
+    run: Path
+    workload: str
+    submission: str
+    source: Source
+    hyperparameters: Mapping[str, Any]
+    study: int
+    trial: int
+    seed: int
+    target: Target | None
+    budget: Budget
+    clock: Clock = "wall"
+    resources: Resources = Resources()
+    ruleset: str = "external"
+
+    @property
+    def key(self) -> tuple[str, str, int, int]:
+        """What tells the trial apart from every other of its run."""
+        return (self.workload, self.submission, self.study, self.trial)
+
+    def record(self, attempt: int) -> Path:
+        """Where the record of that attempt lies."""
+        return record_path(
+            self.run, self.workload, self.submission, self.study, self.trial, attempt
+        )
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where its checkpoint lies."""
+        return self.record(0).with_suffix(".checkpoint.safetensors")
+
+
+@dataclasses.dataclass(frozen=True)
+class Update:
+    """News of a running trial."""
+
+    key: tuple[str, str, int, int]
+    phase: Phase
+    steps: int = 0
+    wall_s: float = 0.0
+    metric: float | None = None
+    """The judged metric at the last evaluation."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """A trial that ended, now or before the run was resumed."""
+
+    spec: TrialSpec
+    outcome: Outcome
+
+
+Watch = Callable[[Update], None]

@@ -1,0 +1,353 @@
+"""One trial: the only training loop.
+
+Everything is built and compiled on throw-away state first. Then the clock starts, before the
+submission's init, and stops behind a barrier for every evaluation, checkpoint and line of the
+record. Killed at any moment, a trial continues from its checkpoint and ends with the same steps
+to its result, bit by bit, as one left alone.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+import time
+import traceback
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+
+import workloads
+from cluster import checkpoint, hardware
+from cluster.clock import Clock, Reading
+from cluster.deadline import Deadline, Overdue
+from cluster.learner import Entry, Learner, make_card, make_learner
+from cluster.spec import TrialSpec, Update
+from scoring.records import (
+    End,
+    Evaluation,
+    EventLine,
+    Header,
+    Outcome,
+    Writer,
+    read_record,
+    record_attempts,
+)
+from submissions.contract import SubmissionError
+from submissions.load import build, execute
+from workloads.contract import Window, Workload, WorkloadError
+
+WARM_UP_STEPS = 3
+SPREAD_BOUND = 1.5
+"""A trial whose slow step times (p90) exceed its quick ones (p10) by this factor is flagged."""
+_CHECKPOINT_SHARE = 0.05
+"""Checkpoints may take up to this share of a trial's time."""
+
+
+def run_trial(spec: TrialSpec, cores: list[int] | None = None) -> Generator[Update, None, Outcome]:
+    """Run, or continue, one trial to its end in this process; yields news, returns the outcome.
+
+    `cores` are those the process is pinned to, for the record.
+
+    Raises:
+        WorkloadError: the workload's data cannot be had. Whatever the submission does wrong is
+            an outcome (`failed`), never an exception.
+    """
+    yield Update(spec.key, "preparing")
+    workload = workloads.get(spec.workload)
+    workload.fetch()
+    trial = _Trial(spec, workload, cores or [])
+    try:
+        yield from trial.run()
+    except (KeyboardInterrupt, GeneratorExit, SystemExit, WorkloadError):
+        raise
+    except (Exception, Overdue) as error:
+        trial.fail(error)
+    finally:
+        trial.close()
+    outcome = trial.outcome
+    assert outcome is not None
+    yield Update(spec.key, "ended", outcome.steps, outcome.wall_s, trial.judged)
+    return outcome
+
+
+class _Trial:
+    def __init__(self, spec: TrialSpec, workload: Workload[Any], cores: list[int]) -> None:
+        self.spec = spec
+        self.workload = workload
+        self.outcome: Outcome | None = None
+        self.judged: float | None = None
+        self._saved = checkpoint.load(spec.checkpoint) if spec.checkpoint.exists() else None
+        seen = tuple(self._saved["record"]) if self._saved else ()
+        attempts = record_attempts(spec.run, *spec.key)
+        self._writer = Writer(spec.record(len(attempts)), seen)
+        if not seen:
+            self._writer.write(_header(spec, cores))
+        seeds = np.random.SeedSequence(spec.seed).generate_state(4)
+        self._seeds = dict(zip(("weights", "stream", "loss", "own"), map(int, seeds), strict=True))
+        self._stream = workload.stream(self._seeds["stream"])
+        self._clock = Clock(lambda: None)
+        self._steps = 0
+        self._history: list[float] = []
+        self._windows: list[float] = []
+        self._last = Reading()
+        self._off_clock_s = 0.0
+        self._checkpoint_s = 0.0
+        self._checkpointed = time.perf_counter()
+
+    def close(self) -> None:
+        self._stream.close()
+        self._writer.close()
+
+    def run(self) -> Generator[Update, None, None]:
+        spec = self.spec
+        yield Update(spec.key, "warming up", self._steps)
+        with Deadline(spec, lambda: self._steps) as deadline:
+            deadline.arm(Reading(), "the warm-up")
+            learner = self._learner()
+            self._warm_up(learner)
+            _seed_globals(self._seeds["own"])
+            if self._saved:
+                learner.begin()
+                self._restore(learner, self._saved)
+            self._clock = Clock(learner.synchronize, self._last)
+            deadline.arm(self._last)
+            self._clock.start()
+            if not self._saved:
+                learner.begin()
+            while self.outcome is None:
+                due = self._train_until_evaluation(learner)
+                self._clock.stop()
+                deadline.disarm()
+                self._evaluate(learner) if due else self._end_out_of_time()
+                yield Update(spec.key, "training", self._steps, self._last.wall_s, self.judged)
+                if self.outcome is None:
+                    self._keep(learner)
+                    deadline.arm(self._last)
+                    self._clock.start()
+        spec.checkpoint.unlink(missing_ok=True)
+
+    def fail(self, error: BaseException) -> None:
+        """End as `failed`, with the reason in one line and the traceback kept."""
+        if self._clock.running:
+            self._last = self._clock.read()  # no barrier: the device may be what failed
+        known = isinstance(error, SubmissionError | checkpoint.StateError | Overdue)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        reason = " ".join(reason.split()) or type(error).__name__
+        self._end("failed", reason, traceback=_own_traceback(error))
+        self.spec.checkpoint.unlink(missing_ok=True)
+
+    def _learner(self) -> Learner:
+        spec, workload = self.spec, self.workload
+        module = execute(spec.source)
+        card = make_card(workload, spec.budget.seconds, self._seeds["own"])
+        entry = Entry(
+            workload=workload,
+            weights=workload.initial_weights(self._seeds["weights"]),
+            build=lambda params: build(
+                module, spec.source, spec.hyperparameters, params=params, card=card
+            ),
+            module=module,
+            closure=spec.source.closure,
+            seed=self._seeds["loss"],
+            resources=spec.resources,
+        )
+        _seed_globals(self._seeds["own"])
+        return make_learner(spec.source.framework, entry)
+
+    def _warm_up(self, learner: Learner) -> None:
+        """A few steps and an evaluation whose results are thrown away."""
+        learner.warm_up([self.workload.batch_like(seed) for seed in range(WARM_UP_STEPS)])
+        window = Window(WARM_UP_STEPS, learner.drain())
+        self.workload.evaluate(learner.measure, "validation", self._stream, window)
+        learner.synchronize()
+
+    def _train_until_evaluation(self, learner: Learner) -> bool:
+        """Steps to the next evaluation; False when the clock's budget ran out before."""
+        spec, stream, clock = self.spec, self._stream, self._clock
+        period = self.workload.settings.evaluation_period
+        policy = learner.policy
+
+        def draw() -> dict[str, Any]:
+            return stream.next(policy)
+
+        end = min((self._steps // period + 1) * period, spec.budget.steps)
+        timed = spec.clock != "steps"
+        while self._steps < end:
+            learner.step(draw)
+            self._steps += 1
+            if timed and self._on_clock(clock.read()) > spec.budget.seconds:
+                return False
+        learner.prepare_evaluation()
+        return True
+
+    def _evaluate(self, learner: Learner) -> None:
+        began = time.perf_counter()
+        reading, stream, workload = self._clock.read(), self._stream, self.workload
+        sums = learner.drain()
+        period = workload.settings.evaluation_period
+        window = Window(steps=(self._steps - 1) % period + 1, sums=sums)
+        self._windows.append((reading.wall_s - self._last.wall_s) / window.steps)
+        self._last = reading
+        metrics = workload.evaluate(learner.measure, "validation", stream, window)
+        metrics |= {"train/loss": sums["loss"] / window.steps}
+        self._judge(metrics)
+        for event in stream.events():
+            self._writer.write(
+                EventLine(self._steps, reading.wall_s, event.name, dict(event.details))
+            )
+        self._writer.write(Evaluation(self._steps, reading.wall_s, reading.cpu_s, metrics))
+        end = self._why_end(metrics)
+        if end:
+            test = workload.evaluate(learner.measure, "test", stream, window)
+            learner.resume_training()
+            self._off_clock_s += time.perf_counter() - began
+            self._end(*end, **({"test": test} if test else {}))
+            return
+        learner.resume_training()
+        self._off_clock_s += time.perf_counter() - began
+
+    def _judge(self, metrics: dict[str, float]) -> None:
+        metric = self.workload.metric
+        self._history.append(metrics[metric.name])
+        recent = self._history[-metric.window :]
+        self.judged = sum(recent) / len(recent) if len(recent) == metric.window else None
+        if self.judged is not None:
+            metrics[metric.key] = self.judged
+
+    def _why_end(self, metrics: dict[str, float]) -> tuple[End, str] | None:
+        spec, target, key = self.spec, self.spec.target, self.workload.metric.key
+        broken = [name for name, value in metrics.items() if not math.isfinite(value)]
+        if broken:
+            return "diverged", f"{broken[0]} is {metrics[broken[0]]} at step {self._steps}"
+        on_time = spec.clock == "steps" or self._on_clock(self._last) <= spec.budget.seconds
+        judged = self.judged
+        if target and judged is not None and on_time:
+            if self.workload.metric.reached(judged, target.value):
+                return "reached", f"{key} {judged:.6g} meets {target.value:g}"
+        if not on_time:
+            return "budget", _out_of_time(spec)
+        if self._steps >= spec.budget.steps:
+            missed = f"; {key} never met {target.value:g}" if target else ""
+            return "budget", f"{spec.budget.steps} steps are spent{missed}"
+        return None
+
+    def _end_out_of_time(self) -> None:
+        self._last = self._clock.read()
+        self._end("budget", _out_of_time(self.spec))
+
+    def _end(self, end: End, reason: str, **extra: Any) -> None:
+        last = self._last
+        facts = _step_times(self._windows) | {"evaluation_s": round(self._off_clock_s, 6)}
+        self.outcome = Outcome(end, self._steps, last.wall_s, last.cpu_s, reason, facts | extra)
+        self._writer.write(self.outcome)
+
+    def _on_clock(self, reading: Reading) -> float:
+        return reading.cpu_s if self.spec.clock == "cpu" else reading.wall_s
+
+    def _keep(self, learner: Learner) -> None:
+        """Checkpoint, unless checkpoints already cost more than their share."""
+        began = time.perf_counter()
+        if self._checkpoint_s > _CHECKPOINT_SHARE * (began - self._checkpointed):
+            return
+        state = {
+            "steps": self._steps,
+            "wall_s": self._last.wall_s,
+            "cpu_s": self._last.cpu_s,
+            "off_clock_s": self._off_clock_s,
+            "history": self._history,
+            "windows": self._windows,
+            "judged": self.judged,
+            "record": self._writer.lines,
+            "stream": self._stream.state(),
+            "learner": learner.state(),
+            "python": random.getstate(),
+            "numpy": np.random.get_state(legacy=False),
+        }
+        checkpoint.save(self.spec.checkpoint, state)
+        self._checkpointed = time.perf_counter()
+        self._checkpoint_s = self._checkpointed - began
+
+    def _restore(self, learner: Learner, saved: dict[str, Any]) -> None:
+        self._steps = saved["steps"]
+        self._last = Reading(saved["wall_s"], saved["cpu_s"])
+        self._off_clock_s = saved["off_clock_s"]
+        self._history, self._windows = saved["history"], saved["windows"]
+        self.judged = saved["judged"]
+        self._stream.load_state(saved["stream"])
+        learner.load_state(saved["learner"])
+        random.setstate(saved["python"])
+        np.random.set_state(saved["numpy"])
+
+
+def finished(spec: TrialSpec) -> Outcome | None:
+    """The outcome of a trial that already ended in this run; None when it has yet to."""
+    attempts = record_attempts(spec.run, *spec.key)
+    if not attempts or b"\n" not in attempts[-1].read_bytes():
+        return None
+    return read_record(attempts[-1]).outcome
+
+
+def write_failure(spec: TrialSpec, reason: str) -> Outcome:
+    """End a trial whose process cannot write any more, in an attempt of its own."""
+    attempts = record_attempts(spec.run, *spec.key)
+    seen: tuple[str, ...] = ()
+    if attempts and b"\n" in attempts[-1].read_bytes():
+        seen = tuple(attempts[-1].read_text().split("\n")[:-1])
+    writer = Writer(spec.record(len(attempts)), seen)
+    if not seen:
+        writer.write(_header(spec, []))
+    last = read_record(writer.path).evaluations[-1:]
+    steps, wall_s, cpu_s = (last[0].steps, last[0].wall_s, last[0].cpu_s) if last else (0, 0.0, 0.0)
+    outcome = Outcome("failed", steps, wall_s, cpu_s, reason)
+    writer.write(outcome)
+    writer.close()
+    spec.checkpoint.unlink(missing_ok=True)
+    return outcome
+
+
+def _header(spec: TrialSpec, cores: list[int]) -> Header:
+    return Header(
+        workload=spec.workload,
+        submission=spec.submission,
+        framework=spec.source.framework,
+        study=spec.study,
+        trial=spec.trial,
+        seed=spec.seed,
+        hyperparameters=dict(spec.source.defaults) | dict(spec.hyperparameters),
+        source_sha256=spec.source.sha256,
+        target=spec.target,
+        budget=spec.budget,
+        clock=spec.clock,
+        hardware=hardware.fingerprint(spec.resources) | {"pinned": cores},
+        versions=hardware.versions(),
+        ruleset=spec.ruleset,
+    )
+
+
+def _step_times(windows: list[float]) -> dict[str, Any]:
+    """Median and spread of the seconds a step, over the windows between evaluations."""
+    if not windows:
+        return {}
+    low, high = np.quantile(windows, [0.1, 0.9])
+    return {
+        "step_s_median": statistics.median(windows),
+        "step_s_p10": float(low),
+        "step_s_p90": float(high),
+        "step_s_unsteady": bool(high > SPREAD_BOUND * low),
+    }
+
+
+def _out_of_time(spec: TrialSpec) -> str:
+    return f"{spec.budget.seconds:g} s on the {spec.clock} clock are spent"
+
+
+def _own_traceback(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))[-20_000:]
+
+
+def _seed_globals(seed: int) -> None:
+    # torch's global generator is seeded by its own learner; JAX has none.
+    random.seed(seed)
+    np.random.seed(seed % 2**32)

@@ -1,0 +1,1 @@
+"""Who won: records, time-to-result, performance profiles, scores, their uncertainty, and boards."""

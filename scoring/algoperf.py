@@ -1,0 +1,80 @@
+"""The `algoperf` protocol: scores as on the published AlgoPerf leaderboards, bit for bit.
+
+Times are divided by the best entry's, so that adding or dropping an entry can change the others'
+scores. Dahl et al. 2023, "Benchmarking Neural Network Training Algorithms", with the choices of
+the code that made the leaderboards where they differ from the paper.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scoring.profiles import TAU_MAX
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def earliest_evaluation(trials: pd.DataFrame) -> pd.DataFrame:
+    """AlgoPerf's choice of each study's trial: the one that hit at the smallest evaluation index.
+
+    Not the smallest time: that is what the published code does. Ties go to the first row, and a
+    study none of whose trials hit is infinite.
+
+    Args:
+        trials: columns submission, workload, study, `evaluation` (index of the first hit; missing
+            or negative: never) and `time`, a row a trial.
+
+    Returns:
+        Columns submission, workload, study, time; a row a study.
+    """
+    index = trials["evaluation"].astype(float)
+    order = trials.assign(evaluation=index.where(index >= 0, math.inf))
+    hits = order["evaluation"] < math.inf
+    order["time"] = order["time"].where(hits, math.inf)
+    chosen = order.sort_values("evaluation", kind="stable").drop_duplicates(
+        ["submission", "workload", "study"]
+    )
+    return chosen[["submission", "workload", "study", "time"]]
+
+
+def ratios(
+    times: pd.DataFrame, held_out: Mapping[str, str] | None = None, tau_max: float = TAU_MAX
+) -> pd.DataFrame:
+    """AlgoPerf's ratios from the median times of every submission on every workload.
+
+    A time above `tau_max` times the column's best is a miss. With held-out workloads (version 0.5
+    of the benchmark; version 0.6 has none), a submission must meet both targets: a base workload
+    counts only where its held-out variant is met within `tau_max` times that column's best, and
+    the other way round. Ratios are then taken to the best of what is left in the column.
+
+    Args:
+        times: one row a submission, one column a workload; infinite or NaN where missed.
+        held_out: base workload to its held-out variant.
+        tau_max: the cut.
+
+    Returns:
+        One row a submission, one column a base workload; infinite where missed.
+    """
+    pairs = dict(held_out or {})
+    kept = times.astype(float).fillna(math.inf)
+    for base, variant in pairs.items():
+        kept[variant] = kept[variant].where(kept[base] < math.inf, math.inf)
+    kept = kept.where(kept <= tau_max * kept.min(), math.inf)
+    for base, variant in pairs.items():
+        kept[base] = kept[base].where(kept[variant] < math.inf, math.inf)
+    kept = kept.drop(columns=list(pairs.values()))
+    # A column that nobody met is infinite over infinite.
+    return (kept / kept.min()).fillna(math.inf)
+
+
+def score(ratios: Iterable[float], tau_max: float = TAU_MAX) -> float:
+    """AlgoPerf's benchmark score: the profile's mean height by the trapezoid rule on 100 points."""
+    every = np.asarray(list(ratios), dtype=float)
+    tau = np.linspace(1.0, tau_max, 100)
+    rho = np.mean(every[:, None] <= tau[None, :], axis=0)
+    return float(np.trapezoid(rho, tau) / (tau_max - 1.0))

@@ -1,0 +1,107 @@
+"""Scales, ticks and number formats of the plots."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable
+
+from scoring.records import Clock
+
+MINUTE, HOUR = 60.0, 3600.0
+MISSING = "–"
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """A linear map from data, `low` to `high`, to drawing units, `start` to `end`."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        """The place of `value`; what lies far off the axis is kept within four of its lengths.
+
+        Browsers draw coordinates such as 1e30, a diverged loss, wrongly.
+        """
+        share = (value - self.low) / ((self.high - self.low) or 1.0)
+        return round(self.start + min(5.0, max(-4.0, share)) * (self.end - self.start), 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Unit:
+    """The unit in which an axis is labelled: its name and how many of the data's units it is."""
+
+    name: str
+    size: float = 1.0
+
+
+def clock_unit(clock: Clock, longest: float) -> Unit:
+    """Steps, or the largest of seconds, minutes and hours that leaves `longest` above 4 of it."""
+    if clock == "steps":
+        return Unit("steps")
+    word = {"wall": "wall time", "cpu": "CPU time"}[clock]
+    if longest > 4 * HOUR:
+        return Unit(f"{word} (h)", HOUR)
+    if longest > 10 * MINUTE:
+        return Unit(f"{word} (min)", MINUTE)
+    return Unit(f"{word} (s)")
+
+
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
+    """About `count` round numbers (1, 2 or 5 times a power of ten) within [low, high]."""
+    if not high > low:
+        return [low]
+    rough = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * k for k in (1, 2, 2.5, 5, 10) if power * k >= rough * 0.999)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [0.0 + float(f"{k * step:.12g}") for k in range(first, last + 1)]
+
+
+def short(value: float, digits: int = 3) -> str:
+    """A number to `digits` significant digits, without needless zeros or exponents."""
+    if not math.isfinite(value):
+        return MISSING
+    if value != 0 and not 1e-4 <= abs(value) < 1e7:
+        return f"{value:.{digits - 1}e}".replace("e-0", "e-").replace("e+0", "e")
+    if abs(value) >= 10**digits:
+        return f"{value:,.0f}"
+    text = f"{value:.{max(0, digits - 1 - _exponent(value))}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def duration(value: float, clock: Clock) -> str:
+    """A reading of a clock for a reader: `41.2 s`, `12.5 min`, `1,200 steps`, or a dash."""
+    if not math.isfinite(value):
+        return MISSING
+    if clock == "steps":
+        return f"{value:,.0f} steps"
+    if value >= 2 * HOUR:
+        return f"{value / HOUR:.2f} h"
+    if value >= 10 * MINUTE:
+        return f"{value / MINUTE:.1f} min"
+    return f"{value:.1f} s" if value >= 1 else f"{value * 1e3:.0f} ms"
+
+
+def robust_range(values: Iterable[float], keep: Iterable[float]) -> tuple[float, float]:
+    """A range that holds `keep` and all of `values` but the extreme 4 % at either end.
+
+    A diverged trial, or the first evaluations of every trial, would otherwise squeeze what matters
+    into a line.
+    """
+    finite = sorted(value for value in values if math.isfinite(value))
+    held = [value for value in keep if math.isfinite(value)]
+    cut = len(finite) // 25
+    core = finite[cut : len(finite) - cut] + held
+    if not core:
+        return 0.0, 1.0
+    low, high = min(core), max(core)
+    margin = 0.05 * (high - low) or abs(high) * 0.05 or 1.0
+    return low - margin, high + margin
+
+
+def _exponent(value: float) -> int:
+    return math.floor(math.log10(abs(value))) if value else 0

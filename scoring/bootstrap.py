@@ -1,0 +1,59 @@
+"""Uncertainty of scores: the bootstrap over studies.
+
+A study, an independent repetition of tuning, is the unit that is drawn again with replacement
+(Efron 1979). Submissions with the same studies are drawn together, so that what a seed does to
+all of them cancels in their differences; and on all workloads together, so that what a study's
+hyperparameter points do to all workloads does not.
+
+A percentile interval of few studies is too narrow. In simulation (log-normal times, standard
+deviation 10 %, 2 or 6 workloads) it covered the truth in 94 to 96 % of cases with 5 or 10 studies
+and in about 75 % with 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+DRAWS = 2000
+SEED = 20260101
+LEVEL = 0.95
+FEW = 5
+"""With fewer studies than these an interval is too narrow."""
+
+Studies = Mapping[int, float]
+"""Study number to its time-to-result, infinite where it missed."""
+
+
+class Resampler:
+    """Medians over studies, once as they were and once for each of many redrawn sets of studies.
+
+    Index 0 of every answer is the studies as they were; 1 to `draws` are redrawn. The answer
+    depends on the study numbers and their times alone, not on the order of questions.
+    """
+
+    def __init__(self, draws: int = DRAWS, seed: int = SEED) -> None:
+        self.draws = draws
+        self.seed = seed
+        self._indices: dict[tuple[int, ...], np.ndarray] = {}
+
+    def medians(self, times: Studies) -> np.ndarray:
+        """Shape (draws + 1,): the median over studies; infinite where most studies missed."""
+        studies = tuple(sorted(times))
+        values = np.array([times[study] for study in studies], dtype=float)
+        return np.median(values[self._drawn(studies)], axis=1)
+
+    def _drawn(self, studies: tuple[int, ...]) -> np.ndarray:
+        if studies not in self._indices:
+            count = len(studies)
+            generator = np.random.default_rng([self.seed, *studies])
+            again = generator.integers(0, count, (self.draws, count))
+            self._indices[studies] = np.concatenate([np.arange(count)[None], again])
+        return self._indices[studies]
+
+
+def interval(draws: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """The central 95 % of redrawn scores (percentile method)."""
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)

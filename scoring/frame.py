@@ -1,0 +1,177 @@
+"""Runs as one pandas table, a row a trial, with the checks that make its times comparable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from scoring.records import REFERENCE, Clock, Record, RecordError, Target, read_run
+from scoring.times import best_metric, ended_at, first_hit, time_to_result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SPREAD = 2.0
+"""A trial is flagged when a tenth of its steps took this many times its median step or longer."""
+
+Key = tuple[str, str, int, int]
+
+
+def load(runs: Sequence[Path]) -> pd.DataFrame:
+    """Every trial of the runs, one row each, in the order workload, submission, study, trial.
+
+    Columns:
+        workload, submission, framework, ruleset, study, trial, seed, run, path: which trial.
+        clock: the official clock of its run.
+        wall, cpu, steps: time-to-result on each clock (seconds, seconds, steps); infinite if never.
+        evaluation: index of the evaluation that first met the target, -1 if none did.
+        wall_end, cpu_end, steps_end: the clocks when it ended.
+        end, reason: how it ended; end is "unfinished" for a trial without an outcome.
+        best: best value of the target's metric over its evaluations (NaN: none).
+        metric, goal, target: what it had to reach.
+        budget_steps, budget_seconds, hyperparameters (JSON), source_sha256.
+        digest, hardware (JSON): the machine's fingerprint.
+        spread: 90th percentile of its step times over their median (NaN: not recorded).
+        torn: a crash cut its last line off, which was left out.
+
+    A trial found identically in two runs counts once. A reference found in two runs counts as it
+    is in the first of them: every run brings its own.
+
+    Raises:
+        RecordError: not a run, a damaged record, a trial that two runs tell differently, or a
+            trial that had no target.
+    """
+    import pandas as pd
+
+    kept: dict[Key, tuple[Path, Record]] = {}
+    reference_of: dict[tuple[str, str], Path] = {}
+    for run in runs:
+        for record in read_run(run):
+            header = record.header
+            key = (header.workload, header.submission, header.study, header.trial)
+            if header.submission.startswith(REFERENCE):
+                if reference_of.setdefault(key[:2], run) == run:
+                    kept[key] = (run, record)
+            elif key not in kept:
+                kept[key] = (run, record)
+            elif record.path.read_bytes() != kept[key][1].path.read_bytes():
+                raise RecordError(
+                    f"{record.path}: the same trial is told differently in {kept[key][1].path}; "
+                    "score the runs apart, or rename the submission in one of them"
+                )
+    if not kept:
+        raise RecordError(f"{', '.join(map(str, runs))}: no trial has been recorded yet")
+    return pd.DataFrame([_row(*kept[key]) for key in sorted(kept)])
+
+
+def official_clock(trials: pd.DataFrame) -> Clock:
+    """The clock that the runs were raced on.
+
+    Raises:
+        RecordError: they were raced on different ones.
+    """
+    clocks = sorted(trials["clock"].unique())
+    if len(clocks) > 1:
+        raise RecordError(
+            f"the runs were raced on different clocks ({', '.join(clocks)}): "
+            "choose one with --clock"
+        )
+    return cast(Clock, clocks[0])
+
+
+def check_comparable(trials: pd.DataFrame) -> None:
+    """One target per workload, and one source per submission.
+
+    Raises:
+        RecordError: naming the two trials that differ.
+    """
+    for what, group, columns in (
+        ("target", "workload", ["metric", "goal", "target"]),
+        ("source", "submission", ["source_sha256"]),
+    ):
+        for name, rows in trials.groupby(group):
+            differing = rows.drop_duplicates(columns)["path"]
+            if len(differing) > 1:
+                raise RecordError(
+                    f"{name}: its trials differ in their {what}, as in {differing.iloc[0]} and "
+                    f"{differing.iloc[1]}; score them apart"
+                )
+
+
+def check_hardware(trials: pd.DataFrame) -> None:
+    """One hardware fingerprint among all trials.
+
+    Raises:
+        RecordError: naming the entries that differ.
+    """
+    distinct = trials.drop_duplicates("digest")
+    if len(distinct) < 2:
+        return
+    first, second = (json.loads(distinct.iloc[at]["hardware"]) for at in (0, 1))
+    names = sorted((first.keys() | second.keys()) - {"digest"})
+    entries = [
+        f"{name}: {_text(first.get(name))} / {_text(second.get(name))}"
+        for name in names
+        if first.get(name) != second.get(name)
+    ]
+    raise RecordError(
+        f"seconds from {len(distinct)} kinds of hardware cannot be compared "
+        f"({'; '.join(entries) or 'digests differ'}; {distinct.iloc[0]['path']} and "
+        f"{distinct.iloc[1]['path']}): use --clock steps, or --mix-hardware to compare anyway"
+    )
+
+
+def _row(run: Path, record: Record) -> dict[str, Any]:
+    header, outcome = record.header, record.outcome
+    target = _target(record)
+    hit = first_hit(record.evaluations, target)
+    reached, ended = time_to_result(record.evaluations, target), ended_at(record)
+    extra = outcome.extra if outcome else {}
+    median, slow = extra.get("step_s_median"), extra.get("step_s_p90")
+    return {
+        "workload": header.workload,
+        "submission": header.submission,
+        "framework": header.framework,
+        "ruleset": header.ruleset,
+        "study": header.study,
+        "trial": header.trial,
+        "seed": header.seed,
+        "run": str(run),
+        "path": str(record.path),
+        "clock": header.clock,
+        "wall": reached.wall,
+        "cpu": reached.cpu,
+        "steps": reached.steps,
+        "evaluation": -1 if hit is None else hit,
+        "wall_end": ended.wall,
+        "cpu_end": ended.cpu,
+        "steps_end": ended.steps,
+        "end": outcome.end if outcome else "unfinished",
+        "reason": outcome.reason if outcome else "",
+        "best": best_metric(record.evaluations, target),
+        "metric": target.metric,
+        "goal": target.goal,
+        "target": target.value,
+        "budget_steps": header.budget.steps,
+        "budget_seconds": header.budget.seconds,
+        "hyperparameters": json.dumps(dict(header.hyperparameters), sort_keys=True),
+        "source_sha256": header.source_sha256,
+        "digest": str(header.hardware.get("digest", "")),
+        "hardware": json.dumps(dict(header.hardware), sort_keys=True),
+        "spread": slow / median if slow and median else float("nan"),
+        "torn": record.torn,
+    }
+
+
+def _target(record: Record) -> Target:
+    if record.header.target is None:
+        raise RecordError(
+            f"{record.path}: had no target (a run that sets targets): it cannot be scored"
+        )
+    return record.header.target
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

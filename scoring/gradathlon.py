@@ -1,0 +1,116 @@
+"""The `gradathlon` protocol: ratios to a frozen reference, which no entry can move.
+
+A submission's time on a workload is the median over studies of each study's fastest trial. Its
+ratio `r` divides that by the time of the reference, tuned NadamW, of the same framework, so that
+a framework's speed is not mistaken for an algorithm's. The score is the mean over workloads of
+`max(0, (4 - r) / 3)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scoring.bootstrap import Resampler, Studies
+from scoring.profiles import TAU_MAX
+from scoring.ranking import Score
+from scoring.records import REFERENCE, Clock, RecordError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Yardstick = Mapping[str, Sequence[Studies]]
+"""Workload to the studies of its reference; of several references the fastest counts."""
+
+
+def workload_score(ratios: np.ndarray) -> np.ndarray:
+    """`max(0, (4 - r) / 3)`, elementwise: one workload's part of the score.
+
+    It is the exact integral over tau in [1, 4] of the step function `tau >= r`, divided by 3,
+    and goes on in the same line below r = 1: 1 is as fast as the tuned reference, 4/3 the limit
+    of an instant result, 0 four times as slow or slower, or never.
+    """
+    return np.maximum(0.0, (TAU_MAX - np.asarray(ratios, dtype=float)) / (TAU_MAX - 1.0))
+
+
+def score(
+    own: Mapping[str, Studies],
+    yardstick: Yardstick,
+    workloads: Sequence[str],
+    resampler: Resampler,
+) -> Score:
+    """The score of one submission; a workload on which it has no study counts as missed.
+
+    It has redrawn scores only where the submission and its references have two studies or more on
+    each workload that it ran.
+
+    Args:
+        own: the submission's studies by workload; times infinite where missed.
+        yardstick: the reference's by workload, finite and above 0, for every workload in `own`.
+        workloads: those that the score is the mean over.
+        resampler: redraws the studies, its own and the reference's together.
+    """
+    ratios: dict[str, np.ndarray] = {}
+    for workload in workloads:
+        if workload in own:
+            fastest = np.min([resampler.medians(one) for one in yardstick[workload]], axis=0)
+            ratios[workload] = resampler.medians(own[workload]) / fastest
+        else:
+            ratios[workload] = np.full(resampler.draws + 1, np.inf)
+    scores = np.mean([workload_score(ratio) for ratio in ratios.values()], axis=0)
+    sets = [studies for name in own for studies in (own[name], *yardstick[name])]
+    known = all(len(studies) > 1 for studies in sets)
+    return Score(
+        ratios={name: float(ratio[0]) for name, ratio in ratios.items()},
+        score=float(scores[0]),
+        redrawn=scores[1:] if known else np.empty(0),
+    )
+
+
+def references(trials: pd.DataFrame, clock: Clock) -> dict[str, dict[str, Studies]]:
+    """The reference's studies, by workload and framework, with times that can be divided by.
+
+    A study in which the reference ran out of budget counts with the reading at which it was
+    stopped: its true time is longer, so that nobody gains. A study whose trials failed, diverged
+    or are unfinished is left out.
+    """
+    rows = trials[trials["submission"].str.startswith(REFERENCE)]
+    met = rows["time"] < np.inf
+    rows = rows.assign(time=rows["time"].where(met, rows[f"{clock}_end"]), met=met)
+    rows = rows[rows["met"] | rows["end"].isin(["budget", "pruned"])]
+    found: dict[str, dict[str, Studies]] = {}
+    for key, cell in rows.groupby(["workload", "framework"]):
+        workload, framework = map(str, key)
+        studies: dict[int, float] = {}
+        for study in cell["study"].unique():
+            tried = cell[cell["study"] == study]
+            times = tried.loc[tried["met"], "time"]
+            studies[int(study)] = float(tried["time"].max() if times.empty else times.min())
+        if min(studies.values()) > 0:
+            found.setdefault(workload, {})[framework] = studies
+    return found
+
+
+def yardstick(
+    found: Mapping[str, Mapping[str, Studies]], workloads: Sequence[str], framework: str | None
+) -> Yardstick:
+    """What one submission is compared to; with framework None, every framework's reference.
+
+    Raises:
+        RecordError: there is no reference for some workload.
+    """
+    chosen: dict[str, Sequence[Studies]] = {}
+    for workload in workloads:
+        here = found.get(workload, {})
+        names = list(here) if framework is None else [framework]
+        chosen[workload] = [here[name] for name in names if name in here]
+        if not chosen[workload]:
+            wanted = f"{REFERENCE}{framework or '*'}"
+            raise RecordError(
+                f"{workload}: no usable trial of {wanted}, to which scores are relative: do "
+                f"`gradathlon run` with {workload} again on this hardware, which adds them, or "
+                "score with --protocol algoperf"
+            )
+    return chosen

@@ -1,0 +1,81 @@
+"""What must be said beneath a board: what was missing, left out, failed or doubtful."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from scoring.frame import SPREAD
+from scoring.records import REFERENCE, Clock
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def remarks(trials: pd.DataFrame, clock: Clock) -> list[str]:
+    """One sentence a matter, none where all is well."""
+    return [
+        *_missing(trials),
+        *_ends(trials),
+        *_references(trials),
+        *_mixtures(trials, clock),
+        *_doubts(trials, clock),
+    ]
+
+
+def _missing(trials: pd.DataFrame) -> Iterator[str]:
+    workloads = sorted(trials["workload"].unique())
+    for name, rows in trials.groupby("submission"):
+        counts = rows.groupby("workload")["study"].nunique()
+        for workload in workloads:
+            if workload not in counts:
+                counted = "not run" if str(name).startswith(REFERENCE) else "counted as missed"
+                yield f"{name} has no trial on {workload}: {counted}"
+        if counts.nunique() > 1:
+            told = ", ".join(f"{counts[w]} on {w}" for w in sorted(counts.index))
+            yield f"{name} has unequal numbers of studies: {told}"
+
+
+def _ends(trials: pd.DataFrame) -> Iterator[str]:
+    for name, rows in trials.groupby("submission"):
+        for end, verb in (("failed", "failed"), ("unfinished", "are unfinished")):
+            which = rows[(rows["end"] == end) & (rows["evaluation"] < 0)]
+            if which.empty:
+                continue
+            reasons = "; ".join(sorted({text for text in which["reason"] if text}))
+            why = f": {reasons}" if reasons else ""
+            yield f"{len(which)} of {len(rows)} trials of {name} {verb}{why}"
+
+
+def _references(trials: pd.DataFrame) -> Iterator[str]:
+    rows = trials[trials["submission"].str.startswith(REFERENCE)]
+    for (name, workload), cell in rows.groupby(["submission", "workload"]):
+        met = cell["time"].lt(float("inf")).groupby(cell["study"]).any()
+        if not met.all():
+            yield (
+                f"{name} missed the target of {workload} in {(~met).sum()} of {len(met)} studies; "
+                "as a yardstick these count with the clock at which they were stopped"
+            )
+
+
+def _mixtures(trials: pd.DataFrame, clock: Clock) -> Iterator[str]:
+    kinds = trials["digest"].nunique()
+    if kinds > 1:
+        unit = "steps" if clock == "steps" else "seconds"
+        yield f"{unit} come from {kinds} different kinds of hardware"
+    competing = trials[~trials["submission"].str.startswith(REFERENCE)]
+    rulesets = sorted(competing["ruleset"].unique())
+    if len(rulesets) > 1:
+        yield f"submissions of different tuning rulesets are compared: {', '.join(rulesets)}"
+
+
+def _doubts(trials: pd.DataFrame, clock: Clock) -> Iterator[str]:
+    torn = sorted(trials.loc[trials["torn"], "path"])
+    if torn:
+        yield f"a crash cut off the last line of {', '.join(torn)}; it was left out"
+    flagged = trials[trials["spread"] > SPREAD]
+    if clock == "wall" and not flagged.empty:
+        yield (
+            f"{len(flagged)} of {len(trials)} trials had a disturbed clock (a tenth of the steps "
+            f"took {SPREAD:g} times the median or longer): {', '.join(sorted(flagged['path']))}"
+        )

@@ -1,0 +1,122 @@
+"""Colours, markers and dashes: a submission is told by colour and marker, a framework by dash."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+from scoring.markup import Markup, element
+from scoring.records import REFERENCE
+
+# Okabe and Ito 2008, "Color Universal Design", darkened (light page) or lightened (dark page)
+# where a thin line would not stand out against the paper.
+LIGHT = {
+    "paper": "#ffffff",
+    "ink": "#1c2025",
+    "soft": "#5d6670",
+    "grid": "#e4e7ea",
+    "series": ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#3fa2dc", "#a89a00"),
+    "reference": "#6b7480",
+}
+DARK = {
+    "paper": "#14171b",
+    "ink": "#e8eaed",
+    "soft": "#9aa4ae",
+    "grid": "#2a3037",
+    "series": ("#4a9fdc", "#f0803c", "#1fbf92", "#e093bf", "#f0b429", "#8fd0f7", "#f0e442"),
+    "reference": "#98a2ad",
+}
+# Six markers and seven colours: 42 submissions before two look the same.
+MARKERS = (
+    "M-4.2,0a4.2,4.2 0 1,0 8.4,0a4.2,4.2 0 1,0 -8.4,0Z",
+    "M-3.8,-3.8H3.8V3.8H-3.8Z",
+    "M0,-5L4.8,3.6H-4.8Z",
+    "M0,-5.4L4.6,0L0,5.4L-4.6,0Z",
+    "M0,5L4.8,-3.6H-4.8Z",
+    "M-1.6,-5H1.6V-1.6H5V1.6H1.6V5H-1.6V1.6H-5V-1.6H-1.6Z",
+)
+_STRUCTURE = """
+svg.plot text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial,
+  sans-serif; font-variant-numeric: tabular-nums; }
+.line { fill: none; stroke: currentColor; stroke-linejoin: round; stroke-linecap: round; }
+.line.jax, .whisker.jax { stroke-dasharray: 6 4; }
+.mark { fill: currentColor; stroke-width: 1; }
+.fill { fill: currentColor; }
+.bar { fill: currentColor; fill-opacity: .3; }
+.whisker { stroke: currentColor; stroke-width: 1.6; }
+.grid { stroke-width: 1; }
+.axis, .target { stroke-width: 1; }
+.target { stroke-dasharray: 2 3; }
+.end { text-anchor: end; } .middle { text-anchor: middle; } .strong { font-weight: 600; }
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Style:
+    """How one submission looks everywhere: `series` counts submissions in alphabetical order."""
+
+    series: int
+    colour: str
+    marker: str
+
+
+def styles(submissions: Iterable[str]) -> Mapping[str, Style]:
+    """A style for each submission; references are grey and take no colour from the others."""
+    names = sorted(set(submissions))
+    racing = [name for name in names if not name.startswith(REFERENCE)]
+    chosen = {}
+    for series, name in enumerate(names):
+        place = racing.index(name) if name in racing else 0
+        colour = f"c{place % len(LIGHT['series'])}" if name in racing else "cr"
+        chosen[name] = Style(series, colour, MARKERS[place % len(MARKERS)])
+    return chosen
+
+
+def swatch(style: Style, frameworks: Iterable[str]) -> Markup:
+    """A short piece of the submission's line with its marker, one line a framework."""
+    kinds = sorted(set(frameworks), reverse=True)
+    gap = 5 if len(kinds) > 1 else 0
+    lines = [
+        element(
+            "path",
+            d=f"M1,{8 - gap / 2 + gap * place}h28",
+            class_=f"line {kind}",
+            stroke_width=1.8,
+        )
+        for place, kind in enumerate(kinds)
+    ]
+    mark = element("path", d=style.marker, class_="mark", transform="translate(15,8)")
+    return element(
+        "svg",
+        *lines,
+        mark,
+        class_=f"swatch {style.colour}",
+        viewBox="0 0 30 16",
+        width=30,
+        height=16,
+        aria_hidden="true",
+    )
+
+
+def sheet(scope: str = "", *, dark_scope: str = "") -> Markup:
+    """The style sheet of all plots, light with a dark form; `scope` is a selector before each."""
+    dark = _colours(DARK, dark_scope or scope)
+    return Markup(
+        f"{_STRUCTURE}{_colours(LIGHT, scope)}"
+        f"@media screen and (prefers-color-scheme: dark) {{\n{dark}}}\n"
+    )
+
+
+def _colours(palette: Mapping[str, str | tuple[str, ...]], scope: str) -> str:
+    rules = [f".c{index} {{ color: {hue}; }}" for index, hue in enumerate(palette["series"])]
+    rules += [
+        f".cr {{ color: {palette['reference']}; }}",
+        f".ink {{ fill: {palette['ink']}; }}",
+        f".soft {{ fill: {palette['soft']}; }}",
+        f".grid {{ stroke: {palette['grid']}; }}",
+        f".axis, .target {{ stroke: {palette['soft']}; }}",
+        f".mark {{ stroke: {palette['paper']}; }}",
+        f".paper {{ fill: {palette['paper']}; stroke: {palette['grid']}; }}",
+    ]
+    lead = f"{scope} " if scope else ""
+    return "".join(f"{lead}{rule.replace(', .', f', {lead}.')}\n" for rule in rules)

@@ -1,0 +1,275 @@
+"""Trial records: what a trial leaves behind, in a public, versioned JSON-lines format.
+
+`RUN/trials/<workload id>/<submission>/study<k>-trial<j>.jsonl` holds one header (kind "trial"),
+then evaluations and events in the order they happened, then one outcome. A record is append-only
+and has one writer; a trial resumed after a crash writes a file of its own
+(`study0-trial0.1.jsonl`), begun with what its checkpoint had seen, so that the file of the highest
+attempt is whole and counts alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, Literal
+
+FORMAT = 1
+End = Literal["reached", "budget", "diverged", "pruned", "failed"]
+Clock = Literal["wall", "cpu", "steps"]
+REFERENCE = "reference-"
+"""Submissions so prefixed (`reference-torch`) are the protocol's own reference trials."""
+
+_FILE = re.compile(r"study(?P<study>\d+)-trial(?P<trial>\d+)(?:\.(?P<attempt>\d+))?\.jsonl")
+
+
+class RecordError(Exception):
+    """Records that cannot be read or written: one line that says what, where and what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """The metric to reach."""
+
+    metric: str
+    goal: Literal["min", "max"]
+    value: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """The steps and the seconds of the official clock after which a trial ends."""
+
+    steps: int
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """The first line of a record: all that identifies the trial and its circumstances.
+
+    `target` is None only in runs that set targets.
+    """
+
+    workload: str
+    submission: str
+    framework: str
+    study: int
+    trial: int
+    seed: int
+    hyperparameters: Mapping[str, Any]
+    source_sha256: str
+    target: Target | None
+    budget: Budget
+    clock: Clock
+    hardware: Mapping[str, Any]
+    versions: Mapping[str, str]
+    ruleset: str = "external"
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """The clock's three readings and the metrics of the weights at that moment."""
+
+    steps: int
+    wall_s: float
+    cpu_s: float
+    metrics: Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class EventLine:
+    """Something that happened in the workload's stream."""
+
+    steps: int
+    wall_s: float
+    name: str
+    details: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a trial ended, with a sentence for the reason.
+
+    `extra` holds what is known only at the end: step-time statistics (`step_s_median`,
+    `step_s_p10`, `step_s_p90`), `evaluation_s` (seconds off the clock), test metrics,
+    a failure's traceback.
+    """
+
+    end: End
+    steps: int
+    wall_s: float
+    cpu_s: float
+    reason: str
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+Line = Header | Evaluation | EventLine | Outcome
+_KINDS: dict[type, str] = {
+    Header: "trial",
+    Evaluation: "eval",
+    EventLine: "event",
+    Outcome: "outcome",
+}
+
+
+def encode(line: Line) -> str:
+    """One JSON line, without the newline. Infinity and NaN are written as JavaScript has them."""
+    body = dataclasses.asdict(line)
+    if isinstance(line, EventLine):
+        body.update(body.pop("details"))
+    if isinstance(line, Outcome):
+        body.update(body.pop("extra"))
+    head: dict[str, Any] = {"kind": _KINDS[type(line)]}
+    if isinstance(line, Header):
+        head["format"] = FORMAT
+    return json.dumps(head | body)
+
+
+def decode(text: str) -> Line:
+    """The inverse of `encode`; unknown keys of events and outcomes are kept.
+
+    Raises:
+        ValueError: not a line of this format.
+    """
+    body = json.loads(text)
+    kind = body.pop("kind", None)
+    if kind == "trial":
+        if body.pop("format", None) != FORMAT:
+            raise ValueError(f"not record format {FORMAT}")
+        target = body.pop("target")
+        names = {field.name for field in dataclasses.fields(Header)}
+        return Header(
+            target=Target(**target) if target else None,
+            budget=Budget(**body.pop("budget")),
+            **{key: value for key, value in body.items() if key in names},
+        )
+    if kind == "eval":
+        keys = ("steps", "wall_s", "cpu_s", "metrics")
+        return Evaluation(**{key: body[key] for key in keys})
+    if kind == "event":
+        known = {key: body.pop(key) for key in ("steps", "wall_s", "name")}
+        return EventLine(**known, details=body)
+    if kind == "outcome":
+        known = {key: body.pop(key) for key in ("end", "steps", "wall_s", "cpu_s", "reason")}
+        return Outcome(**known, extra=body)
+    raise ValueError(f"unknown kind {kind!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """One trial read back. `outcome` is None while it runs, or where its process died.
+
+    `torn` is set when the last line was cut off by a crash and left out.
+    """
+
+    path: Path
+    header: Header
+    evaluations: tuple[Evaluation, ...]
+    events: tuple[EventLine, ...]
+    outcome: Outcome | None
+    torn: bool = False
+
+
+class Writer:
+    """Appends lines to a record that must not exist yet; each line is on disk when it returns."""
+
+    def __init__(self, path: Path, seen: tuple[str, ...] = ()) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.lines: list[str] = []
+        self._file: IO[str] = path.open("x", encoding="utf-8")
+        for text in seen:
+            self._append(text)
+
+    def write(self, line: Line) -> None:
+        """Append one line, durably."""
+        self._append(encode(line))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _append(self, text: str) -> None:
+        self._file.write(text + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.lines.append(text)
+
+
+def record_path(
+    run: Path, workload: str, submission: str, study: int, trial: int, attempt: int = 0
+) -> Path:
+    """Where the record of a trial's attempt lies within a run."""
+    suffix = f".{attempt}" if attempt else ""
+    name = f"study{study}-trial{trial}{suffix}.jsonl"
+    return run / "trials" / workload / submission / name
+
+
+def read_record(path: Path) -> Record:
+    """Read one record; a torn last line is left out and told.
+
+    Raises:
+        RecordError: unreadable, no header, or a damaged line that is not the last.
+    """
+    try:
+        texts = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path}: cannot be read: {error}") from None
+    torn = bool(texts.pop())  # a whole record ends in a newline
+    lines: list[Line] = []
+    for number, text in enumerate(texts, start=1):
+        try:
+            lines.append(decode(text))
+        except (ValueError, KeyError, TypeError) as error:
+            raise RecordError(f"{path}:{number}: not a line of a trial record: {error}") from None
+    if not lines or not isinstance(lines[0], Header):
+        raise RecordError(f"{path}: has no header line; not a trial record")
+    outcomes = [line for line in lines if isinstance(line, Outcome)]
+    return Record(
+        path=path,
+        header=lines[0],
+        evaluations=tuple(line for line in lines if isinstance(line, Evaluation)),
+        events=tuple(line for line in lines if isinstance(line, EventLine)),
+        outcome=outcomes[-1] if outcomes else None,
+        torn=torn,
+    )
+
+
+def record_attempts(
+    run: Path, workload: str, submission: str, study: int, trial: int
+) -> list[Path]:
+    """The records of a trial's attempts so far, in order; attempt n is at index n."""
+    folder = record_path(run, workload, submission, study, trial).parent
+    found = {}
+    for path in folder.glob(f"study{study}-trial{trial}.*jsonl"):
+        if match := _FILE.fullmatch(path.name):
+            found[int(match["attempt"] or 0)] = path
+    return [found[attempt] for attempt in sorted(found)]
+
+
+def record_files(run: Path) -> Iterator[Path]:
+    """The record of the highest attempt of every trial of a run, in a fixed order."""
+    newest: dict[tuple[str, str, int, int], tuple[int, Path]] = {}
+    for path in (run / "trials").glob("*/*/*.jsonl"):
+        if match := _FILE.fullmatch(path.name):
+            key = (path.parts[-3], path.parts[-2], int(match["study"]), int(match["trial"]))
+            attempt = int(match["attempt"] or 0)
+            newest[key] = max(newest.get(key, (-1, path)), (attempt, path))
+    for key in sorted(newest):
+        yield newest[key][1]
+
+
+def read_run(run: Path) -> list[Record]:
+    """Every trial of a run that has a header.
+
+    Raises:
+        RecordError: not a run folder, or a damaged record.
+    """
+    if not (run / "trials").is_dir():
+        raise RecordError(f"{run}: not a run: it has no folder `trials`")
+    # A process killed within its first line leaves a file without a newline: no trial yet.
+    return [read_record(path) for path in record_files(run) if b"\n" in path.read_bytes()]

@@ -1,0 +1,180 @@
+"""A board as a terminal table, CSV, JSON and Markdown.
+
+Times are seconds on the clocks `wall` and `cpu`, and steps on `steps`. A missed target is an
+em dash for people, an empty field in CSV and null in JSON.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from typing import IO, Any, Literal
+
+from scoring.board import Board, Cell, Row
+from scoring.records import Clock
+
+MISSED = "—"
+_ROW_FIELDS = (
+    *("protocol", "clock", "rank", "tied", "submission", "framework", "is_reference"),
+    *("score", "score_low", "score_high"),
+)
+_CELL_FIELDS = ("workload", "time", "ratio", "reached", "trials", "study_times")
+
+
+def terminal(board: Board, file: IO[str] | None = None, width: int | None = None) -> None:
+    """Print the board and its notes; colours only where `file` (default stdout) is a terminal."""
+    import rich.box
+    import rich.console
+    import rich.table
+    import rich.text
+
+    console = rich.console.Console(file=file, width=width, highlight=False)
+    if width is None and not console.is_terminal:
+        console.width = 400  # a pipe has no edge at which to fold
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, show_edge=False)
+    for position, heading in enumerate(_headings(board)):
+        # Ids are long: family above scale and version.
+        text = heading.replace("-", "-\n", 1)
+        table.add_column(text, justify=_justify(position), overflow="fold")
+    console.print(rich.text.Text(_title(board), style="italic"), soft_wrap=True)
+    for row in board.rows:
+        style = "dim" if row.is_reference else "bold" if row.rank == 1 else None
+        table.add_row(*(rich.text.Text(text) for text in _texts(board, row)), style=style)
+    console.print(table)
+    for note in _footnotes(board):
+        console.print(rich.text.Text(f"- {note}"), soft_wrap=True)
+
+
+def markdown(board: Board) -> str:
+    """A GitHub table with a heading line above and the notes as a list beneath."""
+    headings = _headings(board)
+    lines = [f"**{_title(board)}**", "", _line(headings)]
+    rules = ["---:" if _justify(i) == "right" else "---" for i in range(len(headings))]
+    lines.append(_line(rules))
+    lines += [_line(_texts(board, row)) for row in board.rows]
+    notes = [f"- {note}" for note in _footnotes(board)]
+    return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
+
+
+def csv_text(board: Board) -> str:
+    """One line a submission and workload, after a header; scores repeat over a row's workloads."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*_ROW_FIELDS, *_CELL_FIELDS])
+    for row in board.rows:
+        low, high = row.interval or (math.nan, math.nan)
+        head: list[object] = [board.protocol, board.clock, row.rank or "", int(row.tied)]
+        head += [row.submission, row.framework, int(row.is_reference)]
+        head += [row.score, _blank(low), _blank(high)]
+        for cell in row.cells.values():
+            studies = ";".join(str(_blank(time)) for time in cell.study_times)
+            times = [_blank(cell.time), _blank(cell.ratio), cell.reached, cell.trials, studies]
+            writer.writerow([*head, cell.workload, *times])
+    return out.getvalue()
+
+
+def json_text(board: Board) -> str:
+    """The whole board; infinite times and ratios are null, and so is a reference's rank."""
+    rows = [
+        {
+            "rank": row.rank or None,
+            "tied": row.tied,
+            "submission": row.submission,
+            "framework": row.framework,
+            "is_reference": row.is_reference,
+            "score": row.score,
+            "interval": row.interval,
+            "cells": {name: _cell(cell) for name, cell in row.cells.items()},
+            "profile": board.profile(row),
+        }
+        for row in board.rows
+    ]
+    body = {
+        "protocol": board.protocol,
+        "clock": board.clock,
+        "tau_max": board.tau_max,
+        "workloads": board.workloads,
+        "rows": rows,
+        "notes": board.notes,
+    }
+    return json.dumps(body, indent=2, allow_nan=False) + "\n"
+
+
+def time_text(time: float, clock: Clock) -> str:
+    """`12.3 s`, `1,234 s`, `400 steps`; an em dash for infinity."""
+    if math.isinf(time):
+        return MISSED
+    if clock == "steps":
+        return f"{time:,.0f} steps"
+    return f"{time:,.0f} s" if time >= 1000 else f"{time:.3g} s"
+
+
+def interval_text(row: Row) -> str:
+    """`0.880 – 0.950`, empty where the interval is not known."""
+    if row.interval is None:
+        return ""
+    low, high = row.interval
+    return f"{low:.3f} – {high:.3f}"
+
+
+def rank_text(row: Row) -> str:
+    """`1`, `1=` where it is shared, `ref` for a reference."""
+    if row.is_reference:
+        return "ref"
+    return f"{row.rank}=" if row.tied else str(row.rank)
+
+
+def _title(board: Board) -> str:
+    unit = {"wall": "wall-clock seconds", "cpu": "CPU seconds", "steps": "steps"}[board.clock]
+    return f"{board.protocol} score, time-to-result in {unit}"
+
+
+def _headings(board: Board) -> list[str]:
+    return ["rank", "submission", "framework", "score", "95 %", *board.workloads]
+
+
+def _justify(column: int) -> Literal["left", "right"]:
+    return "left" if column in (1, 2) else "right"
+
+
+def _texts(board: Board, row: Row) -> list[str]:
+    cells = [_cell_text(row.cells[name], board.clock) for name in board.workloads]
+    score = [f"{row.score:.3f}", interval_text(row)]
+    return [rank_text(row), row.submission, row.framework, *score, *cells]
+
+
+def _cell_text(cell: Cell, clock: Clock) -> str:
+    if not cell.trials:
+        return MISSED
+    return f"{time_text(cell.time, clock)} {cell.reached}/{cell.trials}"
+
+
+def _footnotes(board: Board) -> list[str]:
+    notes = list(board.notes)
+    if any(row.tied for row in board.rows):
+        notes.insert(0, "= the studies do not tell submissions of equal rank apart")
+    return notes
+
+
+def _line(fields: list[str]) -> str:
+    return "| " + " | ".join(field.replace("|", "\\|") for field in fields) + " |"
+
+
+def _blank(value: float) -> float | str:
+    return value if math.isfinite(value) else ""
+
+
+def _null(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    return {
+        "time": _null(cell.time),
+        "ratio": _null(cell.ratio),
+        "study_times": [_null(time) for time in cell.study_times],
+        "reached": cell.reached,
+        "trials": cell.trials,
+    }

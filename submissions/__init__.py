@@ -1,0 +1,10 @@
+"""Who races: the submission contract, finding and loading, and one file a method.
+
+source = submissions.find("adamw")      # or "./my_opt.py", or an installed entry point
+"""
+
+from __future__ import annotations
+
+from submissions.source import Source, describe, find, installed, shipped
+
+__all__ = ["Source", "describe", "find", "installed", "shipped"]

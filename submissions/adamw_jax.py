@@ -1,0 +1,34 @@
+"""AdamW with warm-up and cosine decay (optax.adamw; Loshchilov and Hutter, arXiv 1711.05101).
+
+Weight decay is decoupled, multiplied by the rate, and applies to weight matrices alone.
+"""
+
+from typing import Any
+
+import optax
+
+SEARCH_SPACE = {
+    "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
+    "weight_decay": {"min": 1e-4, "max": 1.0, "scaling": "log"},
+    "decay": {"feasible_points": ["cosine", "constant"]},
+}
+
+
+def submission(  # noqa: PLR0913
+    workload: Any,
+    lr: float = 1e-3,
+    one_minus_beta1: float = 0.1,
+    beta2: float = 0.999,
+    weight_decay: float = 0.01,
+    warmup: float = 0.05,
+    decay: str = "cosine",
+) -> optax.GradientTransformation:
+    # lr (k + 1) / W in the W steps of warm-up, then lr (1 + cos(pi (k - W) / (T - W))) / 2.
+    ramp = max(1, round(warmup * workload.step_hint))
+    fall = optax.cosine_decay_schedule(lr, max(1, workload.step_hint - ramp))
+    tail = {"cosine": fall, "constant": optax.constant_schedule(lr)}[decay]
+    rise = optax.linear_schedule(lr / ramp, lr, ramp - 1)
+    schedule = optax.join_schedules([rise, tail], [ramp])
+    matrices = {name: role == "weight" for name, role in workload.roles.items()}
+    b1 = 1 - one_minus_beta1
+    return optax.adamw(schedule, b1, beta2, weight_decay=weight_decay, mask=matrices)

@@ -1,0 +1,51 @@
+"""NadamW with warm-up and cosine decay (torch.optim.NAdam; Dozat 2016, weight decay decoupled).
+
+A huge `momentum_decay` switches off NAdam's momentum schedule (zero would freeze it at half its
+value), which leaves the same method as optax.nadamw, in `nadamw`.
+Weight decay is multiplied by the rate and applies to weight matrices alone.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+
+SEARCH_SPACE = {
+    "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
+    "weight_decay": {"min": 1e-4, "max": 1.0, "scaling": "log"},
+    "decay": {"feasible_points": ["cosine", "constant"]},
+}
+
+
+def submission(  # noqa: PLR0913
+    params: Any,
+    workload: Any,
+    lr: float = 1e-3,
+    one_minus_beta1: float = 0.1,
+    beta2: float = 0.999,
+    weight_decay: float = 0.01,
+    warmup: float = 0.05,
+    decay: str = "cosine",
+) -> tuple[torch.optim.Optimizer, LambdaLR]:
+    groups = [
+        {"params": params.of("weight"), "weight_decay": weight_decay},
+        {"params": params.of("bias", "embedding", "norm"), "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.NAdam(
+        groups,
+        lr=lr,
+        betas=(1 - one_minus_beta1, beta2),
+        momentum_decay=1e9,
+        decoupled_weight_decay=True,
+    )
+    # lr (k + 1) / W in the W steps of warm-up, then lr (1 + cos(pi (k - W) / (T - W))) / 2.
+    ramp = max(1, round(warmup * workload.step_hint))
+    rest = max(1, workload.step_hint - ramp)
+    tails = {"cosine": lambda u: (1 + math.cos(math.pi * u)) / 2, "constant": lambda u: 1.0}
+    tail = tails[decay]
+
+    def factor(k: int) -> float:
+        return (k + 1) / ramp if k < ramp else tail(min(1.0, (k - ramp) / rest))
+
+    return optimizer, LambdaLR(optimizer, factor)

@@ -1,0 +1,236 @@
+"""What a submission file says of itself, read from its syntax tree: nothing is executed."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from submissions.contract import RESERVED, Framework, SubmissionError
+from submissions.nearest import nearest
+from submissions.space import SearchSpace, SpaceError
+
+FUNCTION = "submission"
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """The static facts of a submission file.
+
+    Attributes:
+        framework: "torch" if `params` is among the arguments of `submission`, else "jax".
+        arguments: the arguments of `submission`, reserved names included, in their order.
+        defaults: hyperparameters with a default; those without one are set by every point.
+        space: the parsed `SEARCH_SPACE`, if any.
+        closure: whether the file says `CLOSURE = True`: its optimizer's step wants a closure.
+        summary: the first line of the module's docstring.
+    """
+
+    framework: Framework
+    arguments: tuple[str, ...]
+    defaults: Mapping[str, Any]
+    space: SearchSpace | None
+    closure: bool
+    summary: str
+
+
+def read_facts(text: str, origin: str) -> Facts:
+    """The static facts of a submission's text; `origin` stands in messages for the file.
+
+    Raises:
+        SubmissionError: `origin:line: what is wrong; what to do`.
+    """
+    return _Reader(origin).read(text)
+
+
+def defines_submission(text: str) -> bool:
+    """Whether a Python text has a top-level `def submission`; False when it is not Python."""
+    if f"def {FUNCTION}(" not in text:
+        return False
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return False
+    return any(isinstance(node, ast.FunctionDef) and node.name == FUNCTION for node in tree.body)
+
+
+class _Reader:
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
+
+    def read(self, text: str) -> Facts:
+        tree = self._tree(text)
+        self._refuse_relative_imports(tree)
+        arguments, defaults = self._signature(self._function(tree))
+        space = self._space(tree, arguments)
+        closure = self._constant(tree, "CLOSURE")
+        if closure is not None and not isinstance(self._literal(closure, "CLOSURE"), bool):
+            raise self._error(closure, "CLOSURE must be True or False")
+        self._refuse_unset(tree, arguments, defaults, space)
+        docstring = (ast.get_docstring(tree) or "").strip()
+        return Facts(
+            framework="torch" if "params" in arguments else "jax",
+            arguments=arguments,
+            defaults=defaults,
+            space=space,
+            closure=closure is not None and bool(self._literal(closure, "CLOSURE")),
+            summary=docstring.splitlines()[0] if docstring else "",
+        )
+
+    def _error(self, where: ast.AST | int, message: str) -> SubmissionError:
+        line = where if isinstance(where, int) else getattr(where, "lineno", 1)
+        return SubmissionError(f"{self.origin}:{line}: {message}")
+
+    def _tree(self, text: str) -> ast.Module:
+        try:
+            return ast.parse(text, self.origin)
+        except SyntaxError as error:
+            raise self._error(error.lineno or 1, f"not valid Python: {error.msg}") from None
+        except ValueError as error:
+            raise self._error(1, f"not valid Python: {error}") from None
+
+    def _refuse_relative_imports(self, tree: ast.Module) -> None:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                name = "." * node.level + (node.module or "")
+                advice = "a submission is one file: put into it what it needs"
+                raise self._error(node, f"imports {name}; {advice}")
+
+    def _function(self, tree: ast.Module) -> ast.FunctionDef:
+        functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+        found = [node for node in functions if node.name == FUNCTION]
+        if len(found) > 1:
+            lines = f"here and in line {found[0].lineno}"
+            raise self._error(found[1], f"`{FUNCTION}` is defined twice, {lines}; keep one")
+        if found:
+            return found[0]
+        for node in ast.walk(tree):
+            if FUNCTION in _bound(node):
+                advice = "write `def submission(...):` at the top level of the file"
+                raise self._error(node, f"`{FUNCTION}` is not a plain function; {advice}")
+        close = nearest(FUNCTION, [node.name for node in functions])
+        hint = (
+            close if "did you mean" in close else "; `gradathlon new` writes a file to begin with"
+        )
+        raise self._error(1, f"no function `{FUNCTION}`{hint}")
+
+    def _signature(self, function: ast.FunctionDef) -> tuple[tuple[str, ...], dict[str, Any]]:
+        given = function.args
+        if given.posonlyargs:
+            raise self._error(
+                given.posonlyargs[0],
+                f"argument `{given.posonlyargs[0].arg}` is positional-only; remove the `/`",
+            )
+        for mark, odd in (("*", given.vararg), ("**", given.kwarg)):
+            if odd:
+                advice = "name every hyperparameter as an argument of its own"
+                raise self._error(odd, f"argument `{mark}{odd.arg}` cannot be tuned; {advice}")
+        defaults = {}
+        for argument, default in _pairs(given):
+            if default is not None and argument.arg not in RESERVED:
+                value = self._literal(default, f"the default of `{argument.arg}`")
+                defaults[argument.arg] = value
+        return tuple(argument.arg for argument, _ in _pairs(given)), defaults
+
+    def _literal(self, node: ast.expr, what: str) -> Any:
+        try:
+            value = ast.literal_eval(node)
+        except (ValueError, TypeError):
+            code = ast.unparse(node).replace("\n", " ")
+            advice = "write a literal: it is read without running the file"
+            raise self._error(node, f"{what} is `{code[:60]}`; {advice}") from None
+        if not _is_json(value):
+            raise self._error(node, f"{what} must be numbers, text, True, False, None or lists")
+        return value
+
+    def _constant(self, tree: ast.Module, name: str) -> ast.expr | None:
+        values = []
+        for node in tree.body:
+            value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+            if value is not None and name in _bound(node):
+                values.append(value)
+        if len(values) > 1:
+            raise self._error(values[1], f"{name} is given twice; keep one")
+        return values[0] if values else None
+
+    def _space(self, tree: ast.Module, arguments: tuple[str, ...]) -> SearchSpace | None:
+        node = self._constant(tree, "SEARCH_SPACE")
+        if node is None:
+            return None
+        self._refuse_duplicate_keys(node)
+        try:
+            space = SearchSpace.parse(self._literal(node, "SEARCH_SPACE"))
+        except SpaceError as error:
+            at = _descend(node, error.path)
+            raise self._error(at, f"SEARCH_SPACE: {error}") from None
+        tunable = [name for name in arguments if name not in RESERVED]
+        for name in space.names:
+            if name not in tunable:
+                at = _descend(node, (0, name) if space.points else (name,))
+                what = f"SEARCH_SPACE: `{FUNCTION}` has no hyperparameter {name!r}"
+                raise self._error(at, what + nearest(name, tunable))
+        return space
+
+    def _refuse_duplicate_keys(self, space: ast.expr) -> None:
+        for node in ast.walk(space):
+            if isinstance(node, ast.Dict):
+                seen = set()
+                for key in node.keys:
+                    name = key.value if isinstance(key, ast.Constant) else None
+                    if name in seen and key is not None:
+                        raise self._error(key, f"SEARCH_SPACE: {name!r} is given twice; keep one")
+                    seen.add(name)
+
+    def _refuse_unset(
+        self,
+        tree: ast.Module,
+        arguments: tuple[str, ...],
+        defaults: Mapping[str, Any],
+        space: SearchSpace | None,
+    ) -> None:
+        for name in arguments:
+            tuned = space is not None and name in space.names
+            if name not in RESERVED and name not in defaults and not tuned:
+                advice = "give it one, or put it into SEARCH_SPACE"
+                raise self._error(self._function(tree), f"`{name}` has no default; {advice}")
+
+
+def _pairs(given: ast.arguments) -> Iterator[tuple[ast.arg, ast.expr | None]]:
+    missing = [None] * (len(given.args) - len(given.defaults))
+    yield from zip(given.args, [*missing, *given.defaults], strict=True)
+    yield from zip(given.kwonlyargs, given.kw_defaults, strict=True)
+
+
+def _bound(node: ast.AST) -> list[str]:
+    """The names that a statement binds, as far as they are plain names."""
+    if isinstance(node, ast.Assign):
+        return [target.id for target in node.targets if isinstance(target, ast.Name)]
+    if isinstance(node, ast.AnnAssign):
+        return [node.target.id] if isinstance(node.target, ast.Name) else []
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return [alias.asname or alias.name for alias in node.names]
+    return []
+
+
+def _descend(node: ast.expr, path: tuple[str | int, ...]) -> ast.expr:
+    """The deepest part of a literal on `path` that exists; a dict's part is its key."""
+    at = node
+    for part in path:
+        if isinstance(node, ast.List | ast.Tuple) and isinstance(part, int):
+            at = node = node.elts[part]
+        elif isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and key.value == part:
+                    at, node = key, value
+    return at
+
+
+def _is_json(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return all(_is_json(item) for item in value)
+    return value is None or isinstance(value, bool | int | float | str)

@@ -1,0 +1,202 @@
+"""Finding a submission, by built-in name, path or entry point, and reading it without running it.
+
+What identifies a submission is its text: the text travels to the worker and its SHA-256 into the
+record.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import importlib.metadata
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from submissions.contract import RESERVED, Framework, SubmissionError
+from submissions.nearest import nearest
+from submissions.reading import defines_submission, read_facts
+from submissions.space import SearchSpace
+
+GROUP = "gradathlon.submissions"
+"""The entry-point group of installed submissions; an entry's value names a module."""
+
+_FOLDER = Path(__file__).parent
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+# The benchmark's own reference trials are recorded under this prefix.
+_TAKEN = "reference-"
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A submission's text, and what the text says of itself.
+
+    Attributes:
+        name: on the board: the file's stem, the built-in's or the entry point's name.
+        text: the whole file.
+        sha256: of the text in UTF-8, hexadecimal.
+        origin: the path shown in messages and tracebacks.
+        framework: "torch" if `params` is among the arguments of `submission`, else "jax".
+        arguments: the arguments of `submission`, reserved names included.
+        defaults: hyperparameters with a default; those without one are in `space`.
+        space: the parsed `SEARCH_SPACE`, None when there is nothing to tune.
+        closure: the step of the optimizer wants a closure (`CLOSURE = True` in the file).
+        summary: the first line of the file's docstring.
+    """
+
+    name: str
+    text: str
+    sha256: str
+    origin: str
+    framework: Framework
+    arguments: tuple[str, ...]
+    defaults: Mapping[str, Any]
+    space: SearchSpace | None
+    closure: bool
+    summary: str
+
+    @property
+    def hyperparameters(self) -> tuple[str, ...]:
+        """The arguments of `submission` that are not handed in by the harness."""
+        return tuple(name for name in self.arguments if name not in RESERVED)
+
+
+def parse(name: str, text: str, origin: str) -> Source:
+    """The submission of that text, called `name`.
+
+    Raises:
+        SubmissionError: `origin:line: what is wrong; what to do`.
+    """
+    if not _NAME.fullmatch(name) or name.startswith(_TAKEN):
+        rule = f"letters, digits and _ . + -, and no {_TAKEN!r} at the beginning"
+        raise SubmissionError(f"{origin}: {name!r} cannot name a submission; rename it: {rule}")
+    facts = read_facts(text, origin)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Source(
+        name=name,
+        text=text,
+        sha256=digest,
+        origin=origin,
+        **{field.name: getattr(facts, field.name) for field in dataclasses.fields(facts)},
+    )
+
+
+def find(word: str) -> Source:
+    """The submission that `word` names: a path, a built-in, or an installed entry point.
+
+    Whatever ends in `.py` or holds a path separator is a path.
+
+    Raises:
+        SubmissionError: no such submission, or a file that cannot be one.
+    """
+    if word.endswith(".py") or "/" in word or os.sep in word:
+        return parse(Path(word).stem, _read(Path(word), word), word)
+    entries = [entry for entry in _entry_points() if entry.name == word]
+    places = [f"the package {_package(entry)}" for entry in entries]
+    if word in shipped():
+        places.insert(0, "Gradathlon itself")
+    if len(places) > 1:
+        offers = " and ".join(places)
+        raise SubmissionError(f"{word}: offered by {offers}; give the path of the file you mean")
+    if word in shipped():
+        path = _FOLDER / f"{word}.py"
+        return parse(word, _read(path, str(path)), str(path))
+    if entries:
+        path = _module_file(entries[0])
+        return parse(word, _read(path, str(path)), str(path))
+    if Path(f"{word}.py").is_file():
+        raise SubmissionError(f"unknown submission {word!r}; did you mean './{word}.py'?")
+    hint = nearest(word, [*shipped(), *installed()])
+    raise SubmissionError(f"unknown submission {word!r}{hint}")
+
+
+@functools.cache
+def _shipped() -> tuple[str, ...]:
+    files = sorted(_FOLDER.glob("*.py"))
+    return tuple(f.stem for f in files if defines_submission(f.read_text(encoding="utf-8")))
+
+
+def shipped() -> list[str]:
+    """Names of the built-in submissions, in alphabetical order."""
+    return list(_shipped())
+
+
+def installed() -> list[str]:
+    """Names of the submissions that installed packages offer as entry points."""
+    return sorted({entry.name for entry in _entry_points()})
+
+
+def describe(source: Source) -> str:
+    """What `gradathlon show` prints: where it is from, its hyperparameters, and its docstring."""
+    lines = [
+        f"{source.name}: {source.summary or 'no docstring'}",
+        f"framework  {source.framework}",
+        f"file       {source.origin}",
+        f"sha256     {source.sha256}",
+    ]
+    for name in source.hyperparameters:
+        default = repr(source.defaults[name]) if name in source.defaults else "no default"
+        lines.append(f"  {name} = {default}{_range(source.space, name)}")
+    if source.space is not None and source.space.points is not None:
+        lines.append(f"  {len(source.space.points)} points, tried in their order")
+    return "\n".join(lines)
+
+
+def _range(space: SearchSpace | None, name: str) -> str:
+    dimension = space.dimensions.get(name) if space else None
+    if dimension is None:
+        return ""
+    form = dimension.to_json()
+    if "feasible_points" in form:
+        return f"  (tuned: one of {', '.join(map(str, form['feasible_points']))})"
+    return f"  (tuned: {form['min']:g} to {form['max']:g}, {form['scaling']})"
+
+
+def _read(path: Path, origin: str) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise SubmissionError(f"{origin}: no such file; {_beside(path)}") from None
+    except OSError as error:
+        raise SubmissionError(f"{origin}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise SubmissionError(f"{origin}:{line}: not UTF-8; save the file as UTF-8") from None
+
+
+def _beside(path: Path) -> str:
+    if path.parent.is_dir():
+        hint = nearest(path.name, [file.name for file in path.parent.glob("*.py")])
+        if "did you mean" in hint:
+            return hint.removeprefix("; ")
+    return f"`gradathlon new {path}` writes one to begin with"
+
+
+def _entry_points() -> list[importlib.metadata.EntryPoint]:
+    return list(importlib.metadata.entry_points(group=GROUP))
+
+
+def _package(entry: importlib.metadata.EntryPoint) -> str:
+    return entry.dist.name if entry.dist else entry.value
+
+
+def _module_file(entry: importlib.metadata.EntryPoint) -> Path:
+    """The file of an entry point's module, found without importing it or its parents."""
+    search: Any = None
+    spec = None
+    whole = ""
+    for part in entry.module.split("."):
+        whole = f"{whole}.{part}" if whole else part
+        specs = (finder.find_spec(whole, search) for finder in sys.meta_path)
+        spec = next((spec for spec in specs if spec is not None), None)
+        search = spec.submodule_search_locations if spec else None
+        if spec is None:
+            break
+    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+        what = f"entry point {entry.name!r} of the package {_package(entry)}"
+        raise SubmissionError(f"{what}: no source file for the module {entry.module!r}")
+    return Path(spec.origin)

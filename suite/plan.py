@@ -1,0 +1,257 @@
+"""The plan of a run: every trial that a suite asks for, decided before the first one starts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cluster.spec import Resources, TrialSpec
+from scoring.records import REFERENCE, Budget, Target
+from suite.config import NamedSuite, Suite
+from suite.tuning import Point, trial_seed, tuned_points, with_defaults, without_value
+from workloads.yaml_config import ConfigError, Model
+
+if TYPE_CHECKING:
+    from submissions.source import Source
+    from workloads.contract import Workload
+
+Scalar = None | bool | int | float | str
+Framework = Literal["torch", "jax"]
+
+
+class Goal(Model):
+    """The metric to reach."""
+
+    metric: str
+    goal: Literal["min", "max"]
+    value: float
+
+
+class Limit(Model):
+    """The steps and the seconds of clock after which a trial ends."""
+
+    steps: int
+    seconds: float
+
+
+class ReferenceEntrant(Model):
+    """The frozen reference of one framework on one workload: a tuned submission, one trial a study."""
+
+    file: str
+    hyperparameters: dict[str, Scalar]
+
+
+class Course(Model):
+    """A workload as it is raced: its target, its own budget, and its references."""
+
+    target: Goal
+    budget: Limit
+    references: dict[Framework, ReferenceEntrant]
+
+
+class Entrant(Model):
+    """A submission as it races: the file that holds its text, and its points."""
+
+    file: str
+    points: list[list[dict[str, Scalar]]]
+    """By study, then by trial."""
+
+
+class Text(Model):
+    """A submission's text, kept in the run's folder under its file name."""
+
+    name: str
+    origin: str
+    sha256: str
+
+
+class Plan(Model):
+    """All that decides a run's trials; `run.yaml` holds it, so that a resumed run goes on as planned."""
+
+    name: str
+    """The suite's."""
+    suite: Suite
+    workloads: dict[str, Course]
+    submissions: dict[str, Entrant]
+    texts: dict[str, Text]
+    """By file name."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Planned:
+    """A plan, the sources of its texts by file name, and sentences on what was planned otherwise."""
+
+    plan: Plan
+    sources: Mapping[str, Source]
+    notes: tuple[str, ...] = ()
+
+    def specs(self, run: Path) -> list[TrialSpec]:
+        """Every trial, into the folder `run`; the references of a study come first."""
+        return list(_specs(self, run.resolve()))
+
+
+def make_plan(named: NamedSuite, *, reference: bool = True) -> Planned:
+    """Decide every trial of a suite: points, seeds, budgets, and the references to race beside.
+
+    Raises:
+        ConfigError: a workload without a target, or submissions that cannot be told apart.
+        WorkloadError: an unknown workload.
+        SubmissionError: a submission that cannot race.
+    """
+    import workloads
+
+    suite = named.suite
+    entered = _find_all(suite.submissions)
+    raced = {id: workloads.get(id) for id in suite.workloads}
+    for id, workload in raced.items():
+        if workload.race is None:
+            raise ConfigError(
+                f"workload {id} has no target yet; set one with: gradathlon set-targets {id}"
+            )
+    sources = {f"{name}.py": source for name, source in entered.items()}
+    courses: dict[str, Course] = {}
+    frameworks = sorted({source.framework for source in entered.values()}) if reference else []
+    for id, workload in raced.items():
+        references, found = _references(workload, frameworks)
+        courses[id] = _course(workload, references)
+        sources.update(found)
+    notes = [note for source in entered.values() for note in _notes(source, suite)]
+    plan = Plan(
+        name=named.name,
+        suite=suite,
+        workloads=courses,
+        submissions={
+            name: Entrant(file=f"{name}.py", points=_points(source, suite))
+            for name, source in entered.items()
+        },
+        texts={
+            file: Text(name=source.name, origin=source.origin, sha256=source.sha256)
+            for file, source in sources.items()
+        },
+    )
+    return Planned(plan, sources, tuple(notes))
+
+
+def _find_all(words: list[str]) -> dict[str, Source]:
+    from submissions.source import find
+
+    found: dict[str, Source] = {}
+    for word in words:
+        source = find(word)
+        if source.name in found:
+            first = found[source.name].origin
+            raise ConfigError(
+                f"two submissions are named {source.name!r}: {first} and {source.origin}; "
+                "rename one of the files"
+            )
+        found[source.name] = source
+    return found
+
+
+def _references(
+    workload: Workload[Any], frameworks: list[Framework]
+) -> tuple[dict[Framework, ReferenceEntrant], dict[str, Source]]:
+    from submissions.source import find
+
+    assert workload.race is not None
+    entrants: dict[Framework, ReferenceEntrant] = {}
+    sources: dict[str, Source] = {}
+    for framework in frameworks:
+        stated = workload.race.reference.get(framework)
+        if stated is None:
+            raise ConfigError(
+                f"workload {workload.id} has no reference in {framework} yet; set one with: "
+                f"gradathlon set-targets {workload.id} (or race without: --no-reference)"
+            )
+        source = find(stated.submission)
+        file = f"{REFERENCE}{source.name}.py"
+        point = with_defaults(source, stated.hyperparameters)
+        entrants[framework] = ReferenceEntrant(file=file, hyperparameters=point)
+        sources[file] = source
+    return entrants, sources
+
+
+def _course(workload: Workload[Any], references: dict[Framework, ReferenceEntrant]) -> Course:
+    assert workload.race is not None
+    metric, race = workload.metric, workload.race
+    return Course(
+        target=Goal(metric=metric.key, goal=metric.goal, value=race.target),
+        budget=Limit(steps=race.budget.steps, seconds=race.budget.seconds),
+        references=references,
+    )
+
+
+def _points(source: Source, suite: Suite) -> list[list[Point]]:
+    fixed = suite.points.get(source.name)
+    if fixed is not None:
+        studies = [list(fixed[: suite.trials]) for _ in range(suite.studies)]
+    elif suite.ruleset == "external":
+        studies = tuned_points(source, suite.studies, suite.trials, suite.seed)
+    else:
+        studies = [[{}] for _ in range(suite.studies)]
+    for point in studies[0]:
+        missing = without_value(source, point)
+        if missing:
+            raise ConfigError(
+                f"{source.origin}: submission {source.name!r} has no default for "
+                f"{', '.join(missing)}, and nothing in suite sets it; give it a default"
+            )
+    return [[with_defaults(source, point) for point in study] for study in studies]
+
+
+def _notes(source: Source, suite: Suite) -> Iterator[str]:
+    planned = len(_points(source, suite)[0])
+    if suite.ruleset == "self" or planned == suite.trials:
+        return
+    if source.name in suite.points or source.space is not None:
+        why = f"its list has only {planned} point{'s' * (planned > 1)}"
+    else:
+        why = "it has no search space, and further trials would repeat its defaults"
+    trials = "1 trial" if planned == 1 else f"{planned} trials"
+    yield f"{source.name}: {trials} a study instead of {suite.trials}: {why}"
+
+
+def _specs(planned: Planned, run: Path) -> Iterator[TrialSpec]:
+    suite = planned.plan.suite
+    # The outer loops are those that a run cut short can do without.
+    for study in range(suite.studies):
+        for id, course in planned.plan.workloads.items():
+            for framework, entrant in course.references.items():
+                source = planned.sources[entrant.file]
+                yield _spec(
+                    planned.plan, run, (id, f"{REFERENCE}{framework}", study, 0), source,
+                    entrant.hyperparameters,
+                )  # fmt: skip
+        for trial in range(suite.trials):
+            for id in planned.plan.workloads:
+                for name, raced in planned.plan.submissions.items():
+                    if trial < len(raced.points[study]):
+                        source = planned.sources[raced.file]
+                        point = raced.points[study][trial]
+                        yield _spec(planned.plan, run, (id, name, study, trial), source, point)
+
+
+def _spec(
+    plan: Plan, run: Path, key: tuple[str, str, int, int], source: Source, point: Mapping[str, Any]
+) -> TrialSpec:
+    id, name, study, trial = key
+    course, suite = plan.workloads[id], plan.suite
+    factor = 1.0 if name.startswith(REFERENCE) else suite.factor
+    budget = Budget(max(1, round(course.budget.steps * factor)), course.budget.seconds * factor)
+    return TrialSpec(
+        run=run,
+        workload=id,
+        submission=name,
+        source=source,
+        hyperparameters=dict(point),
+        study=study,
+        trial=trial,
+        seed=trial_seed(suite.seed, id, study, trial),
+        target=Target(course.target.metric, course.target.goal, course.target.value),
+        budget=budget,
+        clock=suite.clock,
+        resources=Resources(suite.resources.cores, suite.resources.gpus),
+        ruleset=suite.ruleset,
+    )

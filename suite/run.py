@@ -1,0 +1,259 @@
+"""One run, from what was asked for to its leaderboard: plan, race, show, score."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from suite import config, run_file
+from suite.plan import Planned, make_plan
+from workloads.yaml_config import ConfigError
+
+if TYPE_CHECKING:
+    from cluster.spec import Finished, Resources, TrialSpec
+
+INTERRUPTED = 130
+"""The exit code of a run stopped by Ctrl-C, as shells have it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What `gradathlon run` was asked for; None and () leave it to the suite.
+
+    Attributes:
+        suite: a shipped suite or a YAML file; may be None for a run that is resumed.
+        submissions: names or paths instead of the suite's.
+        workloads: ids instead of the suite's.
+        output: the run's folder; None for one named after the suite and the time.
+        address: of a Ray cluster; None for this machine.
+        resume: go on with the run in `output`.
+        executor: where trials run.
+        studies: instead of the suite's.
+        trials: instead of the suite's.
+        clock: instead of the suite's.
+        seed: instead of the suite's.
+        dry_run: only print the plan.
+        reference: race the protocol's references beside the submissions.
+    """
+
+    suite: str | None = None
+    submissions: tuple[str, ...] = ()
+    workloads: tuple[str, ...] = ()
+    output: Path | None = None
+    address: str | None = None
+    resume: bool = False
+    executor: Literal["ray", "in_process"] = "ray"
+    studies: int | None = None
+    trials: int | None = None
+    clock: Literal["wall", "cpu", "steps"] | None = None
+    seed: int | None = None
+    dry_run: bool = False
+    reference: bool = True
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """The suite's keys that the command line gave, None for the others."""
+        return {
+            "submissions": list(self.submissions) or None,
+            "workloads": list(dict.fromkeys(self.workloads)) or None,
+            **{key: getattr(self, key) for key in ("studies", "trials", "clock", "seed")},
+        }
+
+
+def run(request: Request) -> int:
+    """Carry out a request; the exit code: 0 done, 1 some trial failed, 130 stopped by Ctrl-C.
+
+    Raises:
+        ConfigError: contradictory or wrong input, a used or unwritable folder.
+        WorkloadError: an unknown workload, or data that cannot be had.
+        SubmissionError: a submission that cannot race.
+        ClusterError: the place to race cannot be had.
+    """
+    folder, planned = _planned(request)
+    for note in planned.notes:
+        say(note)
+    specs = planned.specs(folder)
+    if request.dry_run:
+        click.echo(show_plan(specs))
+        return 0
+    _fetch_data(planned, request.address)
+    _prepare_folder(request, folder, planned, specs)
+    say(f"{len(specs)} trials into {folder}")
+    try:
+        finished = _race(request, specs)
+    except KeyboardInterrupt:
+        say(f"stopped; to go on: gradathlon run --resume -o {folder}")
+        return INTERRUPTED
+    _show_board(folder)
+    return _report_failures(finished)
+
+
+def say(line: str) -> None:
+    """Talk goes to stderr, since stdout is for data."""
+    click.echo(line, err=True)
+
+
+def show_plan(specs: Sequence[TrialSpec]) -> str:
+    """The plan as a table: one line a trial, in the order in which they start."""
+    from suite.columns import columns
+
+    rows = [
+        (
+            spec.workload,
+            spec.submission,
+            str(spec.study),
+            str(spec.trial),
+            str(spec.seed),
+            f"{spec.budget.steps} / {spec.budget.seconds:g} s",
+            " ".join(f"{name}={_short(value)}" for name, value in spec.hyperparameters.items()),
+        )
+        for spec in specs
+    ]
+    head = ("workload", "submission", "study", "trial", "seed", "budget", "hyperparameters")
+    return columns(head, rows)
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _planned(request: Request) -> tuple[Path, Planned]:
+    if request.resume:
+        if request.output is None:
+            raise ConfigError("--resume needs the run's folder: gradathlon run --resume -o DIR")
+        planned = run_file.read(request.output)
+        _refuse_conflicts(request, planned, request.output)
+        return request.output, planned
+    if request.suite is None:
+        raise ConfigError(
+            f"name a suite: one of {', '.join(config.shipped())}, or the path of a YAML file"
+        )
+    named = config.override(config.load(request.suite), request.overrides)
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    folder = request.output or Path("runs") / f"{named.name}-{stamp}"
+    if not request.dry_run:
+        run_file.refuse_used(folder, folder)
+    return folder, make_plan(named, reference=request.reference)
+
+
+def _refuse_conflicts(request: Request, planned: Planned, folder: Path) -> None:
+    plan = planned.plan
+    for flag, asked, has in _asked(request, planned):
+        if asked != has:
+            raise ConfigError(
+                f"{flag} {_words(asked)}: the run in {folder} was begun with {_words(has)}, and a "
+                f"resumed run goes on as planned; leave {flag} out, or start a new run"
+            )
+    if not request.reference and any(course.references for course in plan.workloads.values()):
+        raise ConfigError(
+            f"--no-reference: the run in {folder} was planned with references; leave it out, or "
+            "start a new run"
+        )
+
+
+def _asked(request: Request, planned: Planned) -> list[tuple[str, Any, Any]]:
+    plan = planned.plan
+    pairs: list[tuple[str, Any, Any]] = []
+    if request.suite is not None:
+        pairs.append(("the suite", _stem(request.suite), plan.name))
+    if request.submissions:
+        names = sorted(_stem(word) for word in request.submissions)
+        pairs.append(("-s", names, sorted(plan.submissions)))
+    if request.workloads:
+        pairs.append(("-w", sorted(set(request.workloads)), sorted(plan.workloads)))
+    for key in ("studies", "trials", "clock", "seed"):
+        if getattr(request, key) is not None:
+            pairs.append((f"--{key}", getattr(request, key), getattr(plan.suite, key)))
+    return pairs
+
+
+def _stem(word: str) -> str:
+    return Path(word).stem if word.endswith((".py", ".yaml", ".yml")) else word
+
+
+def _words(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)
+
+
+def _fetch_data(planned: Planned, address: str | None) -> None:
+    # On another machine it is the trials that fetch; here, trouble is told before anything starts.
+    if address is not None:
+        return
+    import workloads
+
+    for id in planned.plan.workloads:
+        workloads.get(id).fetch()
+
+
+def _prepare_folder(
+    request: Request, folder: Path, planned: Planned, specs: Sequence[TrialSpec]
+) -> None:
+    from cluster.hardware import fingerprint, versions
+
+    hardware = fingerprint(_resources(specs))
+    if not request.resume:
+        run_file.write(folder, planned, versions=versions(), hardware=hardware)
+    if request.address is None:
+        _reuse_references(specs, str(hardware["digest"]))
+
+
+def _resources(specs: Sequence[TrialSpec]) -> Resources:
+    return specs[0].resources
+
+
+def _reuse_references(specs: Sequence[TrialSpec], digest: str) -> None:
+    from suite import references
+    from workloads.fetch import cache_folder
+
+    spared = references.reuse(specs, cache_folder(), digest)
+    for id in dict.fromkeys(spec.workload for spec in spared):
+        names = [f"{spec.submission} study {spec.study}" for spec in spared if spec.workload == id]
+        say(f"{id}: taken from an earlier run on this hardware: {', '.join(names)}")
+
+
+def _race(request: Request, specs: Sequence[TrialSpec]) -> list[Finished]:
+    import cluster
+    from suite import references
+    from suite.live import display
+    from workloads.fetch import cache_folder
+
+    finished = []
+    with display(specs) as shown:
+        ended = cluster.run_all(
+            specs, executor=request.executor, address=request.address, watch=shown.update
+        )
+        for trial in ended:
+            shown.finish(trial)
+            references.keep(trial, cache_folder())
+            finished.append(trial)
+    return finished
+
+
+def _show_board(folder: Path) -> None:
+    from scoring import board, tables
+    from scoring.records import RecordError
+
+    try:
+        computed = board.compute([folder])
+    except RecordError as error:
+        say(f"no leaderboard: {error}")
+        return
+    click.echo(tables.terminal(computed))
+    say(f"trials, curves and profiles as a page: gradathlon report {folder} -o report.html")
+
+
+def _report_failures(finished: Sequence[Finished]) -> int:
+    from scoring.records import record_attempts
+    from suite.live import one_line, trial_name
+
+    failed = [trial for trial in finished if trial.outcome.end == "failed"]
+    for trial in failed:
+        reason = one_line(trial.outcome.reason)
+        record = record_attempts(trial.spec.run, *trial.spec.key)[-1]
+        say(f"failed: {trial_name(trial.spec.key)}: {reason} ({record})")
+    return 1 if failed else 0

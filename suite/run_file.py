@@ -1,0 +1,113 @@
+"""`RUN/run.yaml` and `RUN/submissions/`: what a run was planned to be, kept beside its trials."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from suite.plan import Plan, Planned
+from workloads.yaml_config import ConfigError, read_yaml
+
+NAME = "run.yaml"
+TEXTS = "submissions"
+
+
+class RunFile(Plan):
+    """The content of `run.yaml`: the plan, and the circumstances it was made in."""
+
+    format: Literal[1] = 1
+    date: str
+    """ISO 8601, UTC."""
+    versions: dict[str, str]
+    hardware: dict[str, Any]
+    """Of the machine that planned the run; each record tells its own trial's."""
+
+
+def refuse_used(folder: Path, shown: Path) -> None:
+    """Make sure that `folder` holds no run yet; `shown` is how the user wrote it.
+
+    Raises:
+        ConfigError: it holds one, or cannot be looked into.
+    """
+    try:
+        used = (folder / NAME).exists() or (folder / "trials").exists()
+    except OSError as error:
+        raise _unwritable(shown, error) from None
+    if used:
+        raise ConfigError(
+            f"{shown} already holds a run; go on with it: gradathlon run --resume -o {shown}, "
+            "or name another folder with -o"
+        )
+
+
+def write(
+    folder: Path, planned: Planned, *, versions: Mapping[str, str], hardware: Mapping[str, Any]
+) -> None:
+    """Keep the plan and the submissions' texts in `folder`, which is made when need be.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    import datetime
+
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    file = RunFile(**dict(planned.plan), date=now, versions=dict(versions), hardware=dict(hardware))
+    try:
+        (folder / TEXTS).mkdir(parents=True, exist_ok=True)
+        for name, source in planned.sources.items():
+            _write_atomically(folder / TEXTS / name, source.text)
+        body = file.model_dump(mode="json", exclude={"format"})
+        text = yaml.safe_dump({"format": 1, **body}, sort_keys=False, allow_unicode=True, width=100)
+        # Last, so that a folder with this file is whole.
+        _write_atomically(folder / NAME, text)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
+def read(folder: Path) -> Planned:
+    """The plan of the run in `folder`, with the submissions' texts that it began with.
+
+    Raises:
+        ConfigError: there is no run, its `run.yaml` is damaged, or a text has been changed.
+    """
+    from submissions.source import parse
+
+    path = folder / NAME
+    if not path.exists():
+        raise ConfigError(f"{folder} holds no run to resume: it has no {NAME}")
+    file = read_yaml(path, RunFile)
+    sources = {}
+    for name, text in file.texts.items():
+        source = parse(text.name, _read_text(folder / TEXTS / name), text.origin)
+        if source.sha256 != text.sha256:
+            raise ConfigError(
+                f"{folder / TEXTS / name}: changed since the run began (its SHA-256 is not the one "
+                f"in {NAME}); put the old text back, or start a new run"
+            )
+        sources[name] = source
+    plan = Plan(**{name: getattr(file, name) for name in Plan.model_fields})
+    return Planned(plan, sources)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        # Bytes, since universal newlines would change the text and with it the digest.
+        return path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise ConfigError(f"{path}: cannot be read: {reason}; start a new run") from None
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    scratch = path.with_name(path.name + ".tmp")
+    scratch.write_bytes(text.encode("utf-8"))
+    os.replace(scratch, path)
+
+
+def _unwritable(folder: Path, error: OSError) -> ConfigError:
+    reason = error.strerror or str(error)
+    return ConfigError(f"{folder}: cannot be written: {reason}; name another folder with -o")

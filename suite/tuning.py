@@ -1,0 +1,74 @@
+"""Hyperparameter points and seeds: what each trial is given, drawn from the suite's one seed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from submissions.source import Source
+
+Scalar = None | bool | int | float | str
+Point = dict[str, Scalar]
+
+
+def derive_seed(*parts: int | str) -> int:
+    """A seed below 2**31 that depends on all of `parts` and on nothing else, on any machine."""
+    text = "/".join(map(str, parts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+def trial_seed(seed: int, workload: str, study: int, trial: int) -> int:
+    """The seed of a trial's data order, initial weights and randomness.
+
+    The submission does not enter: trials of the same place in a suite start alike, so that
+    studies are paired across submissions.
+    """
+    return derive_seed("trial", seed, workload, study, trial)
+
+
+def unit_points(dimensions: int, count: int, *parts: int | str) -> list[list[float]]:
+    """`count` quasi-random points of the unit cube [0, 1)^`dimensions`, a row each.
+
+    A scrambled Halton sequence (Owen, "A randomized Halton algorithm in R", 2017) whose scrambling
+    is drawn from `parts`.
+    """
+    from scipy.stats import qmc
+
+    sampler = qmc.Halton(dimensions, scramble=True, rng=derive_seed("points", *parts))
+    return [[float(value) for value in row] for row in sampler.random(count)]
+
+
+def tuned_points(source: Source, studies: int, trials: int, seed: int) -> list[list[Point]]:
+    """The points of external tuning, by study and trial, drawn from the submission's search space.
+
+    Submissions with as many dimensions get the same points of the unit cube. A list of points is
+    tried in its order in every study, and ends the study early; without a search space there is
+    one trial a study, with the defaults, since further ones would repeat it.
+    """
+    space = source.space
+    if space is None:
+        return [[{}] for _ in range(studies)]
+    if space.points is not None:
+        return [[dict(point) for point in space.points[:trials]] for _ in range(studies)]
+    count = len(space.names)
+    return [
+        [space.at(u) for u in unit_points(count, trials, seed, study)] for study in range(studies)
+    ]
+
+
+def with_defaults(source: Source, point: Mapping[str, Any]) -> Point:
+    """All that the record should tell: the file's plain defaults, overruled by `point`.
+
+    Defaults that YAML and JSON would not give back as they were (a tuple) stay in the file.
+    """
+    plain: tuple[type, ...] = (bool, int, float, str, type(None))
+    kept = {name: value for name, value in source.defaults.items() if isinstance(value, plain)}
+    return {**kept, **point}
+
+
+def without_value(source: Source, point: Mapping[str, Any]) -> Sequence[str]:
+    """The hyperparameters that neither `point` nor the file's defaults give a value."""
+    given = {*point, *source.defaults}
+    return [name for name in source.hyperparameters if name not in given]

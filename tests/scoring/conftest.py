@@ -1,0 +1,101 @@
+"""Builders that write real record files."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scoring.records import (
+    Budget,
+    Clock,
+    Evaluation,
+    Header,
+    Line,
+    Outcome,
+    Target,
+    Writer,
+    record_path,
+)
+
+TARGET = Target("validation/loss", "min", 1.0)
+HARDWARE = {"cpu": "Test CPU", "cores": 1, "digest": "aaaa"}
+PERIOD = 10.0
+"""Seconds and steps between evaluations of the built trials."""
+
+
+def header(workload: str = "lm-toy-v1", submission: str = "adamw", **changes: Any) -> Header:
+    base = Header(
+        workload=workload,
+        submission=submission,
+        framework="jax" if "jax" in submission else "torch",
+        study=0,
+        trial=0,
+        seed=7,
+        hyperparameters={"lr": 0.01},
+        source_sha256=f"sha of {submission}",
+        target=TARGET,
+        budget=Budget(400, 400.0),
+        clock="wall",
+        hardware=HARDWARE,
+        versions={"torch": "2.13"},
+    )
+    return dataclasses.replace(base, **changes)
+
+
+def lines(head: Header, time: float, end: str | None = None, **extra: Any) -> list[Line]:
+    """A trial that evaluates halfway and at `time`, or misses until the end of its budget."""
+    reached = math.isfinite(time)
+    last = time if reached else head.budget.seconds
+    loss = 0.9 if reached else 1.5
+    steps = round(last * 10)
+    body: list[Line] = [
+        head,
+        Evaluation(steps // 2, last / 2, last / 4, {"validation/loss": 2.0, "other": math.nan}),
+        Evaluation(steps, last, last / 2, {"validation/loss": loss, "other": 0.0}),
+    ]
+    ended = end or ("reached" if reached else "budget")
+    reason = extra.pop("reason", "because")
+    body.append(Outcome(ended, steps, last, last / 2, reason, extra))  # type: ignore[arg-type]
+    return body
+
+
+def write(path: Path, body: Sequence[Line]) -> Path:
+    writer = Writer(path)
+    for line in body:
+        writer.write(line)
+    writer.close()
+    return path
+
+
+class Run:
+    """A run folder under construction."""
+
+    def __init__(self, folder: Path, clock: Clock = "wall") -> None:
+        self.folder = folder
+        self.clock = clock
+        (folder / "trials").mkdir(parents=True)
+
+    def add(self, workload: str, submission: str, times: Sequence[Any], **changes: Any) -> Run:
+        """Studies of one trial each, or of several where `times` holds sequences."""
+        for study, entry in enumerate(times):
+            trials = entry if isinstance(entry, list | tuple) else [entry]
+            for trial, time in enumerate(trials):
+                head = header(
+                    workload, submission, study=study, trial=trial, clock=self.clock, **changes
+                )
+                path = record_path(self.folder, workload, submission, study, trial)
+                write(path, lines(head, time))
+        return self
+
+
+@pytest.fixture
+def new_run(tmp_path: Path) -> Callable[..., Run]:
+    def build(name: str = "run", clock: Clock = "wall") -> Run:
+        return Run(tmp_path / name, clock)
+
+    return build

@@ -1,0 +1,190 @@
+"""Every shipped submission: static facts, building, training, and resuming."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import submissions
+from submissions.load import build, execute, unload
+from tests.submissions import problem
+
+SHIPPED = submissions.shipped()
+TORCH = [name for name in SHIPPED if submissions.find(name).framework == "torch"]
+JAX = [name for name in SHIPPED if submissions.find(name).framework == "jax"]
+# Optimizers and transformations; other shapes of submission are tested with their own file.
+PLAIN = [name for name in SHIPPED if not name.startswith("homeostat")]
+# Rates that suit the small problem, where a package's default is meant for larger ones.
+RATES = {"sgd": 0.1, "sgd_jax": 0.1, "schedule_free_adamw": 0.03}
+
+
+def make(name, dtype=np.float32, step_hint=problem.STEPS, **hyperparameters):
+    source = submissions.find(name)
+    module = execute(source)
+    try:
+        params = problem.torch_parameters(dtype) if source.framework == "torch" else None
+        card = problem.card(step_hint)
+        built = build(module, source, hyperparameters, params=params, card=card)
+    finally:
+        unload(source)
+    if params is not None:
+        return problem.TorchRun(params, built)
+    import jax.numpy as jnp
+
+    return problem.JaxRun({k: jnp.asarray(v) for k, v in problem.arrays(dtype).items()}, built)
+
+
+def test_both_frameworks_ship_the_methods_that_the_readme_promises():
+    promised = {"sgd", "adamw", "nadamw", "schedule_free_adamw", "prodigy"}
+    assert promised <= set(SHIPPED)
+    assert {"sgd_jax", "adamw_jax", "nadamw", "prodigy_jax"} <= set(JAX)
+    assert {"sgd", "adamw", "nadamw_torch", "schedule_free_adamw", "prodigy"} <= set(TORCH)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_static_facts_hold_of_the_running_function(name):
+    import inspect
+
+    source = submissions.find(name)
+    assert source.name == name
+    assert source.summary.endswith(".")
+    module = execute(source)
+    signature = inspect.signature(module.submission)
+    assert source.arguments == tuple(signature.parameters)
+    for hyperparameter, default in source.defaults.items():
+        assert signature.parameters[hyperparameter].default == default
+    unload(source)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_thirty_steps_lower_the_loss(name):
+    rate = {"lr": RATES[name]} if name in RATES else {}
+    run = make(name, **rate)
+    losses = run.steps(30)
+    assert losses[-1] < 0.98 * losses[0]
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_every_corner_of_the_search_space_builds_and_stays_finite(name):
+    space = submissions.find(name).space
+    for u in (0.0, 0.5, 0.999):
+        run = make(name, **space.at([u] * len(space.names)))
+        assert np.isfinite(run.steps(3)).all()
+
+
+@pytest.mark.parametrize("name", [name for name in PLAIN if name in TORCH])
+def test_a_torch_state_dict_continues_bit_identically(name):
+    import torch
+
+    whole = make(name)
+    expected = whole.steps(20)
+
+    first = make(name)
+    first.steps(10)
+    saved = {key: torch.from_numpy(array) for key, array in first.weights().items()}
+    states = [first.optimizer.state_dict(), first.scheduler and first.scheduler.state_dict()]
+
+    second = make(name)
+    with torch.no_grad():
+        for key, tensor in saved.items():
+            second.params.named[key].copy_(tensor)
+    second.optimizer.load_state_dict(states[0])
+    if second.scheduler is not None:
+        second.scheduler.load_state_dict(states[1])
+    assert second.steps(10) == expected[10:]
+    for key, array in whole.weights().items():
+        np.testing.assert_array_equal(second.weights()[key], array)
+
+
+@pytest.mark.parametrize("name", [name for name in PLAIN if name in JAX])
+def test_an_optax_state_continues_bit_identically_through_numpy(name):
+    import jax
+    import jax.numpy as jnp
+
+    whole = make(name)
+    expected = whole.steps(20)
+
+    first = make(name)
+    first.steps(10)
+    leaves = [np.asarray(leaf).copy() for leaf in jax.tree.leaves(first.state)]
+
+    second = make(name)
+    second.params = {key: jnp.asarray(array) for key, array in first.weights().items()}
+    structure = jax.tree.structure(second.state)
+    second.state = jax.tree.unflatten(structure, [jnp.asarray(leaf) for leaf in leaves])
+    assert second.steps(10) == expected[10:]
+    for key, array in whole.weights().items():
+        np.testing.assert_array_equal(second.weights()[key], array)
+
+
+@pytest.mark.parametrize("decay", ["cosine", "constant"])
+@pytest.mark.parametrize(
+    ("torch_name", "jax_name", "hyperparameters"),
+    [
+        ("sgd", "sgd_jax", {"lr": 0.1, "weight_decay": 1e-3}),
+        ("adamw", "adamw_jax", {"lr": 1e-2, "weight_decay": 0.5}),
+        ("nadamw_torch", "nadamw", {"lr": 1e-2, "weight_decay": 0.5}),
+        ("prodigy", "prodigy_jax", {"weight_decay": 0.1}),
+    ],
+)
+def test_twins_take_the_same_steps_in_both_frameworks(
+    torch_name, jax_name, hyperparameters, decay
+):
+    import jax
+
+    chosen = {**hyperparameters, "decay": decay, "warmup": 0.2}
+    left = make(torch_name, np.float64, **chosen)
+    with jax.enable_x64(True):
+        right = make(jax_name, np.float64, **chosen)
+        begin = right.weights()
+        assert begin["gain"].dtype == np.float64
+        right.steps(problem.STEPS)
+    left.steps(problem.STEPS)
+    moved = max(np.abs(right.weights()[key] - begin[key]).max() for key in begin)
+    apart = max(np.abs(right.weights()[key] - left.weights()[key]).max() for key in begin)
+    assert apart < 1e-6 * moved
+
+
+@pytest.mark.parametrize("name", [name for name in TORCH if name in ("sgd", "adamw", "prodigy")])
+def test_the_rate_rises_to_its_peak_and_falls_to_zero(name):
+    peak = 1.0 if name == "prodigy" else 0.02
+    rate = {} if name == "prodigy" else {"lr": peak}
+    run = make(name, step_hint=20, warmup=0.2, **rate)
+    rates = []
+    for _ in range(22):
+        rates.append(run.rates()[0])
+        run.steps(1)
+    expected = [(k + 1) / 4 for k in range(4)]
+    expected += [(1 + np.cos(np.pi * (k - 4) / 16)) / 2 for k in range(4, 20)] + [0.0, 0.0]
+    np.testing.assert_allclose(rates, peak * np.array(expected), atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["adamw", "adamw_jax", "nadamw", "nadamw_torch"])
+def test_decoupled_weight_decay_moves_weight_matrices_alone(name):
+    without = make(name, lr=1e-2, weight_decay=0.0)
+    decayed = make(name, lr=1e-2, weight_decay=1.0)
+    without.steps(1)
+    decayed.steps(1)
+    for key, role in problem.ROLES.items():
+        same = np.array_equal(without.weights()[key], decayed.weights()[key])
+        assert same == (role != "weight"), key
+
+
+def test_schedule_free_is_evaluated_elsewhere_than_it_trains():
+    run = make("schedule_free_adamw", lr=0.03)
+    run.steps(10)
+    training = run.weights()
+    run.mode("eval")
+    averaged = run.weights()
+    run.mode("train")
+    assert any(not np.allclose(training[key], averaged[key], atol=1e-4) for key in training)
+    for key, array in run.weights().items():
+        np.testing.assert_allclose(array, training[key], atol=1e-6)
+
+
+def test_an_unlisted_decay_is_refused_when_the_submission_is_built():
+    from submissions.contract import SubmissionError
+
+    for name in ("adamw", "adamw_jax"):
+        with pytest.raises(SubmissionError, match=r"adamw.*\.py:\d+: KeyError: 'cosin'"):
+            make(name, decay="cosin")

@@ -1,0 +1,198 @@
+"""The generic part of every workload's `config.yaml`: scales, variants, targets, budgets."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+import re
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import pydantic
+
+from workloads.contract import Framework, Goal, Metric, WorkloadError
+from workloads.yaml_config import Document, Model, nearest
+
+ID = re.compile(
+    r"(?P<family>[a-z_]+)-(?P<scale>[a-z]+)-v(?P<version>\d+)(?:\+(?P<variant>[a-z0-9_]+))?"
+)
+ScaleName = Literal["toy", "laptop", "standard"]
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkloadId:
+    """The parts of an id such as `lm-toy-v1+postnorm`."""
+
+    family: str
+    scale: str
+    version: int
+    variant: str | None = None
+
+    def __str__(self) -> str:
+        suffix = f"+{self.variant}" if self.variant else ""
+        return f"{self.family}-{self.scale}-v{self.version}{suffix}"
+
+    @property
+    def race(self) -> str:
+        """The key of this workload's target within its family's `config.yaml`."""
+        return f"{self.scale}+{self.variant}" if self.variant else self.scale
+
+    @classmethod
+    def parse(cls, text: str) -> WorkloadId:
+        """Split an id.
+
+        Raises:
+            WorkloadError: not of the form `family-scale-v1` or `family-scale-v1+variant`.
+        """
+        match = ID.fullmatch(text)
+        if match is None:
+            raise WorkloadError(
+                f"{text!r} is not a workload id: expected family-scale-v1 or "
+                "family-scale-v1+variant, as in lm-toy-v1"
+            )
+        return cls(match["family"], match["scale"], int(match["version"]), match["variant"])
+
+
+class Compute(Model):
+    """How the models run: fixed per scale, the same for every submission."""
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+    """Whether torch models are compiled too (JAX always is)."""
+
+
+class Budget(Model):
+    """The steps and the seconds of clock after which a trial ends."""
+
+    steps: pydantic.PositiveInt
+    seconds: pydantic.PositiveFloat
+
+
+class Scale(Model):
+    """What every scale of every family states; families add `data` and `model`."""
+
+    batch_size: pydantic.PositiveInt
+    evaluation_period: pydantic.PositiveInt
+    """Steps between evaluations."""
+    step_hint: pydantic.PositiveInt
+    """The horizon of schedules: the steps that the target-setting runs were given."""
+    metric_window: pydantic.PositiveInt = 1
+    compute: Compute = Compute()
+    provisional_budget: Budget
+    """Used until `gradathlon set-targets` has measured one."""
+
+
+class Reference(Model):
+    """A tuned hyperparameter point of the frozen reference, NadamW, for one framework."""
+
+    submission: str
+    hyperparameters: dict[str, bool | int | float | str]
+
+
+class Race(Model):
+    """The target and the budget of one workload, as `gradathlon set-targets` found them."""
+
+    target: float
+    budget: Budget
+    reference: dict[Framework, Reference]
+    procedure: dict[str, Any]
+    """How it was set: points, spread over seeds, date, hardware, versions."""
+
+
+class MetricConfig(Model):
+    """Name and direction of a family's metric."""
+
+    name: str
+    goal: Goal
+
+
+class FamilyConfig(Model):
+    """A family's whole `config.yaml`."""
+
+    version: pydantic.PositiveInt
+    title: str
+    metric: MetricConfig
+    scales: dict[ScaleName, dict[str, Any]]
+    variants: dict[str, dict[str, Any]] = {}
+    """Overlays on a scale's settings."""
+    targets: dict[str, Race] = {}
+
+
+S = TypeVar("S", bound=Scale)
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """A family's configuration, with the lines its keys stand on."""
+
+    name: str
+    path: Path
+    config: FamilyConfig
+    document: Document
+
+    def ids(self) -> list[str]:
+        """Every id of the family: scales, then their variants."""
+        version, variants = self.config.version, [None, *self.config.variants]
+        return [
+            str(WorkloadId(self.name, scale, version, variant))
+            for scale in self.config.scales
+            for variant in variants
+        ]
+
+    def settings(self, id: WorkloadId, model: type[S]) -> S:
+        """The settings of one scale with its variant's overlay, checked.
+
+        Raises:
+            WorkloadError: no such scale, version or variant.
+            ConfigError: the file itself is wrong.
+        """
+        self._check(id)
+        scale: dict[str, Any] = copy.deepcopy(self.config.scales[id.scale])  # type: ignore[index]
+        at = ["scales", id.scale]
+        if id.variant:
+            self.document.validate(model, scale, at)
+            scale = _overlay(scale, self.config.variants[id.variant])
+            at = ["variants", id.variant]
+        return self.document.validate(model, scale, at)
+
+    def metric(self, settings: Scale) -> Metric:
+        """The metric, averaged over the scale's number of evaluations."""
+        stated = self.config.metric
+        return Metric(stated.name, stated.goal, settings.metric_window)
+
+    def _check(self, id: WorkloadId) -> None:
+        config = self.config
+        if id.scale not in config.scales:
+            hint = nearest(id.scale, config.scales)
+            raise WorkloadError(f"workload {str(id)!r}: unknown scale {id.scale!r}{hint}")
+        if id.version != config.version:
+            raise WorkloadError(
+                f"workload {str(id)!r}: this Gradathlon has version {config.version} of "
+                f"{self.name}; install the release that has v{id.version} to run it"
+            )
+        if id.variant is not None and id.variant not in config.variants:
+            hint = nearest(id.variant, config.variants)
+            raise WorkloadError(f"workload {str(id)!r}: unknown variant {id.variant!r}{hint}")
+
+
+@functools.cache
+def read_family(folder: Path) -> Family:
+    """Read `folder/config.yaml`; the folder's name is the family's.
+
+    Raises:
+        ConfigError: the file is malformed.
+    """
+    path = folder / "config.yaml"
+    document = Document(path.read_text(encoding="utf-8"), str(path))
+    config = document.validate(FamilyConfig, document.data)
+    return Family(folder.name, path, config, document)
+
+
+def _overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        both = isinstance(below, dict) and isinstance(value, dict)
+        merged[key] = _overlay(below, value) if both else value  # type: ignore[arg-type]
+    return merged

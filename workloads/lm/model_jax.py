@@ -1,0 +1,113 @@
+"""The language model in JAX: the same mathematics, names and shapes as `model_torch.py`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+if TYPE_CHECKING:
+    from workloads import contract
+    from workloads.lm import LmScale
+
+EPSILON = 1e-6
+Params: TypeAlias = dict[str, Array]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Transformer:
+    """Decoder-only transformer over token ids; a batch is {"tokens": (batch, context + 1)}.
+
+    Weights are float32; with compute type bfloat16 weights and activations are cast on the way,
+    norms and loss stay in float32.
+    """
+
+    settings: LmScale
+    rotary: tuple[contract.Array, contract.Array]
+
+    def loss(
+        self, params: Params, batch: dict[str, Array], rng: Array | None
+    ) -> tuple[Array, dict[str, Array]]:
+        """Mean nats a token, with the z-loss if any; the by-product is without it."""
+        nats, partition = self._nats(params, batch)
+        mean, z_loss = nats.mean(), self.settings.model.z_loss
+        total = mean + z_loss * jnp.square(partition).mean() if z_loss else mean
+        return total, {"loss": mean}
+
+    def measure(self, params: Params, batch: dict[str, Array]) -> dict[str, Array]:
+        """`loss`, nats summed over the `count` predicted tokens."""
+        nats, _ = self._nats(params, batch)
+        return {"loss": nats.sum(), "count": jnp.full((), nats.size, nats.dtype)}
+
+    def project(self, params: Params) -> Params:
+        """The parameters as they are: they are unconstrained."""
+        return params
+
+    def _nats(self, params: Params, batch: dict[str, Array]) -> tuple[Array, Array]:
+        tokens = batch["tokens"]
+        x = params["embedding.weight"][tokens[:, :-1]].astype(self.settings.compute.dtype)
+        for layer in range(self.settings.model.layers):
+            x = self._block(_below(params, f"blocks.{layer}."), x)
+        if self.settings.model.norm == "pre":
+            x = _rms_norm(x, params["norm.weight"])
+        logits = _linear(x, params["head.weight"]).astype(jnp.float32)
+        partition = jax.nn.logsumexp(logits, axis=-1)
+        chosen = jnp.take_along_axis(logits, tokens[:, 1:, None], axis=-1)[..., 0]
+        return partition - chosen, partition
+
+    def _block(self, p: Params, x: Array) -> Array:
+        gain1, gain2 = p["norm1.weight"], p["norm2.weight"]
+        if self.settings.model.norm == "post":
+            x = _rms_norm(x + self._attend(p, x), gain1)
+            return _rms_norm(x + _transform(p, x), gain2)
+        x = x + self._attend(p, _rms_norm(x, gain1))
+        return x + _transform(p, _rms_norm(x, gain2))
+
+    def _attend(self, p: Params, x: Array) -> Array:
+        model = self.settings.model
+        split = (*x.shape[:2], model.heads, model.head_width)
+        q, k, v = (_linear(x, p[f"{m}.weight"]).reshape(split) for m in ("query", "key", "value"))
+        if model.qk_norm:
+            q, k = _rms_norm(q, p["query_norm.weight"]), _rms_norm(k, p["key_norm.weight"])
+        cos, sin = (jnp.asarray(table, x.dtype)[:, None] for table in self.rotary)
+        y = _causal_attention(_rotate(q, cos, sin), _rotate(k, cos, sin), v)
+        return _linear(y.reshape(x.shape), p["out.weight"])
+
+
+def _below(params: Params, prefix: str) -> Params:
+    return {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
+
+
+def _transform(p: Params, x: Array) -> Array:
+    hidden = jnp.square(jax.nn.relu(_linear(x, p["up.weight"])))
+    return _linear(hidden, p["down.weight"])
+
+
+def _linear(x: Array, weight: Array) -> Array:
+    return x @ weight.astype(x.dtype).T
+
+
+def _rms_norm(x: Array, gain: Array) -> Array:
+    y = x.astype(jnp.float32)
+    y = y * jax.lax.rsqrt(jnp.mean(jnp.square(y), axis=-1, keepdims=True) + EPSILON)
+    return (y * gain).astype(x.dtype)
+
+
+def _rotate(x: Array, cos: Array, sin: Array) -> Array:
+    first, second = jnp.split(x, 2, axis=-1)
+    return jnp.concatenate((first * cos - second * sin, second * cos + first * sin), axis=-1)
+
+
+def _causal_attention(q: Array, k: Array, v: Array) -> Array:
+    """Softmax attention to the past; arrays are (batch, time, heads, head_width)."""
+    if q.dtype == jnp.bfloat16 and jax.default_backend() == "gpu":
+        # The scores of a standard-scale batch would not fit: cuDNN's fused kernel keeps none.
+        return jax.nn.dot_product_attention(q, k, v, is_causal=True, implementation="cudnn")
+    scores = jnp.einsum("bqhd,bkhd->bhqk", q, k) * q.shape[-1] ** -0.5
+    past = jnp.tril(jnp.ones(scores.shape[-2:], bool))
+    scores = jnp.where(past, scores.astype(jnp.float32), -jnp.inf)
+    weights = jax.nn.softmax(scores, axis=-1).astype(q.dtype)
+    return jnp.einsum("bhqk,bkhd->bqhd", weights, v)

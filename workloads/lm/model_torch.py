@@ -1,0 +1,126 @@
+"""The language model in PyTorch: the same mathematics, names and shapes as `model_jax.py`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from workloads.contract import Array
+    from workloads.lm import LmScale
+
+EPSILON = 1e-6
+
+
+class Block(nn.Module):
+    """Causal self-attention and a squared-ReLU MLP (So et al. 2021), each on a residual."""
+
+    def __init__(self, settings: LmScale) -> None:
+        super().__init__()
+        model = settings.model
+        width, hidden = model.width, model.hidden
+        self.heads = model.heads
+        self.post_norm = model.norm == "post"
+        self.norm1 = nn.RMSNorm(width, EPSILON)
+        self.query = nn.Linear(width, width, bias=False)
+        self.key = nn.Linear(width, width, bias=False)
+        self.value = nn.Linear(width, width, bias=False)
+        if model.qk_norm:
+            self.query_norm = nn.RMSNorm(model.head_width, EPSILON)
+            self.key_norm = nn.RMSNorm(model.head_width, EPSILON)
+        self.out = nn.Linear(width, width, bias=False)
+        self.norm2 = nn.RMSNorm(width, EPSILON)
+        self.up = nn.Linear(width, hidden, bias=False)
+        self.down = nn.Linear(hidden, width, bias=False)
+        self.qk_norm = model.qk_norm
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """(batch, time, width) to the same; `cos` and `sin` are (time, 1, head_width / 2)."""
+        if self.post_norm:
+            x = _rms_norm(x + self._attend(x, cos, sin), self.norm1)
+            return _rms_norm(x + self._transform(x), self.norm2)
+        x = x + self._attend(_rms_norm(x, self.norm1), cos, sin)
+        return x + self._transform(_rms_norm(x, self.norm2))
+
+    def _attend(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        batch, time, width = x.shape
+        split = (batch, time, self.heads, width // self.heads)
+        q, k, v = (_linear(x, m).view(split) for m in (self.query, self.key, self.value))
+        if self.qk_norm:
+            q, k = _rms_norm(q, self.query_norm), _rms_norm(k, self.key_norm)
+        q, k = _rotate(q, cos, sin), _rotate(k, cos, sin)
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return _linear(y.transpose(1, 2).reshape(x.shape), self.out)
+
+    def _transform(self, x: Tensor) -> Tensor:
+        return _linear(F.relu(_linear(x, self.up)).square(), self.down)
+
+
+class Transformer(nn.Module):
+    """Decoder-only transformer over token ids; a batch is {"tokens": (batch, context + 1)}.
+
+    Weights are float32; with compute type bfloat16 weights and activations are cast on the way,
+    norms and loss stay in float32.
+    """
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, settings: LmScale, rotary: tuple[Array, Array]) -> None:
+        super().__init__()
+        model, vocabulary = settings.model, settings.data.vocabulary
+        self.dtype = getattr(torch, settings.compute.dtype)
+        self.z_loss = model.z_loss
+        self.embedding = nn.Embedding(vocabulary, model.width)
+        self.blocks = nn.ModuleList(Block(settings) for _ in range(model.layers))
+        self.norm = nn.RMSNorm(model.width, EPSILON) if model.norm == "pre" else None
+        self.head = nn.Linear(model.width, vocabulary, bias=False)
+        cos, sin = (torch.from_numpy(table).unsqueeze(1) for table in rotary)
+        self.register_buffer("cos", cos.to(self.dtype), persistent=False)
+        self.register_buffer("sin", sin.to(self.dtype), persistent=False)
+
+    def loss(
+        self, batch: dict[str, Tensor], generator: torch.Generator | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean nats a token, with the z-loss if any; the by-product is without it."""
+        logits, targets = self._logits(batch)
+        nats = F.cross_entropy(logits, targets)
+        if not self.z_loss:
+            return nats, {"loss": nats.detach()}
+        penalty = logits.logsumexp(-1).square().mean()
+        return nats + self.z_loss * penalty, {"loss": nats.detach()}
+
+    def measure(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """`loss`, nats summed over the `count` predicted tokens."""
+        logits, targets = self._logits(batch)
+        nats = F.cross_entropy(logits, targets, reduction="sum")
+        return {"loss": nats, "count": torch.full_like(nats, targets.numel())}
+
+    def project(self) -> None:
+        """Nothing: the weights are unconstrained."""
+
+    def _logits(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        tokens = batch["tokens"].long()
+        x = self.embedding(tokens[:, :-1]).to(self.dtype)
+        for block in self.blocks:
+            x = block(x, self.cos, self.sin)
+        if self.norm is not None:
+            x = _rms_norm(x, self.norm)
+        return _linear(x, self.head).float().flatten(0, 1), tokens[:, 1:].flatten()
+
+
+def _linear(x: Tensor, layer: nn.Linear) -> Tensor:
+    return F.linear(x, layer.weight.to(x.dtype))
+
+
+def _rms_norm(x: Tensor, norm: nn.RMSNorm) -> Tensor:
+    return norm(x.float()).to(x.dtype)
+
+
+def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)

@@ -1,0 +1,157 @@
+"""YAML read into frozen typed models; an error names file, line and key."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Hashable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+import yaml
+
+Key = str | int
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used: one line with file, line, key and what was expected."""
+
+
+class Model(pydantic.BaseModel):
+    """Base of every typed configuration: frozen, strict about unknown keys and about types."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+M = TypeVar("M", bound=Model)
+
+
+def nearest(word: str, valid: Iterable[str]) -> str:
+    """", did you mean `x`?", where some valid word is near; else a list of the valid ones."""
+    words = sorted(valid)
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(words)}" if words else ""
+
+
+def read_yaml(path: Path, model: type[M]) -> M:
+    """Read a YAML file into `model`.
+
+    Raises:
+        ConfigError: unreadable, malformed, a duplicate or unknown key, or a wrong value.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise ConfigError(f"{path}: cannot be read: {reason}") from None
+    return parse_yaml(text, model, name=str(path))
+
+
+def parse_yaml(text: str, model: type[M], name: str) -> M:
+    """As `read_yaml`, from text; `name` stands in messages for the file."""
+    document = Document(text, name)
+    return document.validate(model, document.data)
+
+
+class Document:
+    """Parsed YAML that remembers where each key stood."""
+
+    def __init__(self, text: str, name: str) -> None:
+        self.name = name
+        try:
+            self._root = yaml.compose(text, Loader=yaml.SafeLoader)
+            self._refuse_duplicates(self._root)
+            self.data = yaml.safe_load(text)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            where = f":{mark.line + 1}" if mark else ""
+            raise ConfigError(f"{name}{where}: not valid YAML: {error.problem}") from None
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{name}: not valid YAML: {str(error).splitlines()[0]}") from None
+
+    def validate(self, model: type[M], data: object, at: Sequence[Key] = ()) -> M:
+        """Check `data`, which stands at the path `at` of this document, against `model`.
+
+        Raises:
+            ConfigError: with the line of the first wrong key.
+        """
+        if not isinstance(data, dict):
+            raise self.error(at, f"expected a mapping of keys, found {_kind(data)}")
+        try:
+            return model.model_validate(data)
+        except pydantic.ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            path = (*at, *first["loc"])
+            raise self.error(path, _explain(first, model)) from None
+
+    def error(self, path: Sequence[Key], message: str) -> ConfigError:
+        """An error about the key at `path`, ready to be raised."""
+        key = ".".join(str(part) for part in path)
+        where = f"{self.name}:{self.line(path)}"
+        return ConfigError(f"{where}: {key}: {message}" if key else f"{where}: {message}")
+
+    def line(self, path: Sequence[Key]) -> int:
+        """Line of the deepest part of `path` that exists, counted from 1."""
+        node, line = self._root, 1
+        for part in path:
+            found = _child(node, part)
+            if found is None:
+                break
+            line, node = found
+        return line
+
+    def _refuse_duplicates(self, node: yaml.Node | None) -> None:
+        if isinstance(node, yaml.MappingNode):
+            seen: set[Hashable] = set()
+            for key, value in node.value:
+                if key.value in seen:
+                    line = key.start_mark.line + 1
+                    raise ConfigError(f"{self.name}:{line}: {key.value}: given twice")
+                seen.add(key.value)
+                self._refuse_duplicates(value)
+        elif isinstance(node, yaml.SequenceNode):
+            for item in node.value:
+                self._refuse_duplicates(item)
+
+
+def _child(node: yaml.Node | None, part: Key) -> tuple[int, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(part):
+                return key.start_mark.line + 1, value
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        item = node.value[part]
+        return item.start_mark.line + 1, item
+    return None
+
+
+def _explain(error: Any, model: type[Model]) -> str:
+    kind, given = error["type"], error.get("input")
+    if kind == "extra_forbidden":
+        fields = _fields_at(model, error["loc"][:-1])
+        return f"unknown key{nearest(str(error['loc'][-1]), fields)}"
+    if kind == "missing":
+        return "is missing"
+    if kind == "literal_error":
+        expected = error["ctx"]["expected"]
+        words = [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
+        return f"{given!r} is not one of {expected}{nearest(str(given), words)}"
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"expected {message}, found {given!r}" if kind != "value_error" else message
+
+
+def _fields_at(model: Any, path: Sequence[Key]) -> list[str]:
+    for part in path:
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is None:
+            return []
+        model = field.annotation
+    return list(getattr(model, "model_fields", {}))
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "nothing"
+    return {"list": "a list", "str": "text"}.get(type(value).__name__, type(value).__name__)

@@ -94,5 +94,3 @@ def make_learner(framework: str, entry: Entry) -> Learner:
     from cluster.loop_jax import JaxLearner
 
     return JaxLearner(entry)
-
-

@@ -130,9 +130,7 @@ class JaxLearner:
         return jax.jit(train, donate_argnums=(0, 1, 2, 3))
 
     def warm_up(self, batches: list[Batch]) -> None:
-        shapes = jax.eval_shape(
-            self._model.loss, self._initial(), batches[0], jax.random.key(0)
-        )
+        shapes = jax.eval_shape(self._model.loss, self._initial(), batches[0], jax.random.key(0))
         self._zero = {name: np.zeros(s.shape, np.float32) for name, s in shapes[1].items()}
         self._zero["loss"] = np.zeros((), np.float32)
         self.begin()
@@ -143,7 +141,11 @@ class JaxLearner:
 
     def begin(self) -> None:
         self._params = self._initial()
-        self._state = self._rules.init(self._params)
+        # Copied: some states hold the very arrays of the weights, and both are donated.
+        self._state = jax.tree.map(
+            lambda leaf: leaf.copy() if isinstance(leaf, jax.Array) else leaf,
+            self._rules.init(self._params),
+        )
         self._check_state()
         self._sums = _copied(self._zero)
         self._steps = jnp.zeros((), jnp.int32)
@@ -194,7 +196,9 @@ class JaxLearner:
 
     def load_state(self, state: dict[str, Any]) -> None:
         leaves, structure = jax.tree.flatten(self._state)
-        kept = [_from_numpy(saved, like) for saved, like in zip(state["algorithm"], leaves, strict=True)]
+        kept = [
+            _from_numpy(saved, like) for saved, like in zip(state["algorithm"], leaves, strict=True)
+        ]
         self._state = jax.tree.unflatten(structure, kept)
         self._params = _copied(state["weights"])
         self._steps = jnp.array(state["steps"])

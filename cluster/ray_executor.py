@@ -66,7 +66,7 @@ class _Race:
 
     def __init__(self, specs: Sequence[TrialSpec], watch: Watch) -> None:
         self._waiting = collections.deque((spec, 0) for spec in specs)
-        self._running: dict[Any, _Running] = {}
+        self._running: dict[Any, _Running] = {}  # by the stream of the trial's news
         self._watch = watch
 
     @property
@@ -77,11 +77,12 @@ class _Race:
         """Submit what fits, wait a moment for news, and yield the trials that ended."""
         while self._waiting and len(self._running) < _IN_FLIGHT:
             self._submit(*self._waiting.popleft())
-        ready, _ = ray.wait(list(self._running), num_returns=1, timeout=_LOOK_EVERY_S)
+        streams: list[Any] = list(self._running)
+        ready: list[Any] = ray.wait(streams, num_returns=1, timeout=_LOOK_EVERY_S)[0]
         for stream in ready:
             running = self._running[stream]
             try:
-                news = ray.get(next(stream))
+                news: Any = ray.get(next(stream))
             except RayTaskError as error:
                 raise error.cause from None
             except RayError as error:

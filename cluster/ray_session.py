@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from cluster.spec import ClusterError
 
@@ -36,7 +37,7 @@ def ray_session(address: str | None) -> Iterator[None]:
     import ray
 
     with tempfile.TemporaryDirectory(prefix="gradathlon-") as scratch:
-        options = {
+        options: dict[str, Any] = {
             "runtime_env": {"working_dir": str(_stage_code(Path(scratch)))},
             "log_to_driver": False,
             "logging_level": "error",

@@ -59,6 +59,11 @@ class TrialSpec:
         )
 
     @property
+    def extensible(self) -> bool:
+        """Whether a trial whose steps are spent keeps its checkpoint, to be given more later."""
+        return self.target is None
+
+    @property
     def checkpoint(self) -> Path:
         """Where its checkpoint lies."""
         return self.record(0).with_suffix(".checkpoint.safetensors")

@@ -31,6 +31,7 @@ from scoring.records import (
     Header,
     Outcome,
     Writer,
+    encode,
     read_record,
     record_attempts,
 )
@@ -79,11 +80,10 @@ class _Trial:
         self.outcome: Outcome | None = None
         self.judged: float | None = None
         self._saved = checkpoint.load(spec.checkpoint) if spec.checkpoint.exists() else None
-        seen = tuple(self._saved["record"]) if self._saved else ()
+        seen = tuple(self._saved["record"][1:]) if self._saved else ()
         attempts = record_attempts(spec.run, *spec.key)
-        self._writer = Writer(spec.record(len(attempts)), seen)
-        if not seen:
-            self._writer.write(_header(spec, cores))
+        header = encode(_header(spec, cores))
+        self._writer = Writer(spec.record(len(attempts)), (header, *seen))
         seeds = np.random.SeedSequence(spec.seed).generate_state(4)
         self._seeds = dict(zip(("weights", "stream", "loss", "own"), map(int, seeds), strict=True))
         self._stream = workload.stream(self._seeds["stream"])
@@ -93,6 +93,7 @@ class _Trial:
         self._windows: list[float] = []
         self._last = Reading()
         self._off_clock_s = 0.0
+        self._test: dict[str, Any] = {}
         self._checkpoint_s = 0.0
         self._checkpointed = time.perf_counter()
 
@@ -107,7 +108,7 @@ class _Trial:
             deadline.arm(Reading(), "the warm-up")
             learner = self._learner()
             self._warm_up(learner)
-            _seed_globals(self._seeds["own"])
+            seed_globals(self._seeds["own"])
             if self._saved:
                 learner.begin()
                 self._restore(learner, self._saved)
@@ -116,17 +117,22 @@ class _Trial:
             self._clock.start()
             if not self._saved:
                 learner.begin()
-            while self.outcome is None:
+            while True:
                 due = self._train_until_evaluation(learner)
                 self._clock.stop()
                 deadline.disarm()
-                self._evaluate(learner) if due else self._end_out_of_time()
+                end = self._evaluate(learner) if due else self._out_of_time()
                 yield Update(spec.key, "training", self._steps, self._last.wall_s, self.judged)
-                if self.outcome is None:
-                    self._keep(learner)
-                    deadline.arm(self._last)
-                    self._clock.start()
-        spec.checkpoint.unlink(missing_ok=True)
+                if end is None or spec.extensible:
+                    learner.resume_training()
+                    self._keep(learner, always=end is not None)
+                if end is not None:
+                    self._end(*end, **self._test)
+                    break
+                deadline.arm(self._last)
+                self._clock.start()
+        if not spec.extensible:
+            spec.checkpoint.unlink(missing_ok=True)
 
     def fail(self, error: BaseException) -> None:
         """End as `failed`, with the reason in one line and the traceback kept."""
@@ -153,7 +159,7 @@ class _Trial:
             seed=self._seeds["loss"],
             resources=spec.resources,
         )
-        _seed_globals(self._seeds["own"])
+        seed_globals(self._seeds["own"])
         return make_learner(spec.source.framework, entry)
 
     def _warm_up(self, learner: Learner) -> None:
@@ -182,7 +188,8 @@ class _Trial:
         learner.prepare_evaluation()
         return True
 
-    def _evaluate(self, learner: Learner) -> None:
+    def _evaluate(self, learner: Learner) -> tuple[End, str] | None:
+        """Evaluate and record; the end of the trial and its reason, if this is it."""
         began = time.perf_counter()
         reading, stream, workload = self._clock.read(), self._stream, self.workload
         sums = learner.drain()
@@ -198,15 +205,12 @@ class _Trial:
                 EventLine(self._steps, reading.wall_s, event.name, dict(event.details))
             )
         self._writer.write(Evaluation(self._steps, reading.wall_s, reading.cpu_s, metrics))
+        self._off_clock_s += time.perf_counter() - began
         end = self._why_end(metrics)
         if end:
             test = workload.evaluate(learner.measure, "test", stream, window)
-            learner.resume_training()
-            self._off_clock_s += time.perf_counter() - began
-            self._end(*end, **({"test": test} if test else {}))
-            return
-        learner.resume_training()
-        self._off_clock_s += time.perf_counter() - began
+            self._test = {"test": test} if test else {}
+        return end
 
     def _judge(self, metrics: dict[str, float]) -> None:
         metric = self.workload.metric
@@ -217,25 +221,25 @@ class _Trial:
             metrics[metric.key] = self.judged
 
     def _why_end(self, metrics: dict[str, float]) -> tuple[End, str] | None:
-        spec, target, key = self.spec, self.spec.target, self.workload.metric.key
+        spec, target, judged = self.spec, self.spec.target, self.judged
+        metric = self.workload.metric
         broken = [name for name, value in metrics.items() if not math.isfinite(value)]
         if broken:
             return "diverged", f"{broken[0]} is {metrics[broken[0]]} at step {self._steps}"
         on_time = spec.clock == "steps" or self._on_clock(self._last) <= spec.budget.seconds
-        judged = self.judged
-        if target and judged is not None and on_time:
-            if self.workload.metric.reached(judged, target.value):
-                return "reached", f"{key} {judged:.6g} meets {target.value:g}"
+        aim = target.value if target else math.nan
+        if on_time and judged is not None and metric.reached(judged, aim):
+            return "reached", f"{metric.key} {judged:.6g} meets {aim:g}"
         if not on_time:
             return "budget", _out_of_time(spec)
         if self._steps >= spec.budget.steps:
-            missed = f"; {key} never met {target.value:g}" if target else ""
+            missed = f"; {metric.key} never met {aim:g}" if target else ""
             return "budget", f"{spec.budget.steps} steps are spent{missed}"
         return None
 
-    def _end_out_of_time(self) -> None:
+    def _out_of_time(self) -> tuple[End, str]:
         self._last = self._clock.read()
-        self._end("budget", _out_of_time(self.spec))
+        return "budget", _out_of_time(self.spec)
 
     def _end(self, end: End, reason: str, **extra: Any) -> None:
         last = self._last
@@ -246,10 +250,11 @@ class _Trial:
     def _on_clock(self, reading: Reading) -> float:
         return reading.cpu_s if self.spec.clock == "cpu" else reading.wall_s
 
-    def _keep(self, learner: Learner) -> None:
+    def _keep(self, learner: Learner, *, always: bool) -> None:
         """Checkpoint, unless checkpoints already cost more than their share."""
         began = time.perf_counter()
-        if self._checkpoint_s > _CHECKPOINT_SHARE * (began - self._checkpointed):
+        dear = self._checkpoint_s > _CHECKPOINT_SHARE * (began - self._checkpointed)
+        if dear and not always:
             return
         state = {
             "steps": self._steps,
@@ -286,7 +291,10 @@ def finished(spec: TrialSpec) -> Outcome | None:
     attempts = record_attempts(spec.run, *spec.key)
     if not attempts or b"\n" not in attempts[-1].read_bytes():
         return None
-    return read_record(attempts[-1]).outcome
+    outcome = read_record(attempts[-1]).outcome
+    if outcome and spec.extensible and outcome.end == "budget":
+        return outcome if outcome.steps >= spec.budget.steps else None
+    return outcome
 
 
 def write_failure(spec: TrialSpec, reason: str) -> Outcome:
@@ -347,7 +355,8 @@ def _own_traceback(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))[-20_000:]
 
 
-def _seed_globals(seed: int) -> None:
+def seed_globals(seed: int) -> None:
+    """Seed the generators that a submission may draw from by name of their module alone."""
     # torch's global generator is seeded by its own learner; JAX has none.
     random.seed(seed)
     np.random.seed(seed % 2**32)

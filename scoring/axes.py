@@ -56,7 +56,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
         return [low]
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * k for k in (1, 2, 2.5, 5, 10) if power * k >= rough * 0.999)
+    step = next(power * k for k in (1, 2, 2.5, 5, 10) if power * k >= rough * 0.7)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [0.0 + float(f"{k * step:.12g}") for k in range(first, last + 1)]
 
@@ -71,19 +71,6 @@ def short(value: float, digits: int = 3) -> str:
         return f"{value:,.0f}"
     text = f"{value:.{max(0, digits - 1 - _exponent(value))}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def duration(value: float, clock: Clock) -> str:
-    """A reading of a clock for a reader: `41.2 s`, `12.5 min`, `1,200 steps`, or a dash."""
-    if not math.isfinite(value):
-        return MISSING
-    if clock == "steps":
-        return f"{value:,.0f} steps"
-    if value >= 2 * HOUR:
-        return f"{value / HOUR:.2f} h"
-    if value >= 10 * MINUTE:
-        return f"{value / MINUTE:.1f} min"
-    return f"{value:.1f} s" if value >= 1 else f"{value * 1e3:.0f} ms"
 
 
 def robust_range(values: Iterable[float], keep: Iterable[float]) -> tuple[float, float]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from scoring import algoperf, frame, gradathlon
 from scoring.bootstrap import FEW, Resampler, Studies
-from scoring.notes import remarks
+from scoring.notes import remarks, yardstick_remarks
 from scoring.profiles import TAU_MAX, corners
 from scoring.ranking import Score, ranks
 from scoring.records import REFERENCE, Clock, RecordError
@@ -144,7 +144,7 @@ def _gradathlon(trials: pd.DataFrame, clock: Clock, across_frameworks: bool) -> 
         compared_to = None if across_frameworks else framework
         yardstick = gradathlon.yardstick(references, list(times[name]), compared_to)
         scores[name] = gradathlon.score(times[name], yardstick, workloads, resampler)
-    notes = remarks(trials, clock)
+    notes = [*remarks(trials, clock), *yardstick_remarks(trials)]
     if any(not score.redrawn.size for score in scores.values()):
         notes.append("a score that rests on a single study has no interval")
     fewest = min(len(studies) for own in times.values() for studies in own.values())

@@ -13,9 +13,6 @@ from scoring.times import best_metric, ended_at, first_hit, time_to_result
 if TYPE_CHECKING:
     import pandas as pd
 
-SPREAD = 2.0
-"""A trial is flagged when a tenth of its steps took this many times its median step or longer."""
-
 Key = tuple[str, str, int, int]
 
 
@@ -33,7 +30,7 @@ def load(runs: Sequence[Path]) -> pd.DataFrame:
         metric, goal, target: what it had to reach.
         budget_steps, budget_seconds, hyperparameters (JSON), source_sha256.
         digest, hardware (JSON): the machine's fingerprint.
-        spread: 90th percentile of its step times over their median (NaN: not recorded).
+        unsteady: the trial's own flag that its step times spread out of bounds.
         torn: a crash cut its last line off, which was left out.
 
     A trial found identically in two runs counts once. A reference found in two runs counts as it
@@ -82,14 +79,16 @@ def official_clock(trials: pd.DataFrame) -> Clock:
 
 
 def check_comparable(trials: pd.DataFrame) -> None:
-    """One target per workload, and one source per submission.
+    """One target per workload, one source per submission, per workload for a reference.
 
     Raises:
         RecordError: naming the two trials that differ.
     """
+    names = trials["submission"]
+    own = names.where(~names.str.startswith(REFERENCE), names + " on " + trials["workload"])
     for what, group, columns in (
-        ("target", "workload", ["metric", "goal", "target"]),
-        ("source", "submission", ["source_sha256"]),
+        ("target", trials["workload"], ["metric", "goal", "target"]),
+        ("source", own, ["source_sha256"]),
     ):
         for name, rows in trials.groupby(group):
             differing = rows.drop_duplicates(columns)["path"]
@@ -126,10 +125,9 @@ def check_hardware(trials: pd.DataFrame) -> None:
 def _row(run: Path, record: Record) -> dict[str, Any]:
     header, outcome = record.header, record.outcome
     target = _target(record)
-    hit = first_hit(record.evaluations, target)
-    reached, ended = time_to_result(record.evaluations, target), ended_at(record)
+    hit = first_hit(header, record.evaluations)
+    reached, ended = time_to_result(header, record.evaluations), ended_at(record)
     extra = outcome.extra if outcome else {}
-    median, slow = extra.get("step_s_median"), extra.get("step_s_p90")
     return {
         "workload": header.workload,
         "submission": header.submission,
@@ -160,7 +158,7 @@ def _row(run: Path, record: Record) -> dict[str, Any]:
         "source_sha256": header.source_sha256,
         "digest": str(header.hardware.get("digest", "")),
         "hardware": json.dumps(dict(header.hardware), sort_keys=True),
-        "spread": slow / median if slow and median else float("nan"),
+        "unsteady": bool(extra.get("step_s_unsteady", False)),
         "torn": record.torn,
     }
 

@@ -28,7 +28,7 @@ def escape(text: object) -> str:
     return html.escape(_FORBIDDEN.sub("\ufffd", str(text)), quote=True)
 
 
-def element(name: str, *children: object, **attributes: Attribute) -> Markup:
+def element(name: str, /, *children: object, **attributes: Attribute) -> Markup:
     """`element("a", "x < y", class_="k")` is `<a class="k">x &lt; y</a>`.
 
     Underscores in attribute names become hyphens, a trailing one is dropped; an attribute that is

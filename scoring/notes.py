@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from scoring.frame import SPREAD
 from scoring.records import REFERENCE, Clock
 
 if TYPE_CHECKING:
     import pandas as pd
+
+SHOWN = 3
+"""At most so many files or reasons are named in one remark."""
 
 
 def remarks(trials: pd.DataFrame, clock: Clock) -> list[str]:
@@ -17,10 +19,21 @@ def remarks(trials: pd.DataFrame, clock: Clock) -> list[str]:
     return [
         *_missing(trials),
         *_ends(trials),
-        *_references(trials),
         *_mixtures(trials, clock),
         *_doubts(trials, clock),
     ]
+
+
+def yardstick_remarks(trials: pd.DataFrame) -> Iterator[str]:
+    """Where a reference, to which others are compared, missed the target itself."""
+    rows = trials[trials["submission"].str.startswith(REFERENCE)]
+    for (name, workload), cell in rows.groupby(["submission", "workload"]):
+        met = cell["time"].lt(float("inf")).groupby(cell["study"]).any()
+        if not met.all():
+            yield (
+                f"{name} missed the target of {workload} in {(~met).sum()} of {len(met)} studies; "
+                "as a yardstick these count with when the budget stopped them, or not at all if they broke"
+            )
 
 
 def _missing(trials: pd.DataFrame) -> Iterator[str]:
@@ -42,20 +55,9 @@ def _ends(trials: pd.DataFrame) -> Iterator[str]:
             which = rows[(rows["end"] == end) & (rows["evaluation"] < 0)]
             if which.empty:
                 continue
-            reasons = "; ".join(sorted({text for text in which["reason"] if text}))
-            why = f": {reasons}" if reasons else ""
+            reasons = sorted({" ".join(text.split()) for text in which["reason"] if text})
+            why = f": {_some(reasons, '; ')}" if reasons else ""
             yield f"{len(which)} of {len(rows)} trials of {name} {verb}{why}"
-
-
-def _references(trials: pd.DataFrame) -> Iterator[str]:
-    rows = trials[trials["submission"].str.startswith(REFERENCE)]
-    for (name, workload), cell in rows.groupby(["submission", "workload"]):
-        met = cell["time"].lt(float("inf")).groupby(cell["study"]).any()
-        if not met.all():
-            yield (
-                f"{name} missed the target of {workload} in {(~met).sum()} of {len(met)} studies; "
-                "as a yardstick these count with the clock at which they were stopped"
-            )
 
 
 def _mixtures(trials: pd.DataFrame, clock: Clock) -> Iterator[str]:
@@ -72,10 +74,14 @@ def _mixtures(trials: pd.DataFrame, clock: Clock) -> Iterator[str]:
 def _doubts(trials: pd.DataFrame, clock: Clock) -> Iterator[str]:
     torn = sorted(trials.loc[trials["torn"], "path"])
     if torn:
-        yield f"a crash cut off the last line of {', '.join(torn)}; it was left out"
-    flagged = trials[trials["spread"] > SPREAD]
-    if clock == "wall" and not flagged.empty:
+        yield f"a crash cut off the last line of {_some(torn)}; it was left out"
+    unsteady = sorted(trials.loc[trials["unsteady"], "path"])
+    if clock == "wall" and unsteady:
         yield (
-            f"{len(flagged)} of {len(trials)} trials had a disturbed clock (a tenth of the steps "
-            f"took {SPREAD:g} times the median or longer): {', '.join(sorted(flagged['path']))}"
+            f"{len(unsteady)} of {len(trials)} trials had unsteady step times, so that their "
+            f"seconds are doubtful (--clock cpu or steps): {_some(unsteady)}"
         )
+
+
+def _some(texts: list[str], between: str = ", ") -> str:
+    return between.join([*texts[:SHOWN], *(["..."] if len(texts) > SHOWN else [])])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from scoring.markup import Markup, element
 from scoring.records import REFERENCE
@@ -107,7 +107,7 @@ def sheet(scope: str = "", *, dark_scope: str = "") -> Markup:
     )
 
 
-def _colours(palette: Mapping[str, str | tuple[str, ...]], scope: str) -> str:
+def _colours(palette: Mapping[str, Sequence[str]], scope: str) -> str:
     rules = [f".c{index} {{ color: {hue}; }}" for index, hue in enumerate(palette["series"])]
     rules += [
         f".cr {{ color: {palette['reference']}; }}",

@@ -6,11 +6,11 @@ em dash for people, an empty field in CSV and null in JSON.
 
 from __future__ import annotations
 
-import csv
 import io
-import json
 import math
-from typing import IO, Any, Literal
+from csv import writer
+from json import dumps
+from typing import Any, Literal
 
 from scoring.board import Board, Cell, Row
 from scoring.records import Clock
@@ -23,28 +23,35 @@ _ROW_FIELDS = (
 _CELL_FIELDS = ("workload", "time", "ratio", "reached", "trials", "study_times")
 
 
-def terminal(board: Board, file: IO[str] | None = None, width: int | None = None) -> None:
-    """Print the board and its notes; colours only where `file` (default stdout) is a terminal."""
+def terminal(board: Board, width: int | None = None) -> str:
+    """A table with the notes beneath, coloured if stdout is a terminal.
+
+    It folds at `width`: by default the terminal's, or nowhere where stdout is none.
+    """
     import rich.box
     import rich.console
     import rich.table
     import rich.text
 
-    console = rich.console.Console(file=file, width=width, highlight=False)
+    console = rich.console.Console(width=width, highlight=False)
     if width is None and not console.is_terminal:
-        console.width = 400  # a pipe has no edge at which to fold
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, show_edge=False)
+        console.width = 400
+    table = rich.table.Table(
+        box=rich.box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True
+    )
     for position, heading in enumerate(_headings(board)):
         # Ids are long: family above scale and version.
         text = heading.replace("-", "-\n", 1)
         table.add_column(text, justify=_justify(position), overflow="fold")
-    console.print(rich.text.Text(_title(board), style="italic"), soft_wrap=True)
     for row in board.rows:
         style = "dim" if row.is_reference else "bold" if row.rank == 1 else None
         table.add_row(*(rich.text.Text(text) for text in _texts(board, row)), style=style)
-    console.print(table)
-    for note in _footnotes(board):
-        console.print(rich.text.Text(f"- {note}"), soft_wrap=True)
+    with console.capture() as captured:
+        console.print(rich.text.Text(_title(board), style="italic"), soft_wrap=True)
+        console.print(table)
+        for note in _footnotes(board):
+            console.print(rich.text.Text(f"- {note}"), soft_wrap=True)
+    return captured.get()
 
 
 def markdown(board: Board) -> str:
@@ -58,11 +65,11 @@ def markdown(board: Board) -> str:
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 
 
-def csv_text(board: Board) -> str:
+def csv(board: Board) -> str:
     """One line a submission and workload, after a header; scores repeat over a row's workloads."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*_ROW_FIELDS, *_CELL_FIELDS])
+    lines = writer(out, lineterminator="\n")
+    lines.writerow([*_ROW_FIELDS, *_CELL_FIELDS])
     for row in board.rows:
         low, high = row.interval or (math.nan, math.nan)
         head: list[object] = [board.protocol, board.clock, row.rank or "", int(row.tied)]
@@ -71,11 +78,11 @@ def csv_text(board: Board) -> str:
         for cell in row.cells.values():
             studies = ";".join(str(_blank(time)) for time in cell.study_times)
             times = [_blank(cell.time), _blank(cell.ratio), cell.reached, cell.trials, studies]
-            writer.writerow([*head, cell.workload, *times])
+            lines.writerow([*head, cell.workload, *times])
     return out.getvalue()
 
 
-def json_text(board: Board) -> str:
+def json(board: Board) -> str:
     """The whole board; infinite times and ratios are null, and so is a reference's rank."""
     rows = [
         {
@@ -99,7 +106,7 @@ def json_text(board: Board) -> str:
         "rows": rows,
         "notes": board.notes,
     }
-    return json.dumps(body, indent=2, allow_nan=False) + "\n"
+    return dumps(body, indent=2, allow_nan=False) + "\n"
 
 
 def time_text(time: float, clock: Clock) -> str:
@@ -112,11 +119,11 @@ def time_text(time: float, clock: Clock) -> str:
 
 
 def interval_text(row: Row) -> str:
-    """`0.880 – 0.950`, empty where the interval is not known."""
+    """`0.880–0.950`, empty where the interval is not known."""
     if row.interval is None:
         return ""
     low, high = row.interval
-    return f"{low:.3f} – {high:.3f}"
+    return f"{low:.3f}–{high:.3f}"
 
 
 def rank_text(row: Row) -> str:

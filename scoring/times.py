@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from scoring.records import Clock, Evaluation, Outcome, Record, Target
+from scoring.records import Clock, Evaluation, Header, Outcome, Record, Target
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,26 +27,29 @@ class Readings:
 
 
 def meets(value: float | None, target: Target) -> bool:
-    """Whether a metric's value is at the target or beyond; NaN and a missing value never are."""
-    if value is None or math.isnan(value):
+    """Whether a metric's value is at the target or beyond; what is not finite never is."""
+    if value is None or not math.isfinite(value):
         return False
     return value <= target.value if target.goal == "min" else value >= target.value
 
 
-def first_hit(evaluations: Sequence[Evaluation], target: Target) -> int | None:
-    """Index of the first evaluation that meets the target, None when none does.
+def first_hit(header: Header, evaluations: Sequence[Evaluation]) -> int | None:
+    """Index of the first evaluation that meets the header's target within its budget, or None.
 
-    There is no interpolation between evaluations and no confirmation by a later one.
+    There is no interpolation between evaluations and no confirmation by a later one. Seconds are
+    held against the budget on the header's official clock.
     """
     for index, evaluation in enumerate(evaluations):
-        if meets(evaluation.metrics.get(target.metric), target):
+        if header.target is None or not _within(header, evaluation):
+            return None
+        if meets(evaluation.metrics.get(header.target.metric), header.target):
             return index
     return None
 
 
-def time_to_result(evaluations: Sequence[Evaluation], target: Target) -> Readings:
-    """The clocks at the first evaluation that meets the target, infinite when none does."""
-    hit = first_hit(evaluations, target)
+def time_to_result(header: Header, evaluations: Sequence[Evaluation]) -> Readings:
+    """The clocks at the first evaluation that meets the target in time, infinite if none does."""
+    hit = first_hit(header, evaluations)
     return Readings() if hit is None else _readings(evaluations[hit])
 
 
@@ -65,6 +68,12 @@ def best_metric(evaluations: Sequence[Evaluation], target: Target) -> float:
     if not known:
         return math.nan
     return min(known) if target.goal == "min" else max(known)
+
+
+def _within(header: Header, evaluation: Evaluation) -> bool:
+    spent = _readings(evaluation)
+    in_seconds = header.clock == "steps" or spent.on(header.clock) <= header.budget.seconds
+    return in_seconds and spent.steps <= header.budget.steps
 
 
 def _readings(moment: Evaluation | Outcome) -> Readings:

@@ -5,6 +5,7 @@ Not a sandbox: a submission can do whatever the user who starts it can do.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import linecache
 import sys
@@ -45,12 +46,13 @@ def execute(source: Source) -> ModuleType:
     lines = source.text.splitlines(keepends=True)
     linecache.cache[source.origin] = (len(source.text), None, lines, source.origin)
     try:
-        exec(compile(source.text, source.origin, "exec"), module.__dict__)
+        with contextlib.redirect_stdout(sys.stderr):
+            exec(compile(source.text, source.origin, "exec"), module.__dict__)
     except ModuleNotFoundError as error:
         unload(source)
         advice = "not installed here; a submission is one file, beside installed packages"
         raise SubmissionError(f"{_where(error, source)}: imports {error.name}, {advice}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         unload(source)
         raise SubmissionError(f"{_where(error, source)}: {_what(error)}") from error
     return module
@@ -77,8 +79,10 @@ def build(
     asked = {name: reserved[name] for name in source.arguments if name in reserved}
     function = getattr(module, FUNCTION)
     try:
-        built = function(**hyperparameters, **asked)
-    except Exception as error:
+        # Some packages print when an optimizer is made; stdout is for results alone.
+        with contextlib.redirect_stdout(sys.stderr):
+            built = function(**hyperparameters, **asked)
+    except (Exception, SystemExit) as error:
         raise SubmissionError(f"{_where(error, source)}: {_what(error)}") from error
     if not _can_race(built, source.framework):
         kind = "None" if built is None else f"a {type(built).__name__}"

@@ -110,9 +110,7 @@ class _Reader:
                 advice = "write `def submission(...):` at the top level of the file"
                 raise self._error(node, f"`{FUNCTION}` is not a plain function; {advice}")
         close = nearest(FUNCTION, [node.name for node in functions])
-        hint = (
-            close if "did you mean" in close else "; `gradathlon new` writes a file to begin with"
-        )
+        hint = close if "did you mean" in close else "; `gradathlon new` writes one to begin with"
         raise self._error(1, f"no function `{FUNCTION}`{hint}")
 
     def _signature(self, function: ast.FunctionDef) -> tuple[tuple[str, ...], dict[str, Any]]:

@@ -9,18 +9,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import importlib.metadata
 import os
 import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from submissions.contract import RESERVED, Framework, SubmissionError
 from submissions.nearest import nearest
 from submissions.reading import defines_submission, read_facts
 from submissions.space import SearchSpace
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "gradathlon.submissions"
 """The entry-point group of installed submissions; an entry's value names a module."""
@@ -176,15 +178,18 @@ def _beside(path: Path) -> str:
     return f"`gradathlon new {path}` writes one to begin with"
 
 
-def _entry_points() -> list[importlib.metadata.EntryPoint]:
-    return list(importlib.metadata.entry_points(group=GROUP))
+def _entry_points() -> list[EntryPoint]:
+    # Slow to import, and `gradathlon --help` does not need it.
+    from importlib.metadata import entry_points
+
+    return list(entry_points(group=GROUP))
 
 
-def _package(entry: importlib.metadata.EntryPoint) -> str:
+def _package(entry: EntryPoint) -> str:
     return entry.dist.name if entry.dist else entry.value
 
 
-def _module_file(entry: importlib.metadata.EntryPoint) -> Path:
+def _module_file(entry: EntryPoint) -> Path:
     """The file of an entry point's module, found without importing it or its parents."""
     search: Any = None
     spec = None

@@ -37,9 +37,9 @@ class Suite(Model):
     clock: Literal["wall", "cpu", "steps"] = "wall"
     seed: pydantic.NonNegativeInt = 0
     budget_factor: pydantic.PositiveFloat | None = None
-    """Multiplies a workload's budget; None is 1 for external and 1.5 for self tuning, as in AlgoPerf."""
+    """On a workload's budget; None is 1 for external and 1.5 for self tuning, as in AlgoPerf."""
     resources: Holding = Holding()
-    points: dict[str, list[dict[str, Scalar]]] = {}
+    points: dict[str, list[dict[str, Scalar]]] = pydantic.Field(default_factory=dict)
     """Fixed hyperparameter points of some submissions, tried in order instead of tuned ones."""
 
     @property

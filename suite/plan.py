@@ -11,7 +11,7 @@ from cluster.spec import Resources, TrialSpec
 from scoring.records import REFERENCE, Budget, Target
 from suite.config import NamedSuite, Suite
 from suite.tuning import Point, trial_seed, tuned_points, with_defaults, without_value
-from workloads.yaml_config import ConfigError, Model
+from workloads.yaml_config import ConfigError, Model, nearest
 
 if TYPE_CHECKING:
     from submissions.source import Source
@@ -37,7 +37,7 @@ class Limit(Model):
 
 
 class ReferenceEntrant(Model):
-    """The frozen reference of one framework on one workload: a tuned submission, one trial a study."""
+    """The frozen reference of a framework on a workload: a tuned submission, one trial a study."""
 
     file: str
     hyperparameters: dict[str, Scalar]
@@ -68,7 +68,7 @@ class Text(Model):
 
 
 class Plan(Model):
-    """All that decides a run's trials; `run.yaml` holds it, so that a resumed run goes on as planned."""
+    """All that decides a run's trials; kept in `run.yaml` for a resumed run to go on by."""
 
     name: str
     """The suite's."""
@@ -81,7 +81,7 @@ class Plan(Model):
 
 @dataclasses.dataclass(frozen=True)
 class Planned:
-    """A plan, the sources of its texts by file name, and sentences on what was planned otherwise."""
+    """A plan, the sources of its texts by file name, and remarks on what was planned otherwise."""
 
     plan: Plan
     sources: Mapping[str, Source]
@@ -186,6 +186,7 @@ def _course(workload: Workload[Any], references: dict[Framework, ReferenceEntran
 def _points(source: Source, suite: Suite) -> list[list[Point]]:
     fixed = suite.points.get(source.name)
     if fixed is not None:
+        _refuse_unknown(source, fixed)
         studies = [list(fixed[: suite.trials]) for _ in range(suite.studies)]
     elif suite.ruleset == "external":
         studies = tuned_points(source, suite.studies, suite.trials, suite.seed)
@@ -199,6 +200,15 @@ def _points(source: Source, suite: Suite) -> list[list[Point]]:
                 f"{', '.join(missing)}, and nothing in suite sets it; give it a default"
             )
     return [[with_defaults(source, point) for point in study] for study in studies]
+
+
+def _refuse_unknown(source: Source, points: list[Point]) -> None:
+    for name in (name for point in points for name in point):
+        if name not in source.hyperparameters:
+            raise ConfigError(
+                f"the suite's points of {source.name!r} set {name!r}, which {source.origin} does "
+                f"not have{nearest(name, source.hyperparameters)}"
+            )
 
 
 def _notes(source: Source, suite: Suite) -> Iterator[str]:

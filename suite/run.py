@@ -137,7 +137,7 @@ def _planned(request: Request) -> tuple[Path, Planned]:
     stamp = time.strftime("%Y%m%d-%H%M%S")
     folder = request.output or Path("runs") / f"{named.name}-{stamp}"
     if not request.dry_run:
-        run_file.refuse_used(folder, folder)
+        run_file.refuse_used(folder)
     return folder, make_plan(named, reference=request.reference)
 
 
@@ -243,7 +243,7 @@ def _show_board(folder: Path) -> None:
     except RecordError as error:
         say(f"no leaderboard: {error}")
         return
-    click.echo(tables.terminal(computed))
+    click.echo(tables.terminal(computed).rstrip("\n"))
     say(f"trials, curves and profiles as a page: gradathlon report {folder} -o report.html")
 
 

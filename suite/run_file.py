@@ -27,8 +27,8 @@ class RunFile(Plan):
     """Of the machine that planned the run; each record tells its own trial's."""
 
 
-def refuse_used(folder: Path, shown: Path) -> None:
-    """Make sure that `folder` holds no run yet; `shown` is how the user wrote it.
+def refuse_used(folder: Path) -> None:
+    """Make sure that `folder` holds no run yet.
 
     Raises:
         ConfigError: it holds one, or cannot be looked into.
@@ -36,10 +36,10 @@ def refuse_used(folder: Path, shown: Path) -> None:
     try:
         used = (folder / NAME).exists() or (folder / "trials").exists()
     except OSError as error:
-        raise _unwritable(shown, error) from None
+        raise _unwritable(folder, error) from None
     if used:
         raise ConfigError(
-            f"{shown} already holds a run; go on with it: gradathlon run --resume -o {shown}, "
+            f"{folder} already holds a run; go on with it: gradathlon run --resume -o {folder}, "
             "or name another folder with -o"
         )
 

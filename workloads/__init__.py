@@ -1,6 +1,6 @@
 """What is raced on: the workload contract, data fetching, and one folder a family.
 
-    workload = workloads.get("lm-toy-v1+postnorm")
+workload = workloads.get("lm-toy-v1+postnorm")
 """
 
 from __future__ import annotations
@@ -56,6 +56,13 @@ def get(text: str) -> Workload[Any]:
     cls, scale = _classes(id.family)
     settings = found.settings(id, scale)
     return cls(id, settings, found.metric(settings), found.config.targets.get(id.race))
+
+
+def forget() -> None:
+    """Read configurations anew: one was rewritten."""
+    from workloads.config import read_family
+
+    read_family.cache_clear()
 
 
 def _classes(name: str) -> tuple[type[Workload[Any]], type[Any]]:

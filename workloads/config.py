@@ -114,9 +114,9 @@ class FamilyConfig(Model):
     title: str
     metric: MetricConfig
     scales: dict[ScaleName, dict[str, Any]]
-    variants: dict[str, dict[str, Any]] = {}
+    variants: dict[str, dict[str, Any]] = pydantic.Field(default_factory=dict)
     """Overlays on a scale's settings."""
-    targets: dict[str, Race] = {}
+    targets: dict[str, Race] = pydantic.Field(default_factory=dict)
 
 
 S = TypeVar("S", bound=Scale)

@@ -14,7 +14,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
-import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ Measure: TypeAlias = Callable[[Batch], dict[str, Array]]
 """A batch to sums over its examples (never means, never logits), reduced on the device."""
 Policy: TypeAlias = Callable[[Array], Array]
 """Observations to the learner's present actions or predictions, for streams that depend on it."""
-Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 Role = Literal["weight", "bias", "embedding", "norm"]
 Split = Literal["validation", "test"]
@@ -123,7 +122,7 @@ class Stream(abc.ABC):
         """What happened since the last call; forgets it."""
         return []
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """Release threads and files."""
 
 

@@ -27,7 +27,7 @@ M = TypeVar("M", bound=Model)
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
-    """", did you mean `x`?", where some valid word is near; else a list of the valid ones."""
+    """ ", did you mean `x`?", where some valid word is near; else a list of the valid ones."""
     words = sorted(valid)
     close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
     if close:

@@ -17,10 +17,11 @@ import click
     help="The workload whose model and batches it is tried on; no data are needed.",
 )
 @click.pass_context
-def check(ctx: click.Context, submission: str, workload: str) -> None:
-    """Try a submission on a few batches, and tell what would go wrong in a race.
+def check(ctx: click.Context, /, submission: str, workload: str) -> None:
+    """Tell what would go wrong with a submission in a race.
 
-    Prints one line a finding. Exit code 1 if any of them is bad.
+    Tries it on a few batches of random values. Prints one line a finding. Exit code 1 if any of
+    them is bad.
 
     \b
     Example:

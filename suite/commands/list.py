@@ -10,7 +10,9 @@ import click
 @click.command(name="list")
 @click.argument("what", type=click.Choice(["workloads", "submissions", "suites"]))
 def list_(what: str) -> None:
-    """List what there is to race on, to race, or to run, one a line.
+    """List workloads, submissions or suites.
+
+    One a line: what there is to race on, to race, and to run.
 
     \b
     Examples:

@@ -12,7 +12,9 @@ import click
 @click.option("framework", "--torch", flag_value="torch", default="torch", help="In PyTorch.")
 @click.option("framework", "--jax", flag_value="jax", help="In JAX, as an optax transformation.")
 def new(path: Path, framework: str) -> None:
-    """Write a submission to begin with; an existing file is never overwritten.
+    """Write a submission to begin with.
+
+    At most ten lines that run as they stand. An existing file is never overwritten.
 
     \b
     Example:

@@ -8,17 +8,18 @@ import click
 @click.command()
 @click.argument("workloads", nargs=-1, metavar="[WORKLOAD]...")
 @click.pass_context
-def parity(ctx: click.Context, workloads: tuple[str, ...]) -> None:
-    """Compare torch and jax on this machine: loss, gradients, and 50 steps of plain SGD.
+def parity(ctx: click.Context, /, workloads: tuple[str, ...]) -> None:
+    """Compare torch and jax on this machine.
 
-    Prints the largest relative difference of each. Exit code 1 if a workload exceeds 1e-5 (loss
-    and gradients) or 1e-3 (after 50 steps). Without arguments, all toy workloads.
+    Loss, gradients, and 50 steps of plain SGD, in both frameworks from equal weights. Prints the
+    largest relative difference of each. Exit code 1 if a workload exceeds 1e-5 (loss and
+    gradients) or 1e-3 (after 50 steps). Without arguments, all toy workloads.
 
     \b
     Example:
         gradathlon parity lm-toy-v1 homeostatic-toy-v1
     """
-    from cluster.parity import compare
+    from cluster import parity as comparison
     from suite.columns import columns
     from workloads import get, ids
 
@@ -30,7 +31,7 @@ def parity(ctx: click.Context, workloads: tuple[str, ...]) -> None:
     rows = []
     for id in chosen:
         click.echo(f"comparing {id}", err=True)
-        rows.append(compare(id))
+        rows.append(comparison.compare(id))
     table = [
         (
             row.workload,

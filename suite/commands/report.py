@@ -26,7 +26,7 @@ import click
 )
 @click.option("--clock", type=click.Choice(["wall", "cpu", "steps"]), help="What counts as time.")
 def report(runs: tuple[Path, ...], output: Path, **options: Any) -> None:
-    """Write one self-contained HTML page about one or more runs.
+    """Write one self-contained HTML page about runs.
 
     The board with intervals, performance profiles, the metric of every trial against the clock,
     and every trial with its hyperparameters and its end. The page needs no network.
@@ -35,11 +35,11 @@ def report(runs: tuple[Path, ...], output: Path, **options: Any) -> None:
     Example:
         gradathlon report runs/first -o report.html
     """
-    from scoring.page import write_page
+    from scoring import page
     from workloads.yaml_config import ConfigError
 
     try:
-        write_page(runs, output, **options)
+        page.write_page(runs, output, **options)
     except OSError as error:
         raise ConfigError(f"{output}: cannot be written: {error.strerror or error}") from None
     click.echo(str(output))

@@ -67,7 +67,7 @@ import click
 )
 @click.option("--dry-run", is_flag=True, help="Print the trials that would run, and stop.")
 @click.pass_context
-def run(ctx: click.Context, executor: str, **options: Any) -> None:
+def run(ctx: click.Context, /, executor: str, **options: Any) -> None:
     """Race submissions on workloads; print the leaderboard.
 
     SUITE is one of `gradathlon list suites` or the path of a YAML file of your own. Each trial is

@@ -46,20 +46,14 @@ import click
     help="With --protocol algoperf: a workload X+variant decides whether X counts.",
 )
 def score(runs: tuple[Path, ...], form: str, **options: Any) -> None:
-    """Compute the leaderboard of one or more runs from their records.
+    """Compute the leaderboard of runs from their records.
 
     \b
     Examples:
         gradathlon score runs/first
         gradathlon score runs/mine runs/theirs --clock steps --format csv > board.csv
     """
-    from scoring import board
-
-    click.echo(_text(board.compute(runs, **options), form), nl=False)
-
-
-def _text(computed: Any, form: str) -> str:
-    from scoring import tables
+    from scoring import board, tables
 
     write = {
         "table": tables.terminal,
@@ -67,4 +61,4 @@ def _text(computed: Any, form: str) -> str:
         "csv": tables.csv,
         "markdown": tables.markdown,
     }[form]
-    return write(computed).rstrip("\n") + "\n"
+    click.echo(write(board.compute(runs, **options)).rstrip("\n"))

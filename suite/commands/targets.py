@@ -9,27 +9,42 @@ import click
 
 
 @click.command(name="set-targets")
-@click.argument("workload_id", metavar="WORKLOAD")
+@click.argument("workload", metavar="WORKLOAD")
 @click.option(
-    "run_folder",
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    required=True,
     metavar="DIR",
-    help="Where the procedure's own trials are kept.",
+    help="Where the procedure's own trials are kept [default: runs/targets-WORKLOAD].",
 )
 @click.option("--resume", is_flag=True, help="Go on with the procedure begun in DIR.")
-def set_targets(**options: Any) -> None:
+@click.option("--address", metavar="ADDRESS", help="A Ray cluster to join, as in `run`.")
+def set_targets(workload: str, output: Path | None, resume: bool, **options: Any) -> None:
     """Set a workload's target, budget and reference by the stated procedure.
 
-    Tunes NadamW, AdamW and SGD over stated spaces, runs the winner on fresh seeds in both
-    frameworks, and writes what came out into the workload's config.yaml.
+    Tunes NadamW, AdamW and SGD over their search spaces, runs the winner on fresh seeds in both
+    frameworks, and writes what came out into the workload's config.yaml: the target that these
+    runs meet, a budget of 4 times their median, and the tuned points.
 
     \b
     Example:
-        gradathlon set-targets lm-toy-v1 -o runs/targets-lm-toy
+        gradathlon set-targets lm-toy-v1
     """
-    from suite import targets
+    from suite.targets import Settings
+    from suite.targets import set_targets as run
+    from workloads.yaml_config import ConfigError
 
-    targets.set_targets(**options)
+    folder = (output or Path("runs") / f"targets-{workload}").absolute()
+    if (folder / "trials").exists() and not resume:
+        raise ConfigError(
+            f"{folder} already holds trials; go on with them: add --resume, or name another folder"
+        )
+    run(
+        Settings(
+            workload=workload,
+            folder=folder,
+            executor="ray",
+            address=options["address"],
+            say=lambda line: click.echo(line, err=True),
+        )
+    )

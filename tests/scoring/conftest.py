@@ -39,7 +39,7 @@ def header(workload: str = "lm-toy-v1", submission: str = "adamw", **changes: An
         hyperparameters={"lr": 0.01},
         source_sha256=f"sha of {submission}",
         target=TARGET,
-        budget=Budget(400, 400.0),
+        budget=Budget(4000, 400.0),
         clock="wall",
         hardware=HARDWARE,
         versions={"torch": "2.13"},

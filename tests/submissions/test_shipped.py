@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
+
 import numpy as np
 import pytest
 
 import submissions
+from submissions.contract import SubmissionError
 from submissions.load import build, execute, unload
 from tests.submissions import problem
 
@@ -43,8 +47,6 @@ def test_both_frameworks_ship_the_methods_that_the_readme_promises():
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_static_facts_hold_of_the_running_function(name):
-    import inspect
-
     source = submissions.find(name)
     assert source.name == name
     assert source.summary.endswith(".")
@@ -57,17 +59,18 @@ def test_static_facts_hold_of_the_running_function(name):
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_thirty_steps_lower_the_loss(name):
+def test_training_lowers_the_loss(name):
     rate = {"lr": RATES[name]} if name in RATES else {}
-    run = make(name, **rate)
-    losses = run.steps(30)
-    assert losses[-1] < 0.98 * losses[0]
+    # Prodigy's estimate grows from 1e-6: it needs a hundred steps to begin.
+    steps = 200 if name.startswith("prodigy") else 30
+    losses = make(name, step_hint=steps, **rate).steps(steps)
+    assert losses[-1] < 0.95 * losses[0]
 
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_every_corner_of_the_search_space_builds_and_stays_finite(name):
     space = submissions.find(name).space
-    for u in (0.0, 0.5, 0.999):
+    for u in (0.0, 0.999):
         run = make(name, **space.at([u] * len(space.names)))
         assert np.isfinite(run.steps(3)).all()
 
@@ -76,23 +79,21 @@ def test_every_corner_of_the_search_space_builds_and_stays_finite(name):
 def test_a_torch_state_dict_continues_bit_identically(name):
     import torch
 
-    whole = make(name)
-    expected = whole.steps(20)
-
     first = make(name)
     first.steps(10)
-    saved = {key: torch.from_numpy(array) for key, array in first.weights().items()}
-    states = [first.optimizer.state_dict(), first.scheduler and first.scheduler.state_dict()]
+    saved = first.weights()
+    parts = [part for part in (first.optimizer, first.scheduler) if part is not None]
+    states = copy.deepcopy([part.state_dict() for part in parts])
+    expected = first.steps(10)
 
     second = make(name)
     with torch.no_grad():
-        for key, tensor in saved.items():
-            second.params.named[key].copy_(tensor)
-    second.optimizer.load_state_dict(states[0])
-    if second.scheduler is not None:
-        second.scheduler.load_state_dict(states[1])
-    assert second.steps(10) == expected[10:]
-    for key, array in whole.weights().items():
+        for key, array in saved.items():
+            second.params.named[key].copy_(torch.from_numpy(array))
+    for part, state in zip((second.optimizer, second.scheduler), states, strict=False):
+        part.load_state_dict(state)
+    assert second.steps(10) == expected
+    for key, array in first.weights().items():
         np.testing.assert_array_equal(second.weights()[key], array)
 
 
@@ -101,19 +102,18 @@ def test_an_optax_state_continues_bit_identically_through_numpy(name):
     import jax
     import jax.numpy as jnp
 
-    whole = make(name)
-    expected = whole.steps(20)
-
     first = make(name)
     first.steps(10)
-    leaves = [np.asarray(leaf).copy() for leaf in jax.tree.leaves(first.state)]
+    saved = first.weights()
+    leaves = [np.array(leaf) for leaf in jax.tree.leaves(first.state)]
+    expected = first.steps(10)
 
     second = make(name)
-    second.params = {key: jnp.asarray(array) for key, array in first.weights().items()}
+    second.params = {key: jnp.asarray(array) for key, array in saved.items()}
     structure = jax.tree.structure(second.state)
     second.state = jax.tree.unflatten(structure, [jnp.asarray(leaf) for leaf in leaves])
-    assert second.steps(10) == expected[10:]
-    for key, array in whole.weights().items():
+    assert second.steps(10) == expected
+    for key, array in first.weights().items():
         np.testing.assert_array_equal(second.weights()[key], array)
 
 
@@ -127,9 +127,7 @@ def test_an_optax_state_continues_bit_identically_through_numpy(name):
         ("prodigy", "prodigy_jax", {"weight_decay": 0.1}),
     ],
 )
-def test_twins_take_the_same_steps_in_both_frameworks(
-    torch_name, jax_name, hyperparameters, decay
-):
+def test_twins_take_the_same_steps_in_both_frameworks(torch_name, jax_name, hyperparameters, decay):
     import jax
 
     chosen = {**hyperparameters, "decay": decay, "warmup": 0.2}
@@ -183,8 +181,6 @@ def test_schedule_free_is_evaluated_elsewhere_than_it_trains():
 
 
 def test_an_unlisted_decay_is_refused_when_the_submission_is_built():
-    from submissions.contract import SubmissionError
-
     for name in ("adamw", "adamw_jax"):
         with pytest.raises(SubmissionError, match=r"adamw.*\.py:\d+: KeyError: 'cosin'"):
             make(name, decay="cosin")

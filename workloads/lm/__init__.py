@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from workloads.lm.model_torch import Transformer as TorchTransformer
 
 
+EMBEDDING_STD = 0.5
+
+
 class LmData(Model):
     """Which text, cut how: windows of `context` predicted tokens."""
 
@@ -157,8 +160,8 @@ class LanguageModel(Workload[LmScale]):
             nats += float(measure({"tokens": tokens})["loss"])
             text_bytes += int(corpus.token_bytes[tokens[:, 1:]].sum())
         metrics = {f"{split}/bits_per_byte": nats / math.log(2) / text_bytes}
-        if split == "validation":
-            metrics["train/nats_per_token"] = window.sums["loss"] / max(window.steps, 1)
+        if split == "validation" and window.steps:
+            metrics["train/nats_per_token"] = window.sums["loss"] / window.steps
         return metrics
 
     def batch_like(self, seed: int = 0) -> Batch:
@@ -187,8 +190,6 @@ class LanguageModel(Workload[LmScale]):
 
         return read_corpus(self.settings.data, self.settings.batch_size)
 
-
-EMBEDDING_STD = 0.1
 
 
 def rotary_tables(context: int, head_width: int) -> tuple[Array, Array]:

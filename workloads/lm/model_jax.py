@@ -82,7 +82,7 @@ def _below(params: Params, prefix: str) -> Params:
 
 
 def _transform(p: Params, x: Array) -> Array:
-    hidden = jnp.square(jax.nn.relu(_linear(x, p["up.weight"])))
+    hidden = jax.nn.gelu(_linear(x, p["up.weight"]))
     return _linear(hidden, p["down.weight"])
 
 

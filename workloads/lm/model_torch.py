@@ -16,13 +16,14 @@ EPSILON = 1e-6
 
 
 class Block(nn.Module):
-    """Causal self-attention and a squared-ReLU MLP (So et al. 2021), each on a residual."""
+    """Causal self-attention and a GELU MLP, each added to the residual stream."""
 
     def __init__(self, settings: LmScale) -> None:
         super().__init__()
         model = settings.model
         width, hidden = model.width, model.hidden
         self.heads = model.heads
+        self.qk_norm = model.qk_norm
         self.post_norm = model.norm == "post"
         self.norm1 = nn.RMSNorm(width, EPSILON)
         self.query = nn.Linear(width, width, bias=False)
@@ -35,7 +36,6 @@ class Block(nn.Module):
         self.norm2 = nn.RMSNorm(width, EPSILON)
         self.up = nn.Linear(width, hidden, bias=False)
         self.down = nn.Linear(hidden, width, bias=False)
-        self.qk_norm = model.qk_norm
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """(batch, time, width) to the same; `cos` and `sin` are (time, 1, head_width / 2)."""
@@ -57,7 +57,7 @@ class Block(nn.Module):
         return _linear(y.transpose(1, 2).reshape(x.shape), self.out)
 
     def _transform(self, x: Tensor) -> Tensor:
-        return _linear(F.relu(_linear(x, self.up)).square(), self.down)
+        return _linear(F.gelu(_linear(x, self.up), approximate="tanh"), self.down)
 
 
 class Transformer(nn.Module):

@@ -1,0 +1,198 @@
+"""What `gradathlon check` asks of a submission: it trains, repeats itself, and can be resumed."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import workloads
+from cluster import checkpoint
+from cluster.checkpoint import StateError
+from cluster.learner import Entry, Learner, make_card, make_learner
+from cluster.spec import Resources
+from submissions.contract import SubmissionError
+from submissions.load import build, execute
+from submissions.source import Source
+from workloads.contract import Batch
+
+DEFAULT_WORKLOAD = "homeostatic-toy-v1"
+STEPS = 8
+LIMIT_S = 120.0
+_CORNERS = (0.0, 0.5, 0.999)
+_SEED = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing that was asked of a submission, and whether it holds."""
+
+    ok: bool
+    title: str
+    detail: str = ""
+
+
+def check(source: Source, workload_id: str = DEFAULT_WORKLOAD) -> list[Finding]:
+    """Run a submission for a few steps on random data, in a process of its own.
+
+    Needs no data. Stops at the first thing that makes the rest pointless.
+
+    Raises:
+        WorkloadError: no such workload.
+    """
+    workloads.get(workload_id)
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1, initializer=_stdout_to_stderr) as pool:
+        answer = pool.apply_async(_check_here, (source, workload_id))
+        try:
+            return answer.get(LIMIT_S)
+        except multiprocessing.TimeoutError:
+            detail = f"no answer for {LIMIT_S:g} s; look for an endless loop or a wait"
+            return [Finding(False, "it comes back", detail)]
+
+
+def _stdout_to_stderr() -> None:
+    # What a submission prints is talk, not data.
+    os.dup2(2, 1)
+
+
+def _check_here(source: Source, workload_id: str) -> list[Finding]:
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    findings: list[Finding] = []
+    try:
+        for finding in _findings(source, workload_id):
+            findings.append(finding)
+            if not finding.ok:
+                break
+    except (SubmissionError, StateError) as error:
+        findings.append(Finding(False, "it runs", " ".join(str(error).split())))
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        detail = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
+        findings.append(Finding(False, "it runs", " ".join(detail.split())))
+    return findings
+
+
+def _findings(source: Source, workload_id: str) -> Iterator[Finding]:
+    bench = _Bench(source, workload_id)
+    names = ", ".join(source.defaults) or "none"
+    yield Finding(True, f"{source.framework} submission", f"hyperparameters: {names}")
+    start, first = bench.weights, bench.run()
+    yield _trains(start, first)
+    again = bench.run()
+    yield _required(
+        _equal(first, again),
+        "the same seed gives the same weights",
+        "two runs from one seed differ; draw randomness from `workload.seed` or the global "
+        "generators, which are seeded for each trial",
+    )
+    yield _required(
+        _equal(first, bench.run(interrupted=True)),
+        "a checkpoint continues exactly",
+        "weights differ after a resume: something that the algorithm remembers is not in its state",
+    )
+    for point in _points(source):
+        after = bench.run(hyperparameters=point)
+        finite = all(np.isfinite(value).all() for value in after.values())
+        shown = ", ".join(
+            f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+            for name, value in point.items()
+        )
+        title = f"it trains at {shown}"
+        yield Finding(True, title, "" if finite else "diverges here, which a race allows")
+
+
+def _required(ok: bool, title: str, otherwise: str) -> Finding:
+    return Finding(ok, title, "" if ok else otherwise)
+
+
+def _trains(start: Mapping[str, Any], after: Mapping[str, Any]) -> Finding:
+    broken = [name for name, value in after.items() if not np.isfinite(value).all()]
+    still = [name for name, value in after.items() if np.array_equal(value, start[name])]
+    title = "it trains at its defaults"
+    if broken:
+        return Finding(False, title, f"{broken[0]} is not finite after {STEPS} steps")
+    if len(still) == len(after):
+        return Finding(False, title, f"no weight changed in {STEPS} steps")
+    return Finding(True, title, f"{len(after) - len(still)} of {len(after)} weights moved")
+
+
+def _points(source: Source) -> list[dict[str, Any]]:
+    space = source.space
+    if space is None:
+        return []
+    if space.points is not None:
+        return [dict(point) for point in space.points]
+    return [space.at([u] * len(space.names)) for u in _CORNERS]
+
+
+class _Bench:
+    """Trains a submission on random batches of one workload."""
+
+    def __init__(self, source: Source, workload_id: str) -> None:
+        self.source = source
+        self.workload = workloads.get(workload_id)
+        self.weights = self.workload.initial_weights(_SEED)
+        self.module = execute(source)
+        self.batches: list[Batch] = [self.workload.batch_like(seed) for seed in range(STEPS)]
+
+    def run(
+        self, *, interrupted: bool = False, hyperparameters: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The weights after a few steps, perhaps through a checkpoint half way."""
+        draw = _from(self.batches)
+        learner = self._begin(hyperparameters or {})
+        for step in range(STEPS):
+            if interrupted and step == STEPS // 2:
+                learner = self._resumed(learner, hyperparameters or {})
+            learner.step(draw)
+        learner.prepare_evaluation()
+        learner.measure(self.batches[0])
+        learner.resume_training()
+        return learner.state()["weights"]
+
+    def _begin(self, hyperparameters: Mapping[str, Any]) -> Learner:
+        from cluster.trial import seed_globals
+
+        card = make_card(self.workload, seconds=60.0, seed=_SEED)
+        entry = Entry(
+            workload=self.workload,
+            weights=self.weights,
+            build=lambda params: build(
+                self.module, self.source, hyperparameters, params=params, card=card
+            ),
+            module=self.module,
+            closure=self.source.closure,
+            seed=_SEED,
+            resources=Resources(),
+        )
+        seed_globals(_SEED)
+        learner = make_learner(self.source.framework, entry)
+        learner.warm_up(self.batches[:1])
+        seed_globals(_SEED)
+        learner.begin()
+        return learner
+
+    def _resumed(self, learner: Learner, hyperparameters: Mapping[str, Any]) -> Learner:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "checkpoint.safetensors"
+            checkpoint.save(path, {"learner": learner.state()})
+            fresh = self._begin(hyperparameters)
+            fresh.load_state(checkpoint.load(path)["learner"])
+        return fresh
+
+
+def _from(batches: list[Batch]) -> Callable[[], Batch]:
+    left = iter(batches)
+    return lambda: next(left)
+
+
+def _equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(np.array_equal(value, other[name], equal_nan=True) for name, value in one.items())

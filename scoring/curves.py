@@ -1,0 +1,198 @@
+"""Learning curves: every trial's judged metric against the clock, with the target."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scoring.axes import Scale, clock_unit, robust_range, short
+from scoring.markup import Markup, element, join
+from scoring.palette import Style
+from scoring.plots import BOTTOM, END, HEIGHT, LEFT, TOP, Styles, picture, x_axis, y_axis
+from scoring.records import Clock, Record, Target
+from scoring.times import first_hit
+
+CLOCKS: tuple[Clock, ...] = ("wall", "cpu", "steps")
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """One trial's judged metric, evaluation by evaluation; `hit` is the one that met the target.
+
+    `fastest` marks the trial that gave its study's time. `stable` is False for trials that failed
+    or diverged, whose values do not stretch the axis.
+    """
+
+    style: Style
+    framework: str
+    label: str
+    readings: Mapping[Clock, tuple[float, ...]]
+    values: tuple[float, ...]
+    hit: int | None
+    fastest: bool
+    stable: bool
+
+
+def curves_of(
+    records: Sequence[Record], target: Target, clock: Clock, looks: Styles
+) -> list[Curve]:
+    """The curves of one workload's trials; each study's fastest on `clock` come last, so on top."""
+    fastest: dict[tuple[str, str, int], tuple[float, int]] = {}
+    hits = [first_hit(record.header, record.evaluations) for record in records]
+    for place, (record, hit) in enumerate(zip(records, hits, strict=True)):
+        if hit is not None:
+            head = record.header
+            study = (head.submission, head.framework, head.study)
+            time = _readings(record, clock)[hit]
+            fastest[study] = min(fastest.get(study, (math.inf, -1)), (time, place))
+    winners = {place for _, place in fastest.values()}
+    curves = [
+        _curve(record, target, hit, place in winners, looks)
+        for place, (record, hit) in enumerate(zip(records, hits, strict=True))
+    ]
+    return sorted(curves, key=lambda curve: curve.fastest)
+
+
+def curve_plot(
+    plot: str, workload: str, records: Sequence[Record], clock: Clock, looks: Styles
+) -> tuple[Markup, dict[str, Any]]:
+    """Metric against clock, and the data with which a script redraws it on another clock.
+
+    All `records` are of one workload and have a target; the first one's is drawn.
+    """
+    target = next(record.header.target for record in records if record.header.target)
+    curves = curves_of(records, target, clock, looks)
+    y = _metric_scale(curves, target)
+    x = {name: _clock_scale(curves, name) for name in CLOCKS}
+    axes = [
+        element(
+            "g",
+            x_axis(x[name], clock_unit(name, x[name].high)),
+            data_clock=name,
+            hidden=name != clock,
+        )
+        for name in CLOCKS
+    ]
+    area = element("rect", x=LEFT, y=TOP, width=END - LEFT, height=HEIGHT - TOP - BOTTOM)
+    lines = [_line(index, curve, clock, x[clock], y) for index, curve in enumerate(curves)]
+    marks = [_mark(index, curve, clock, x[clock], y) for index, curve in enumerate(curves)]
+    drawing = join(
+        element("clipPath", area, id=f"{plot}-area"),
+        y_axis(y, target.metric.removeprefix("validation/").replace("_", " ")),
+        *axes,
+        _target_line(y, target),
+        element("g", *lines, clip_path=f"url(#{plot}-area)"),
+        *marks,
+    )
+    told = (
+        f"{target.metric} of {len(curves)} trials against the clock. The dashed line is the "
+        f"target, {short(target.value, 4)}; a marker stands where a trial first met it."
+    )
+    svg = picture(plot, f"{workload}: learning curves", told, drawing, kind="curves")
+    return svg, _data(curves, target, x, y)
+
+
+def _curve(record: Record, target: Target, hit: int | None, fastest: bool, looks: Styles) -> Curve:
+    head = record.header
+    return Curve(
+        style=looks[head.submission],
+        framework=head.framework,
+        label=f"{head.submission} ({head.framework}), study {head.study}, trial {head.trial}",
+        readings={clock: _readings(record, clock) for clock in CLOCKS},
+        values=tuple(one.metrics.get(target.metric, math.nan) for one in record.evaluations),
+        hit=hit,
+        fastest=fastest,
+        stable=record.outcome is None or record.outcome.end not in ("failed", "diverged"),
+    )
+
+
+def _readings(record: Record, clock: Clock) -> tuple[float, ...]:
+    name = {"wall": "wall_s", "cpu": "cpu_s", "steps": "steps"}[clock]
+    return tuple(float(getattr(one, name)) for one in record.evaluations)
+
+
+def _clock_scale(curves: Sequence[Curve], clock: Clock) -> Scale:
+    longest = max((max(curve.readings[clock], default=0.0) for curve in curves), default=0.0)
+    return Scale(0.0, longest * 1.02 or 1.0, LEFT, END)
+
+
+def _metric_scale(curves: Sequence[Curve], target: Target) -> Scale:
+    values = [value for curve in curves if curve.stable for value in curve.values]
+    every = [target.value, *(value for value in values if math.isfinite(value))]
+    best = min(every) if target.goal == "min" else max(every)
+    low, high = robust_range(values, [target.value, best])
+    return Scale(low, high, HEIGHT - BOTTOM, TOP)
+
+
+def _line(index: int, curve: Curve, clock: Clock, x: Scale, y: Scale) -> Markup:
+    path, pen = [], "M"
+    for reading, value in zip(curve.readings[clock], curve.values, strict=True):
+        if math.isfinite(reading) and math.isfinite(value):
+            path.append(f"{pen}{x(reading)},{y(value)}")
+            pen = "L"
+        else:
+            pen = "M"
+    kind = " fastest" if curve.fastest else " other"
+    return element(
+        "path",
+        d="".join(path),
+        class_=f"line {curve.framework} {curve.style.colour}{kind}",
+        data_s=curve.style.series,
+        data_i=index,
+    )
+
+
+def _mark(index: int, curve: Curve, clock: Clock, x: Scale, y: Scale) -> Markup | None:
+    if curve.hit is None:
+        return None
+    place = x(curve.readings[clock][curve.hit]), y(curve.values[curve.hit])
+    return element(
+        "path",
+        d=curve.style.marker,
+        class_=f"mark {curve.style.colour}{'' if curve.fastest else ' other'}",
+        transform=f"translate({place[0]},{place[1]})",
+        data_s=curve.style.series,
+        data_i=index,
+    )
+
+
+def _target_line(y: Scale, target: Target) -> Markup:
+    height = y(target.value)
+    below = target.goal == "min" and height < HEIGHT - BOTTOM - 20
+    return join(
+        element("path", d=f"M{LEFT},{height}H{END}", class_="target"),
+        element(
+            "text",
+            f"target {short(target.value, 4)}",
+            x=END - 4,
+            y=height + (15 if below else -6),
+            class_="soft halo end",
+        ),
+    )
+
+
+def _data(
+    curves: Sequence[Curve], target: Target, x: Mapping[Clock, Scale], y: Scale
+) -> dict[str, Any]:
+    return {
+        "metric": target.metric,
+        "x": {clock: [scale.low, scale.high, scale.start, scale.end] for clock, scale in x.items()},
+        "y": [y.low, y.high, y.start, y.end],
+        "curves": [
+            {
+                "label": curve.label,
+                "hit": curve.hit,
+                "steps": [int(step) for step in curve.readings["steps"]],
+                "wall": [_rounded(time) for time in curve.readings["wall"]],
+                "cpu": [_rounded(time) for time in curve.readings["cpu"]],
+                "y": [_rounded(value) for value in curve.values],
+            }
+            for curve in curves
+        ],
+    }
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.5g}")

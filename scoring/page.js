@@ -1,0 +1,211 @@
+"use strict";
+// Everything here adds to a page that is whole without it: the plots and tables stand already.
+(() => {
+  const root = document.documentElement;
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+  const data = JSON.parse(document.getElementById("data").textContent);
+  let clock = data.clock;
+  root.classList.add("js");
+
+  // --- submissions: a click hides or shows one everywhere, a double click leaves it alone
+  const hidden = new Set();
+  const buttons = all(".legend button");
+  const show = () => {
+    for (const button of buttons) button.setAttribute("aria-pressed", !hidden.has(button.dataset.s));
+    for (const part of all("svg [data-s]")) part.toggleAttribute("hidden", hidden.has(part.dataset.s));
+    for (const row of all(".board tbody tr")) row.hidden = hidden.has(row.dataset.s);
+    filter();
+  };
+  for (const button of buttons) {
+    const own = button.dataset.s;
+    button.disabled = false;
+    button.title = "click: hide or show; double click: this one alone, or all again";
+    button.addEventListener("click", () => {
+      if (!hidden.delete(own)) hidden.add(own);
+      show();
+    });
+    button.addEventListener("dblclick", () => {
+      const others = buttons.filter((other) => other !== button).map((other) => other.dataset.s);
+      const alone = !hidden.has(own) && others.every((other) => hidden.has(other));
+      hidden.clear();
+      if (!alone) for (const other of others) hidden.add(other);
+      show();
+    });
+  }
+
+  // --- the clock: the same evaluations at their readings of another clock
+  const place = (range, value) => {
+    const share = Math.min(5, Math.max(-4, (value - range[0]) / (range[1] - range[0] || 1)));
+    return range[2] + share * (range[3] - range[2]);
+  };
+  const points = (plot, curve) => curve.y.map((value, at) =>
+    value === null ? null : [place(plot.x[clock], curve[clock][at]), place(plot.y, value)]);
+  const path = (corners) => {
+    let text = "", pen = "M";
+    for (const corner of corners) {
+      if (corner) text += pen + corner[0].toFixed(1) + "," + corner[1].toFixed(1);
+      pen = corner ? "L" : "M";
+    }
+    return text;
+  };
+  const redraw = () => {
+    for (const [id, plot] of Object.entries(data.plots)) {
+      const svg = document.getElementById(id);
+      plot.corners = plot.curves.map((curve) => points(plot, curve));
+      for (const line of all(".line[data-i]", svg)) {
+        line.setAttribute("d", path(plot.corners[line.dataset.i]));
+      }
+      for (const mark of all(".mark[data-i]", svg)) {
+        const [x, y] = plot.corners[mark.dataset.i][plot.curves[mark.dataset.i].hit];
+        mark.setAttribute("transform", `translate(${x.toFixed(1)},${y.toFixed(1)})`);
+      }
+      for (const axis of all("[data-clock]", svg)) {
+        axis.toggleAttribute("hidden", axis.dataset.clock !== clock);
+      }
+    }
+  };
+  for (const input of all(".clocks input")) {
+    input.checked = input.value === clock;
+    input.addEventListener("change", () => {
+      clock = input.value;
+      redraw();
+    });
+  }
+
+  // --- what lies nearest to the pointer
+  const tip = document.getElementById("tip");
+  const say = (event, title, lines) => {
+    tip.replaceChildren();
+    tip.append(Object.assign(document.createElement("strong"), { textContent: title }));
+    for (const line of lines) tip.append(Object.assign(document.createElement("div"), { textContent: line }));
+    tip.hidden = false;
+    const room = root.clientWidth - tip.offsetWidth - 8;
+    const above = event.clientY - tip.offsetHeight - 14;
+    tip.style.left = `${Math.max(8, Math.min(room, event.clientX + 14)) + scrollX}px`;
+    tip.style.top = `${(above < 8 ? event.clientY + 18 : above) + scrollY}px`;
+  };
+  const leave = (svg) => {
+    tip.hidden = true;
+    svg.classList.remove("hovering");
+    for (const part of all(".hot", svg)) part.classList.remove("hot");
+  };
+  const pointer = (svg, event) => new DOMPoint(event.clientX, event.clientY)
+    .matrixTransform(svg.getScreenCTM().inverse());
+  const number = (value) => value === null ? "–" : Number(value.toPrecision(4)).toLocaleString("en");
+  const light = (svg, parts) => {
+    for (const part of all(".hot", svg)) part.classList.remove("hot");
+    for (const part of parts) part.classList.add("hot");
+    svg.classList.add("hovering");
+  };
+
+  const onCurves = (svg, event) => {
+    const plot = data.plots[svg.id], at = pointer(svg, event);
+    let best = null, near = 40 * 40;
+    for (const line of all(".line[data-i]:not([hidden])", svg)) {
+      plot.corners[line.dataset.i].forEach((corner, step) => {
+        const far = corner ? (corner[0] - at.x) ** 2 + (corner[1] - at.y) ** 2 : Infinity;
+        if (far < near) [near, best] = [far, { index: line.dataset.i, step }];
+      });
+    }
+    if (!best) return leave(svg);
+    const curve = plot.curves[best.index], step = best.step;
+    light(svg, all(`[data-i="${best.index}"]`, svg));
+    say(event, curve.label, [
+      `${plot.metric} ${number(curve.y[step])}${step === curve.hit ? ": target met" : ""}`,
+      `${number(curve.wall[step])} s wall, ${number(curve.cpu[step])} s CPU, step ${number(curve.steps[step])}`,
+    ]);
+  };
+  const onProfile = (svg, event) => {
+    const at = pointer(svg, event), box = data.profile;
+    const tau = box.x[0] + (at.x - box.x[2]) / (box.x[3] - box.x[2]) * (box.x[1] - box.x[0]);
+    if (tau < box.x[0] || tau > box.x[1]) return leave(svg);
+    const lines = all("g[data-i]:not([hidden])", svg).map((group) => {
+      const line = box.lines[group.dataset.i];
+      const solved = line.corners.filter((corner) => corner[0] <= tau);
+      return `${line.label}: ${Math.round(100 * solved[solved.length - 1][1])} %`;
+    });
+    return say(event, `τ = ${tau.toFixed(2)}`, lines);
+  };
+  for (const [kind, look] of [["curves", onCurves], ["profile", onProfile]]) {
+    for (const svg of all(`svg[data-kind="${kind}"]`)) {
+      let waiting = 0;
+      const ask = (event) => {
+        cancelAnimationFrame(waiting);
+        waiting = requestAnimationFrame(() => look(svg, event));
+      };
+      svg.addEventListener("pointermove", ask);
+      svg.addEventListener("pointerdown", ask);
+      svg.addEventListener("pointerleave", () => {
+        cancelAnimationFrame(waiting);
+        leave(svg);
+      });
+    }
+  }
+
+  // --- the trials: sorted by a click on a column's head, narrowed by the menus
+  const body = document.querySelector(".trials tbody");
+  const rows = [...body.rows];
+  const filters = all(".filters select");
+  const count = document.querySelector(".filters output");
+  function filter() {
+    let shown = 0;
+    for (const row of rows) {
+      const out = filters.some((menu) => menu.value && row.dataset[menu.name] !== menu.value);
+      row.hidden = out || hidden.has(row.dataset.s);
+      shown += !row.hidden;
+    }
+    count.textContent = `${shown} of ${rows.length} trials`;
+  }
+  for (const menu of filters) menu.addEventListener("change", filter);
+  const words = new Intl.Collator("en", { numeric: true });
+  const value = (row, column) => row.cells[column].dataset.v ?? row.cells[column].textContent;
+  const compare = (left, right) => {
+    const [a, b] = [left, right].map((text) => text === "inf" ? Infinity : Number(text));
+    if (left !== "nan" && right !== "nan" && !isNaN(a) && !isNaN(b)) return a === b ? 0 : a - b;
+    return (left === "nan") - (right === "nan") || words.compare(left, right);
+  };
+  for (const head of all(".trials thead th")) {
+    const button = document.createElement("button");
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === "ascending";
+      for (const other of all(".trials thead th")) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const sign = down ? -1 : 1, column = head.cellIndex;
+      rows.sort((a, b) => sign * compare(value(a, column), value(b, column)));
+      body.append(...rows);
+    });
+  }
+
+  // --- a plot as a file of its own, in its light form, with every style written into it
+  const KEPT = ["color", "fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray",
+    "stroke-opacity", "stroke-linejoin", "opacity", "font-family", "font-size", "font-weight",
+    "text-anchor", "paint-order"];
+  const saved = (svg) => {
+    const copy = svg.cloneNode(true);
+    root.classList.add("light");
+    const from = [svg, ...all("*", svg)], to = [copy, ...all("*", copy)];
+    from.forEach((part, at) => {
+      const style = getComputedStyle(part);
+      for (const name of KEPT) to[at].setAttribute(name, style.getPropertyValue(name));
+    });
+    root.classList.remove("light");
+    for (const part of all("[hidden]", copy)) part.remove();
+    const [, , width, height] = svg.getAttribute("viewBox").split(" ");
+    copy.setAttribute("width", width);
+    copy.setAttribute("height", height);
+    return new XMLSerializer().serializeToString(copy);
+  };
+  for (const button of all(".save")) {
+    button.addEventListener("click", () => {
+      const svg = document.getElementById(button.dataset.plot);
+      const url = URL.createObjectURL(new Blob([saved(svg)], { type: "image/svg+xml" }));
+      Object.assign(document.createElement("a"), { href: url, download: button.dataset.file }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 1000);
+    });
+  }
+
+  redraw();
+  filter();
+})();

@@ -1,0 +1,312 @@
+"""One self-contained HTML page about runs: board, profiles, learning curves and every trial.
+
+It asks the network for nothing, and stands whole without its script, which adds tooltips, a
+choice of clock, hiding, sorting and saving.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import string
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scoring.axes import short
+from scoring.board import Board, compute
+from scoring.curves import CLOCKS, curve_plot
+from scoring.markup import Markup, element, embedded_json, escape, join
+from scoring.page_tables import board_table, trials_table
+from scoring.palette import sheet, styles, swatch
+from scoring.plots import Styles, profile_data, profile_plot, ratio_plot, study_plot
+from scoring.records import REFERENCE, Clock, Record, read_run
+
+CROWD = 150
+"""From so many curves on, those that were not their study's fastest are drawn fainter."""
+_HOW = {
+    "gradathlon": (
+        "How to read the score: 1 is as fast to the target as the tuned NadamW reference of the "
+        "same framework, averaged over the workloads; more is faster (4/3 would be instantly), "
+        "and a workload counts 0 from four times the reference's time on, or when it is missed."
+    ),
+    "algoperf": (
+        "How to read the score: it is the area under the submission's performance profile; 1 "
+        "means the fastest on every workload, and a workload counts nothing from four times the "
+        "fastest submission's time on, or when it is missed."
+    ),
+}
+_CLOCK_NAMES = {"wall": "wall clock", "cpu": "CPU time", "steps": "steps"}
+
+
+def write_page(
+    runs: Sequence[Path], output: Path, *, protocol: str = "gradathlon", clock: Clock | None = None
+) -> None:
+    """Write the page about all trials of `runs` to `output`, whole or not at all.
+
+    Args:
+        runs: run folders.
+        output: the file; replaced if it exists.
+        protocol: "gradathlon" or "algoperf".
+        clock: what counts as time; None: the clock that the runs were raced on.
+
+    Raises:
+        RecordError: records that cannot be read, or cannot be compared.
+        OSError: `output` cannot be written.
+    """
+    board = compute(runs, protocol=protocol, clock=clock)
+    text = render(board, [record for run in runs for record in read_run(run)])
+    # A reader, or a web server, never meets half a page.
+    handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        Path(name).chmod(0o644)  # mkstemp keeps it from everyone else
+        Path(name).replace(output)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def render(board: Board, records: Sequence[Record]) -> str:
+    """The page as text, from a board and the records that it was computed from."""
+    looks = styles(record.header.submission for record in records)
+    sections, plots = _workloads(board, records, looks)
+    script = _resource("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    names = " and ".join(dict.fromkeys(folder.name for folder in _folders(records)))
+    parts = {
+        "title": escape(f"{names} · Gradathlon"),
+        "heading": escape(names),
+        "lead": escape(_lead(board, records)),
+        "facts": _facts(board, records),
+        "legend": _legend(records, looks),
+        "clocks": _clocks(board.clock),
+        "how": escape(_HOW[board.protocol]),
+        "board": board_table(board, looks),
+        "notes": _notes(board),
+        "profiles": _profiles(board, looks),
+        "workloads": join(*sections),
+        "filters": _filters(records, looks),
+        "trials": trials_table(records, looks),
+        "style": sheet(dark_scope=":root:not(.light)") + _resource("page.css"),
+        "script": script,
+        "script_hash": f"sha256-{digest}",
+        "data": embedded_json(
+            {"clock": board.clock, "profile": profile_data(board), "plots": plots}
+        ),
+    }
+    return string.Template(_resource("page.html")).substitute(parts)
+
+
+def _resource(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+def _workloads(
+    board: Board, records: Sequence[Record], looks: Styles
+) -> tuple[list[Markup], dict[str, Any]]:
+    sections, plots = [], {}
+    for place, workload in enumerate(sorted({record.header.workload for record in records})):
+        own = [one for one in records if one.header.workload == workload and one.header.target]
+        if not own:
+            continue
+        svg, data = curve_plot(f"curves{place}", workload, own, board.clock, looks)
+        plots[f"curves{place}"] = data
+        crowd = "crowd" if len(own) >= CROWD else None
+        caption = "Judged metric against the clock; markers: target met"
+        figures = [_figure(svg, f"curves{place}", caption, f"{workload}-curves", crowd)]
+        if workload in board.workloads:
+            studies = study_plot(f"studies{place}", board, workload, looks)
+            caption = "Time to result by study; the upright line is the median"
+            figures.append(_figure(studies, f"studies{place}", caption, f"{workload}-studies"))
+        heading = f"workload{place}"
+        sections.append(
+            element(
+                "section",
+                element("h2", workload, id=heading),
+                element("p", _race(own), class_="soft"),
+                element("div", *figures, class_="pair-of-plots"),
+                aria_labelledby=heading,
+            )
+        )
+    return sections, plots
+
+
+def _race(records: Sequence[Record]) -> str:
+    head = records[0].header
+    assert head.target is not None
+    verb = "at most" if head.target.goal == "min" else "at least"
+    reached = sum(
+        record.outcome is not None and record.outcome.end == "reached" for record in records
+    )
+    return (
+        f"Target: {head.target.metric} {verb} {short(head.target.value, 4)}. Budget: "
+        f"{head.budget.steps:,} steps or {head.budget.seconds:,.0f} s. "
+        f"{reached} of {len(records)} trials reached it."
+    )
+
+
+def _figure(svg: Markup, plot: str, caption: str, file: str, class_: str | None = None) -> Markup:
+    save = element(
+        "button",
+        "save as SVG",
+        type="button",
+        class_="save",
+        data_plot=plot,
+        data_file=f"{file}.svg",
+    )
+    told = element("figcaption", element("span", caption), save)
+    return element("figure", told, svg, class_=class_)
+
+
+def _profiles(board: Board, looks: Styles) -> Markup:
+    told = (
+        f"For each submission, the share of workloads solved within τ times the yardstick's time, "
+        f"for τ from 1 to {board.tau_max:g}. Higher and further to the left is better. "
+        "Lines are set apart by a hair, so that equal ones do not hide each other."
+    )
+    figures = [
+        _figure(
+            profile_plot("profiles", board, looks),
+            "profiles",
+            "Share of workloads solved within τ",
+            "profiles",
+        ),
+        _figure(
+            ratio_plot("ratios", board, looks),
+            "ratios",
+            "Time-to-result over the yardstick's, by workload",
+            "ratios",
+        ),
+    ]
+    plots = element("div", *figures, class_="pair-of-plots")
+    return join(element("p", told, class_="soft"), plots)
+
+
+def _lead(board: Board, records: Sequence[Record]) -> str:
+    racing = {name for one in records if not (name := one.header.submission).startswith(REFERENCE)}
+    counts = [(racing, "submission"), (board.workloads, "workload"), (records, "trial")]
+    told = [f"{len(what):,} {word}{'' if len(what) == 1 else 's'}" for what, word in counts]
+    dates = sorted(date for folder in _folders(records) if (date := _date(folder)))
+    raced = [" to ".join(dict.fromkeys([dates[0], dates[-1]]))] if dates else []
+    return ", ".join(told + raced)
+
+
+def _folders(records: Sequence[Record]) -> list[Path]:
+    """The run folders, RUN of RUN/trials/<workload>/<submission>/<file>."""
+    return list(dict.fromkeys(record.path.absolute().parents[3] for record in records))
+
+
+def _date(folder: Path) -> str | None:
+    """The day on which the run began, None where its `run.yaml` does not tell."""
+    file = folder / "run.yaml"
+    text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+    found = re.search(r"^date: *['\"]?(\d{4}-\d\d-\d\d)", text, re.MULTILINE)
+    return found[1] if found else None
+
+
+def _facts(board: Board, records: Sequence[Record]) -> Markup:
+    facts = [("Protocol", board.protocol), ("Clock of the scores", _CLOCK_NAMES[board.clock])]
+    rulesets = sorted({record.header.ruleset for record in records})
+    facts.append(("Tuning ruleset", ", ".join(rulesets)))
+    hardware = _variants(record.header.hardware for record in records)
+    versions = _variants(record.header.versions for record in records)
+    for title, variants in (("Hardware", hardware), ("Versions", versions)):
+        for text, count in variants:
+            share = f" ({count} trials)" if len(variants) > 1 else ""
+            facts.append((title + share, text))
+    items = [
+        element(
+            "div",
+            element("dt", name),
+            element("dd", text),
+            class_="wide" if len(text) > 40 else None,
+        )
+        for name, text in facts
+    ]
+    return element("dl", *items, class_="facts")
+
+
+def _variants(mappings: Iterable[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    """The different mappings as text, the most frequent first."""
+    texts = Counter(
+        " · ".join(f"{key} {_fact(value)}" for key, value in mapping.items() if value)
+        for mapping in mappings
+    )
+    return texts.most_common()
+
+
+def _fact(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _legend(records: Sequence[Record], looks: Styles) -> Markup:
+    frameworks = {
+        name: {one.header.framework for one in records if one.header.submission == name}
+        for name in looks
+    }
+    buttons = [
+        element(
+            "button",
+            swatch(look, frameworks[name]),
+            name,
+            type="button",
+            aria_pressed="true",
+            disabled=True,
+            data_s=look.series,
+        )
+        for name, look in looks.items()
+    ]
+    items = [element("li", button) for button in buttons]
+    legend = element("ul", *items, class_="legend", aria_label="Submissions")
+    return join(legend, element("span", "torch solid, jax dashed", class_="dashes"))
+
+
+def _clocks(chosen: Clock) -> Markup:
+    choices = [
+        element(
+            "label",
+            element("input", type="radio", name="clock", value=clock, checked=clock == chosen),
+            clock,
+        )
+        for clock in CLOCKS
+    ]
+    return element("fieldset", element("legend", "curves against"), *choices, class_="clocks")
+
+
+def _notes(board: Board) -> Markup:
+    notes = [*board.notes]
+    if any(row.tied for row in board.rows):
+        notes.insert(0, "= the studies do not tell submissions of equal rank apart")
+    return element("ul", *(element("li", note) for note in notes), class_="notes")
+
+
+def _filters(records: Sequence[Record], looks: Styles) -> Markup:
+    heads = [record.header for record in records]
+    ends = {one.outcome.end if one.outcome else "unfinished" for one in records}
+    menus: list[tuple[str, str, list[tuple[str, str]]]] = [
+        ("workload", "w", [(name, name) for name in sorted({head.workload for head in heads})]),
+        ("submission", "s", [(str(look.series), name) for name, look in looks.items()]),
+        ("end", "e", [(end, end) for end in sorted(ends)]),
+    ]
+    labels = [
+        element(
+            "label",
+            word,
+            element(
+                "select",
+                element("option", "all", value=""),
+                *(element("option", text, value=value) for value, text in choices),
+                name=name,
+                autocomplete="off",
+            ),
+        )
+        for word, name, choices in menus
+    ]
+    return element("div", *labels, element("output"), class_="filters")

@@ -1,0 +1,256 @@
+"""The page's tables: the board with its score bars, and every trial with how it ended."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scoring.axes import MISSING, Scale, short, ticks
+from scoring.board import Board, Cell, Row
+from scoring.markup import Markup, element, join
+from scoring.palette import swatch
+from scoring.plots import Styles, score_bar, score_range
+from scoring.records import Record
+from scoring.tables import interval_text, rank_text, time_text
+from scoring.times import ended_at, time_to_result
+
+BAR = 190
+# What stands in the table for each end: a sign that needs no colour, and the word.
+SIGNS = {"reached": "●", "budget": "○", "pruned": "◌", "diverged": "▲", "failed": "✕"}
+_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
+
+
+def board_table(board: Board, looks: Styles) -> Markup:
+    """The leaderboard, best first: score with its interval, and the time on every workload."""
+    scale = Scale(0.0, score_range(board), 6.0, BAR - 6.0)
+    racing = [row for row in board.rows if not row.is_reference]
+    best = {
+        name: min((row.cells[name].ratio for row in racing), default=0.0)
+        for name in board.workloads
+    }
+    head = element(
+        "tr",
+        _head("rank", class_="number"),
+        _head("submission", class_="stuck"),
+        _head("framework"),
+        _head("score", class_="number"),
+        element("th", "95 % interval", _bar_axis(scale), scope="col", class_="bars"),
+        *(_head(name, class_="number") for name in board.workloads),
+    )
+    rows = [_board_row(row, board, looks, scale, best) for row in board.rows]
+    return element(
+        "div",
+        element(
+            "table",
+            element("caption", "Leaderboard", class_="hearing"),
+            element("thead", head),
+            element("tbody", *rows),
+            class_="board",
+        ),
+        class_="scroll",
+        role="region",
+        aria_label="Leaderboard",
+        tabindex=0,
+    )
+
+
+def _board_row(
+    row: Row, board: Board, looks: Styles, scale: Scale, best: Mapping[str, float]
+) -> Markup:
+    look = looks[row.submission]
+    bar = element(
+        "svg",
+        element("title", f"score {row.score:.3f}, 95 % interval {interval_text(row) or 'unknown'}"),
+        *(element("path", d=f"M{scale(mark)},0V24", class_="grid") for mark in _bar_ticks(scale)),
+        score_bar(row, scale, 12),
+        viewBox=f"0 0 {BAR} 24",
+        width=BAR,
+        height=24,
+        class_=f"plot {look.colour}",
+        role="img",
+    )
+    cells = [
+        _time_cell(
+            row.cells[name], board, row.cells[name].ratio == best[name] and not row.is_reference
+        )
+        for name in board.workloads
+    ]
+    return element(
+        "tr",
+        element("td", rank_text(row), class_="number rank"),
+        element(
+            "th",
+            element(
+                "span",
+                swatch(look, [row.framework]),
+                element("span", row.submission, title=row.submission),
+                class_="name",
+            ),
+            scope="row",
+            class_="stuck",
+        ),
+        element("td", row.framework, class_="soft"),
+        element("td", f"{row.score:.3f}", class_="number score"),
+        element("td", bar, element("span", interval_text(row), class_="range"), class_="bars"),
+        *cells,
+        class_="reference" if row.is_reference else None,
+        data_s=look.series,
+    )
+
+
+def _time_cell(cell: Cell, board: Board, best: bool) -> Markup:
+    if not cell.trials:
+        return element("td", element("span", "not run", class_="soft"), class_="number")
+    if not math.isfinite(cell.time):
+        below = f"{cell.reached} of {cell.trials} trials"
+        return element(
+            "td", element("span", "missed", class_="missed"), _small(below), class_="number"
+        )
+    ratio = f"×{cell.ratio:.2f}" if math.isfinite(cell.ratio) else "void"
+    text = time_text(cell.time, board.clock)
+    return element(
+        "td",
+        element("strong", text) if best else text,
+        _small(f"{ratio} · {cell.reached} of {cell.trials}"),
+        class_="number",
+    )
+
+
+def _bar_ticks(scale: Scale) -> list[float]:
+    return ticks(0.0, scale.high, 3)
+
+
+def _bar_axis(scale: Scale) -> Markup:
+    marks = [
+        element("text", short(mark), x=scale(mark), y=11, class_="soft middle")
+        for mark in _bar_ticks(scale)
+    ]
+    return element(
+        "svg",
+        *marks,
+        viewBox=f"0 0 {BAR} 14",
+        width=BAR,
+        height=14,
+        class_="plot",
+        aria_hidden="true",
+    )
+
+
+def trials_table(records: Sequence[Record], looks: Styles) -> Markup:
+    """Every trial, one line each; a script can sort it by any column."""
+    columns = (
+        *("workload", "submission", "framework", "study", "trial", "end", "time to result"),
+        *("hyperparameters", "reason", "steps", "wall", "cpu", "step time", "seed"),
+    )
+    textual = {"workload", "submission", "framework", "end", "hyperparameters", "reason"}
+    head = [_head(name, class_=None if name in textual else "number") for name in columns]
+    rows = [_trial_row(record, looks) for record in records]
+    return element(
+        "div",
+        element(
+            "table",
+            element("caption", "Trials", class_="hearing"),
+            element("thead", element("tr", *head)),
+            element("tbody", *rows),
+            class_="trials",
+        ),
+        class_="scroll tall",
+        role="region",
+        aria_label="Trials",
+        tabindex=0,
+    )
+
+
+def _trial_row(record: Record, looks: Styles) -> Markup:
+    head, outcome = record.header, record.outcome
+    look = looks[head.submission]
+    end = outcome.end if outcome else "unfinished"
+    extra = outcome.extra if outcome else {}
+    spent = ended_at(record)
+    result = time_to_result(head, record.evaluations).on(head.clock)
+    median = _float(extra.get("step_s_median"))
+    return element(
+        "tr",
+        element("td", head.workload),
+        element(
+            "th",
+            element(
+                "span",
+                swatch(look, [head.framework]),
+                element("span", head.submission, title=head.submission),
+                class_="name",
+            ),
+            scope="row",
+            data_v=head.submission,
+        ),
+        element("td", head.framework, class_="soft"),
+        *(element("td", n, class_="number") for n in (head.study, head.trial)),
+        element(
+            "td",
+            element("span", SIGNS.get(end, "…"), aria_hidden="true"),
+            f" {end}",
+            class_=f"end-{end}",
+            data_v=end,
+        ),
+        _number(time_text(result, head.clock), result),
+        element("td", _hyperparameters(head.hyperparameters), class_="code"),
+        element("td", _reason(record), class_="reason"),
+        _number(f"{spent.steps:,.0f}", spent.steps),
+        _number(time_text(spent.wall, "wall"), spent.wall),
+        _number(time_text(spent.cpu, "cpu"), spent.cpu),
+        _number(_step_time(extra), median),
+        element("td", head.seed, class_="number"),
+        data_s=look.series,
+        data_w=head.workload,
+        data_e=end,
+    )
+
+
+def _step_time(extra: Mapping[str, Any]) -> Markup:
+    median = _float(extra.get("step_s_median"))
+    if not math.isfinite(median):
+        return join(MISSING)
+    size, unit = next((u for u in _UNITS if median >= u[0]), _UNITS[-1])
+    low, high = (_float(extra.get(f"step_s_{name}")) / size for name in ("p10", "p90"))
+    spread = _small(f"{short(low)}–{short(high)}")
+    return join(f"{short(median / size)} {unit}", spread)
+
+
+def _hyperparameters(point: Mapping[str, Any]) -> Markup:
+    if not point:
+        return element("span", "defaults", class_="soft")
+    parts = []
+    for name, value in point.items():
+        number = isinstance(value, float)
+        shown = short(value, 4) if number else str(value)
+        parts.append(element("span", f"{name} ", element("b", shown), class_="pair"))
+    return join(*(join(" ", part) if place else part for place, part in enumerate(parts)))
+
+
+def _reason(record: Record) -> Markup:
+    if record.outcome is None:
+        return element("span", "no outcome recorded", class_="soft")
+    trace = record.outcome.extra.get("traceback")
+    return join(
+        record.outcome.reason,
+        element("details", element("summary", "traceback"), element("pre", trace))
+        if trace
+        else None,
+    )
+
+
+def _head(name: str, class_: str | None = None) -> Markup:
+    return element("th", name, scope="col", class_=class_)
+
+
+def _small(text: str) -> Markup:
+    return element("small", text)
+
+
+def _number(text: str, value: float) -> Markup:
+    return element("td", text, class_="number", data_v=f"{value:.9g}")
+
+
+def _float(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan

@@ -1,0 +1,125 @@
+"""A board and its profiles as SVG files that stand alone, for a README or a paper.
+
+Each lies on a card of its own colour, light or dark as its reader prefers, so that it can be read
+on any background.
+"""
+
+from __future__ import annotations
+
+from scoring.axes import Scale
+from scoring.board import Board, Row
+from scoring.markup import Markup, element, join
+from scoring.palette import sheet, styles, swatch
+from scoring.plots import HEIGHT, WIDTH, Styles, clipped, profile_drawing, score_bar, score_range
+from scoring.tables import rank_text, time_text
+
+LINE = 30
+COLUMN = 118
+_PAD = 18
+_BAR_START, _BAR_END = 320, 500
+_TIMES = 4
+"""Up to so many workloads, the picture of a board has a column of times for each."""
+
+
+def board_svg(board: Board) -> str:
+    """A picture of the leaderboard: ranks, scores with intervals, times of up to 4 workloads."""
+    looks = _looks(board)
+    shown = board.workloads if len(board.workloads) <= _TIMES else ()
+    width = _BAR_END + 86 + COLUMN * len(shown)
+    scale = Scale(0.0, score_range(board), _BAR_START, _BAR_END)
+    height = 2 * _PAD + LINE * (len(board.rows) + 1)
+    one = element("path", d=f"M{scale(1)},{_PAD + LINE}V{height - _PAD}", class_="target")
+    head = [
+        element("text", "submission", x=84, y=_PAD + 16, class_="soft"),
+        element("text", f"{board.protocol} score", x=_BAR_START, y=_PAD + 16, class_="soft"),
+        *(
+            element("text", clipped(name, 17), x=_column(place), y=_PAD + 16, class_="soft end")
+            for place, name in enumerate(shown)
+        ),
+    ]
+    rows = [
+        _board_row(row, board, _PAD + LINE * (place + 1), looks, scale, shown)
+        for place, row in enumerate(board.rows)
+    ]
+    told = "; ".join(f"{rank_text(row)} {row.submission} {row.score:.3f}" for row in board.rows)
+    drawing = join(*head, one, *rows)
+    return _card("Leaderboard", told, drawing, width, height)
+
+
+def static_profile_svg(board: Board) -> str:
+    """The performance profiles with a legend at their right, best score first."""
+    looks = _looks(board)
+    legend = [
+        element(
+            "g",
+            swatch(looks[row.submission], [row.framework]),
+            element("text", clipped(row.submission), x=38, y=12, class_="ink"),
+            transform=f"translate({WIDTH + 6},{24 + 22 * place})",
+        )
+        for place, row in enumerate(board.rows)
+    ]
+    dashes = element(
+        "text", "torch solid, jax dashed", x=WIDTH + 6, y=40 + 22 * len(legend), class_="soft"
+    )
+    plot = element("g", profile_drawing(board, looks), transform="translate(10,8)")
+    told = "The share of workloads that each submission solved within τ times the yardstick."
+    height = max(HEIGHT + 12, 56 + 22 * len(legend))
+    return _card("Performance profiles", told, join(plot, *legend, dashes), WIDTH + 190, height)
+
+
+def _board_row(
+    row: Row, board: Board, top: float, looks: Styles, scale: Scale, shown: tuple[str, ...]
+) -> Markup:
+    look, base = looks[row.submission], top + 20
+    faint = "soft" if row.is_reference else "ink"
+    strong = "" if row.is_reference else " strong"
+    sample = element("g", swatch(look, [row.framework]), transform=f"translate(46,{top + 8})")
+    times = [
+        element(
+            "text",
+            time_text(row.cells[name].time, board.clock),
+            x=_column(place),
+            y=base,
+            class_=f"{faint} end",
+        )
+        for place, name in enumerate(shown)
+    ]
+    return join(
+        element("path", d=f"M{_PAD},{top}H{_column(len(shown) - 1)}", class_="grid"),
+        element("text", rank_text(row), x=38, y=base, class_="soft end"),
+        sample,
+        element("text", clipped(row.submission, 22), x=84, y=base, class_=f"{faint}{strong}"),
+        element("text", row.framework, x=_BAR_START - 16, y=base, class_="soft end"),
+        element("g", score_bar(row, scale, top + LINE / 2), class_=look.colour),
+        element("text", f"{row.score:.3f}", x=_column(-1), y=base, class_=f"{faint}{strong} end"),
+        *times,
+    )
+
+
+def _looks(board: Board) -> Styles:
+    return styles(row.submission for row in board.rows)
+
+
+def _column(place: int) -> int:
+    """The right edge of the column of the workload at `place`; -1 is the score's."""
+    return _BAR_END + 62 + COLUMN * (place + 1)
+
+
+def _card(title: str, told: str, drawing: Markup, width: int, height: float) -> str:
+    card = element(
+        "rect", x=0.5, y=0.5, width=width - 1, height=height - 1, rx=10, class_="paper card"
+    )
+    return element(
+        "svg",
+        element("title", title),
+        element("desc", told),
+        element("style", sheet()),
+        card,
+        drawing,
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {width} {height:g}",
+        width=width,
+        height=f"{height:g}",
+        class_="plot",
+        role="img",
+    )

@@ -1,0 +1,264 @@
+"""Plots of a board as SVG: times by study, performance profiles, score intervals; their axes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from scoring.axes import Scale, Unit, clock_unit, short, ticks
+from scoring.board import Board, Row
+from scoring.markup import Markup, element, join
+from scoring.palette import Style
+
+WIDTH, HEIGHT = 560, 330
+LEFT, RIGHT, TOP, BOTTOM = 60, 14, 30, 48
+ROW = 26
+NAMES = 172
+"""Where the plots begin that have a name before each row."""
+_CROSS = "M-3.5,-3.5L3.5,3.5M-3.5,3.5L3.5,-3.5"
+END = WIDTH - RIGHT
+
+Styles = Mapping[str, Style]
+
+
+def study_plot(plot: str, board: Board, workload: str, looks: Styles) -> Markup:
+    """Each study's time-to-result, a line for a submission, and the median over studies."""
+    rows = [row for row in board.rows if workload in row.cells]
+    times = [time for row in rows for time in row.cells[workload].study_times]
+    longest = max((time for time in times if math.isfinite(time)), default=1.0)
+    bottom = TOP + ROW * len(rows) + 8
+    missed = any(not math.isfinite(time) for time in times)
+    x = Scale(0.0, longest * 1.05, NAMES, END - (60 if missed else 0))
+    lines = [
+        _study_row(row, workload, TOP + ROW * place + ROW / 2, x, looks)
+        for place, row in enumerate(rows)
+    ]
+    head = element("text", "missed", x=END - 22, y=bottom + 18, class_="soft middle")
+    drawing = join(
+        x_axis(x, clock_unit(board.clock, longest), bottom, END),
+        head if missed else None,
+        *lines,
+    )
+    told = "Every mark is one study's fastest trial; the upright bar is the median over studies."
+    height = bottom + BOTTOM - 8
+    return picture(plot, f"{workload}: time to result by study", told, drawing, height=height)
+
+
+def profile_lines(board: Board, looks: Styles, x: Scale, y: Scale) -> Markup:
+    """The performance profiles, set apart by a hair so that equal ones do not hide each other.
+
+    Each line bears its marker at a place of its own along the axis, for the same reason.
+    """
+    count = len(board.rows)
+    gap = min(3.0, 26 / count)
+    lines = []
+    for place, row in enumerate(board.rows):
+        corners = board.profile(row)
+        points = "L".join(f"{x(tau)},{y(rho)}" for tau, rho in corners)
+        look = looks[row.submission]
+        tau = x.low + (x.high - x.low) * (place + 1) / (count + 1)
+        rho = next(rho for start, rho in reversed(corners) if start <= tau)
+        shape = {"class_": "mark", "transform": f"translate({x(tau)},{y(rho)})"}
+        lines.append(
+            element(
+                "g",
+                element("path", d=f"M{points}", class_=f"line {row.framework}", stroke_width=1.9),
+                element("path", d=look.marker, **shape),
+                class_=look.colour,
+                data_s=look.series,
+                data_i=place,
+                transform=f"translate(0,{(place - (count - 1) / 2) * gap:.1f})",
+            )
+        )
+    return join(*lines)
+
+
+def ratio_plot(plot: str, board: Board, looks: Styles) -> Markup:
+    """Each submission's time over the yardstick's, a row for a workload; what is over is apart."""
+    bottom = TOP + 2 * ROW * len(board.workloads) + 4
+    x = Scale(0.0, board.tau_max, NAMES, END - 56)
+    one = element("path", d=f"M{x(1.0)},{TOP - 8}V{bottom}", class_="target")
+    rows = [
+        _ratio_row(name, TOP + ROW * (2 * place + 1), board, looks, x)
+        for place, name in enumerate(board.workloads)
+    ]
+    over = element(
+        "text", f"over {board.tau_max:g}", x=END - 22, y=bottom + 18, class_="soft middle"
+    )
+    unit = Unit("time-to-result over the yardstick's")
+    drawing = join(x_axis(x, unit, bottom, END), one, over, *rows)
+    told = (
+        "For each workload, every submission's median time-to-result over the yardstick's; "
+        f"above {board.tau_max:g}, and missed targets, stand at the right."
+    )
+    height = bottom + BOTTOM - 4
+    return picture(plot, "Ratio to the yardstick by workload", told, drawing, height=height)
+
+
+def _ratio_row(workload: str, y: float, board: Board, looks: Styles, x: Scale) -> Markup:
+    count = len(board.rows)
+    gap = min(6.0, 1.5 * ROW / count)
+    marks = []
+    for place, row in enumerate(board.rows):
+        ratio = row.cells[workload].ratio
+        across = x(ratio) if ratio <= board.tau_max else END - 22
+        up = y + (place - (count - 1) / 2) * gap
+        look = looks[row.submission]
+        marks.append(
+            element(
+                "path",
+                d=look.marker,
+                class_=f"mark {look.colour}",
+                transform=f"translate({across},{up:.1f})",
+                data_s=look.series,
+            )
+        )
+    line = element("path", d=f"M{x.start},{y + ROW}H{END}", class_="grid")
+    name = element("text", clipped(workload), x=x.start - 10, y=y + 4, class_="ink end")
+    return join(line, name, *marks)
+
+
+def profile_data(board: Board) -> dict[str, Any]:
+    """What a script needs to read the profile plot: the axis, and each line's name and corners."""
+    return {
+        "x": [1.0, board.tau_max, LEFT, END - 8],
+        "lines": [
+            {"label": f"{row.submission} ({row.framework})", "corners": board.profile(row)}
+            for row in board.rows
+        ],
+    }
+
+
+def profile_plot(plot: str, board: Board, looks: Styles) -> Markup:
+    """The share of workloads solved within tau times the yardstick, tau from 1 to its maximum."""
+    told = "For each submission, the share of workloads that it solved within τ times the yardstick"
+    return picture(
+        plot, "Performance profiles", told, profile_drawing(board, looks), kind="profile"
+    )
+
+
+def profile_drawing(board: Board, looks: Styles) -> Markup:
+    """The profile plot without its frame: axes and lines."""
+    x = Scale(1.0, board.tau_max, LEFT, END - 8)
+    y = Scale(0.0, 1.0, HEIGHT - BOTTOM - 8, TOP + 8)
+    return join(
+        y_axis(y, "share of workloads", percent=True),
+        x_axis(x, Unit("times the yardstick's time-to-result, τ")),
+        profile_lines(board, looks, x, y),
+    )
+
+
+def picture(
+    plot: str,
+    title: str,
+    told: str,
+    drawing: Markup,
+    *,
+    height: float = HEIGHT,
+    kind: str = "plain",
+) -> Markup:
+    """An `<svg>` as wide as its place, with a title and a description for screen readers."""
+    return element(
+        "svg",
+        element("title", title, id=f"{plot}-title"),
+        element("desc", told, id=f"{plot}-told"),
+        drawing,
+        id=plot,
+        class_="plot",
+        viewBox=f"0 0 {WIDTH} {height:g}",
+        role="img",
+        aria_labelledby=f"{plot}-title {plot}-told",
+        data_kind=kind,
+        xmlns="http://www.w3.org/2000/svg",
+    )
+
+
+def score_bar(row: Row, x: Scale, y: float) -> Markup:
+    """A bar up to the score with the interval as a whisker, centred at height `y`."""
+    parts = [
+        element(
+            "rect",
+            class_="bar",
+            x=x(0.0),
+            y=y - 5,
+            width=max(0.0, x(row.score) - x(0.0)),
+            height=10,
+        ),
+    ]
+    if row.interval is not None:
+        low, high = (x(end) for end in row.interval)
+        path = f"M{low},{y}H{high}M{low},{y - 4}v8M{high},{y - 4}v8"
+        parts.append(element("path", d=path, class_="whisker"))
+    parts.append(element("circle", cx=x(row.score), cy=y, r=2.8, class_="fill"))
+    return join(*parts)
+
+
+def score_range(board: Board) -> float:
+    """The right end of the scores' axis: the best score or interval, and at least 1."""
+    ends = [row.interval[1] if row.interval else row.score for row in board.rows]
+    return max([1.0, *(end for end in ends if math.isfinite(end))]) * 1.04
+
+
+def x_axis(scale: Scale, unit: Unit, bottom: float = HEIGHT - BOTTOM, end: float = END) -> Markup:
+    """Grid lines, numbers and label of a horizontal axis at height `bottom`."""
+    marks = ticks(scale.low / unit.size, scale.high / unit.size)
+    parts = [
+        element("path", d=f"M{scale(mark * unit.size)},{TOP}V{bottom}", class_="grid")
+        for mark in marks
+    ]
+    parts += [
+        element("text", short(mark), x=scale(mark * unit.size), y=bottom + 18, class_="soft middle")
+        for mark in marks
+    ]
+    base = element("path", d=f"M{scale.start},{bottom}H{end}", class_="axis")
+    label = element("text", unit.name, x=scale.end, y=bottom + 38, class_="soft end")
+    return join(*parts, base, label)
+
+
+def y_axis(scale: Scale, label: str, *, percent: bool = False) -> Markup:
+    """Grid lines and numbers of the vertical axis; its label stands above it."""
+    marks = ticks(scale.low, scale.high)
+    parts = [element("path", d=f"M{LEFT},{scale(mark)}H{END}", class_="grid") for mark in marks] + [
+        element(
+            "text",
+            f"{mark * 100:.0f} %" if percent else short(mark, 4),
+            x=LEFT - 8,
+            y=scale(mark) + 4,
+            class_="soft end",
+        )
+        for mark in marks
+    ]
+    return join(*parts, element("text", label, x=0, y=14, class_="soft"))
+
+
+def _study_row(row: Row, workload: str, y: float, x: Scale, looks: Styles) -> Markup:
+    look, cell = looks[row.submission], row.cells[workload]
+    marks = [
+        element(
+            "path",
+            d=look.marker if math.isfinite(time) else _CROSS,
+            class_="mark" if math.isfinite(time) else "line",
+            transform=f"translate({x(time) if math.isfinite(time) else END - 22},{y})",
+        )
+        for time in cell.study_times
+    ]
+    median = (
+        element("path", d=f"M{x(cell.time)},{y - 9}v18", class_="whisker")
+        if math.isfinite(cell.time)
+        else None
+    )
+    return element(
+        "g",
+        element("path", d=f"M{x.start},{y}H{END}", class_="grid"),
+        median,
+        *marks,
+        element("text", clipped(row.submission), x=x.start - 10, y=y + 4, class_="ink end"),
+        class_=look.colour,
+        data_s=look.series,
+    )
+
+
+def clipped(name: str, length: int = 18) -> str:
+    """The name, with an ellipsis for what goes beyond `length` characters."""
+    return name if len(name) <= length else name[: length - 1] + "…"

@@ -1,0 +1,339 @@
+"""The stated procedure that gives a workload its target, budget and reference.
+
+1. Screen: NadamW, AdamW and SGD (Nesterov), each at 16 quasi-random points of its search space,
+   one seed, to half of the horizon. Points far behind are dropped: the best quarter goes on.
+2. The survivors run to the horizon; the best 3 of all, and NadamW's best, then run on 3 more seeds.
+3. The winner, and NadamW where another won, run on 10 fresh seeds, in torch and in JAX.
+4. The target is the loosest that all these runs meet (so at least 90 % do, whichever of the two
+   methods is asked), rounded away from them; the budget is 4 times the slower framework's median
+   steps and seconds of the winner.
+
+Tuning is done in torch: parity carries it over. The horizon is the workload's `step_hint`.
+Every trial is an ordinary trial with a record; begun again, the procedure goes on where it stood.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import workloads
+from cluster import Executor, run_all
+from cluster.hardware import fingerprint, versions
+from cluster.spec import Resources, TrialSpec
+from scoring.records import Budget, Record, read_record, record_attempts
+from submissions.source import Source, find
+from suite.live import display
+from suite.tuning import Point, derive_seed, unit_points
+from workloads.config import Race, WorkloadId
+from workloads.contract import Metric, Workload, WorkloadError
+
+ENTRANTS = {"nadamw_torch": "nadamw", "adamw": "adamw_jax", "sgd": "sgd_jax"}
+"""The methods that are tuned, in torch, and their twins in JAX."""
+REFERENCE = "nadamw_torch"
+POINTS = 16
+SURVIVORS = len(ENTRANTS) * POINTS // 4
+FINALISTS = 3
+FINALIST_SEEDS = 3
+FRESH_SEEDS = 10
+BUDGET_FACTOR = 4
+DIGITS = 4
+"""Significant digits of a target."""
+_FRESH = 1000
+"""Fresh studies are numbered from here, so that no seed of the tuning comes again."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A method at one point of its search space."""
+
+    submission: str
+    index: int
+    point: Point
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """The judged metric of one run by steps, with the CPU seconds it took."""
+
+    steps: tuple[int, ...]
+    seconds: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Where and how the procedure runs. `say` is told what is going on."""
+
+    workload: str
+    folder: Path
+    executor: Executor
+    address: str | None
+    say: Callable[[str], None]
+
+
+def set_targets(settings: Settings) -> Race:
+    """Run the procedure, or the rest of it, and write its result into the family's config.yaml.
+
+    Raises:
+        WorkloadError: no such workload, or its target cannot be set: a run failed or no run of
+            the winner has a judged value.
+    """
+    workload = workloads.get(settings.workload)
+    workload.fetch()
+    procedure = _Procedure(settings, workload)
+    survivors = procedure.screen()
+    finalists = procedure.full_length(survivors)
+    winner, reference = procedure.finals(finalists)
+    fresh = procedure.fresh(winner, reference)
+    race = _conclude(workload, procedure, winner, reference, fresh)
+    path = workloads.family(workload.id.family).path
+    write_race(path, workload.id, race)
+    settings.say(f"{settings.workload}: target {race.target:g}, written into {path}")
+    return race
+
+
+class _Procedure:
+    """The stages, each a set of ordinary trials in one folder."""
+
+    def __init__(self, settings: Settings, workload: Workload[Any]) -> None:
+        self.settings = settings
+        self.workload = workload
+        self.metric = workload.metric
+        self.horizon = workload.settings.step_hint
+        period = workload.settings.evaluation_period
+        self.half = max(1, self.horizon // (2 * period)) * period
+        self.tuned: list[dict[str, Any]] = []
+
+    def screen(self) -> list[Candidate]:
+        """The best quarter of all points at half of the horizon."""
+        candidates = [
+            Candidate(name, index, point)
+            for name in ENTRANTS
+            for index, point in enumerate(self._points(find(name)))
+        ]
+        curves = self._race("half the horizon", [(c, 0) for c in candidates], self.half)
+        values = {c: self._best(curves[c, 0]) for c in candidates}
+        return self._ranked(values)[:SURVIVORS]
+
+    def full_length(self, survivors: list[Candidate]) -> list[Candidate]:
+        """The finalists: the best of the survivors at the horizon, and the best NadamW."""
+        curves = self._race("the whole horizon", [(c, 0) for c in survivors], self.horizon)
+        values = {c: self._best(curves[c, 0]) for c in survivors}
+        ranked = self._ranked(values)
+        self.tuned = [
+            {"submission": c.submission, "hyperparameters": c.point, "best": values[c]}
+            for c in ranked
+        ]
+        finalists = ranked[:FINALISTS]
+        ours = [c for c in ranked if c.submission == REFERENCE]
+        if not ours:
+            raise WorkloadError(
+                f"{self.settings.workload}: no point of {REFERENCE} is among the best "
+                f"{SURVIVORS} at half the horizon; its search space does not fit this workload"
+            )
+        return finalists if ours[0] in finalists else [*finalists, ours[0]]
+
+    def finals(self, finalists: list[Candidate]) -> tuple[Candidate, Candidate]:
+        """The winner, and the best NadamW, by the mean over more seeds."""
+        entries = [(c, study) for c in finalists for study in range(1, FINALIST_SEEDS + 1)]
+        curves = self._race("finalists", entries, self.horizon)
+        values = {
+            c: statistics.fmean(self._best(curves[c, s]) for k, s in entries if k == c)
+            for c in finalists
+        }
+        ranked = self._ranked(values)
+        return ranked[0], next(c for c in ranked if c.submission == REFERENCE)
+
+    def fresh(self, winner: Candidate, reference: Candidate) -> dict[str, list[Curve]]:
+        """Curves of the winner and of the reference on fresh seeds, in both frameworks."""
+        entries = []
+        for candidate in dict.fromkeys([winner, reference]):
+            twin = dataclasses.replace(candidate, submission=ENTRANTS[candidate.submission])
+            for study in range(_FRESH, _FRESH + FRESH_SEEDS):
+                entries += [(candidate, study), (twin, study)]
+        curves = self._race("fresh seeds", entries, self.horizon)
+        found: dict[str, list[Curve]] = {}
+        for candidate, study in entries:
+            found.setdefault(candidate.submission, []).append(curves[candidate, study])
+        return found
+
+    def _points(self, source: Source) -> list[Point]:
+        assert source.space is not None
+        names = source.space.names
+        cube = unit_points(len(names), POINTS, "targets", self.settings.workload)
+        return [_rounded(source.space.at(u)) for u in cube]
+
+    def _race(
+        self, stage: str, entries: Sequence[tuple[Candidate, int]], steps: int
+    ) -> dict[tuple[Candidate, int], Curve]:
+        settings = self.settings
+        settings.say(f"{settings.workload}: {stage}, {len(entries)} trials of {steps} steps")
+        specs = {entry: self._spec(*entry, steps) for entry in entries}
+        chosen = list(specs.values())
+        with display(chosen) as shown:
+            ended = run_all(
+                chosen, executor=settings.executor, address=settings.address, watch=shown.update
+            )
+            for trial in ended:
+                shown.finish(trial)
+        return {entry: self._curve(spec) for entry, spec in specs.items()}
+
+    def _spec(self, candidate: Candidate, study: int, steps: int) -> TrialSpec:
+        provisional = self.workload.settings.provisional_budget
+        seed = derive_seed("targets", self.settings.workload, study)
+        return TrialSpec(
+            run=self.settings.folder,
+            workload=self.settings.workload,
+            submission=candidate.submission,
+            source=find(candidate.submission),
+            hyperparameters=candidate.point,
+            study=study,
+            trial=candidate.index,
+            seed=seed,
+            target=None,
+            budget=Budget(steps, BUDGET_FACTOR * provisional.seconds),
+            clock="steps",
+            resources=Resources(),
+            ruleset="targets",
+        )
+
+    def _curve(self, spec: TrialSpec) -> Curve:
+        record = read_record(record_attempts(spec.run, *spec.key)[-1])
+        if record.outcome is None or record.outcome.end == "failed":
+            reason = record.outcome.reason if record.outcome else "it did not end"
+            raise WorkloadError(f"{record.path}: no target can be set: {reason}")
+        return judged_curve(record, self.metric)
+
+    def _best(self, curve: Curve) -> float:
+        return self.metric.best(list(curve.values))
+
+    def _ranked(self, values: Mapping[Candidate, float]) -> list[Candidate]:
+        sign = 1 if self.metric.goal == "min" else -1
+        return sorted(values, key=lambda c: (sign * values[c], c.submission, c.index))
+
+
+def judged_curve(record: Record, metric: Metric) -> Curve:
+    """The judged metric at the evaluations that have one."""
+    judged = [line for line in record.evaluations if metric.key in line.metrics]
+    return Curve(
+        steps=tuple(line.steps for line in judged),
+        seconds=tuple(line.cpu_s for line in judged),
+        values=tuple(line.metrics[metric.key] for line in judged),
+    )
+
+
+def loosest(metric: Metric, curves: Sequence[Curve]) -> float:
+    """The target that every one of these runs meets, rounded away from them.
+
+    Raises:
+        WorkloadError: a run has no judged value.
+    """
+    bests = [metric.best(list(curve.values)) for curve in curves]
+    if not all(map(math.isfinite, bests)):
+        raise WorkloadError(f"a run of the winner has no finite {metric.key}; no target can be set")
+    worst, up = (max(bests), True) if metric.goal == "min" else (min(bests), False)
+    scale = 10.0 ** (DIGITS - 1 - math.floor(math.log10(abs(worst)))) if worst else 1.0
+    return (math.ceil if up else math.floor)(worst * scale) / scale
+
+
+def first_meeting(metric: Metric, curve: Curve, target: float) -> tuple[int, float]:
+    """Steps and seconds at the first evaluation that meets the target; infinity if none does."""
+    for steps, seconds, value in zip(curve.steps, curve.seconds, curve.values, strict=True):
+        if metric.reached(value, target):
+            return steps, seconds
+    return 10**9, math.inf
+
+
+def _conclude(
+    workload: Workload[Any],
+    procedure: _Procedure,
+    winner: Candidate,
+    reference: Candidate,
+    fresh: Mapping[str, list[Curve]],
+) -> Race:
+    metric = workload.metric
+    target = loosest(metric, [curve for curves in fresh.values() for curve in curves])
+    hits = {
+        name: [first_meeting(metric, curve, target) for curve in curves]
+        for name, curves in fresh.items()
+    }
+    own = [winner.submission, ENTRANTS[winner.submission]]
+    steps = max(statistics.median(hit[0] for hit in hits[name]) for name in own)
+    seconds = max(statistics.median(hit[1] for hit in hits[name]) for name in own)
+    hardware = fingerprint(Resources())
+    point = reference.point
+    return Race.model_validate(
+        {
+            "target": target,
+            "budget": {
+                "steps": math.ceil(BUDGET_FACTOR * steps),
+                "seconds": _two_digits(BUDGET_FACTOR * seconds),
+            },
+            "reference": {
+                "torch": {"submission": REFERENCE, "hyperparameters": point},
+                "jax": {"submission": ENTRANTS[REFERENCE], "hyperparameters": point},
+            },
+            "procedure": {
+                "command": f"gradathlon set-targets {procedure.settings.workload}",
+                "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+                "metric": metric.key,
+                "horizon": procedure.horizon,
+                "winner": winner.submission,
+                "tuned": procedure.tuned,
+                "fresh": {
+                    name: {
+                        "best": [metric.best(list(curve.values)) for curve in curves],
+                        "steps": [hit[0] for hit in hits[name]],
+                        "cpu_s": [round(hit[1], 2) for hit in hits[name]],
+                    }
+                    for name, curves in fresh.items()
+                },
+                "hardware": {key: hardware[key] for key in ("cpu", "simd", "cores", "digest")},
+                "versions": versions(),
+            },
+        }
+    )
+
+
+def write_race(path: Path, id: WorkloadId, race: Race) -> None:
+    """Put a result into the `targets` section that ends a family's config.yaml, atomically.
+
+    Everything above the section stays as it is, comments included.
+
+    Raises:
+        WorkloadError: the file has no such section, or cannot be written.
+    """
+    import yaml
+
+    text = path.read_text(encoding="utf-8")
+    head, found, _ = text.partition("\ntargets:")
+    if not found:
+        raise WorkloadError(f"{path}: has no section `targets:` at its end to write into")
+    targets = dict(yaml.safe_load(text)["targets"] or {})
+    targets[id.race] = race.model_dump(mode="json")
+    body = yaml.safe_dump({"targets": targets}, sort_keys=False, width=100)
+    scratch = path.with_suffix(".yaml.part")
+    try:
+        scratch.write_text(f"{head}\n{body}", encoding="utf-8")
+        scratch.replace(path)
+    except OSError as error:
+        raise WorkloadError(f"{path}: cannot be written: {error.strerror}") from None
+    workloads.forget()
+
+
+def _rounded(point: Point) -> Point:
+    # So that the published point is the very one that was run.
+    return {
+        name: float(f"{value:.4g}") if isinstance(value, float) else value
+        for name, value in point.items()
+    }
+
+
+def _two_digits(seconds: float) -> float:
+    return float(f"{seconds:.2g}") if seconds < 100 else float(f"{seconds:.3g}")

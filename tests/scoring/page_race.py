@@ -1,0 +1,142 @@
+"""A made-up race with every kind of trial that a page must show, written as real records."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping
+from pathlib import Path
+
+from scoring.records import (
+    Budget,
+    Evaluation,
+    EventLine,
+    Header,
+    Outcome,
+    Target,
+    Writer,
+    record_path,
+)
+
+LM, DIGITS = "lm-toy-v1", "homeostatic-toy-v1"
+TARGETS = {
+    LM: Target("validation/bits_per_byte", "min", 2.45),
+    DIGITS: Target("validation/prequential_accuracy_mean5", "max", 0.55),
+}
+# Worst and best value of the metric, seconds a step, steps between evaluations.
+SHAPES = {LM: (8.0, 2.2, 0.045, 50), DIGITS: (0.1, 0.68, 0.004, 250)}
+SPEEDS = {
+    ("reference-torch", "torch"): 1.0,
+    ("reference-jax", "jax"): 1.0,
+    ("adamw", "torch"): 0.9,
+    ("schedule_free_adamw", "torch"): 1.15,
+    ("sgd", "torch"): 0.3,
+    ("nadamw", "jax"): 1.05,
+    ("prodigy", "jax"): 0.75,
+    ("homeostat", "jax"): 1.3,
+}
+HARDWARE = {
+    "cpu": "Example CPU @ 2.50GHz",
+    "simd": "avx512f",
+    "cores": 1,
+    "threads": 1,
+    "accelerators": [],
+    "system": "Linux x86_64",
+    "digest": "5f1c09ab7e21",
+}
+VERSIONS = {"gradathlon": "0.1.0", "torch": "2.13.0", "jax": "0.10.2", "python": "3.11.2"}
+TRACEBACK = """Traceback (most recent call last):
+  File "my_opt.py", line 12, in update
+    raise ValueError("no <b>state</b> for layer 3")
+ValueError: no <b>state</b> for layer 3
+"""
+
+
+def race(
+    folder: Path,
+    *,
+    speeds: Mapping[tuple[str, str], float] = SPEEDS,
+    studies: int = 3,
+    trials: int = 2,
+    evaluations: int = 40,
+) -> Path:
+    """Write a run: each study's first trial is good, later ones worse; sgd fails and diverges."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "run.yaml").write_text("format: 1\ndate: '2026-11-20T08:30:00+00:00'\n")
+    for workload in TARGETS:
+        for (submission, framework), speed in speeds.items():
+            tried = 1 if submission.startswith("reference") else trials
+            for study in range(studies):
+                for trial in range(tried):
+                    head = _header(workload, submission, framework, study, trial)
+                    _write(folder, head, speed * 0.7**trial, evaluations)
+    return folder
+
+
+def _header(workload: str, submission: str, framework: str, study: int, trial: int) -> Header:
+    rng = random.Random(f"{submission} {study} {trial}")
+    return Header(
+        workload=workload,
+        submission=submission,
+        framework=framework,
+        study=study,
+        trial=trial,
+        seed=rng.randrange(2**31),
+        hyperparameters={
+            "lr": 10 ** rng.uniform(-4, -1),
+            "one_minus_beta1": 10 ** rng.uniform(-2, -0.5),
+            "weight_decay": 0.1,
+        },
+        source_sha256="0" * 64,
+        target=TARGETS[workload],
+        budget=Budget(steps=40 * SHAPES[workload][3], seconds=240.0),
+        clock="wall",
+        hardware=HARDWARE,
+        versions=VERSIONS,
+    )
+
+
+def _write(folder: Path, head: Header, speed: float, evaluations: int) -> None:
+    assert head.target is not None
+    rng = random.Random(f"{head.workload} {head.submission} {head.study} {head.trial}")
+    speed *= rng.uniform(0.8, 1.25)
+    worst, best, step_s, period = SHAPES[head.workload]
+    step_s *= rng.uniform(0.97, 1.05) * (0.8 if head.framework == "jax" else 1.0)
+    fails = head.submission == "sgd" and (head.study, head.trial) == (1, 1)
+    diverges = head.submission == "sgd" and (head.study, head.trial) == (2, 1)
+    path = record_path(folder, head.workload, head.submission, head.study, head.trial)
+    writer = Writer(path)
+    writer.write(head)
+    end, reason, at = "budget", "the budget of steps was spent", evaluations
+    for index in range(1, evaluations + 1):
+        share = math.exp(
+            -speed * rng.uniform(0.97, 1.03) * index / (6 if head.workload == LM else 9)
+        )
+        value = best + (worst - best) * share
+        if diverges and index > 4:
+            value = 10.0 ** (3 * index) if index < 9 and head.workload == LM else math.nan
+        steps = index * period
+        seconds = steps * step_s
+        metrics = {head.target.metric: value, "validation/loss": 1.0}
+        writer.write(Evaluation(steps, seconds, seconds * 0.99, metrics))
+        if head.workload == DIGITS and index % 10 == 0:
+            writer.write(EventLine(steps, seconds, "shift", {"classes": [1, 7]}))
+        met = (
+            value <= head.target.value if head.target.goal == "min" else value >= head.target.value
+        )
+        at = index
+        if fails and index == 6:
+            end, reason = "failed", "my_opt.py:12: ValueError: no <b>state</b> for layer 3"
+            break
+        if diverges and index == 10:
+            end, reason = "diverged", "the loss is not finite"
+            break
+        if met and not diverges:
+            end, reason = "reached", f"{head.target.metric} met its target"
+            break
+    extra = {"step_s_median": step_s, "step_s_p10": step_s * 0.97, "step_s_p90": step_s * 1.06}
+    if fails:
+        extra["traceback"] = TRACEBACK  # type: ignore[assignment]
+    seconds = at * period * step_s
+    writer.write(Outcome(end, at * period, seconds, seconds * 0.99, reason, extra))  # type: ignore[arg-type]
+    writer.close()

@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scoring.board import Board, Row, compute
+from scoring.frame import load
+from scoring.records import EventLine, RecordError, record_path
+from tests.scoring.conftest import HARDWARE, Run, header, lines, write
+
+LM, SHIFT = "lm-toy-v1", "homeostatic-toy-v1"
+TORCH, JAX = "reference-torch", "reference-jax"
+NewRun = Callable[..., Run]
+
+
+@pytest.fixture
+def race(new_run: NewRun) -> Run:
+    """Two workloads; torch takes twice jax's time; `fast` is twice as fast as its reference."""
+    run = new_run()
+    for workload in (LM, SHIFT):
+        run.add(workload, TORCH, [20, 21, 22, 19, 18])
+        run.add(workload, JAX, [10, 10.5, 11, 9.5, 9])
+        run.add(workload, "fast", [10, 10.5, 11, 9.5, 9])
+        run.add(workload, "twin_jax", [10, 10.6, 10.9, 9.5, 9.1])
+        run.add(workload, "slow", [[math.inf, 50], [50, 52], [51, math.inf], 50, 50])
+    return run
+
+
+def row(board: Board, name: str) -> Row:
+    return next(row for row in board.rows if row.submission == name)
+
+
+def test_a_board_of_two_workloads_and_two_frameworks(race: Run) -> None:
+    board = compute([race.folder])
+    assert (board.protocol, board.clock) == ("gradathlon", "wall")
+    assert board.workloads == (SHIFT, LM)
+    order = [(one.rank, one.submission, one.framework) for one in board.rows]
+    assert order == [
+        (1, "fast", "torch"),
+        (0, JAX, "jax"),
+        (0, TORCH, "torch"),
+        (2, "twin_jax", "jax"),
+        (3, "slow", "torch"),
+    ]
+    assert row(board, "fast").score == pytest.approx((4 - 0.5) / 3)
+    assert row(board, TORCH).score == 1.0
+    assert row(board, TORCH).is_reference
+    cell = row(board, "slow").cells[LM]
+    assert cell.time == 50.0
+    assert cell.ratio == 2.5
+    assert cell.study_times == (50.0, 50.0, 51.0, 50.0, 50.0)
+    assert (cell.reached, cell.trials) == (6, 8)
+    assert board.notes == ()
+
+
+def test_raw_times_are_compared_across_frameworks_when_asked(race: Run) -> None:
+    board = compute([race.folder], across_frameworks=True)
+    assert row(board, TORCH).score == pytest.approx(2 / 3)
+    assert row(board, "fast").score == pytest.approx(1.0)
+    assert row(board, "fast").rank == row(board, "twin_jax").rank == 1
+    assert row(board, "fast").tied
+
+
+def test_another_entry_changes_no_one_s_score(race: Run) -> None:
+    before = compute([race.folder])
+    race.add(LM, "newcomer", [1, 1, 1, 1, 1]).add(SHIFT, "newcomer", [2, 2, 2, 2, 2])
+    after = compute([race.folder])
+    assert row(after, "newcomer").rank == 1
+    for one in before.rows:
+        same = row(after, one.submission)
+        assert (one.score, one.interval, one.cells) == (same.score, same.interval, same.cells)
+
+
+@pytest.mark.parametrize(("clock", "unit"), [("wall", 1), ("cpu", 0.5), ("steps", 10)])
+def test_times_are_readings_of_the_chosen_clock(race: Run, clock: str, unit: float) -> None:
+    board = compute([race.folder], clock=clock)  # type: ignore[arg-type]
+    assert board.clock == clock
+    assert row(board, "fast").cells[LM].time == 10 * unit
+    assert row(board, "fast").score == pytest.approx((4 - 0.5) / 3)
+
+
+def test_the_run_s_own_clock_is_the_default(new_run: NewRun) -> None:
+    one, other = new_run("a", "steps"), new_run("b", "cpu")
+    for name, run in (("x", one), ("y", other)):
+        run.add(LM, TORCH, [20, 21]).add(LM, name, [20, 21])
+    assert compute([one.folder]).clock == "steps"
+    with pytest.raises(RecordError, match=r"different clocks \(cpu, steps\).*--clock"):
+        compute([one.folder, other.folder])
+    assert len(compute([one.folder, other.folder], clock="steps").rows) == 3
+
+
+def test_a_missing_workload_counts_as_missed_and_is_noted(race: Run) -> None:
+    race.add(LM, "half", [20, 21, 22, 19, 18])
+    board = compute([race.folder])
+    half = row(board, "half")
+    assert half.score == pytest.approx(0.5)
+    assert half.cells[SHIFT].trials == 0
+    assert half.cells[SHIFT].ratio == math.inf
+    assert board.notes == (f"half has no trial on {SHIFT}: counted as missed",)
+
+
+def test_a_missing_reference_is_an_error_that_says_how_to_get_it(new_run: NewRun) -> None:
+    run = new_run().add(LM, TORCH, [20, 21]).add(LM, "new_jax", [10, 11])
+    with pytest.raises(RecordError, match=f"{LM}: no usable trial of {JAX}.*gradathlon run"):
+        compute([run.folder])
+    assert row(compute([run.folder], across_frameworks=True), "new_jax").rank == 1
+    assert row(compute([run.folder], protocol="algoperf"), "new_jax").rank == 1
+
+
+def test_a_reference_that_missed_counts_with_when_it_was_stopped(new_run: NewRun) -> None:
+    run = new_run().add(LM, TORCH, [math.inf, math.inf, 100]).add(LM, "adamw", [100, 100, 100])
+    board = compute([run.folder])
+    # The built budget is 400 s: the reference's true median is longer.
+    assert row(board, "adamw").cells[LM].ratio == 0.25
+    assert row(board, TORCH).score == 0.0
+    assert any("missed the target" in note and "2 of 3 studies" in note for note in board.notes)
+
+
+def test_a_reference_s_failed_trials_are_left_out(new_run: NewRun) -> None:
+    run = new_run().add(LM, TORCH, [100]).add(LM, "adamw", [100])
+    for study in (1, 2):
+        path = record_path(run.folder, LM, TORCH, study, 0)
+        write(path, lines(header(LM, TORCH, study=study), math.inf, "failed"))
+    assert row(compute([run.folder]), "adamw").score == 1.0
+
+
+def test_a_single_study_has_no_interval(new_run: NewRun) -> None:
+    run = new_run().add(LM, TORCH, [20]).add(LM, "a", [20]).add(LM, "b", [20]).add(LM, "c", [21])
+    board = compute([run.folder])
+    assert [(one.rank, one.tied) for one in board.rows if one.rank] == [
+        (1, True),
+        (1, True),
+        (3, False),
+    ]
+    assert {one.interval for one in board.rows} == {None}
+    assert board.notes == ("a score that rests on a single study has no interval",)
+
+
+def test_few_studies_are_told(new_run: NewRun) -> None:
+    run = new_run().add(LM, TORCH, [20, 21, 22]).add(LM, "a", [20, 21, 22])
+    (note,) = compute([run.folder]).notes
+    assert "3 studies are too narrow" in note
+
+
+def test_failed_unfinished_torn_and_unsteady_trials_are_noted(new_run: NewRun) -> None:
+    run = new_run().add(LM, TORCH, [20]).add(LM, "adamw", [20])
+
+    def trial(number: int) -> Path:
+        return record_path(run.folder, LM, "adamw", 0, number)
+
+    failed = lines(header(trial=1), math.inf, "failed", reason="ValueError: no")
+    write(trial(1), failed)
+    torn = write(trial(2), lines(header(trial=2), math.inf))
+    torn.write_bytes(torn.read_bytes()[:-3])
+    write(trial(3), lines(header(trial=3), 30.0, step_s_unsteady=True))
+    board = compute([run.folder])
+    notes = "\n".join(board.notes)
+    assert "1 of 4 trials of adamw failed: ValueError: no" in notes
+    assert "1 of 4 trials of adamw are unfinished" in notes
+    assert f"cut off the last line of {trial(2)}" in notes
+    assert "1 of 5 trials had unsteady step times" in notes
+    assert "unsteady" not in "\n".join(compute([run.folder], clock="steps").notes)
+    assert row(board, "adamw").cells[LM].reached == 2
+
+
+def test_hardware_is_not_mixed_on_a_clock_of_seconds(new_run: NewRun) -> None:
+    run = new_run().add(LM, TORCH, [20, 21])
+    run.add(LM, "adamw", [20, 21], hardware=HARDWARE | {"cpu": "Other CPU", "digest": "bbbb"})
+    for clock in ("wall", "cpu"):
+        with pytest.raises(RecordError, match=r"cpu: .* CPU / .* CPU.*--mix-hardware") as raised:
+            compute([run.folder], clock=clock)  # type: ignore[arg-type]
+        assert "\n" not in str(raised.value)
+        assert "cores" not in str(raised.value)
+    assert row(compute([run.folder], clock="steps"), "adamw").score == 1.0
+    mixed = compute([run.folder], mix_hardware=True)
+    assert any("2 different kinds of hardware" in note for note in mixed.notes)
+
+
+def test_the_same_trial_in_two_runs_counts_once_and_two_versions_are_refused(
+    new_run: NewRun,
+) -> None:
+    one = new_run("a").add(LM, TORCH, [20, 21]).add(LM, "adamw", [20, 22])
+    same = new_run("b").add(LM, "adamw", [20])
+    other = new_run("c").add(LM, "adamw", [19])
+    assert compute([one.folder, same.folder, one.folder]) == compute([one.folder])
+    with pytest.raises(RecordError, match=r"c/trials/.*told differently in .*a/trials/"):
+        compute([one.folder, other.folder])
+
+
+def test_the_reference_of_the_first_run_counts(new_run: NewRun) -> None:
+    one = new_run("a").add(LM, TORCH, [20, 20]).add(LM, "adamw", [20, 20])
+    two = new_run("b").add(LM, TORCH, [40, 40, 40]).add(LM, "sgd", [40, 40])
+    board = compute([one.folder, two.folder])
+    assert row(board, TORCH).cells[LM].study_times == (20.0, 20.0)
+    assert row(board, "sgd").cells[LM].ratio == 2.0
+
+
+def test_different_sources_and_targets_are_refused(new_run: NewRun) -> None:
+    run = new_run().add(LM, TORCH, [20, 21]).add(LM, "mine", [20, 21])
+    edited = new_run("edited").add(SHIFT, "mine", [20], source_sha256="other")
+    with pytest.raises(RecordError, match="mine: its trials differ in their source"):
+        compute([run.folder, edited.folder])
+    harder = header().target.__class__("validation/loss", "min", 0.95)  # type: ignore[union-attr]
+    moved = new_run("moved").add(LM, "theirs", [20], target=harder)
+    with pytest.raises(RecordError, match=f"{LM}: its trials differ in their target"):
+        compute([run.folder, moved.folder])
+
+
+def test_runs_that_cannot_be_scored_say_why(new_run: NewRun, tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="not a run"):
+        compute([tmp_path / "nowhere"])
+    with pytest.raises(RecordError, match="no trial"):
+        compute([new_run("empty").folder])
+    aimless = new_run("aimless").add(LM, "adamw", [20], target=None)
+    with pytest.raises(RecordError, match="had no target"):
+        compute([aimless.folder])
+    with pytest.raises(RecordError, match="gradathlon or algoperf"):
+        compute([aimless.folder], protocol="olympic")
+    with pytest.raises(RecordError, match="--protocol algoperf"):
+        compute([aimless.folder], held_out=True)
+
+
+def test_the_algoperf_protocol_divides_by_the_best_entry(race: Run) -> None:
+    board = compute([race.folder], protocol="algoperf")
+    assert row(board, "fast").cells[LM].ratio == 1.0
+    assert row(board, TORCH).cells[LM].ratio == 2.0
+    # 51 s / 10 s is beyond 4.
+    assert row(board, "slow").cells[LM].ratio == math.inf
+    assert row(board, "slow").cells[LM].time == 50.0
+    assert row(board, "slow").score == 0.0
+    assert {one.interval for one in board.rows} == {None}
+
+
+def test_a_held_out_variant_decides_whether_its_base_counts(race: Run) -> None:
+    for name in (TORCH, "fast", "slow"):
+        race.add(f"{LM}+postnorm", name, [20, 20, 20, 20, 20])
+    board = compute([race.folder], protocol="algoperf", held_out=True)
+    assert board.workloads == (SHIFT, LM)
+    assert row(board, "fast").cells[LM].ratio == 1.0
+    assert row(board, "twin_jax").cells[LM].ratio == math.inf
+    assert row(board, "twin_jax").cells[LM].reached == 5
+    without = compute([race.folder], protocol="algoperf")
+    assert f"{LM}+postnorm" in without.workloads
+    race.add(f"{LM}+qknorm", "fast", [20])
+    with pytest.raises(RecordError, match="two held-out variants"):
+        compute([race.folder], protocol="algoperf", held_out=True)
+
+
+def test_the_profile_is_a_step_function(race: Run) -> None:
+    board = compute([race.folder])
+    assert board.profile(row(board, "fast")) == [(1.0, 1.0), (4.0, 1.0)]
+    slow = board.profile(row(board, "slow"))
+    assert slow == [(1.0, 0.0), (2.5, 0.0), (2.5, 1.0), (4.0, 1.0)]
+
+
+def test_one_row_a_trial(new_run: NewRun) -> None:
+    run = new_run().add(LM, "adamw", [[20, math.inf]])
+    path = record_path(run.folder, LM, "adamw", 1, 0)
+    head, first, second, outcome = lines(header(study=1, hyperparameters={"lr": 1, "b": 0.9}), 30)
+    write(path, [head, first, EventLine(3, 1.0, "shift", {}), second, outcome])
+    trials = load([run.folder])
+    assert trials["wall"].tolist() == [20.0, math.inf, 30.0]
+    assert trials["steps"].tolist() == [200.0, math.inf, 300.0]
+    assert trials["evaluation"].tolist() == [1, -1, 1]
+    assert trials["end"].tolist() == ["reached", "budget", "reached"]
+    assert trials["best"].tolist() == [0.9, 1.5, 0.9]
+    assert trials["hyperparameters"].iloc[2] == '{"b": 0.9, "lr": 1}'
+    assert trials["path"].iloc[2] == str(path)
+
+
+def test_long_lists_in_notes_are_cut(new_run: NewRun) -> None:
+    run = new_run().add(LM, TORCH, [20]).add(LM, "adamw", [20])
+    for number in range(1, 7):
+        broken = lines(header(trial=number), math.inf, "failed", reason=f"reason\n{number}")
+        write(record_path(run.folder, LM, "adamw", 0, number), broken)
+    (note,) = (note for note in compute([run.folder]).notes if "failed" in note)
+    assert note == "6 of 7 trials of adamw failed: reason 1; reason 2; reason 3; ..."

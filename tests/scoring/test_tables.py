@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable
+
+import pytest
+
+from scoring import tables
+from scoring.board import Board, Cell, Row, compute
+from tests.scoring.conftest import Run
+
+LM, SHIFT = "lm-toy-v1", "homeostatic-toy-v1"
+
+
+def cells(*times: float) -> dict[str, Cell]:
+    found = {}
+    for workload, time in zip((LM, SHIFT), times, strict=True):
+        studies = (time, time + 1, math.inf)
+        trials = 0 if math.isnan(time) else 3
+        time = math.inf if math.isnan(time) else time
+        found[workload] = Cell(workload, time, time / 10, studies, 2, trials)
+    return found
+
+
+@pytest.fixture
+def board() -> Board:
+    rows = (
+        Row(1, True, "a|b", "torch", 1.0625, (1.0, 1.125), cells(5.0, 12.25), False),
+        Row(1, True, "c", "jax", 1.0, None, cells(1234.5, 0.5), False),
+        Row(0, False, "reference-jax", "jax", 1.0, (1.0, 1.0), cells(10.0, 10.0), True),
+        Row(3, False, "d", "torch", 0.0, (0.0, 0.0), cells(math.inf, math.nan), False),
+    )
+    return Board("gradathlon", "wall", (LM, SHIFT), rows, ("d has no trial on it",))
+
+
+def test_markdown(board: Board) -> None:
+    assert tables.markdown(board) == (
+        "**gradathlon score, time-to-result in wall-clock seconds**\n\n"
+        "| rank | submission | framework | score | 95 % | lm-toy-v1 | homeostatic-toy-v1 |\n"
+        "| ---: | --- | --- | ---: | ---: | ---: | ---: |\n"
+        "| 1= | a\\|b | torch | 1.062 | 1.000–1.125 | 5 s 2/3 | 12.2 s 2/3 |\n"
+        "| 1= | c | jax | 1.000 |  | 1,234 s 2/3 | 0.5 s 2/3 |\n"
+        "| ref | reference-jax | jax | 1.000 | 1.000–1.000 | 10 s 2/3 | 10 s 2/3 |\n"
+        "| 3 | d | torch | 0.000 | 0.000–0.000 | — 2/3 | — |\n\n"
+        "- = the studies do not tell submissions of equal rank apart\n"
+        "- d has no trial on it\n"
+    )
+
+
+def test_terminal(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "0")
+    assert tables.terminal(board).splitlines() == [
+        "gradathlon score, time-to-result in wall-clock seconds",
+        "                                                            lm-  homeostatic-",
+        "rank  submission     framework  score         95 %       toy-v1        toy-v1",
+        "─────────────────────────────────────────────────────────────────────────────",
+        "  1=  a|b            torch      1.062  1.000–1.125      5 s 2/3    12.2 s 2/3",
+        "  1=  c              jax        1.000               1,234 s 2/3     0.5 s 2/3",
+        " ref  reference-jax  jax        1.000  1.000–1.000     10 s 2/3      10 s 2/3",
+        "   3  d              torch      0.000  0.000–0.000        — 2/3             —",
+        "- = the studies do not tell submissions of equal rank apart",
+        "- d has no trial on it",
+    ]
+
+
+def test_colours_only_on_a_terminal(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "\x1b" not in tables.terminal(board)
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b" in tables.terminal(board, width=80)
+
+
+def test_csv_leaves_what_was_missed_empty(board: Board) -> None:
+    rows = list(csv.DictReader(io.StringIO(tables.csv(board))))
+    assert len(rows) == 8
+    first, missed = rows[0], rows[6]
+    assert first["submission"] == "a|b"
+    assert (first["score"], first["score_low"], first["score_high"]) == ("1.0625", "1.0", "1.125")
+    assert (first["workload"], first["time"], first["study_times"]) == (LM, "5.0", "5.0;6.0;")
+    assert (missed["time"], missed["ratio"], missed["study_times"]) == ("", "", ";;")
+    assert (rows[2]["score_low"], rows[4]["rank"], rows[4]["is_reference"]) == ("", "", "1")
+
+
+def test_json_is_strict_and_missed_is_null(board: Board) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    body = json.loads(tables.json(board), parse_constant=refuse)
+    assert [row["rank"] for row in body["rows"]] == [1, 1, None, 3]
+    assert body["rows"][3]["cells"][LM]["time"] is None
+    assert body["rows"][0]["cells"][LM]["study_times"] == [5.0, 6.0, None]
+    assert body["rows"][1]["interval"] is None
+    assert body["rows"][0]["profile"] == [[1.0, 0.5], [1.225, 0.5], [1.225, 1.0], [4.0, 1.0]]
+    assert body["workloads"] == [LM, SHIFT]
+    assert body["notes"] == ["d has no trial on it"]
+
+
+@pytest.mark.parametrize(
+    ("time", "clock", "text"),
+    [
+        (0.1234, "wall", "0.123 s"),
+        (123.4, "cpu", "123 s"),
+        (1000.0, "wall", "1,000 s"),
+        (12345.0, "steps", "12,345 steps"),
+        (math.inf, "steps", "—"),
+    ],
+)
+def test_times_carry_their_unit(time: float, clock: str, text: str) -> None:
+    assert tables.time_text(time, clock) == text  # type: ignore[arg-type]
+
+
+def test_every_format_of_a_real_run(new_run: Callable[..., Run]) -> None:
+    run = new_run("run", "steps").add(LM, "reference-torch", [20, 21, 22, 19, 20])
+    run.add(LM, "adamw", [20, 25, math.inf, 19, 18])
+    computed = compute([run.folder])
+    assert "200 steps 4/5" in tables.terminal(computed)
+    assert "200 steps 4/5" in tables.markdown(computed)
+    assert json.loads(tables.json(computed))["clock"] == "steps"
+    assert "200.0;250.0;;190.0;180.0" in tables.csv(computed)

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scoring.records import Budget, Evaluation, Outcome, Record, Target
+from scoring.times import Readings, best_metric, ended_at, first_hit, meets, time_to_result
+from tests.scoring.conftest import TARGET, header
+
+
+def evaluations(*values: float) -> list[Evaluation]:
+    return [
+        Evaluation(10 * (i + 1), 1.5 * (i + 1), 1.0 * (i + 1), {TARGET.metric: value})
+        for i, value in enumerate(values)
+    ]
+
+
+def test_the_first_evaluation_at_the_target_counts_on_every_clock() -> None:
+    seen = evaluations(2.0, 1.0, 3.0, 0.5)
+    assert time_to_result(header(), seen) == Readings(wall=3.0, cpu=2.0, steps=20.0)
+    assert time_to_result(header(), seen).on("cpu") == 2.0
+
+
+def test_a_goal_to_maximise_is_met_from_above() -> None:
+    head = header(target=Target(TARGET.metric, "max", 2.5))
+    assert first_hit(head, evaluations(2.0, 2.4, 2.5)) == 2
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf, math.inf, None])
+def test_what_is_not_finite_never_meets_a_target(value: float | None) -> None:
+    assert not meets(value, TARGET)
+    assert not meets(value, Target(TARGET.metric, "max", 1.0))
+
+
+def test_an_evaluation_without_the_metric_is_passed_over() -> None:
+    seen = [Evaluation(5, 0.1, 0.1, {"train/loss": 0.0}), *evaluations(0.5)]
+    assert first_hit(header(), seen) == 1
+    assert first_hit(header(), seen[:1]) is None
+    assert time_to_result(header(), seen[:1]) == Readings(math.inf, math.inf, math.inf)
+
+
+@pytest.mark.parametrize(
+    ("clock", "budget", "met"),
+    [
+        ("wall", Budget(100, 1.5), True),
+        ("wall", Budget(100, 1.4), False),
+        ("cpu", Budget(100, 1.4), True),
+        ("steps", Budget(100, 0.1), True),
+        ("steps", Budget(9, 100.0), False),
+    ],
+)
+def test_a_target_met_beyond_the_budget_is_missed(clock: str, budget: Budget, met: bool) -> None:
+    hit = first_hit(header(clock=clock, budget=budget), evaluations(0.5))
+    assert (hit == 0) is met
+
+
+@given(st.lists(st.floats(0, 2), min_size=1), st.floats(0, 2))
+def test_a_harder_target_is_never_met_earlier(values: list[float], value: float) -> None:
+    head = header(budget=Budget(10**9, 1e9))
+    easy = time_to_result(head, evaluations(*values))
+    hard = time_to_result(
+        header(target=Target(TARGET.metric, "min", min(value, 1.0)), budget=head.budget),
+        evaluations(*values),
+    )
+    assert hard.wall >= easy.wall
+    assert hard.steps >= easy.steps
+
+
+def test_best_metric_ignores_nan() -> None:
+    assert best_metric(evaluations(2.0, math.nan, 1.5), TARGET) == 1.5
+    assert best_metric(evaluations(2.0, 1.5), Target(TARGET.metric, "max", 0)) == 2.0
+    assert math.isnan(best_metric(evaluations(math.nan), TARGET))
+
+
+def test_the_last_readings_are_the_outcome_s_or_the_last_evaluation_s() -> None:
+    seen, outcome = tuple(evaluations(2.0, 1.5)), Outcome("budget", 25, 4.0, 3.0, "spent")
+    record = Record(Path("x"), header(), seen, (), outcome)
+    assert ended_at(record) == Readings(4.0, 3.0, 25.0)
+    assert ended_at(Record(Path("x"), header(), seen, (), None)) == Readings(3.0, 2.0, 20.0)
+    assert ended_at(Record(Path("x"), header(), (), (), None)) == Readings(0.0, 0.0, 0.0)

@@ -1,0 +1,135 @@
+"""Workloads that have targets, and a cluster that writes records without training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import workloads
+from cluster.spec import Finished, TrialSpec, Update
+from cluster.trial import finished as ended_before
+from scoring.records import Evaluation, Header, Outcome, Writer, record_attempts
+from suite.cli import main
+from workloads.config import Budget, Race, Reference
+
+HARDWARE = {"cpu": "Test CPU", "cores": 1, "digest": "digest-a"}
+REFERENCES = {
+    "torch": Reference(submission="nadamw_torch", hyperparameters={"lr": 0.004}),
+    "jax": Reference(submission="nadamw", hyperparameters={"lr": 0.004}),
+}
+
+
+def race(**changes: Any) -> Race:
+    given = {"target": 2.5, "budget": Budget(steps=400, seconds=20.0), "reference": REFERENCES}
+    return Race(**(given | {"procedure": {}} | changes))
+
+
+@pytest.fixture
+def raced(monkeypatch: pytest.MonkeyPatch) -> dict[str, Race]:
+    """Every workload has a target; entries put into the mapping replace the common one."""
+    special: dict[str, Race] = {}
+    real = workloads.get
+
+    def get(text: str) -> Any:
+        workload = real(text)
+        workload.race = special.get(text, race())
+        workload.fetch = lambda: None  # type: ignore[method-assign]
+        return workload
+
+    monkeypatch.setattr(workloads, "get", get)
+    return special
+
+
+class FakeCluster:
+    """Stands in for `cluster.run_all`: trials end at once, as `end_of` says."""
+
+    def __init__(self) -> None:
+        self.asked: list[TrialSpec] = []
+        self.trained: list[TrialSpec] = []
+        self.executors: list[tuple[str, str | None]] = []
+        self.end_of: Callable[[TrialSpec], str] = lambda spec: "reached"
+        self.before: Callable[[TrialSpec], None] = lambda spec: None
+
+    def run_all(
+        self, specs: Sequence[TrialSpec], *, executor: str, address: str | None, watch: Any
+    ) -> Iterator[Finished]:
+        self.asked = list(specs)
+        self.executors.append((executor, address))
+        for spec in specs:
+            outcome = ended_before(spec)
+            if outcome is None:
+                self.before(spec)
+                watch(Update(spec.key, "training", 100, 1.0, 3.0))
+                outcome = self.train(spec)
+            yield Finished(spec, outcome)
+
+    def train(self, spec: TrialSpec) -> Outcome:
+        self.trained.append(spec)
+        assert spec.target is not None
+        writer = Writer(spec.record(len(record_attempts(spec.run, *spec.key))))
+        head = Header(
+            workload=spec.workload,
+            submission=spec.submission,
+            framework=spec.source.framework,
+            study=spec.study,
+            trial=spec.trial,
+            seed=spec.seed,
+            hyperparameters=spec.hyperparameters,
+            source_sha256=spec.source.sha256,
+            target=spec.target,
+            budget=spec.budget,
+            clock=spec.clock,
+            hardware=HARDWARE,
+            versions={"torch": "2.13"},
+            ruleset=spec.ruleset,
+        )
+        end = self.end_of(spec)
+        value = spec.target.value if end == "reached" else float("nan")
+        outcome = Outcome(end, 100, 5.0, 5.0, "as\nasked" if end == "failed" else "as asked")  # type: ignore[arg-type]
+        writer.write(head)
+        writer.write(Evaluation(100, 5.0, 5.0, {spec.target.metric: value}))
+        writer.write(outcome)
+        writer.close()
+        return outcome
+
+
+@pytest.fixture
+def fake(raced: dict[str, Race], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeCluster:
+    """No training, no look at the hardware, a cache and a working folder of its own."""
+    import cluster.hardware
+
+    stand_in = FakeCluster()
+    monkeypatch.setattr(cluster, "run_all", stand_in.run_all)
+    monkeypatch.setattr(cluster.hardware, "fingerprint", lambda resources: HARDWARE)
+    monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return stand_in
+
+
+@pytest.fixture
+def invoke() -> Callable[..., Any]:
+    """The command line in this process: `invoke("run", "demo")`; the result of `CliRunner`."""
+
+    def call(*words: str) -> Any:
+        result = CliRunner().invoke(main, list(words), prog_name="gradathlon")
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return call
+
+
+@pytest.fixture
+def suite_file(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes the text of a suite's YAML file, and gives its path."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "mine.yaml"
+        path.write_text(text)
+        return path
+
+    return write

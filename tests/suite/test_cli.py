@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import workloads
+from submissions import source
+
+Invoke = Callable[..., Any]
+ROOT = Path(__file__).parents[2]
+HEAVY = ("torch", "jax", "optax", "ray", "wandb", "pandas", "scipy", "numpy", "rich", "pydantic")
+
+
+def command_line(code: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def gradathlon(*words: str) -> subprocess.CompletedProcess[str]:
+    return command_line("from suite.cli import main; main(prog_name='gradathlon')", *words)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["data", "--help"]])
+def test_help_loads_nothing_heavy(words: list[str]) -> None:
+    code = (
+        "import json, sys\nfrom suite.cli import main\n"
+        "try:\n    main(prog_name='gradathlon')\n"
+        "finally:\n    print(json.dumps(sorted(sys.modules)), file=sys.stderr)\n"
+    )
+    done = command_line(code, *words)
+    assert done.returncode == 0
+    assert "Usage: gradathlon" in done.stdout
+    loaded = set(json.loads(done.stderr))
+    assert loaded.isdisjoint(HEAVY), loaded.intersection(HEAVY)
+
+
+def test_the_help_shows_every_command_and_an_example(invoke: Invoke) -> None:
+    text = invoke("--help").stdout
+    for name in ("run", "score", "report", "list", "show", "new", "check", "parity", "data"):
+        assert f"\n  {name} " in text
+        help_text = invoke(name, "--help").stdout
+        assert name == "data" or f"gradathlon {name}" in help_text.split("Options:")[0]
+
+
+def test_a_users_error_is_one_line_without_traceback() -> None:
+    done = gradathlon("show", "lm-toy")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == (
+        "gradathlon: error: nothing is named 'lm-toy'; did you mean 'lm-toy-v1'?\n"
+    )
+
+
+def test_an_unknown_command_or_option_is_answered_with_the_nearest() -> None:
+    done = gradathlon("scroe", "runs/x")
+    assert done.returncode == 2
+    assert "Did you mean 'score'?" in done.stderr
+    done = gradathlon("run", "demo", "--resum")
+    assert done.returncode == 2
+    assert "--resume" in done.stderr
+
+
+def test_lists_hold_everything(invoke: Invoke) -> None:
+    listed = invoke("list", "workloads").stdout.splitlines()[1:]
+    assert [line.split()[0] for line in listed] == workloads.ids()
+    listed = invoke("list", "submissions").stdout.splitlines()[1:]
+    assert [line.split()[0] for line in listed][: len(source.shipped())] == source.shipped()
+    assert "demo" in invoke("list", "suites").stdout
+
+
+@pytest.mark.parametrize("id", workloads.ids())
+def test_every_workload_can_be_shown(id: str, invoke: Invoke) -> None:
+    text = invoke("show", id).stdout
+    assert text.startswith(f"workload: {id}\n")
+    assert "batch_size: " in text
+
+
+def test_a_raced_workload_shows_its_target(raced: Any, invoke: Invoke) -> None:
+    text = invoke("show", "lm-toy-v1").stdout
+    assert "target: 2.5\n" in text
+    assert "steps: 400\n" in text
+    assert "submission: nadamw_torch\n" in text
+
+
+def test_submissions_and_suites_can_be_shown(invoke: Invoke, tmp_path: Path) -> None:
+    assert "framework  torch" in invoke("show", "adamw").stdout
+    assert "ruleset: self\n" in invoke("show", "demo").stdout
+    (tmp_path / "mine.py").write_text('"""Mine."""\ndef submission(lr=0.5): ...\n')
+    assert "lr = 0.5" in invoke("show", str(tmp_path / "mine.py")).stdout
+
+
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+def test_new_writes_a_submission_that_is_one(
+    framework: str, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = invoke("new", "my_opt.py", f"--{framework}")
+    assert (result.exit_code, result.stdout) == (0, "my_opt.py\n")
+    assert source.find("./my_opt.py").framework == framework
+    before = Path("my_opt.py").read_text()
+    again = invoke("new", "my_opt.py", "--torch")
+    assert again.exit_code == 2
+    assert again.stderr == (
+        "gradathlon: error: my_opt.py exists; name another file, or delete it first\n"
+    )
+    assert Path("my_opt.py").read_text() == before
+    assert invoke("new", "my_opt").stderr == (
+        "gradathlon: error: my_opt: a submission is a Python file; name it my_opt.py\n"
+    )
+    assert "cannot be written: No such file" in invoke("new", "none/my_opt.py").stderr
+
+
+def test_score_of_no_run_is_bad_input(invoke: Invoke, tmp_path: Path) -> None:
+    result = invoke("score", str(tmp_path))
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"gradathlon: error: {tmp_path}: not a run")
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv", "markdown"])
+def test_score_writes_every_form(form: str, fake: Any, invoke: Invoke) -> None:
+    invoke("run", "demo", "-o", "out")
+    result = invoke("score", "out", "--format", form, "--protocol", "algoperf")
+    assert result.exit_code == 0
+    assert "adamw_jax" in result.stdout
+    assert result.stdout.endswith("\n")
+
+
+def test_report_writes_a_page(fake: Any, invoke: Invoke) -> None:
+    pytest.importorskip("scoring.page")
+    invoke("run", "demo", "-o", "out")
+    result = invoke("report", "out", "-o", "page.html")
+    assert (result.exit_code, result.stdout) == (0, "page.html\n")
+    assert "adamw_jax" in Path("page.html").read_text()
+    Path("file").write_text("")
+    result = invoke("report", "out", "-o", "file/page.html")
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_check_prints_findings_and_fails_on_a_bad_one(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conformance = pytest.importorskip("cluster.conformance")
+    good = SimpleNamespace(ok=True, title="returns an optimizer", detail="")
+    bad = SimpleNamespace(ok=False, title="learns", detail="the loss is NaN")
+    findings = [good]
+    asked: list[tuple[str, str]] = []
+
+    def stand_in(found: source.Source, workload_id: str) -> list[SimpleNamespace]:
+        asked.append((found.name, workload_id))
+        return findings
+
+    monkeypatch.setattr(conformance, "check", stand_in)
+    result = invoke("check", "adamw", "-w", "lm-toy-v1")
+    assert (result.exit_code, result.stdout) == (0, "ok    returns an optimizer\n")
+    assert asked == [("adamw", "lm-toy-v1")]
+    findings.append(bad)
+    result = invoke("check", "adamw")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[1] == "FAIL  learns: the loss is NaN"
+
+
+def test_parity_compares_toy_workloads_and_fails_on_a_bad_one(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comparison = pytest.importorskip("cluster.parity")
+
+    def stand_in(id: str) -> SimpleNamespace:
+        ok = not id.startswith("homeostatic")
+        return SimpleNamespace(workload=id, loss=1e-7, gradient=2e-6, trained=3e-4, ok=ok)
+
+    monkeypatch.setattr(comparison, "compare", stand_in)
+    result = invoke("parity")
+    assert result.exit_code == 1
+    rows = [line.split() for line in result.stdout.splitlines()[1:]]
+    assert ["lm-toy-v1", "1.0e-07", "2.0e-06", "3.0e-04", "ok"] in rows
+    assert [row[-1] for row in rows if row[0] == "homeostatic-toy-v1"] == ["FAIL"]
+    assert {row[0] for row in rows} == {id for id in workloads.ids(variants=False) if "-toy-" in id}
+    assert invoke("parity", "lm-toy-v1").exit_code == 0
+    assert invoke("parity", "lm-toy-v9").exit_code == 2
+
+
+def test_data_list_tells_what_is_here(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workloads.lm.data import SUMMARIES
+
+    monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path))
+    monkeypatch.delenv("GRADATHLON_DATA", raising=False)
+    result = invoke("data", "list")
+    assert result.exit_code == 0
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("lm ")]
+    assert "not fetched" in line
+    SUMMARIES.path.parent.mkdir(parents=True)
+    SUMMARIES.path.write_bytes(b"x" * 1_500_000)
+    assert "here         1.5 MB" in invoke("data", "list").stdout
+    assert "not set" in result.stderr
+
+
+def test_data_fetch_fetches(raced: Any, invoke: Invoke) -> None:
+    result = invoke("data", "fetch", "lm-toy-v1")
+    assert result.exit_code == 0
+    assert result.stdout == "lm-toy-v1: here\n"
+    assert invoke("data", "fetch", "lm-toy-v7").exit_code == 2

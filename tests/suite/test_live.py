@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from cluster.spec import Finished, TrialSpec, Update
+from scoring.records import Budget, Outcome, Target
+from submissions.source import parse
+from suite.live import PERIOD_S, PlainLines, duration, end_line, one_line, summary, table
+from suite.progress import Counts, Progress
+
+SOURCE = parse("mine", "def submission(params, lr=0.1): ...\n", "mine.py")
+
+
+def spec(study: int = 0, workload: str = "lm-toy-v1", seconds: float = 40.0) -> TrialSpec:
+    return TrialSpec(
+        run=Path("/run"),
+        workload=workload,
+        submission="mine",
+        source=SOURCE,
+        hyperparameters={},
+        study=study,
+        trial=0,
+        seed=1,
+        target=Target("validation/loss", "min", 2.5),
+        budget=Budget(400, seconds),
+    )
+
+
+def ended(trial: TrialSpec, end: str = "reached", wall_s: float = 10.0) -> Finished:
+    reason = "Traceback\nValueError: no" if end == "failed" else "met the target"
+    return Finished(trial, Outcome(end, 120, wall_s, wall_s, reason))  # type: ignore[arg-type]
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_counts_follow_the_news() -> None:
+    trials = [spec(study) for study in range(4)]
+    progress = Progress(trials)
+    progress.update(Update(trials[0].key, "queued"))
+    progress.update(Update(trials[1].key, "waiting for a core"))
+    assert progress.counts() == Counts(total=4, done=0, reached=0, failed=0, running=0)
+    assert progress.update(Update(trials[0].key, "preparing"))
+    assert not progress.update(Update(trials[0].key, "training", 10))
+    progress.update(Update(trials[1].key, "training", 20))
+    progress.finish(ended(trials[0]))
+    progress.finish(ended(trials[2], "failed"))
+    assert progress.counts() == Counts(total=4, done=2, reached=1, failed=1, running=1)
+    assert [news.steps for _, news in progress.running()] == [20]
+
+
+def test_news_after_the_end_bring_no_trial_back() -> None:
+    trial = spec()
+    progress = Progress([trial])
+    progress.update(Update(trial.key, "training"))
+    progress.finish(ended(trial))
+    assert not progress.update(Update(trial.key, "training", 200))
+    assert progress.counts().running == 0
+
+
+def test_time_left_is_unknown_until_a_trial_has_ended() -> None:
+    trials = [spec(0), spec(1)]
+    progress = Progress(trials)
+    progress.update(Update(trials[0].key, "training", 10, 3.0))
+    assert progress.remaining() is None
+    assert "time left not known yet" in summary(progress)
+
+
+def test_time_left_scales_the_time_passed_by_the_work_left() -> None:
+    time = Time()
+    trials = [spec(study) for study in range(4)]
+    progress = Progress(trials, time)
+    progress.update(Update(trials[0].key, "training"))
+    progress.update(Update(trials[1].key, "training", 50, 5.0))
+    progress.finish(ended(trials[0], wall_s=10.0))
+    time.now += 12.0
+    # 15 s of work took 12 s; the half of a trial and two whole ones, 25 s of work, are left.
+    assert progress.remaining() == pytest.approx(12.0 * 25.0 / 15.0)
+
+
+def test_a_workload_nobody_has_ended_is_judged_by_its_budget() -> None:
+    time = Time()
+    quick, slow = spec(0), spec(0, "lm-laptop-v1", seconds=400.0)
+    progress = Progress([quick, slow], time)
+    progress.update(Update(quick.key, "training"))
+    progress.finish(ended(quick, wall_s=10.0))
+    time.now += 20.0
+    assert progress.remaining() == pytest.approx(20.0 * 100.0 / 10.0)
+
+
+def test_trials_of_an_earlier_session_do_not_count_as_work_done() -> None:
+    trials = [spec(0), spec(1)]
+    progress = Progress(trials)
+    progress.finish(ended(trials[0]))
+    assert progress.remaining() is None
+
+
+def test_plain_lines_tell_starts_ends_and_now_and_then_the_whole() -> None:
+    time = Time()
+    said: list[str] = []
+    trials = [spec(0), spec(1)]
+    lines = PlainLines(Progress(trials, time), said.append, time)
+    lines.update(Update(trials[0].key, "queued"))
+    assert said == []
+    lines.update(Update(trials[0].key, "preparing"))
+    lines.update(Update(trials[0].key, "training", 10, 1.0))
+    assert said == ["start lm-toy-v1 mine study 0 trial 0"]
+    time.now += PERIOD_S
+    lines.update(Update(trials[0].key, "training", 20, 2.0))
+    lines.update(Update(trials[0].key, "training", 30, 3.0))
+    assert said[1:] == [
+        "0/2 done, 1 running, 0 reached, 0 failed; 30.0 s passed, time left not known yet"
+    ]
+    lines.finish(ended(trials[0]))
+    assert said[2:] == ["[1/2] lm-toy-v1 mine study 0 trial 0: reached after 120 steps, 10.0 s"]
+
+
+def test_a_failure_tells_what_was_raised() -> None:
+    assert end_line(ended(spec(), "failed")).endswith(
+        "failed after 120 steps, 10.0 s: ValueError: no"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0 s"),
+        (59.9, "59.9 s"),
+        (60, "1 min 00 s"),
+        (125, "2 min 05 s"),
+        (12000, "3 h 20 min"),
+    ],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_one_line_of_nothing() -> None:
+    assert one_line(" \n") == "no reason given"
+
+
+@pytest.fixture
+def rendered() -> Callable[[Progress], str]:
+    def render(progress: Progress) -> str:
+        console = Console(record=True, width=140, file=open("/dev/null", "w"))  # noqa: SIM115
+        console.print(table(progress))
+        console.file.close()
+        return console.export_text()
+
+    return render
+
+
+def test_the_table_shows_each_running_trial(rendered: Callable[[Progress], str]) -> None:
+    trials = [spec(0), spec(1), spec(2)]
+    progress = Progress(trials)
+    progress.update(Update(trials[0].key, "training", 150, 12.5, 2.7182))
+    progress.update(Update(trials[1].key, "warming up"))
+    text = rendered(progress)
+    row = next(line for line in text.splitlines() if "150/400" in line)
+    for part in ("lm-toy-v1", "mine", "2.718", "2.5", "12.5 s/40.0 s", "training"):
+        assert part in row
+    assert "warming up" in text
+    assert "0/3 done, 2 running" in text
+    assert sum("lm-toy-v1" in line for line in text.splitlines()) == 2

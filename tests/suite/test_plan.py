@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from scoring.records import Budget
+from suite.config import NamedSuite, Suite
+from suite.plan import Planned, make_plan
+from tests.suite.conftest import REFERENCES, race
+from workloads.config import Race
+from workloads.yaml_config import ConfigError
+
+
+def suite(**changes: Any) -> NamedSuite:
+    given: dict[str, Any] = {
+        "title": "test",
+        "workloads": ["lm-toy-v1", "homeostatic-toy-v1"],
+        "submissions": ["adamw", "adamw_jax"],
+        "ruleset": "external",
+        "studies": 2,
+        "trials": 3,
+    }
+    return NamedSuite("test", Suite(**(given | changes)))
+
+
+def by_key(planned: Planned, run: Path) -> dict[Any, Any]:
+    specs = planned.specs(run)
+    keyed = {spec.key: spec for spec in specs}
+    assert len(keyed) == len(specs)
+    return keyed
+
+
+def test_every_trial_of_the_product_is_planned_once(raced: dict[str, Race], tmp_path: Path) -> None:
+    keys = by_key(make_plan(suite()), tmp_path)
+    both = ("lm-toy-v1", "homeostatic-toy-v1")
+    product = itertools.product(both, ("adamw", "adamw_jax"), range(2), range(3))
+    references = itertools.product(both, ("reference-torch", "reference-jax"), range(2), (0,))
+    assert set(keys) == {*product, *references}
+
+
+@settings(
+    deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(seed=st.integers(0, 10**6), studies=st.integers(1, 3), trials=st.integers(1, 4))
+def test_studies_are_paired_across_submissions(
+    seed: int, studies: int, trials: int, raced: dict[str, Race], tmp_path: Path
+) -> None:
+    named = suite(seed=seed, studies=studies, trials=trials)
+    specs = make_plan(named).specs(tmp_path)
+    seeds: dict[Any, set[int]] = {}
+    points: dict[Any, set[str]] = {}
+    for spec in specs:
+        place = (spec.workload, spec.study, spec.trial)
+        seeds.setdefault(place, set()).add(spec.seed)
+        points.setdefault((spec.submission, spec.study, spec.trial), set()).add(
+            repr(spec.hyperparameters)
+        )
+    assert all(len(same) == 1 for same in seeds.values())
+    assert len(set.union(*seeds.values())) == len(seeds)
+    # A point is tried on every workload; a reference is tuned for each.
+    assert all(len(same) == 1 for key, same in points.items() if "reference" not in key[0])
+    assert specs == make_plan(named).specs(tmp_path)
+
+
+def test_the_order_of_a_suite_changes_no_trial(raced: dict[str, Race], tmp_path: Path) -> None:
+    one = by_key(make_plan(suite()), tmp_path)
+    turned = suite(
+        submissions=["adamw_jax", "sgd", "adamw"], workloads=["homeostatic-toy-v1", "lm-toy-v1"]
+    )
+    other = by_key(make_plan(turned), tmp_path)
+    assert all(other[key] == spec for key, spec in one.items())
+
+
+def test_trials_get_target_budget_and_resources(raced: dict[str, Race], tmp_path: Path) -> None:
+    raced["lm-toy-v1"] = race(target=1.25)
+    named = suite(resources={"cores": 2, "gpus": 1}, clock="cpu", budget_factor=0.5)
+    keys = by_key(make_plan(named), tmp_path)
+    spec = keys["lm-toy-v1", "adamw", 0, 0]
+    assert (spec.target.metric, spec.target.value) == ("validation/bits_per_byte", 1.25)
+    assert spec.budget == Budget(200, 10.0)
+    assert keys["lm-toy-v1", "reference-torch", 0, 0].budget == Budget(400, 20.0)
+    assert (spec.resources.cores, spec.resources.gpus, spec.clock) == (2, 1, "cpu")
+    assert spec.run.is_absolute()
+
+
+def test_the_windowed_metric_is_the_one_judged(raced: dict[str, Race], tmp_path: Path) -> None:
+    import workloads
+
+    metric = workloads.get("homeostatic-toy-v1").metric
+    spec = by_key(make_plan(suite()), tmp_path)["homeostatic-toy-v1", "adamw", 0, 0]
+    assert (spec.target.metric, spec.target.goal) == (metric.key, metric.goal)
+
+
+def test_self_tuning_is_one_trial_a_study_at_the_defaults(
+    raced: dict[str, Race], tmp_path: Path
+) -> None:
+    keys = by_key(make_plan(suite(ruleset="self", trials=1, studies=3)), tmp_path)
+    mine = [spec for key, spec in keys.items() if key[1] == "adamw" and key[0] == "lm-toy-v1"]
+    assert [spec.study for spec in mine] == [0, 1, 2]
+    assert len({repr(spec.hyperparameters) for spec in mine}) == 1
+    assert len({spec.seed for spec in mine}) == 3
+    assert mine[0].hyperparameters == dict(mine[0].source.defaults)
+    assert mine[0].budget == Budget(600, 30.0)
+
+
+def test_the_reference_is_added_for_each_framework_raced(
+    raced: dict[str, Race], tmp_path: Path
+) -> None:
+    keys = by_key(make_plan(suite(submissions=["adamw_jax"])), tmp_path)
+    assert {key[1] for key in keys} == {"adamw_jax", "reference-jax"}
+    spec = keys["lm-toy-v1", "reference-jax", 1, 0]
+    assert spec.source.name == "nadamw"
+    assert spec.hyperparameters["lr"] == 0.004
+    assert spec.seed == keys["lm-toy-v1", "adamw_jax", 1, 0].seed
+    without = by_key(make_plan(suite(), reference=False), tmp_path)
+    assert not [key for key in without if key[1].startswith("reference")]
+
+
+def test_further_trials_that_would_repeat_are_not_planned(
+    raced: dict[str, Race], tmp_path: Path
+) -> None:
+    (tmp_path / "plain.py").write_text("def submission(params, lr=0.1): ...\n")
+    (tmp_path / "two.py").write_text(
+        "SEARCH_SPACE = [{'lr': 1.0}, {'lr': 2.0}]\ndef submission(params, lr): ...\n"
+    )
+    words = [str(tmp_path / "plain.py"), str(tmp_path / "two.py")]
+    planned = make_plan(suite(submissions=words))
+    assert planned.notes == (
+        "plain: 1 trial a study instead of 3: it has no search space, and further trials would "
+        "repeat its defaults",
+        "two: 2 trials a study instead of 3: its list has only 2 points",
+    )
+    keys = by_key(planned, tmp_path)
+    assert [key[3] for key in keys if key[:3] == ("lm-toy-v1", "plain", 0)] == [0]
+    assert [key[3] for key in keys if key[:3] == ("lm-toy-v1", "two", 0)] == [0, 1]
+
+
+def test_a_suites_own_points_overrule_tuning(raced: dict[str, Race], tmp_path: Path) -> None:
+    named = suite(points={"adamw": [{"lr": 0.5}, {"lr": 0.25}]})
+    keys = by_key(make_plan(named), tmp_path)
+    for study in range(2):
+        rates = [keys["lm-toy-v1", "adamw", study, trial].hyperparameters["lr"] for trial in (0, 1)]
+        assert rates == [0.5, 0.25]
+    assert ("lm-toy-v1", "adamw", 0, 2) not in keys
+
+
+def test_a_workload_without_a_target_is_refused(
+    raced: dict[str, Race], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raced["lm-toy-v1"] = None  # type: ignore[assignment]
+    with pytest.raises(
+        ConfigError,
+        match=r"^workload lm-toy-v1 has no target yet; set one with: gradathlon set-targets lm-toy",
+    ):
+        make_plan(suite())
+
+
+def test_a_workload_without_a_reference_is_refused(raced: dict[str, Race], tmp_path: Path) -> None:
+    raced["lm-toy-v1"] = race(reference={"torch": REFERENCES["torch"]})
+    with pytest.raises(ConfigError, match=r"^workload lm-toy-v1 has no reference in jax yet; .*"):
+        make_plan(suite())
+    assert make_plan(suite(submissions=["adamw"])).specs(tmp_path)
+    assert make_plan(suite(), reference=False).specs(tmp_path)
+
+
+def test_submissions_of_one_name_are_refused(raced: dict[str, Race], tmp_path: Path) -> None:
+    (tmp_path / "adamw.py").write_text("def submission(params, lr=0.1): ...\n")
+    with pytest.raises(ConfigError, match=r"^two submissions are named 'adamw': .*rename one"):
+        make_plan(suite(submissions=["adamw", str(tmp_path / "adamw.py")]))
+
+
+def test_self_tuning_needs_defaults(raced: dict[str, Race], tmp_path: Path) -> None:
+    path = tmp_path / "two.py"
+    path.write_text("SEARCH_SPACE = [{'lr': 1.0}]\ndef submission(params, lr): ...\n")
+    with pytest.raises(ConfigError, match="'two' has no default for lr"):
+        make_plan(suite(submissions=[str(path)], ruleset="self", trials=1))
+
+
+def test_a_suites_points_must_fit_a_submission_given_in_place_of_its_own(
+    raced: dict[str, Race], tmp_path: Path
+) -> None:
+    (tmp_path / "adamw.py").write_text("def submission(params, rate=0.1): ...\n")
+    named = suite(submissions=[str(tmp_path / "adamw.py")], points={"adamw": [{"lr": 0.5}]})
+    with pytest.raises(ConfigError, match=r"set 'lr', which .*adamw.py does not have"):
+        make_plan(named)

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cluster.spec import TrialSpec
+from scoring.records import read_run
+from tests.suite.conftest import FakeCluster, race
+
+Invoke = Callable[..., Any]
+
+
+def run_demo(invoke: Invoke, *words: str) -> Any:
+    return invoke("run", "demo", "-o", "out", *words)
+
+
+def test_a_run_ends_in_a_leaderboard_on_stdout(fake: FakeCluster, invoke: Invoke) -> None:
+    result = run_demo(invoke)
+    assert result.exit_code == 0
+    for name in ("adamw", "adamw_jax", "prodigy", "reference-torch", "reference-jax"):
+        assert name in result.stdout
+    assert "start lm-toy-v1 adamw study 0 trial 0" in result.stderr
+    assert "[14/14]" in result.stderr
+    assert "gradathlon report out" in result.stderr
+    assert len(read_run(Path("out"))) == 14
+    assert fake.executors == [("ray", None)]
+
+
+def test_the_executor_and_the_address_are_handed_on(fake: FakeCluster, invoke: Invoke) -> None:
+    run_demo(invoke, "--executor", "in-process")
+    invoke("run", "demo", "-o", "other", "--address", "auto")
+    assert fake.executors == [("in_process", None), ("ray", "auto")]
+
+
+def test_the_default_folder_is_named_after_the_suite(fake: FakeCluster, invoke: Invoke) -> None:
+    assert invoke("run", "demo").exit_code == 0
+    (folder,) = Path("runs").iterdir()
+    assert folder.name.startswith("demo-2")
+    assert (folder / "run.yaml").exists()
+
+
+def test_run_yaml_tells_all_that_was_decided(fake: FakeCluster, invoke: Invoke) -> None:
+    run_demo(invoke, "-s", "adamw", "--seed", "5")
+    kept = yaml.safe_load(Path("out/run.yaml").read_text())
+    assert kept["suite"]["seed"] == 5
+    assert kept["suite"]["submissions"] == ["adamw"]
+    assert kept["hardware"]["digest"] == "digest-a"
+    assert "torch" in kept["versions"]
+    assert kept["workloads"]["lm-toy-v1"]["target"]["value"] == 2.5
+    assert kept["submissions"]["adamw"]["points"][0][0]["lr"] > 0
+    assert (
+        Path("out/submissions/adamw.py").read_text()
+        == Path(kept["texts"]["adamw.py"]["origin"]).read_text()
+    )
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(fake: FakeCluster, invoke: Invoke) -> None:
+    result = run_demo(invoke, "--dry-run")
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 15
+    assert result.stdout.splitlines()[0].split()[:2] == ["workload", "submission"]
+    assert not Path("out").exists()
+    assert not fake.asked
+
+
+def test_failed_trials_are_told_and_make_exit_code_1(fake: FakeCluster, invoke: Invoke) -> None:
+    fake.end_of = lambda spec: "failed" if spec.submission == "sgd" else "reached"
+    result = run_demo(invoke, "-w", "lm-toy-v1")
+    assert result.exit_code == 1
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("failed: ")]
+    assert line.startswith("failed: lm-toy-v1 sgd study 0 trial 0: asked (")
+    assert line.endswith("out/trials/lm-toy-v1/sgd/study0-trial0.jsonl)")
+    assert "adamw" in result.stdout
+
+
+@pytest.mark.parametrize("end", ["budget", "diverged"])
+def test_a_missed_target_is_no_failure(end: str, fake: FakeCluster, invoke: Invoke) -> None:
+    fake.end_of = lambda spec: "reached" if "reference" in spec.submission else end
+    assert run_demo(invoke).exit_code == 0
+
+
+def test_without_references_the_records_are_kept_all_the_same(
+    fake: FakeCluster, invoke: Invoke
+) -> None:
+    result = run_demo(invoke, "--no-reference", "-s", "adamw")
+    assert result.exit_code == 0
+    assert "no leaderboard: " in result.stderr
+    assert {spec.submission for spec in fake.asked} == {"adamw"}
+
+
+def test_a_used_folder_is_refused(fake: FakeCluster, invoke: Invoke) -> None:
+    run_demo(invoke)
+    result = run_demo(invoke)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == [
+        "gradathlon: error: out already holds a run; go on with it: gradathlon run --resume -o "
+        "out, or name another folder with -o"
+    ]
+
+
+def test_an_unwritable_folder_is_one_line(fake: FakeCluster, invoke: Invoke) -> None:
+    Path("file").write_text("")
+    result = invoke("run", "demo", "-o", "file/out")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == [
+        "gradathlon: error: file/out: cannot be written: Not a directory; name another folder "
+        "with -o"
+    ]
+
+
+def test_ctrl_c_tells_how_to_go_on_and_resuming_does(fake: FakeCluster, invoke: Invoke) -> None:
+    def stop(spec: TrialSpec) -> None:
+        if len(fake.trained) == 5:
+            raise KeyboardInterrupt
+
+    fake.before = stop
+    result = run_demo(invoke)
+    assert result.exit_code == 130
+    assert result.stderr.splitlines()[-1] == ("stopped; to go on: gradathlon run --resume -o out")
+    asked = fake.asked
+    fake.before = lambda spec: None
+    assert invoke("run", "--resume", "-o", "out").exit_code == 0
+    assert fake.asked == asked
+    assert len(fake.trained) == 14
+
+
+def test_a_resumed_run_goes_on_as_planned_whatever_has_changed_since(
+    fake: FakeCluster, raced: dict[str, Any], invoke: Invoke, tmp_path: Path
+) -> None:
+    mine = tmp_path / "my_opt.py"
+    mine.write_text("def submission(params, lr=0.1): ...\n")
+    run_demo(invoke, "-s", "my_opt.py")
+    asked = fake.asked
+    mine.write_text("def submission(params, lr=0.2): ...\n")
+    raced["lm-toy-v1"] = race(target=9.0)
+    assert run_demo(invoke, "--resume").exit_code == 0
+    assert fake.asked == asked
+
+
+def test_a_kept_text_that_was_edited_is_refused(fake: FakeCluster, invoke: Invoke) -> None:
+    run_demo(invoke, "-s", "adamw")
+    with Path("out/submissions/adamw.py").open("a") as file:
+        file.write("\n# edited\n")
+    result = run_demo(invoke, "--resume")
+    assert result.exit_code == 2
+    assert "out/submissions/adamw.py: changed since the run began" in result.stderr
+
+
+CONFLICTS = {
+    "--seed": (["--seed", "3"], "--seed 3: the run in out was begun with 0, and"),
+    "--studies": (["--studies", "2"], "--studies 2: the run in out was begun with 1, and"),
+    "--clock": (["--clock", "steps"], "--clock steps: the run in out was begun with wall, and"),
+    "-s": (["-s", "sgd"], "-s sgd: the run in out was begun with adamw, prodigy, and"),
+    "-w": (
+        ["-w", "lm-toy-v1"],
+        "-w lm-toy-v1: the run in out was begun with homeostatic-toy-v1, lm-toy-v1, and",
+    ),
+    "--no-reference": (
+        ["--no-reference"],
+        "--no-reference: the run in out was planned with references; leave it out, or start",
+    ),
+}
+
+
+@pytest.mark.parametrize("flag", CONFLICTS)
+def test_flags_that_conflict_with_the_run_are_refused(
+    flag: str, fake: FakeCluster, invoke: Invoke
+) -> None:
+    words, message = CONFLICTS[flag]
+    run_demo(invoke, "-s", "adamw", "-s", "prodigy")
+    result = run_demo(invoke, "--resume", *words)
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"gradathlon: error: {message}")
+
+
+def test_flags_that_repeat_the_run_are_taken(fake: FakeCluster, invoke: Invoke) -> None:
+    words = ("-s", "prodigy", "-s", "adamw", "--seed", "4", "--clock", "cpu")
+    run_demo(invoke, *words)
+    assert run_demo(invoke, "--resume", *words).exit_code == 0
+
+
+def test_another_suite_conflicts_with_the_run(fake: FakeCluster, invoke: Invoke) -> None:
+    run_demo(invoke)
+    result = invoke("run", "ci", "-o", "out", "--resume")
+    assert result.exit_code == 2
+    assert "the suite ci: the run in out was begun with demo" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run"], "name a suite: one of ci, demo"),
+        (["run", "dmeo"], "unknown suite 'dmeo'; did you mean 'demo'?"),
+        (["run", "demo", "-s", "adamv"], "unknown submission 'adamv'; did you mean 'adamw'?"),
+        (["run", "demo", "-w", "lm-toy-v2"], "workload 'lm-toy-v2': this Gradathlon has version 1"),
+        (["run", "demo", "-w", "ml-toy-v1"], "unknown workload 'ml-toy-v1'; did you mean"),
+        (["run", "demo", "--trials", "3"], "--trials 3: suite 'demo': self tuning has one trial"),
+        (["run", "--resume"], "--resume needs the run's folder"),
+        (["run", "--resume", "-o", "none"], "none holds no run to resume: it has no run.yaml"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    words: list[str], message: str, fake: FakeCluster, invoke: Invoke
+) -> None:
+    result = invoke(*words)
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"gradathlon: error: {message}")
+    assert result.stdout == ""
+
+
+def test_a_damaged_run_yaml_names_its_line(fake: FakeCluster, invoke: Invoke) -> None:
+    run_demo(invoke)
+    path = Path("out/run.yaml")
+    path.write_text(path.read_text().replace("format: 1", "format: 2"))
+    result = run_demo(invoke, "--resume")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("gradathlon: error: out/run.yaml:1: format: ")
+
+
+def test_an_unexpected_error_keeps_its_traceback(fake: FakeCluster, invoke: Invoke) -> None:
+    def broken(spec: TrialSpec) -> None:
+        raise ZeroDivisionError
+
+    fake.before = broken
+    with pytest.raises(ZeroDivisionError):
+        run_demo(invoke)
+
+
+def test_stdout_is_data_alone(fake: FakeCluster, invoke: Invoke) -> None:
+    run_demo(invoke)
+    result = invoke("score", "out", "--format", "json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)

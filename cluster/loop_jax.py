@@ -12,7 +12,7 @@ import optax
 
 from cluster.checkpoint import StateError
 from cluster.learner import Draw, Entry
-from submissions.contract import JaxSubmission, SubmissionError
+from submissions.contract import JaxSubmission
 from workloads.contract import Array, Batch, JaxModel
 
 Tree = Any
@@ -85,17 +85,10 @@ _Rules = _TransformationRules | _ObjectRules
 
 
 def _rules(made: Any, module: Any) -> _Rules:
+    # `submissions.load.build` has seen to it that `made` is one of these.
     if isinstance(made, optax.GradientTransformation):
         return _TransformationRules(made, module)
-    if hasattr(made, "init") and hasattr(made, "update"):
-        return _ObjectRules(made)
-    hint = ""
-    if hasattr(made, "param_groups") or isinstance(made, tuple):
-        hint = "; a torch submission takes an argument `params`"
-    raise SubmissionError(
-        f"`submission` returned {type(made).__name__!r}; expected an optax GradientTransformation "
-        f"or an object with `init` and `update`{hint}"
-    )
+    return _ObjectRules(made)
 
 
 class JaxLearner:

@@ -203,24 +203,13 @@ def _drawn(run: _Run, draw: Draw) -> Iterator[Tensors]:
 
 
 def _algorithm(made: Any, run: _Run) -> _Algorithm:
-    scheduler = None
-    if isinstance(made, tuple) and len(made) == 2:
-        made, scheduler = made
-    if isinstance(made, torch.optim.Optimizer):
-        algorithm: _Algorithm = _OptimizerAlgorithm(made, scheduler, run)
-        algorithm.end_evaluation()  # schedule-free optimizers refuse to step before `train()`
-        return algorithm
+    # `submissions.load.build` has seen to it that `made` is one of these.
     if hasattr(made, "init") and hasattr(made, "update"):
-        if isinstance(made, tuple):
-            raise SubmissionError(
-                "`submission` takes `params`, which makes it a torch submission, but returned an "
-                "optax transformation; drop the argument `params`"
-            )
         return _ObjectAlgorithm(made, run)
-    raise SubmissionError(
-        f"`submission` returned {type(made).__name__!r}; expected a torch.optim.Optimizer, a pair "
-        "(optimizer, lr_scheduler), or an object with `init` and `update`"
-    )
+    optimizer, scheduler = made if isinstance(made, tuple) else (made, None)
+    algorithm = _OptimizerAlgorithm(optimizer, scheduler, run)
+    algorithm.end_evaluation()  # schedule-free optimizers refuse to step before `train()`
+    return algorithm
 
 
 class TorchLearner:

@@ -32,6 +32,7 @@ from scoring.records import (
     Outcome,
     Writer,
     encode,
+    has_header,
     read_record,
     record_attempts,
 )
@@ -289,7 +290,7 @@ class _Trial:
 def finished(spec: TrialSpec) -> Outcome | None:
     """The outcome of a trial that already ended in this run; None when it has yet to."""
     attempts = record_attempts(spec.run, *spec.key)
-    if not attempts or b"\n" not in attempts[-1].read_bytes():
+    if not attempts or not has_header(attempts[-1]):
         return None
     outcome = read_record(attempts[-1]).outcome
     if outcome and spec.extensible and outcome.end == "budget":
@@ -301,7 +302,7 @@ def write_failure(spec: TrialSpec, reason: str) -> Outcome:
     """End a trial whose process cannot write any more, in an attempt of its own."""
     attempts = record_attempts(spec.run, *spec.key)
     seen: tuple[str, ...] = ()
-    if attempts and b"\n" in attempts[-1].read_bytes():
+    if attempts and has_header(attempts[-1]):
         seen = tuple(attempts[-1].read_text().split("\n")[:-1])
     writer = Writer(spec.record(len(attempts)), seen)
     if not seen:

@@ -66,7 +66,8 @@ def short(value: float, digits: int = 3) -> str:
     if not math.isfinite(value):
         return MISSING
     if value != 0 and not 1e-4 <= abs(value) < 1e7:
-        return f"{value:.{digits - 1}e}".replace("e-0", "e-").replace("e+0", "e")
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        return f"{float(mantissa):g}e{int(exponent)}"
     if abs(value) >= 10**digits:
         return f"{value:,.0f}"
     text = f"{value:.{max(0, digits - 1 - _exponent(value))}f}"

@@ -32,7 +32,7 @@ def yardstick_remarks(trials: pd.DataFrame) -> Iterator[str]:
         if not met.all():
             yield (
                 f"{name} missed the target of {workload} in {(~met).sum()} of {len(met)} studies; "
-                "as a yardstick these count with when the budget stopped them, or not at all if they broke"
+                "these count with when the budget ended them, or not at all if they broke"
             )
 
 

@@ -47,7 +47,8 @@ svg.plot text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "Helvet
 .grid { stroke-width: 1; }
 .axis, .target { stroke-width: 1; }
 .target { stroke-dasharray: 2 3; }
-.end { text-anchor: end; } .middle { text-anchor: middle; } .strong { font-weight: 600; }
+.end { text-anchor: end; } .middle { text-anchor: middle; }
+svg.plot .strong { font-weight: 600; }
 """
 
 

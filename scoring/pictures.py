@@ -14,7 +14,7 @@ from scoring.plots import HEIGHT, WIDTH, Styles, clipped, profile_drawing, score
 from scoring.tables import rank_text, time_text
 
 LINE = 30
-COLUMN = 118
+COLUMN = 132
 _PAD = 18
 _BAR_START, _BAR_END = 320, 500
 _TIMES = 4
@@ -33,7 +33,7 @@ def board_svg(board: Board) -> str:
         element("text", "submission", x=84, y=_PAD + 16, class_="soft"),
         element("text", f"{board.protocol} score", x=_BAR_START, y=_PAD + 16, class_="soft"),
         *(
-            element("text", clipped(name, 17), x=_column(place), y=_PAD + 16, class_="soft end")
+            element("text", clipped(name, 19), x=_column(place), y=_PAD + 16, class_="soft end")
             for place, name in enumerate(shown)
         ),
     ]

@@ -259,6 +259,6 @@ def _study_row(row: Row, workload: str, y: float, x: Scale, looks: Styles) -> Ma
     )
 
 
-def clipped(name: str, length: int = 18) -> str:
+def clipped(name: str, length: int = 20) -> str:
     """The name, with an ellipsis for what goes beyond `length` characters."""
     return name if len(name) <= length else name[: length - 1] + "…"

@@ -120,9 +120,9 @@ def encode(line: Line) -> str:
     """One JSON line, without the newline. Infinity and NaN are written as JavaScript has them."""
     body = dataclasses.asdict(line)
     if isinstance(line, EventLine):
-        body.update(body.pop("details"))
+        body = body.pop("details") | body  # the line's own fields win
     if isinstance(line, Outcome):
-        body.update(body.pop("extra"))
+        body = body.pop("extra") | body
     head: dict[str, Any] = {"kind": _KINDS[type(line)]}
     if isinstance(line, Header):
         head["format"] = FORMAT
@@ -136,6 +136,8 @@ def decode(text: str) -> Line:
         ValueError: not a line of this format.
     """
     body = json.loads(text)
+    if not isinstance(body, dict):
+        raise ValueError("not a JSON object")
     kind = body.pop("kind", None)
     if kind == "trial":
         if body.pop("format", None) != FORMAT:
@@ -252,15 +254,24 @@ def record_attempts(
 
 
 def record_files(run: Path) -> Iterator[Path]:
-    """The record of the highest attempt of every trial of a run, in a fixed order."""
+    """The record of the highest attempt of every trial of a run, in a fixed order.
+
+    An attempt whose process died within its first line has no header yet and does not count.
+    """
     newest: dict[tuple[str, str, int, int], tuple[int, Path]] = {}
     for path in (run / "trials").glob("*/*/*.jsonl"):
-        if match := _FILE.fullmatch(path.name):
+        if (match := _FILE.fullmatch(path.name)) and has_header(path):
             key = (path.parts[-3], path.parts[-2], int(match["study"]), int(match["trial"]))
             attempt = int(match["attempt"] or 0)
             newest[key] = max(newest.get(key, (-1, path)), (attempt, path))
     for key in sorted(newest):
         yield newest[key][1]
+
+
+def has_header(path: Path) -> bool:
+    """Whether at least the record's first line is whole."""
+    with path.open("rb") as file:
+        return file.readline().endswith(b"\n")
 
 
 def read_run(run: Path) -> list[Record]:
@@ -271,5 +282,4 @@ def read_run(run: Path) -> list[Record]:
     """
     if not (run / "trials").is_dir():
         raise RecordError(f"{run}: not a run: it has no folder `trials`")
-    # A process killed within its first line leaves a file without a newline: no trial yet.
-    return [read_record(path) for path in record_files(run) if b"\n" in path.read_bytes()]
+    return [read_record(path) for path in record_files(run)]

@@ -16,7 +16,7 @@ SEARCH_SPACE = {
 }
 
 
-def submission(  # noqa: PLR0913
+def submission(
     workload: Any,
     lr: float = 1e-3,
     one_minus_beta1: float = 0.1,

@@ -15,7 +15,7 @@ SEARCH_SPACE = {
 }
 
 
-def submission(  # noqa: PLR0913
+def submission(
     params: Any,
     workload: Any,
     lr: float = 2.5e-3,

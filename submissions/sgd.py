@@ -16,7 +16,7 @@ SEARCH_SPACE = {
 }
 
 
-def submission(  # noqa: PLR0913
+def submission(
     params: Any,
     workload: Any,
     lr: float = 1e-3,

@@ -13,7 +13,7 @@ from cluster.spec import Finished, TrialSpec, Update
 from suite.progress import Progress
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, Group
     from rich.table import Table
 
 PERIOD_S = 30.0
@@ -42,8 +42,8 @@ def display(specs: Sequence[TrialSpec]) -> Iterator[Display]:
         return
     from rich.live import Live
 
-    def render() -> Table:
-        return table(progress)
+    def render() -> Group:
+        return screen(progress)
 
     with Live(get_renderable=render, console=console, refresh_per_second=2, transient=True):
         yield LiveTable(progress, console)
@@ -116,6 +116,8 @@ def summary(progress: Progress) -> str:
     counts = progress.counts()
     left = progress.remaining()
     eta = "time left not known yet" if left is None else f"about {duration(left)} left"
+    if counts.done == counts.total:
+        eta = "at the end"
     return (
         f"{counts.done}/{counts.total} done, {counts.running} running, {counts.reached} reached, "
         f"{counts.failed} failed; {duration(progress.elapsed())} passed, {eta}"
@@ -123,32 +125,35 @@ def summary(progress: Progress) -> str:
 
 
 def table(progress: Progress) -> Table:
-    """The live table: a row for each running trial, and the summary as its title."""
+    """The live table: a row for each running trial, fit for a terminal 80 columns wide."""
+    import rich.box
     from rich.table import Table as RichTable
 
-    shown = RichTable(
-        title=summary(progress), title_justify="left", title_style="bold", expand=False
-    )
+    shown = RichTable(box=rich.box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in ("workload", "submission"):
-        shown.add_column(name, no_wrap=True)
-    for name in ("study", "trial", "step", "metric", "target", "clock"):
+        shown.add_column(name, overflow="ellipsis", no_wrap=True)
+    for name in ("study.trial", "step", "metric", "target", "clock"):
         shown.add_column(name, justify="right", no_wrap=True)
-    shown.add_column("phase", no_wrap=True)
     for spec, news in progress.running():
-        target = "" if spec.target is None else f"{spec.target.value:.4g}"
-        metric = "" if news.metric is None else f"{news.metric:.4g}"
+        trains = news.phase == "training"
         shown.add_row(
             spec.workload,
             spec.submission,
-            str(spec.study),
-            str(spec.trial),
-            f"{news.steps}/{spec.budget.steps}",
-            metric,
-            target,
-            f"{duration(news.wall_s)}/{duration(spec.budget.seconds)}",
-            news.phase,
+            f"{spec.study}.{spec.trial}",
+            f"{news.steps}/{spec.budget.steps}" if trains else news.phase,
+            "" if news.metric is None else f"{news.metric:.4g}",
+            "" if spec.target is None else f"{spec.target.value:.4g}",
+            f"{news.wall_s:.0f}/{spec.budget.seconds:.0f} s",
         )
     return shown
+
+
+def screen(progress: Progress) -> Group:
+    """The summary with the live table beneath."""
+    from rich.console import Group as RichGroup
+    from rich.text import Text
+
+    return RichGroup(Text(summary(progress), style="bold"), table(progress))
 
 
 def duration(seconds: float) -> str:

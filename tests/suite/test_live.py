@@ -9,7 +9,7 @@ from rich.console import Console
 from cluster.spec import Finished, TrialSpec, Update
 from scoring.records import Budget, Outcome, Target
 from submissions.source import parse
-from suite.live import PERIOD_S, PlainLines, duration, end_line, one_line, summary, table
+from suite.live import PERIOD_S, PlainLines, duration, end_line, one_line, screen, summary
 from suite.progress import Counts, Progress
 
 SOURCE = parse("mine", "def submission(params, lr=0.1): ...\n", "mine.py")
@@ -151,8 +151,8 @@ def test_one_line_of_nothing() -> None:
 @pytest.fixture
 def rendered() -> Callable[[Progress], str]:
     def render(progress: Progress) -> str:
-        console = Console(record=True, width=140, file=open("/dev/null", "w"))  # noqa: SIM115
-        console.print(table(progress))
+        console = Console(record=True, width=80, file=open("/dev/null", "w"))  # noqa: SIM115
+        console.print(screen(progress))
         console.file.close()
         return console.export_text()
 
@@ -166,7 +166,7 @@ def test_the_table_shows_each_running_trial(rendered: Callable[[Progress], str])
     progress.update(Update(trials[1].key, "warming up"))
     text = rendered(progress)
     row = next(line for line in text.splitlines() if "150/400" in line)
-    for part in ("lm-toy-v1", "mine", "2.718", "2.5", "12.5 s/40.0 s", "training"):
+    for part in ("lm-toy-v1", "mine", "2.718", "2.5", "12/40 s", "0.0"):
         assert part in row
     assert "warming up" in text
     assert "0/3 done, 2 running" in text

@@ -1,0 +1,100 @@
+"""Homeostatic learning rate: a simulated look ahead decides whether it moves (arXiv 2205.08645).
+
+Plain SGD with one rate for the whole network. After each batch's gradient two steps are simulated:
+at the present rate, and at that rate moved by a fraction of the initial one; both are judged on
+the most recent examples.
+- Where a batch has labels, as in the paper: classes of the upper half ask for more, those of the
+  lower half for less. The class predicted for the last example gives the simulated direction; if
+  that step classifies strictly more of the recent examples rightly, the rate moves, but in the
+  direction of the example's true class.
+- Elsewhere (ours): a higher and a lower rate are simulated, and the one with the lower loss stays.
+`per_unit` (ours too) gives every output unit a gain of its own beside that rate: up when this
+gradient of the unit's weights points along the last one, down when it points back.
+The recent examples are the last `memory` of the batch, or all of it where it is smaller.
+"""
+
+from typing import Any
+
+import torch
+
+SEARCH_SPACE = {
+    "lr": {"min": 1e-3, "max": 1.0, "scaling": "log"},
+    "fraction": {"min": 1e-3, "max": 3e-1, "scaling": "log"},
+}
+FLOOR = 1e-8
+GAIN_STEP, GAIN_LIMIT = 1.02, 4.0
+
+Tensors = dict[str, torch.Tensor]
+
+
+def submission(
+    params: Any,
+    lr: float = 0.1,
+    fraction: float = 0.1,
+    memory: int = 20,
+    per_unit: bool = False,
+) -> "Homeostat":
+    return Homeostat(lr, fraction * lr, memory, per_unit)
+
+
+class Homeostat:
+    """State: `rate` (0-d); with gains also `gains` by unit and `last`, the gradient before."""
+
+    def __init__(self, rate: float, change: float, memory: int, per_unit: bool) -> None:
+        self.rate = rate
+        self.change = change
+        self.memory = memory
+        self.per_unit = per_unit
+
+    def init(self, params: Tensors) -> dict[str, Any]:
+        some = next(iter(params.values()))
+        state: dict[str, Any] = {"rate": some.new_full((), self.rate)}
+        if self.per_unit:
+            state["gains"] = {name: _rows(torch.ones_like(p)) for name, p in params.items()}
+            state["last"] = {name: torch.zeros_like(p) for name, p in params.items()}
+        return state
+
+    def update(self, params: Tensors, state: dict[str, Any], batch: Tensors, problem: Any) -> Any:
+        _, gradient = problem.value_and_grad(params, batch)
+        new: dict[str, Any] = {}
+        direction = gradient
+        if self.per_unit:
+            new["gains"] = {
+                name: _regulated(state["gains"][name], gradient[name], state["last"][name])
+                for name in params
+            }
+            new["last"] = gradient
+            direction = {name: new["gains"][name] * gradient[name] for name in params}
+        recent = {name: array[-self.memory :] for name, array in batch.items()}
+        new["rate"] = self._decide(params, direction, state["rate"], recent, problem)
+        for name, parameter in params.items():
+            parameter.sub_(new["rate"] * direction[name])
+        return new
+
+    def _decide(
+        self, params: Tensors, direction: Tensors, rate: Any, recent: Tensors, problem: Any
+    ) -> Any:
+        def ahead(at: Any) -> Any:
+            moved = {name: p - at * direction[name] for name, p in params.items()}
+            return problem.measure(moved, recent)
+
+        higher, lower = rate + self.change, (rate - self.change).clamp(min=FLOOR)
+        last = {name: array[-1:] for name, array in recent.items()}
+        seen = problem.measure(params, last)
+        if "label" not in recent or "predicted" not in seen:
+            return torch.where(ahead(higher)["loss"] < ahead(lower)["loss"], higher, lower)
+        half = len(seen["predicted"]) / 2
+        asked = torch.where(seen["predicted"].argmax() >= half, higher, lower)
+        due = torch.where(last["label"][0] >= half, higher, lower)
+        better = ahead(asked)["correct"] > ahead(rate)["correct"]
+        return torch.where(better, due, rate)
+
+
+def _rows(array: torch.Tensor) -> torch.Tensor:
+    """The mean over all axes but the first, kept as axes of length one."""
+    return array.mean(tuple(range(1, array.dim())), keepdim=True) if array.dim() > 1 else array
+
+
+def _regulated(gain: torch.Tensor, gradient: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
+    agreement = _rows(gradient * last).sign()
+    return (gain * GAIN_STEP**agreement).clamp(1 / GAIN_LIMIT, GAIN_LIMIT)

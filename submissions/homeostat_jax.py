@@ -1,0 +1,94 @@
+"""Homeostatic learning rate: a simulated look ahead decides whether it moves (arXiv 2205.08645).
+
+The JAX twin of `homeostat`, whose docstring describes the method: the same rules and the same
+hyperparameters, as pure functions.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+SEARCH_SPACE = {
+    "lr": {"min": 1e-3, "max": 1.0, "scaling": "log"},
+    "fraction": {"min": 1e-3, "max": 3e-1, "scaling": "log"},
+}
+FLOOR = 1e-8
+GAIN_STEP, GAIN_LIMIT = 1.02, 4.0
+
+Arrays = dict[str, jax.Array]
+
+
+def submission(
+    lr: float = 0.1,
+    fraction: float = 0.1,
+    memory: int = 20,
+    per_unit: bool = False,
+) -> "Homeostat":
+    return Homeostat(lr, fraction * lr, memory, per_unit)
+
+
+class Homeostat:
+    """State: `rate` (0-d); with gains also `gains` by unit and `last`, the gradient before."""
+
+    def __init__(self, rate: float, change: float, memory: int, per_unit: bool) -> None:
+        self.rate = rate
+        self.change = change
+        self.memory = memory
+        self.per_unit = per_unit
+
+    def init(self, params: Arrays) -> dict[str, Any]:
+        state: dict[str, Any] = {"rate": jnp.array(self.rate, jnp.float32)}
+        if self.per_unit:
+            state["gains"] = {name: _rows(jnp.ones_like(p)) for name, p in params.items()}
+            state["last"] = {name: jnp.zeros_like(p) for name, p in params.items()}
+        return state
+
+    def update(
+        self, params: Arrays, state: dict[str, Any], batch: Arrays, problem: Any
+    ) -> tuple[Arrays, dict[str, Any]]:
+        _, gradient = problem.value_and_grad(params, batch)
+        new: dict[str, Any] = {}
+        direction = gradient
+        if self.per_unit:
+            new["gains"] = {
+                name: _regulated(state["gains"][name], gradient[name], state["last"][name])
+                for name in params
+            }
+            new["last"] = gradient
+            direction = {name: new["gains"][name] * gradient[name] for name in params}
+        recent = {name: array[-self.memory :] for name, array in batch.items()}
+        new["rate"] = self._decide(params, direction, state["rate"], recent, problem)
+        return _moved(params, direction, new["rate"]), new
+
+    def _decide(
+        self, params: Arrays, direction: Arrays, rate: Any, recent: Arrays, problem: Any
+    ) -> Any:
+        def ahead(at: Any) -> Any:
+            return problem.measure(_moved(params, direction, at), recent)
+
+        higher, lower = rate + self.change, jnp.maximum(rate - self.change, FLOOR)
+        last = {name: array[-1:] for name, array in recent.items()}
+        seen = problem.measure(params, last)
+        if "label" not in recent or "predicted" not in seen:
+            return jnp.where(ahead(higher)["loss"] < ahead(lower)["loss"], higher, lower)
+        half = len(seen["predicted"]) / 2
+        asked = jnp.where(seen["predicted"].argmax() >= half, higher, lower)
+        due = jnp.where(last["label"][0] >= half, higher, lower)
+        better = ahead(asked)["correct"] > ahead(rate)["correct"]
+        return jnp.where(better, due, rate)
+
+
+def _moved(params: Arrays, direction: Arrays, rate: Any) -> Arrays:
+    return {name: p - rate * direction[name] for name, p in params.items()}
+
+
+def _rows(array: jax.Array) -> jax.Array:
+    """The mean over all axes but the first, kept as axes of length one."""
+    axes = tuple(range(1, array.ndim))
+    return array.mean(axes, keepdims=True) if axes else array
+
+
+def _regulated(gain: jax.Array, gradient: jax.Array, last: jax.Array) -> jax.Array:
+    agreement = jnp.sign(_rows(gradient * last))
+    return jnp.clip(gain * GAIN_STEP**agreement, 1 / GAIN_LIMIT, GAIN_LIMIT)

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cluster.spec import TrialSpec
+from scoring.records import Budget, Target
+from submissions.source import find
+
+WORKLOAD = "homeostatic-toy-v1"
+METRIC = "prequential/accuracy_mean4"
+Make = Callable[..., TrialSpec]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Builds trials of the quickest workload; whatever is not said is a short, target-less run."""
+
+    def build(submission: str = "adamw", text: str | None = None, **changes: object) -> TrialSpec:
+        word = submission
+        if text is not None:
+            path = tmp_path / f"{submission}.py"
+            path.write_text(text)
+            word = str(path)
+        target = changes.pop("target", None)
+        settings: dict[str, object] = {
+            "run": tmp_path / "run",
+            "workload": WORKLOAD,
+            "submission": submission,
+            "source": find(word),
+            "hyperparameters": {},
+            "study": 0,
+            "trial": 0,
+            "seed": 7,
+            "target": None if target is None else Target(METRIC, "max", target),
+            "budget": Budget(500, 100.0),
+        }
+        return TrialSpec(**(settings | changes))  # type: ignore[arg-type]
+
+    return build

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from multiprocessing.synchronize import Event as EventType
+from typing import Any
+
+import pytest
+
+from cluster.cores import available_cores, hold_cores
+from cluster.spec import ClusterError
+
+spawn = multiprocessing.get_context("spawn")
+
+
+def _hold(held: Any, release: EventType) -> None:
+    with hold_cores(1) as cores:
+        held.put((cores, sorted(os.sched_getaffinity(0)), os.environ["NPROC"]))
+        release.wait(60)
+
+
+def _start() -> tuple[Any, Any, EventType]:
+    held, release = spawn.Queue(), spawn.Event()
+    process = spawn.Process(target=_hold, args=(held, release))
+    process.start()
+    return process, held, release
+
+
+def test_two_processes_never_hold_one_core() -> None:
+    if len(available_cores()) < 2:
+        pytest.skip("needs two cores")
+    one, two = _start(), _start()
+    first, second = one[1].get(timeout=60), two[1].get(timeout=60)
+    assert first[0] != second[0]
+    assert first[0] == first[1], "the process is pinned to what it holds"
+    assert first[2] == "1"
+    for process, _, release in (one, two):
+        release.set()
+        process.join(10)
+
+
+def test_a_core_is_free_again_when_its_holder_is_killed() -> None:
+    before = os.sched_getaffinity(0)
+    process, held, _ = _start()
+    (core,) = held.get(timeout=60)[0]
+    os.sched_setaffinity(0, {core})
+    try:
+        waited: list[float] = []
+        start = time.monotonic()
+        threading.Timer(1.0, lambda: os.kill(process.pid, signal.SIGKILL)).start()
+        with hold_cores(1, lambda: waited.append(time.monotonic() - start)) as cores:
+            assert cores == [core]
+            assert time.monotonic() - start >= 0.9
+        assert len(waited) == 1
+    finally:
+        os.sched_setaffinity(0, before)
+        process.join(10)
+
+
+def test_affinity_is_given_back() -> None:
+    before = os.sched_getaffinity(0)
+    with hold_cores(1) as cores:
+        assert os.sched_getaffinity(0) == set(cores)
+    assert os.sched_getaffinity(0) == before
+
+
+def test_more_cores_than_the_machine_has_is_an_error() -> None:
+    with pytest.raises(ClusterError, match="asks for 4096 cores"), hold_cores(4096):
+        pass

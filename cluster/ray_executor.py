@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import os
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -28,6 +29,9 @@ _LOOK_EVERY_S = 1.0
 @ray.remote(max_calls=1, max_retries=0, num_returns="streaming")
 def _race(spec: TrialSpec) -> Iterator[Any]:
     """A trial in a worker of its own: yields its news, and its outcome last."""
+    # Ray ends workers by SIGTERM, and its handler raises SystemExit: to the trial that would look
+    # like a submission's own doing. Cut off dead, it can be resumed.
+    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(1))
     if not spec.resources.gpus:
         os.environ["JAX_PLATFORMS"] = "cpu"
     # Nothing may be yielded before the cores are held: Ray would import more beside.

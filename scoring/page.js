@@ -173,7 +173,8 @@
       for (const other of all(".trials thead th")) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const sign = down ? -1 : 1, column = head.cellIndex;
-      rows.sort((a, b) => sign * compare(value(a, column), value(b, column)));
+      const keys = new Map(rows.map((row) => [row, value(row, column)]));
+      rows.sort((a, b) => sign * compare(keys.get(a), keys.get(b)));
       body.append(...rows);
     });
   }

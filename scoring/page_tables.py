@@ -59,17 +59,6 @@ def _board_row(
     row: Row, board: Board, looks: Styles, scale: Scale, best: Mapping[str, float]
 ) -> Markup:
     look = looks[row.submission]
-    bar = element(
-        "svg",
-        element("title", f"score {row.score:.3f}, 95 % interval {interval_text(row) or 'unknown'}"),
-        *(element("path", d=f"M{scale(mark)},0V24", class_="grid") for mark in _bar_ticks(scale)),
-        score_bar(row, scale, 12),
-        viewBox=f"0 0 {BAR} 24",
-        width=BAR,
-        height=24,
-        class_=f"plot {look.colour}",
-        role="img",
-    )
     cells = [
         _time_cell(
             row.cells[name], board, row.cells[name].ratio == best[name] and not row.is_reference
@@ -92,10 +81,29 @@ def _board_row(
         ),
         element("td", row.framework, class_="soft"),
         element("td", f"{row.score:.3f}", class_="number score"),
-        element("td", bar, element("span", interval_text(row), class_="range"), class_="bars"),
+        element(
+            "td",
+            _bar(row, look.colour, scale),
+            element("span", interval_text(row), class_="range"),
+            class_="bars",
+        ),
         *cells,
         class_="reference" if row.is_reference else None,
         data_s=look.series,
+    )
+
+
+def _bar(row: Row, colour: str, scale: Scale) -> Markup:
+    return element(
+        "svg",
+        element("title", f"score {row.score:.3f}, 95 % interval {interval_text(row) or 'unknown'}"),
+        *(element("path", d=f"M{scale(mark)},0V24", class_="grid") for mark in _bar_ticks(scale)),
+        score_bar(row, scale, 12),
+        viewBox=f"0 0 {BAR} 24",
+        width=BAR,
+        height=24,
+        class_=f"plot {colour}",
+        role="img",
     )
 
 
@@ -177,8 +185,8 @@ def _trial_row(record: Record, looks: Styles) -> Markup:
             "th",
             element(
                 "span",
-                swatch(look, [head.framework]),
-                element("span", head.submission, title=head.submission),
+                element("i", class_=f"chip {look.colour}"),
+                element("span", head.submission),
                 class_="name",
             ),
             scope="row",
@@ -186,13 +194,7 @@ def _trial_row(record: Record, looks: Styles) -> Markup:
         ),
         element("td", head.framework, class_="soft"),
         *(element("td", n, class_="number") for n in (head.study, head.trial)),
-        element(
-            "td",
-            element("span", SIGNS.get(end, "…"), aria_hidden="true"),
-            f" {end}",
-            class_=f"end-{end}",
-            data_v=end,
-        ),
+        _end_cell(end),
         _number(time_text(result, head.clock), result),
         element("td", _hyperparameters(head.hyperparameters), class_="code"),
         element("td", _reason(record), class_="reason"),
@@ -205,6 +207,11 @@ def _trial_row(record: Record, looks: Styles) -> Markup:
         data_w=head.workload,
         data_e=end,
     )
+
+
+def _end_cell(end: str) -> Markup:
+    sign = element("span", SIGNS.get(end, "…"), aria_hidden="true")
+    return element("td", sign, f" {end}", class_=f"end-{end}", data_v=end)
 
 
 def _step_time(extra: Mapping[str, Any]) -> Markup:

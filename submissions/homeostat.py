@@ -47,6 +47,7 @@ class Homeostat:
         self.per_unit = per_unit
 
     def init(self, params: Tensors) -> dict[str, Any]:
+        """The initial rate, gains of one."""
         some = next(iter(params.values()))
         state: dict[str, Any] = {"rate": some.new_full((), self.rate)}
         if self.per_unit:
@@ -55,6 +56,7 @@ class Homeostat:
         return state
 
     def update(self, params: Tensors, state: dict[str, Any], batch: Tensors, problem: Any) -> Any:
+        """Regulate, then descend."""
         _, gradient = problem.value_and_grad(params, batch)
         new: dict[str, Any] = {}
         direction = gradient
@@ -80,8 +82,8 @@ class Homeostat:
 
         higher, lower = rate + self.change, (rate - self.change).clamp(min=FLOOR)
         last = {name: array[-1:] for name, array in recent.items()}
-        seen = problem.measure(params, last)
-        if "label" not in recent or "predicted" not in seen:
+        seen = problem.measure(params, last) if "label" in recent else {}
+        if "predicted" not in seen:
             return torch.where(ahead(higher)["loss"] < ahead(lower)["loss"], higher, lower)
         half = len(seen["predicted"]) / 2
         asked = torch.where(seen["predicted"].argmax() >= half, higher, lower)

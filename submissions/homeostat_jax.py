@@ -38,6 +38,7 @@ class Homeostat:
         self.per_unit = per_unit
 
     def init(self, params: Arrays) -> dict[str, Any]:
+        """The initial rate, gains of one."""
         state: dict[str, Any] = {"rate": jnp.array(self.rate, jnp.float32)}
         if self.per_unit:
             state["gains"] = {name: _rows(jnp.ones_like(p)) for name, p in params.items()}
@@ -47,6 +48,7 @@ class Homeostat:
     def update(
         self, params: Arrays, state: dict[str, Any], batch: Arrays, problem: Any
     ) -> tuple[Arrays, dict[str, Any]]:
+        """Regulate, then descend."""
         _, gradient = problem.value_and_grad(params, batch)
         new: dict[str, Any] = {}
         direction = gradient
@@ -69,8 +71,8 @@ class Homeostat:
 
         higher, lower = rate + self.change, jnp.maximum(rate - self.change, FLOOR)
         last = {name: array[-1:] for name, array in recent.items()}
-        seen = problem.measure(params, last)
-        if "label" not in recent or "predicted" not in seen:
+        seen = problem.measure(params, last) if "label" in recent else {}
+        if "predicted" not in seen:
             return jnp.where(ahead(higher)["loss"] < ahead(lower)["loss"], higher, lower)
         half = len(seen["predicted"]) / 2
         asked = jnp.where(seen["predicted"].argmax() >= half, higher, lower)

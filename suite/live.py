@@ -126,13 +126,13 @@ def summary(progress: Progress) -> str:
 
 def table(progress: Progress) -> Table:
     """The live table: a row for each running trial, fit for a terminal 80 columns wide."""
-    import rich.box
     from rich.table import Table as RichTable
 
-    shown = RichTable(box=rich.box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    shown = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("workload", "submission"):
-        shown.add_column(name, overflow="ellipsis", no_wrap=True)
-    for name in ("study.trial", "step", "metric", "target", "clock"):
+        # Without no_wrap it is these that a narrow terminal shortens, not the numbers.
+        shown.add_column(name, overflow="ellipsis")
+    for name in ("trial", "step", "metric", "target", "clock"):
         shown.add_column(name, justify="right", no_wrap=True)
     for spec, news in progress.running():
         trains = news.phase == "training"

@@ -248,7 +248,9 @@ def _spec(
 ) -> TrialSpec:
     id, name, study, trial = key
     course, suite = plan.workloads[id], plan.suite
-    factor = 1.0 if name.startswith(REFERENCE) else suite.factor
+    # A reference is what it is under any ruleset: tuned, within the workload's own budget.
+    is_reference = name.startswith(REFERENCE)
+    factor = 1.0 if is_reference else suite.factor
     budget = Budget(max(1, round(course.budget.steps * factor)), course.budget.seconds * factor)
     return TrialSpec(
         run=run,
@@ -263,5 +265,5 @@ def _spec(
         budget=budget,
         clock=suite.clock,
         resources=Resources(suite.resources.cores, suite.resources.gpus),
-        ruleset=suite.ruleset,
+        ruleset="external" if is_reference else suite.ruleset,
     )

@@ -37,7 +37,6 @@ def stored_path(cache: Path, digest: str, spec: TrialSpec) -> Path:
         "target": dataclasses.asdict(spec.target) if spec.target else None,
         "budget": dataclasses.asdict(spec.budget),
         "clock": spec.clock,
-        "ruleset": spec.ruleset,
     }
     text = json.dumps(decides, sort_keys=True)
     name = f"{spec.submission}-{hashlib.sha256(text.encode()).hexdigest()[:24]}.jsonl"

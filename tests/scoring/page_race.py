@@ -7,6 +7,7 @@ import random
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from scoring.records import (
@@ -135,9 +136,12 @@ def _write(folder: Path, head: Header, speed: float, evaluations: int) -> None:
         if met and not diverges:
             end, reason = "reached", f"{head.target.metric} met its target"
             break
-    extra = {"step_s_median": step_s, "step_s_p10": step_s * 0.97, "step_s_p90": step_s * 1.06}
-    if fails:
-        extra["traceback"] = TRACEBACK  # type: ignore[assignment]
     seconds = at * period * step_s
+    extra = _extra(step_s, fails)
     writer.write(Outcome(end, at * period, seconds, seconds * 0.99, reason, extra))  # type: ignore[arg-type]
     writer.close()
+
+
+def _extra(step_s: float, fails: bool) -> dict[str, Any]:
+    times = {"step_s_median": step_s, "step_s_p10": step_s * 0.97, "step_s_p90": step_s * 1.06}
+    return times | ({"traceback": TRACEBACK} if fails else {})

@@ -200,7 +200,7 @@ def test_pictures_stand_alone(board: Board) -> None:
     for picture in (board_svg(board), static_profile_svg(board)):
         tree = xml.dom.minidom.parseString(picture).documentElement
         assert tree is not None
-        assert [child.tagName for child in tree.childNodes[:2]] == ["title", "desc"]  # type: ignore[attr-defined]
+        assert [child.nodeName for child in tree.childNodes[:2]] == ["title", "desc"]
         assert "prefers-color-scheme: dark" in picture
         assert "var(" not in picture
         for row in board.rows:

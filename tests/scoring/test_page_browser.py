@@ -18,6 +18,7 @@ from tests.scoring.page_race import race
 sync_api = pytest.importorskip("playwright.sync_api")
 
 CHROMIUM = os.environ.get("GRADATHLON_CHROMIUM") or shutil.which("chromium")
+SEEN = "part => part.getClientRects().length > 0"
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
 
 
@@ -54,11 +55,16 @@ class Visit:
     def texts(self, selector: str) -> list[str]:
         return [text.strip() for text in self.page.locator(selector).all_inner_texts()]
 
+    def point_at(self, selector: str) -> None:
+        """Move the mouse to the middle of the last such thing, perhaps covered by others."""
+        part = self.page.locator(selector).last
+        part.scroll_into_view_if_needed()
+        box = part.bounding_box()
+        self.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
     def shown(self, selector: str) -> int:
         return int(
-            self.page.locator(selector).evaluate_all(
-                "parts => parts.filter(part => part.checkVisibility()).length"
-            )
+            self.page.locator(selector).evaluate_all(f"parts => parts.filter({SEEN}).length")
         )
 
 
@@ -102,11 +108,7 @@ def test_clock_switch_changes_axes_and_curves(visit: Visit) -> None:
 
     def labels() -> list[str]:
         texts = visit.page.locator("#curves1 text")
-        return list(
-            texts.evaluate_all(
-                "all => all.filter(one => one.checkVisibility()).map(one => one.textContent)"
-            )
-        )
+        return list(texts.evaluate_all(f"all => all.filter({SEEN}).map(one => one.textContent)"))
 
     wall, before = path(), labels()
     visit.page.get_by_text("steps", exact=True).first.click()
@@ -121,7 +123,7 @@ def test_clock_switch_changes_axes_and_curves(visit: Visit) -> None:
 
 def test_trials_sort_by_number_and_by_word(visit: Visit) -> None:
     visit.page.get_by_role("button", name="time to result").click()
-    column = visit.page.locator(".trials thead th").all_inner_texts().index("time to result ↑") + 1
+    column = visit.texts(".trials thead th").index("time to result") + 1
     cells = f".trials tbody tr td:nth-child({column})"
     times = [
         float(text)
@@ -140,20 +142,17 @@ def test_trials_sort_by_number_and_by_word(visit: Visit) -> None:
 
 
 def test_filters_narrow_the_trials(visit: Visit) -> None:
-    visit.page.get_by_label("end").select_option("failed")
+    visit.page.locator(".filters [name=e]").select_option("failed")
     assert visit.shown(".trials tbody tr") == 2
     assert visit.texts(".filters output") == ["2 of 84 trials"]
-    visit.page.get_by_label("workload").select_option("lm-toy-v1")
+    visit.page.locator(".filters [name=w]").select_option("lm-toy-v1")
     assert visit.shown(".trials tbody tr") == 1
     visit.page.get_by_text("traceback").locator("visible=true").click()
     assert "no <b>state</b> for layer 3" in visit.page.locator("pre >> visible=true").inner_text()
 
 
 def test_pointer_tells_the_nearest_trial(visit: Visit) -> None:
-    mark = visit.page.locator("#curves1 .mark[data-i]").last
-    mark.scroll_into_view_if_needed()
-    box = mark.bounding_box()
-    visit.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    visit.point_at("#curves1 .mark[data-i]")
     tip = visit.page.locator("#tip")
     tip.wait_for(state="visible")
     assert re.search(r"\w+ \((torch|jax)\), study \d, trial \d", tip.inner_text())
@@ -202,8 +201,7 @@ def test_body_never_scrolls_sideways(browser: Any, report: Path, width: int) -> 
 def test_text_of_plots_is_readable_on_a_phone(browser: Any, report: Path) -> None:
     visit = Visit(browser, report, viewport={"width": 390, "height": 844})
     heights = visit.page.locator("figure svg text").evaluate_all(
-        "all => all.filter(one => one.checkVisibility())"
-        ".map(one => one.getBoundingClientRect().height)"
+        f"all => all.filter({SEEN}).map(one => one.getBoundingClientRect().height)"
     )
     assert min(heights) >= 10
     visit.context.close()
@@ -241,13 +239,11 @@ def test_injected_markup_does_not_run(browser: Any, tmp_path: Path) -> None:
     name = "<img src=x onerror=boom()>"
     speeds = {(name, "torch"): 1.2, ("reference-torch", "torch"): 1.0}
     output = tmp_path / "report.html"
-    write_page([race(tmp_path / "run", speeds=speeds, studies=2, evaluations=10)], output)
+    write_page([race(tmp_path / "run", speeds=speeds, studies=2, evaluations=20)], output)
     visit = Visit(browser, output)
     assert visit.page.locator("img").count() == 0
     assert name in visit.texts(".board tbody th")
-    mark = visit.page.locator("#curves1 .line[data-i]").first
-    box = mark.bounding_box()
-    visit.page.mouse.move(box["x"] + 2, box["y"] + 2)
+    visit.point_at("#curves1 .mark[data-i]")
     visit.page.locator("#tip").wait_for(state="visible")
     assert visit.page.locator("img").count() == 0
     assert visit.trouble == []

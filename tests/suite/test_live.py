@@ -149,9 +149,9 @@ def test_one_line_of_nothing() -> None:
 
 
 @pytest.fixture
-def rendered() -> Callable[[Progress], str]:
-    def render(progress: Progress) -> str:
-        console = Console(record=True, width=80, file=open("/dev/null", "w"))  # noqa: SIM115
+def rendered() -> Callable[..., str]:
+    def render(progress: Progress, width: int = 80) -> str:
+        console = Console(record=True, width=width, file=open("/dev/null", "w"))  # noqa: SIM115
         console.print(screen(progress))
         console.file.close()
         return console.export_text()
@@ -159,7 +159,7 @@ def rendered() -> Callable[[Progress], str]:
     return render
 
 
-def test_the_table_shows_each_running_trial(rendered: Callable[[Progress], str]) -> None:
+def test_the_table_shows_each_running_trial(rendered: Callable[..., str]) -> None:
     trials = [spec(0), spec(1), spec(2)]
     progress = Progress(trials)
     progress.update(Update(trials[0].key, "training", 150, 12.5, 2.7182))
@@ -171,3 +171,15 @@ def test_the_table_shows_each_running_trial(rendered: Callable[[Progress], str])
     assert "warming up" in text
     assert "0/3 done, 2 running" in text
     assert sum("lm-toy-v1" in line for line in text.splitlines()) == 2
+
+
+def test_a_narrow_terminal_shortens_names_and_keeps_numbers(
+    rendered: Callable[..., str],
+) -> None:
+    trial = spec(0, "homeostatic-laptop-v1+seasons")
+    progress = Progress([trial])
+    progress.update(Update(trial.key, "training", 150, 12.5, 0.98765))
+    row = rendered(progress, 70).splitlines()[-1]
+    assert len(row) <= 70
+    for part in ("homeost", "…", "0.0", "150/400", "0.9877", "2.5", "12/40 s"):
+        assert part in row

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cluster.spec import TrialSpec
-from scoring.records import read_record
+from scoring.records import read_record, read_run
 from suite.references import stored_path
 from tests.suite.conftest import FakeCluster, race
 
@@ -94,6 +94,14 @@ def test_a_damaged_kept_record_is_raced_anew(fake: FakeCluster, invoke: Invoke) 
     fake.trained.clear()
     invoke("run", "demo", "-o", "second")
     assert len(references(fake.trained)) == 4
+
+
+def test_another_ruleset_takes_the_same_references(fake: FakeCluster, invoke: Invoke) -> None:
+    invoke("run", "toy", "-o", "first", "-s", "adamw")
+    fake.trained.clear()
+    invoke("run", "demo", "-o", "second", "-s", "sgd", "-w", "lm-toy-v1")
+    assert {spec.submission for spec in fake.trained} == {"sgd"}
+    assert read_run(Path("second"))[-1].header.ruleset == "self"
 
 
 def test_a_cluster_elsewhere_takes_nothing_from_here(fake: FakeCluster, invoke: Invoke) -> None:

@@ -7,6 +7,7 @@ learns from it.
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -118,8 +119,8 @@ class Homeostatic(Workload[HomeostaticScale]):
 
     def parameters(self) -> dict[str, ParameterSpec]:
         """Weight (out, in) and bias (out,) of every layer."""
-        widths, specs = self.settings.widths, {}
-        for index, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        specs = {}
+        for index, (inputs, outputs) in enumerate(itertools.pairwise(self.settings.widths)):
             specs[f"layers.{index}.weight"] = ParameterSpec((outputs, inputs), "weight")
             specs[f"layers.{index}.bias"] = ParameterSpec((outputs,), "bias")
         return specs

@@ -27,6 +27,12 @@ MNIST_5K = WheelMember(
 )
 MNIST_HELD_OUT_PER_CLASS = 100
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+FASHION_FILES = {
+    "train-images": "train-images-idx3-ubyte",
+    "train-labels": "train-labels-idx1-ubyte",
+    "t10k-images": "t10k-images-idx3-ubyte",
+    "t10k-labels": "t10k-labels-idx1-ubyte",
+}
 IDX_IMAGES, IDX_LABELS = 2051, 2049
 _ORDER, _SHIFT = 0, 1  # which of a seed's independent random sequences
 
@@ -104,12 +110,13 @@ def _fashion_files() -> dict[str, Path]:
     given = data_folder()
     folders = [DEBIAN_FOLDER] if given is None else [given / "fashion-mnist", DEBIAN_FOLDER]
     for folder in folders:
-        found = {}
-        for part in ("train-images", "train-labels", "t10k-images", "t10k-labels"):
-            name = f"{part}-idx{3 if 'images' in part else 1}-ubyte"
-            there = [path for path in (folder / name, folder / f"{name}.gz") if path.exists()]
-            found.update({part: path for path in there[:1]})
-        if len(found) == 4:
+        found = {
+            part: path
+            for part, name in FASHION_FILES.items()
+            for path in (folder / f"{name}.gz", folder / name)
+            if path.exists()
+        }
+        if len(found) == len(FASHION_FILES):
             return found
     first = "$GRADATHLON_DATA/fashion-mnist (not set)" if given is None else str(folders[0])
     raise WorkloadError(
@@ -204,9 +211,7 @@ class ShiftStream(Stream):
             self._epoch = epoch
         start = position * self._batch_size
         self._step += 1
-        return self._images.batch(
-            self._order[start : start + self._batch_size], self._permutation
-        )
+        return self._images.batch(self._order[start : start + self._batch_size], self._permutation)
 
     def state(self) -> dict[str, Any]:
         """Position, labels in force and events not yet told."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -14,7 +15,7 @@ class HomeostaticTorch(nn.Module):
 
     def __init__(self, widths: Sequence[int], dtype: str) -> None:
         super().__init__()
-        pairs = zip(widths[:-1], widths[1:], strict=True)
+        pairs = itertools.pairwise(widths)
         self.layers = nn.ModuleList(nn.Linear(inputs, outputs) for inputs, outputs in pairs)
         self.dtype: torch.dtype = getattr(torch, dtype)
 
@@ -23,6 +24,7 @@ class HomeostaticTorch(nn.Module):
         x = image.to(self.dtype)
         for index, layer in enumerate(self.layers):
             x = F.elu(x) if index else x
+            assert isinstance(layer, nn.Linear)
             x = F.linear(x, layer.weight.to(self.dtype), layer.bias.to(self.dtype))
         return x.float()
 

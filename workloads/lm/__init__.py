@@ -191,7 +191,6 @@ class LanguageModel(Workload[LmScale]):
         return read_corpus(self.settings.data, self.settings.batch_size)
 
 
-
 def rotary_tables(context: int, head_width: int) -> tuple[Array, Array]:
     """Cosines and sines (context, head_width / 2) of the rotary angles (Su et al. 2021).
 

@@ -85,17 +85,13 @@ def _summaries(path: Path) -> Corpus:
     try:
         texts = {entry["extract"] for entry in json.loads(path.read_bytes()).values()}
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise WorkloadError(
-            f"{path}: damaged; delete it, and it will be fetched anew"
-        ) from None
+        raise WorkloadError(f"{path}: damaged; delete it, and it will be fetched anew") from None
     parts: dict[Part, list[bytes]] = {"train": [], "validation": [], "test": []}
     # In the order of their digests, since the file's own order goes topic by topic.
     for digest, text in sorted((hashlib.sha256(t).digest(), t) for t in map(str.encode, texts)):
         parts[part_of(digest, SUMMARIES_HELD_OUT)] += [text, bytes([SEPARATOR])]
     tokens = {part: np.frombuffer(b"".join(texts), np.uint8) for part, texts in parts.items()}
-    return Corpus(
-        [tokens["train"]], tokens["validation"], tokens["test"], np.ones(256, np.int64)
-    )
+    return Corpus([tokens["train"]], tokens["validation"], tokens["test"], np.ones(256, np.int64))
 
 
 def in_order(tokens: Array, batch_size: int, context: int, count: int) -> Iterator[Array]:

@@ -106,8 +106,8 @@ def _causal_attention(q: Array, k: Array, v: Array) -> Array:
     if q.dtype == jnp.bfloat16 and jax.default_backend() == "gpu":
         # The scores of a standard-scale batch would not fit: cuDNN's fused kernel keeps none.
         return jax.nn.dot_product_attention(q, k, v, is_causal=True, implementation="cudnn")
-    scores = jnp.einsum("bqhd,bkhd->bhqk", q, k) * q.shape[-1] ** -0.5
+    scores = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=jnp.float32)
     past = jnp.tril(jnp.ones(scores.shape[-2:], bool))
-    scores = jnp.where(past, scores.astype(jnp.float32), -jnp.inf)
+    scores = jnp.where(past, scores * q.shape[-1] ** -0.5, -jnp.inf)
     weights = jax.nn.softmax(scores, axis=-1).astype(q.dtype)
     return jnp.einsum("bhqk,bkhd->bqhd", weights, v)

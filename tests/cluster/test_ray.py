@@ -1,0 +1,187 @@
+"""Real Ray, real processes, really killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import cluster
+from cluster.spec import ClusterError, Finished, Resources, TrialSpec, Update
+from scoring.records import Budget, Record, read_record, record_attempts
+
+from .conftest import Make
+from .test_trial import HANGS, metrics
+
+pytestmark = [pytest.mark.network, pytest.mark.filterwarnings("ignore::ResourceWarning")]
+FRAMEWORKS = ("adamw", "adamw_jax")
+
+
+def record_of(finished: Finished) -> Record:
+    return read_record(record_attempts(finished.spec.run, *finished.spec.key)[-1])
+
+
+def worker_of(spec: TrialSpec) -> int:
+    """The process that has the trial's record open."""
+    newest = str(record_attempts(spec.run, *spec.key)[-1])
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and newest in set(_open_files(process)):
+            return int(process.name)
+    raise AssertionError(f"no process has {newest} open")
+
+
+def _open_files(process: Path) -> Iterator[str]:
+    try:
+        for link in (process / "fd").iterdir():
+            yield os.readlink(link)
+    except OSError:
+        return
+
+
+def test_trials_in_workers_are_bit_identical_to_trials_here(make: Make, tmp_path: Path) -> None:
+    here = [make(name, run=tmp_path / "here") for name in FRAMEWORKS]
+    there = [make(name, run=tmp_path / "there") for name in FRAMEWORKS]
+    ours = {f.spec.submission: record_of(f) for f in cluster.run_all(here, executor="in_process")}
+    theirs = {f.spec.submission: record_of(f) for f in cluster.run_all(there)}
+    for name in FRAMEWORKS:
+        assert metrics(theirs[name]) == metrics(ours[name])
+        (core,) = theirs[name].header.hardware["pinned"]
+        assert core in os.sched_getaffinity(0)
+
+
+def test_a_killed_trial_continues_and_ends_as_if_nothing_had_happened(
+    make: Make, tmp_path: Path
+) -> None:
+    budget = Budget(3000, 300.0)
+    calm = [make(name, run=tmp_path / "calm", target=0.9999, budget=budget) for name in FRAMEWORKS]
+    hit = [make(name, run=tmp_path / "hit", target=0.9999, budget=budget) for name in FRAMEWORKS]
+    undisturbed = {f.spec.submission: record_of(f) for f in cluster.run_all(calm)}
+    moments = random.Random(3)
+    kills = {spec.key: moments.randrange(300, 2500) for spec in hit}
+
+    def kill(update: Update) -> None:
+        if update.phase == "training" and update.steps >= kills.get(update.key, 10**9):
+            spec = next(spec for spec in hit if spec.key == update.key)
+            del kills[update.key]
+            os.kill(worker_of(spec), signal.SIGKILL)
+
+    disturbed = {f.spec.submission: record_of(f) for f in cluster.run_all(hit, watch=kill)}
+    assert not kills, "both trials were killed"
+    for name in FRAMEWORKS:
+        one, two = undisturbed[name], disturbed[name]
+        assert metrics(two) == metrics(one)
+        assert two.outcome and one.outcome
+        assert (two.outcome.end, two.outcome.steps) == (one.outcome.end, one.outcome.steps)
+        assert two.path.name == "study0-trial0.1.jsonl", "the second attempt has its own file"
+        seconds = [e.wall_s for e in two.evaluations]
+        assert seconds == sorted(seconds), "the clock goes on, it does not start again"
+
+
+def test_a_trial_whose_process_keeps_dying_is_given_up(make: Make) -> None:
+    text = "import os, torch\ndef submission(params):\n    os._exit(3)\n"
+    after = make("adamw", budget=Budget(100, 100.0))
+    done = {f.spec.submission: f for f in cluster.run_all([make("dies", text), after])}
+    assert done["dies"].outcome.end == "failed"
+    assert "its process died 3 times" in done["dies"].outcome.reason
+    assert record_of(done["dies"]).outcome == done["dies"].outcome
+    assert done["adamw"].outcome.end == "budget"
+
+
+def test_a_hung_call_inside_an_extension_is_ended_from_outside(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cluster import ray_executor
+
+    monkeypatch.setattr(ray_executor, "_patience_s", lambda spec, news: 8.0)
+    # Blocks every signal, as a C call that never looks at them does.
+    text = HANGS.replace("WHEN", "8").replace(
+        "pass", "import signal, time; signal.pthread_sigmask(0, range(1, 60)); time.sleep(1)"
+    )
+    (done,) = cluster.run_all([make("hung", text)])
+    assert done.outcome.end == "failed"
+    assert "no sign of life for 8 s" in done.outcome.reason
+
+
+def test_a_users_own_submissions_folder_does_not_shadow_ours(tmp_path: Path) -> None:
+    package = tmp_path / "submissions"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('the wrong package')\n")
+    (tmp_path / "my_opt.py").write_text(
+        "import torch\n\ndef submission(params, lr=0.1):\n    return torch.optim.SGD(params, lr=lr)\n"
+    )
+    script = textwrap.dedent("""
+        from pathlib import Path
+        import cluster
+        from cluster.spec import TrialSpec
+        from scoring.records import Budget
+        from submissions.source import find
+
+        spec = TrialSpec(Path("run").absolute(), "homeostatic-toy-v1", "my_opt",
+                         find("./my_opt.py"), {}, 0, 0, 1, None, Budget(100, 60.0))
+        (done,) = cluster.run_all([spec])
+        print(done.outcome.end)
+    """)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"PYTHONPATH": str(Path(cluster.__file__).parents[1])},
+    )
+    assert done.stdout == "budget\n", done.stderr
+
+
+def test_no_cluster_at_an_address_is_one_line(make: Make) -> None:
+    with pytest.raises(ClusterError, match=r"no Ray cluster at 'auto': .*") as error:
+        list(cluster.run_all([make("adamw")], address="auto"))
+    assert "\n" not in str(error.value)
+
+
+def test_a_trial_that_fits_no_node_is_refused(make: Make) -> None:
+    spec = make("adamw", resources=Resources(cores=999))
+    with pytest.raises(ClusterError, match="no node has 999 cores"):
+        list(cluster.run_all([spec]))
+
+
+def test_one_thread_races_on_one_core(make: Make, tmp_path: Path) -> None:
+    """A lone trial uses one core's worth of time: more would mean threads, less a shared core."""
+    for name in FRAMEWORKS:
+        spec = make(name, budget=Budget(8000, 100.0))
+        watched: list[set[int]] = []
+
+        def look(update: Update, spec: TrialSpec = spec, watched: list[set[int]] = watched) -> None:
+            if update.phase == "training" and not watched:
+                watched.append(_busy_threads(worker_of(spec), seconds=0.2))
+
+        (done,) = cluster.run_all([spec], watch=look)
+        assert done.outcome.cpu_s <= 1.02 * done.outcome.wall_s + 0.02
+        assert watched
+        assert all(len(busy) <= 1 for busy in watched), f"{name}: more than one busy thread"
+
+
+def _busy_threads(pid: int, seconds: float) -> set[int]:
+    before = _ticks(pid)
+    time.sleep(seconds)
+    after = _ticks(pid)
+    most = 0.25 * seconds * os.sysconf("SC_CLK_TCK")
+    return {tid for tid, ticks in after.items() if ticks - before.get(tid, 0) > most}
+
+
+def _ticks(pid: int) -> dict[int, int]:
+    ticks = {}
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        try:
+            fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        ticks[int(task.name)] = int(fields[11]) + int(fields[12])
+    return ticks

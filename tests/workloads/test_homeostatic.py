@@ -1,0 +1,489 @@
+"""The stream of shifting labels, its data, its metric, and its two models."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import struct
+
+import numpy as np
+import pydantic
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import workloads
+from workloads.contract import Window, WorkloadError
+from workloads.homeostatic import PREQUENTIAL, DataConfig, Homeostatic, HomeostaticScale, data
+
+TOY = "homeostatic-toy-v1"
+IDS = [id for id in workloads.ids() if id.startswith("homeostatic-")]
+SCALES = [id for id in IDS if "+" not in id]
+
+
+def noise(count=64, seed=0):
+    random = np.random.default_rng(seed)
+    images = random.integers(0, 256, (count, data.PIXELS), dtype=np.uint8)
+    return data.Labelled(images, np.arange(count, dtype=np.int32) % data.CLASSES)
+
+
+IMAGES = noise()
+
+
+def stream(seed=0, batch_size=8, periods=(3,), season=3, images=IMAGES):
+    return data.ShiftStream(images, batch_size, periods, season, seed)
+
+
+def draw(source, count):
+    return [source.next(lambda seen: seen) for _ in range(count)]
+
+
+def same(one, other):
+    return all(np.array_equal(one[key], other[key]) for key in ("image", "label"))
+
+
+def small_float32(id):
+    """The workload of that id in float32, with a tenth of the hidden widths."""
+    workload = workloads.get(id)
+    settings = workload.settings
+    hidden = [max(4, width // 10) for width in settings.model.hidden]
+    changed = settings.model_copy(
+        update={
+            "batch_size": min(settings.batch_size, 50),
+            "model": settings.model.model_copy(update={"hidden": hidden}),
+            "compute": settings.compute.model_copy(update={"dtype": "float32", "compile": False}),
+        }
+    )
+    return Homeostatic(workload.id, changed, workload.metric, None)
+
+
+# The stream
+
+
+@given(st.integers(0, 40), st.integers(0, 12), st.sampled_from([(3,), (4, 2)]))
+def test_a_stream_continues_where_its_state_was_taken(before, after, periods):
+    first, season = stream(5, periods=periods, season=4 if len(periods) > 1 else 3), 4
+    draw(first, before)
+    state = json.loads(json.dumps(first.state()))
+    second = stream(99, periods=periods, season=season if len(periods) > 1 else 3)
+    draw(second, 7)
+    second.load_state(state)
+    for one, other in zip(draw(first, after), draw(second, after), strict=True):
+        assert same(one, other)
+    assert first.events() == second.events()
+    assert first.state() == second.state()
+
+
+def test_the_seed_alone_decides_order_and_shifts():
+    first, again, other = stream(1), stream(1), stream(2)
+    one, two, three = draw(first, 30), draw(again, 30), draw(other, 30)
+    assert all(same(a, b) for a, b in zip(one, two, strict=True))
+    assert not any(same(a, b) for a, b in zip(one, three, strict=True))
+    assert first.events() == again.events()
+    assert not np.array_equal(first.permutation, other.permutation)
+
+
+def test_every_epoch_shows_every_image_once_in_another_order():
+    images = noise(32)
+    source = stream(images=images, periods=(1000,), season=1000)
+    epochs = [
+        np.concatenate([batch["image"] for batch in draw(source, 4)]).sum(axis=1) for _ in range(2)
+    ]
+    expected = np.sort((images.images / np.float32(255)).sum(axis=1, dtype=np.float32))
+    for epoch in epochs:
+        np.testing.assert_allclose(np.sort(epoch), expected, rtol=1e-5)
+    assert not np.array_equal(*epochs)
+
+
+def shift_steps(source, count):
+    found = []
+    for step in range(count):
+        draw(source, 1)
+        found += [step] * len(source.events())
+    return found
+
+
+def test_shifts_come_evenly_and_never_before_the_first_batch():
+    assert shift_steps(stream(periods=(3,), season=3), 13) == [3, 6, 9, 12]
+
+
+def test_seasons_take_turns():
+    found = shift_steps(stream(periods=(4, 2), season=4), 17)
+    assert found == [4, 6, 8, 12, 14, 16]
+
+
+def test_shifts_add_up_and_label_the_batches():
+    source, mapping = stream(seed=3), np.arange(data.CLASSES)
+    seen = 0
+    for _ in range(40):
+        before = source.permutation
+        batch = draw(source, 1)[0]
+        for event in source.events():
+            seen += 1
+            a, b = event.details["classes"]
+            assert a != b
+            mapping[[a, b]] = mapping[[b, a]]
+        np.testing.assert_array_equal(source.permutation, mapping)
+        assert (source.permutation != before).sum() in (0, 2)
+        originals = {
+            tuple(image): c for image, c in zip(IMAGES.images, IMAGES.classes, strict=True)
+        }
+        pixels = np.round(batch["image"] * 255).astype(np.uint8)
+        expected = [mapping[originals[tuple(image)]] for image in pixels]
+        np.testing.assert_array_equal(batch["label"], expected)
+    assert seen == 13
+    assert (mapping != np.arange(data.CLASSES)).any()
+
+
+def test_what_a_batch_is_made_of():
+    source = stream()
+    batch, other = draw(source, 2)
+    assert batch["image"].shape == (8, 784)
+    assert batch["image"].dtype == np.float32
+    assert batch["label"].dtype == np.int32
+    assert batch["image"].min() >= 0
+    assert 0.9 < batch["image"].max() <= 1
+    assert not np.shares_memory(batch["image"], other["image"])
+    kept = batch["label"].copy()
+    draw(source, 20)
+    np.testing.assert_array_equal(batch["label"], kept)
+
+
+# The numbers
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_the_judged_window_is_whole_shift_periods_and_years(id):
+    settings = workloads.get(id).settings
+    for period in settings.data.periods:
+        assert settings.evaluation_period % period == 0
+    judged = settings.evaluation_period * settings.metric_window
+    assert judged % settings.data.year == 0
+    assert settings.step_hint % settings.evaluation_period == 0
+
+
+def test_variants_shift_faster_slower_and_in_turns():
+    periods = {id.partition("+")[2]: workloads.get(id).settings.data.periods for id in IDS[:4]}
+    assert periods["fast"][0] < periods[""][0] < periods["slow"][0]
+    assert len(set(periods["seasons"])) == 2
+
+
+def settings_with(**changes):
+    settings = workloads.get(TOY).settings.model_dump()
+    for path, value in changes.items():
+        section, _, key = path.rpartition("__")
+        (settings[section] if section else settings)[key] = value
+    return HomeostaticScale.model_validate(settings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"evaluation_period": 130},
+            "evaluation_period 130 is no whole number of shift periods of 50 steps; "
+            "make it a multiple of 50",
+        ),
+        (
+            {"data__rates": [1, 2], "data__season": 600},
+            "evaluation_period 200 times metric_window 4 is no whole number of years of 1200 "
+            "steps; make the product a multiple of 1200",
+        ),
+        (
+            {"data__rates": [3]},
+            "shift_period 50 over rate 3 is no whole number of steps; choose another rate",
+        ),
+        (
+            {"data__rates": [1, 2], "data__season": 120},
+            "season 120 is no whole number of shift periods of 50 steps; make it a multiple of 50",
+        ),
+    ],
+)
+def test_a_window_that_cuts_a_period_is_refused(changes, message):
+    with pytest.raises(pydantic.ValidationError, match=re.escape(message)):
+        settings_with(**changes)
+
+
+def test_a_window_of_three_years_is_whole():
+    changes = {"data__rates": [1, 2], "data__season": 100, "metric_window": 3}
+    assert settings_with(**changes).data.periods == [50, 25]
+
+
+def test_a_rate_of_thousands_has_no_period():
+    base = workloads.get(TOY).settings.data.model_dump()
+    with pytest.raises(pydantic.ValidationError, match="no whole number of steps"):
+        DataConfig.model_validate(base | {"rates": [1000]})
+
+
+# The metric
+
+
+class FakeModel:
+    def __init__(self):
+        self.batches = []
+
+    def measure(self, batch):
+        self.batches.append(batch)
+        return {"loss": 0.0, "correct": len(batch["label"]) // 4, "count": len(batch["label"])}
+
+
+@pytest.fixture
+def held_out(monkeypatch):
+    images = data.Images(noise(64), noise(700, seed=1))
+    monkeypatch.setattr(data, "load", lambda source: images)
+    return images.held_out
+
+
+def test_the_metric_is_what_training_predicted_before_it_learned(held_out):
+    workload, model = workloads.get(TOY), FakeModel()
+    source = workload.stream(0)
+    draw(source, 101)
+    window = Window(101, {"loss": 50.0, "correct": 1515.0, "count": 2020.0})
+    metrics = workload.evaluate(model.measure, "validation", source, window)
+    assert metrics == {PREQUENTIAL: 0.75, "validation/accuracy": 0.25}
+    cut = workload.settings.data.validation
+    np.testing.assert_array_equal(
+        model.batches[0]["label"], source.permutation[held_out.classes[:cut]]
+    )
+    assert (source.permutation != np.arange(10)).any()
+    assert workload.metric.name == PREQUENTIAL
+    assert workload.metric.goal == "max"
+
+
+def test_the_test_set_is_what_validation_never_saw(held_out):
+    workload, model = workloads.get(TOY), FakeModel()
+    metrics = workload.evaluate(model.measure, "test", workload.stream(0), Window(0, {}))
+    assert metrics == {"test/accuracy": 0.25}
+    assert len(model.batches[0]["label"]) == 700 - workload.settings.data.validation
+
+
+def test_before_the_first_step_there_is_no_prequential_accuracy(held_out):
+    workload = workloads.get(TOY)
+    window = Window(0, {"loss": 0.0})
+    metrics = workload.evaluate(FakeModel().measure, "validation", workload.stream(0), window)
+    assert np.isnan(metrics[PREQUENTIAL])
+
+
+# The data
+
+
+def idx_bytes(values):
+    magic = {3: data.IDX_IMAGES, 1: data.IDX_LABELS}[values.ndim]
+    header = struct.pack(f">{1 + values.ndim}i", magic, *values.shape)
+    return header + values.astype(np.uint8).tobytes()
+
+
+def write_fashion(folder, images, zipped):
+    folder.mkdir(parents=True)
+    contents = {
+        "train-images": images.images.reshape(-1, 28, 28),
+        "train-labels": images.classes,
+        "t10k-images": images.images[::-1].reshape(-1, 28, 28),
+        "t10k-labels": images.classes[::-1],
+    }
+    for part, values in contents.items():
+        raw, name = idx_bytes(values), data.FASHION_FILES[part]
+        if zipped:
+            (folder / f"{name}.gz").write_bytes(gzip.compress(raw))
+        else:
+            (folder / name).write_bytes(raw)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADATHLON_DATA", str(tmp_path))
+    monkeypatch.setattr(data, "DEBIAN_FOLDER", tmp_path / "debian")
+    data.load.cache_clear()
+    yield tmp_path
+    data.load.cache_clear()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("place", ["fashion-mnist", "debian"])
+def test_idx_files_are_read_from_either_place(folder, place, zipped):
+    write_fashion(folder / place, IMAGES, zipped)
+    data.fetch("fashion-mnist")
+    images = data.load("fashion-mnist")
+    np.testing.assert_array_equal(images.train.images, IMAGES.images)
+    np.testing.assert_array_equal(images.train.classes, IMAGES.classes)
+    assert images.train.classes.dtype == np.int32
+    assert sorted(images.held_out.classes[:10]) == list(range(10))
+    kept = {bytes(image): c for image, c in zip(IMAGES.images, IMAGES.classes, strict=True)}
+    held = images.held_out
+    assert all(kept[bytes(i)] == c for i, c in zip(held.images, held.classes, strict=True))
+
+
+def test_missing_files_are_told_in_one_line(folder):
+    write_fashion(folder / "fashion-mnist", IMAGES, True)
+    (folder / "fashion-mnist" / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(WorkloadError) as told:
+        workloads.get("homeostatic-laptop-v1").fetch()
+    message = str(told.value)
+    assert "\n" not in message
+    assert str(folder / "fashion-mnist") in message
+    assert str(folder / "debian") in message
+    assert "apt-get install dataset-fashion-mnist" in message
+
+
+def test_without_a_data_folder_its_variable_is_named(folder, monkeypatch):
+    monkeypatch.delenv("GRADATHLON_DATA")
+    with pytest.raises(WorkloadError, match=r"\$GRADATHLON_DATA/fashion-mnist \(not set\)"):
+        data.fetch("fashion-mnist")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda raw: raw[:-1],
+        lambda raw: b"\0" + raw,
+        lambda raw: raw[:10],
+        lambda raw: gzip.compress(idx_bytes(IMAGES.images.reshape(-1, 56, 14)))[:-9],
+        lambda raw: gzip.compress(idx_bytes(IMAGES.images.reshape(-1, 28, 28)[:, :27])),
+        lambda raw: gzip.compress(idx_bytes(IMAGES.classes)),
+    ],
+)
+def test_a_damaged_file_is_named(folder, spoil):
+    write_fashion(folder / "debian", IMAGES, True)
+    path = folder / "debian" / "train-images-idx3-ubyte.gz"
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(WorkloadError, match=f"^{re.escape(str(path))}: not an idx file"):
+        data.load("fashion-mnist")
+
+
+def test_images_and_labels_must_be_as_many(folder):
+    write_fashion(folder / "debian", IMAGES, True)
+    path = folder / "debian" / "t10k-labels-idx1-ubyte.gz"
+    path.write_bytes(gzip.compress(idx_bytes(IMAGES.classes[:60])))
+    with pytest.raises(WorkloadError, match=r"t10k-labels.*holds 60 labels for 64 images"):
+        data.load("fashion-mnist")
+
+
+@pytest.mark.network
+def test_the_digits_are_split_evenly_and_apart():
+    images = data.load("mnist-5k")
+    assert np.bincount(images.train.classes).tolist() == [400] * 10
+    assert np.bincount(images.held_out.classes[:500]).tolist() == [50] * 10
+    assert np.bincount(images.held_out.classes[500:]).tolist() == [50] * 10
+    train = {bytes(image) for image in images.train.images}
+    assert len(train) == 4000
+    assert not train & {bytes(image) for image in images.held_out.images}
+    # Ink in the middle, none in the corners: an image's pixels stand in rows of 28.
+    mean = images.train.images.reshape(-1, 28, 28).mean(axis=0)
+    assert mean[10:18, 10:18].mean() > 60
+    assert mean[[0, 0, -1, -1], [0, -1, 0, -1]].max() == 0
+
+
+@pytest.mark.network
+def test_every_idx_reader_gives_back_real_digits(folder):
+    real = data.load("mnist-5k").held_out
+    write_fashion(folder / "fashion-mnist", real, True)
+    np.testing.assert_array_equal(data.load("fashion-mnist").train.images, real.images)
+
+
+@pytest.mark.skipif(not data.DEBIAN_FOLDER.exists(), reason="dataset-fashion-mnist is not here")
+def test_debians_files_are_fashion_mnist(monkeypatch):
+    monkeypatch.delenv("GRADATHLON_DATA", raising=False)
+    images = data.load("fashion-mnist")
+    assert np.bincount(images.train.classes).tolist() == [6000] * 10
+    assert np.bincount(images.held_out.classes[:5000]).tolist() == [500] * 10
+
+
+# The models
+
+
+@pytest.mark.parametrize("id", SCALES)
+def test_initial_weights_have_the_stated_shapes_and_spread(id):
+    workload = small_float32(id)
+    weights, specs = workload.initial_weights(4), workload.parameters()
+    model = workload.torch_model()
+    assert {name: tuple(p.shape) for name, p in model.named_parameters()} == {
+        name: spec.shape for name, spec in specs.items()
+    }
+    assert list(weights) == list(specs)
+    assert all(w.dtype == np.float32 for w in weights.values())
+    assert not weights["layers.0.bias"].any()
+    assert weights["layers.0.weight"].std() == pytest.approx(np.sqrt(2 / 784), rel=0.05)
+    again = workload.initial_weights(4)
+    assert all(np.array_equal(weights[name], again[name]) for name in weights)
+    assert not np.array_equal(
+        weights["layers.0.weight"], workload.initial_weights(5)["layers.0.weight"]
+    )
+
+
+def both(workload, batch):
+    """(loss, gradients, by-products, measured) in torch and in JAX."""
+    import jax
+    import torch
+
+    weights = workload.initial_weights(0)
+    model = workload.torch_model()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(torch.from_numpy(weights[name]))
+    tensors = {name: torch.from_numpy(array) for name, array in batch.items()}
+    loss, sums = model.loss(tensors, torch.Generator())
+    loss.backward()
+    gradients = {name: p.grad.numpy() for name, p in model.named_parameters()}
+    with torch.no_grad():
+        measured = {name: value.numpy() for name, value in model.measure(tensors).items()}
+    ours = (loss.item(), gradients, {k: v.item() for k, v in sums.items()}, measured)
+
+    net = workload.jax_model()
+    taken = jax.value_and_grad(net.loss, has_aux=True)(weights, batch, jax.random.key(0))
+    (value, counted), slopes = taken
+    theirs = (
+        float(value),
+        {name: np.asarray(g) for name, g in slopes.items()},
+        {name: float(v) for name, v in counted.items()},
+        {name: np.asarray(v) for name, v in net.measure(weights, batch).items()},
+    )
+    return ours, theirs
+
+
+@pytest.mark.parametrize("id", SCALES)
+def test_both_back_ends_compute_the_same(id):
+    workload = small_float32(id)
+    batch = workload.batch_like(1)
+    ours, theirs = both(workload, batch)
+    assert ours[0] == pytest.approx(theirs[0], rel=1e-5)
+    for name, gradient in ours[1].items():
+        apart = np.linalg.norm(gradient - theirs[1][name])
+        assert apart <= 1e-5 * np.linalg.norm(gradient), name
+    assert ours[2] == pytest.approx(theirs[2], rel=1e-5)
+    assert ours[3].keys() == theirs[3].keys() == {"loss", "correct", "count", "predicted"}
+    for name, value in ours[3].items():
+        np.testing.assert_allclose(value, theirs[3][name], rtol=1e-5)
+
+
+def test_by_products_and_measure_count_by_hand():
+    workload = small_float32(TOY)
+    batch = workload.batch_like(2)
+    weights = workload.initial_weights(0)
+    x = batch["image"].astype(np.float64)
+    for index in range(4):
+        x = np.where(x > 0, x, np.expm1(np.minimum(x, 0))) if index else x
+        x = x @ weights[f"layers.{index}.weight"].T + weights[f"layers.{index}.bias"]
+    losses = np.log(np.exp(x).sum(1)) - x[np.arange(len(x)), batch["label"]]
+    guess = x.argmax(1)
+    batch["label"][0] = guess[0]
+    (loss, _, sums, measured), _ = both(workload, batch)
+    losses = np.log(np.exp(x).sum(1)) - x[np.arange(len(x)), batch["label"]]
+    assert loss == pytest.approx(losses.mean(), rel=1e-5)
+    correct = (guess == batch["label"]).sum()
+    assert correct >= 1
+    assert sums == pytest.approx({"loss": losses.mean(), "correct": correct, "count": 20}, rel=1e-5)
+    assert measured["loss"] == pytest.approx(losses.sum(), rel=1e-5)
+    np.testing.assert_array_equal(measured["predicted"], np.bincount(guess, minlength=10))
+
+
+def test_bfloat16_computes_near_float32_over_float32_weights():
+    exact = small_float32("homeostatic-standard-v1")
+    compute = exact.settings.compute.model_copy(update={"dtype": "bfloat16"})
+    settings = exact.settings.model_copy(update={"compute": compute})
+    rough = Homeostatic(exact.id, settings, exact.metric, None)
+    batch = exact.batch_like(1)
+    for one, other in zip(both(rough, batch), both(exact, batch), strict=True):
+        assert one[0] != other[0]
+        assert one[0] == pytest.approx(other[0], rel=0.02)
+        assert all(gradient.dtype == np.float32 for gradient in one[1].values())

@@ -180,11 +180,12 @@ class _Trial:
             return stream.next(policy)
 
         end = min((self._steps // period + 1) * period, spec.budget.steps)
-        timed = spec.clock != "steps"
+        timed, budget_s = spec.clock != "steps", spec.budget.seconds
+        seconds = clock.cpu_s if spec.clock == "cpu" else clock.wall_s
         while self._steps < end:
             learner.step(draw)
             self._steps += 1
-            if timed and self._on_clock(clock.read()) > spec.budget.seconds:
+            if timed and seconds() > budget_s:
                 return False
         learner.prepare_evaluation()
         return True
@@ -201,11 +202,12 @@ class _Trial:
         metrics = workload.evaluate(learner.measure, "validation", stream, window)
         metrics |= {"train/loss": sums["loss"] / window.steps}
         self._judge(metrics)
-        for event in stream.events():
-            self._writer.write(
-                EventLine(self._steps, reading.wall_s, event.name, dict(event.details))
-            )
-        self._writer.write(Evaluation(self._steps, reading.wall_s, reading.cpu_s, metrics))
+        events = [
+            EventLine(self._steps, reading.wall_s, event.name, dict(event.details))
+            for event in stream.events()
+        ]
+        evaluation = Evaluation(self._steps, reading.wall_s, reading.cpu_s, metrics)
+        self._writer.write(*events, evaluation)
         self._off_clock_s += time.perf_counter() - began
         end = self._why_end(metrics)
         if end:

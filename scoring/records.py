@@ -13,7 +13,7 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -177,29 +177,32 @@ class Record:
 
 
 class Writer:
-    """Appends lines to a record that must not exist yet; each line is on disk when it returns."""
+    """Appends lines to a record that must not exist yet.
+
+    A line written is safe from the death of this process at once, and from the machine's when
+    the record is closed.
+    """
 
     def __init__(self, path: Path, seen: tuple[str, ...] = ()) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.lines: list[str] = []
         self._file: IO[str] = path.open("x", encoding="utf-8")
-        for text in seen:
-            self._append(text)
+        self._append(seen)
 
-    def write(self, line: Line) -> None:
-        """Append one line, durably."""
-        self._append(encode(line))
+    def write(self, *lines: Line) -> None:
+        """Append lines, together."""
+        self._append([encode(line) for line in lines])
 
     def close(self) -> None:
-        """Close the file."""
+        """Bring everything to the disk and close the file."""
+        os.fsync(self._file.fileno())
         self._file.close()
 
-    def _append(self, text: str) -> None:
-        self._file.write(text + "\n")
+    def _append(self, texts: Sequence[str]) -> None:
+        self._file.write("".join(f"{text}\n" for text in texts))
         self._file.flush()
-        os.fsync(self._file.fileno())
-        self.lines.append(text)
+        self.lines.extend(texts)
 
 
 def record_path(

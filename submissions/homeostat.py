@@ -8,8 +8,10 @@ the most recent examples.
   that step classifies strictly more of the recent examples rightly, the rate moves, but in the
   direction of the example's true class.
 - Elsewhere (ours): a higher and a lower rate are simulated, and the one with the lower loss stays.
-`per_unit` (ours too) gives every output unit a gain of its own beside that rate: up when this
-gradient of the unit's weights points along the last one, down when it points back.
+`per_unit` (ours too) gives every row of a weight matrix, an output unit, a gain of its own beside
+that rate: it grows as far as the unit's gradient points along the last one (their cosine) and
+shrinks as far as it points back. A matrix's gains average to one: they say which unit learns
+faster, the rate how fast all do.
 The recent examples are the last `memory` of the batch, or all of it where it is smaller.
 """
 
@@ -22,7 +24,8 @@ SEARCH_SPACE = {
     "fraction": {"min": 1e-3, "max": 3e-1, "scaling": "log"},
 }
 FLOOR = 1e-8
-GAIN_STEP, GAIN_LIMIT = 1.02, 4.0
+GAIN_STEP, GAIN_LIMIT = 1.05, 4.0
+TINY = 1e-30
 
 Tensors = dict[str, torch.Tensor]
 
@@ -38,7 +41,7 @@ def submission(
 
 
 class Homeostat:
-    """State: `rate` (0-d); with gains also `gains` by unit and `last`, the gradient before."""
+    """State: `rate` (0-d); with gains also the matrices' `gains` and `last`, the gradient before."""
 
     def __init__(self, rate: float, change: float, memory: int, per_unit: bool) -> None:
         self.rate = rate
@@ -51,8 +54,11 @@ class Homeostat:
         some = next(iter(params.values()))
         state: dict[str, Any] = {"rate": some.new_full((), self.rate)}
         if self.per_unit:
-            state["gains"] = {name: _rows(torch.ones_like(p)) for name, p in params.items()}
-            state["last"] = {name: torch.zeros_like(p) for name, p in params.items()}
+            matrices = {name: p for name, p in params.items() if p.dim() > 1}
+            state["gains"] = {
+                name: p.new_ones(len(p), *[1] * (p.dim() - 1)) for name, p in matrices.items()
+            }
+            state["last"] = {name: torch.zeros_like(p) for name, p in matrices.items()}
         return state
 
     def update(self, params: Tensors, state: dict[str, Any], batch: Tensors, problem: Any) -> Any:
@@ -63,10 +69,11 @@ class Homeostat:
         if self.per_unit:
             new["gains"] = {
                 name: _regulated(state["gains"][name], gradient[name], state["last"][name])
-                for name in params
+                for name in state["gains"]
             }
-            new["last"] = gradient
-            direction = {name: new["gains"][name] * gradient[name] for name in params}
+            new["last"] = {name: gradient[name] for name in state["gains"]}
+            scaled = {name: gain * gradient[name] for name, gain in new["gains"].items()}
+            direction = gradient | scaled
         recent = {name: array[-self.memory :] for name, array in batch.items()}
         new["rate"] = self._decide(params, direction, state["rate"], recent, problem)
         for name, parameter in params.items():
@@ -92,11 +99,13 @@ class Homeostat:
         return torch.where(better, due, rate)
 
 
-def _rows(array: torch.Tensor) -> torch.Tensor:
-    """The mean over all axes but the first, kept as axes of length one."""
-    return array.mean(tuple(range(1, array.dim())), keepdim=True) if array.dim() > 1 else array
+def _per_unit(array: torch.Tensor) -> torch.Tensor:
+    """The sum over all axes but the first, kept as axes of length one."""
+    return array.sum(tuple(range(1, array.dim())), keepdim=True)
 
 
 def _regulated(gain: torch.Tensor, gradient: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
-    agreement = _rows(gradient * last).sign()
-    return (gain * GAIN_STEP**agreement).clamp(1 / GAIN_LIMIT, GAIN_LIMIT)
+    sizes = (_per_unit(gradient**2) * _per_unit(last**2)).sqrt()
+    cosine = _per_unit(gradient * last) / sizes.clamp(min=TINY)
+    moved = (gain * GAIN_STEP**cosine).clamp(1 / GAIN_LIMIT, GAIN_LIMIT)
+    return moved / moved.mean()

@@ -14,7 +14,8 @@ SEARCH_SPACE = {
     "fraction": {"min": 1e-3, "max": 3e-1, "scaling": "log"},
 }
 FLOOR = 1e-8
-GAIN_STEP, GAIN_LIMIT = 1.02, 4.0
+GAIN_STEP, GAIN_LIMIT = 1.05, 4.0
+TINY = 1e-30
 
 Arrays = dict[str, jax.Array]
 
@@ -29,7 +30,7 @@ def submission(
 
 
 class Homeostat:
-    """State: `rate` (0-d); with gains also `gains` by unit and `last`, the gradient before."""
+    """State: `rate` (0-d); with gains also the matrices' `gains` and `last`, the gradient before."""
 
     def __init__(self, rate: float, change: float, memory: int, per_unit: bool) -> None:
         self.rate = rate
@@ -41,8 +42,11 @@ class Homeostat:
         """The initial rate, gains of one."""
         state: dict[str, Any] = {"rate": jnp.array(self.rate, jnp.float32)}
         if self.per_unit:
-            state["gains"] = {name: _rows(jnp.ones_like(p)) for name, p in params.items()}
-            state["last"] = {name: jnp.zeros_like(p) for name, p in params.items()}
+            matrices = {name: p for name, p in params.items() if p.ndim > 1}
+            state["gains"] = {
+                name: jnp.ones((len(p), *[1] * (p.ndim - 1))) for name, p in matrices.items()
+            }
+            state["last"] = {name: jnp.zeros_like(p) for name, p in matrices.items()}
         return state
 
     def update(
@@ -55,10 +59,11 @@ class Homeostat:
         if self.per_unit:
             new["gains"] = {
                 name: _regulated(state["gains"][name], gradient[name], state["last"][name])
-                for name in params
+                for name in state["gains"]
             }
-            new["last"] = gradient
-            direction = {name: new["gains"][name] * gradient[name] for name in params}
+            new["last"] = {name: gradient[name] for name in state["gains"]}
+            scaled = {name: gain * gradient[name] for name, gain in new["gains"].items()}
+            direction = gradient | scaled
         recent = {name: array[-self.memory :] for name, array in batch.items()}
         new["rate"] = self._decide(params, direction, state["rate"], recent, problem)
         return _moved(params, direction, new["rate"]), new
@@ -85,12 +90,13 @@ def _moved(params: Arrays, direction: Arrays, rate: Any) -> Arrays:
     return {name: p - rate * direction[name] for name, p in params.items()}
 
 
-def _rows(array: jax.Array) -> jax.Array:
-    """The mean over all axes but the first, kept as axes of length one."""
-    axes = tuple(range(1, array.ndim))
-    return array.mean(axes, keepdims=True) if axes else array
+def _per_unit(array: jax.Array) -> jax.Array:
+    """The sum over all axes but the first, kept as axes of length one."""
+    return array.sum(tuple(range(1, array.ndim)), keepdims=True)
 
 
 def _regulated(gain: jax.Array, gradient: jax.Array, last: jax.Array) -> jax.Array:
-    agreement = jnp.sign(_rows(gradient * last))
-    return jnp.clip(gain * GAIN_STEP**agreement, 1 / GAIN_LIMIT, GAIN_LIMIT)
+    sizes = jnp.sqrt(_per_unit(gradient**2) * _per_unit(last**2))
+    cosine = _per_unit(gradient * last) / jnp.maximum(sizes, TINY)
+    moved = jnp.clip(gain * GAIN_STEP**cosine, 1 / GAIN_LIMIT, GAIN_LIMIT)
+    return moved / moved.mean()

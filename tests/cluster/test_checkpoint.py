@@ -43,11 +43,7 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, dict):
         return list(one) == list(other) and all(same(one[k], other[k]) for k in one)
     if isinstance(one, list | tuple):
-        return (
-            type(one) is type(other)
-            and len(one) == len(other)
-            and all(map(same, one, other))
-        )
+        return type(one) is type(other) and len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, float) and math.isnan(one):
         return isinstance(other, float) and math.isnan(other)
     return type(one) is type(other) and one == other

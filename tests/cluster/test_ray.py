@@ -78,7 +78,8 @@ def test_a_killed_trial_continues_and_ends_as_if_nothing_had_happened(
     for name in FRAMEWORKS:
         one, two = undisturbed[name], disturbed[name]
         assert metrics(two) == metrics(one)
-        assert two.outcome and one.outcome
+        assert two.outcome
+        assert one.outcome
         assert (two.outcome.end, two.outcome.steps) == (one.outcome.end, one.outcome.steps)
         assert two.path.name == "study0-trial0.1.jsonl", "the second attempt has its own file"
         seconds = [e.wall_s for e in two.evaluations]

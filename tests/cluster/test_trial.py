@@ -57,7 +57,8 @@ def test_a_record_tells_all_that_identifies_the_trial(make: Make) -> None:
     assert header.source_sha256 == spec.source.sha256
     assert header.hardware["digest"]
     assert header.versions["torch"].startswith("2.13")
-    assert [event.name for event in record.events] and record.events[0].name == "shift"
+    assert [event.name for event in record.events]
+    assert record.events[0].name == "shift"
     assert "test/accuracy" in record.outcome.extra["test"]  # type: ignore[union-attr]
     assert {"step_s_median", "step_s_p10", "step_s_p90", "evaluation_s"} <= set(
         record.outcome.extra  # type: ignore[union-attr]

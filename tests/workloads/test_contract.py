@@ -142,7 +142,7 @@ def test_a_batch_of_random_values_is_enough_to_train_on(id: str, framework: str)
     batch = workload.batch_like()
     before = side.gradients(batch)[0]
     for _ in range(5):
-        side.sgd(batch, rate=0.05)
+        side.sgd(batch, rate=0.002)
     assert side.gradients(batch)[0] < before
     sums = side.measure(batch)
     assert float(sums["count"]) > 0

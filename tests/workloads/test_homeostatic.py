@@ -182,8 +182,8 @@ def settings_with(**changes):
     [
         (
             {"evaluation_period": 130},
-            "evaluation_period 130 is no whole number of shift periods of 50 steps; "
-            "make it a multiple of 50",
+            "evaluation_period 130 is no whole number of shift periods of 100 steps; "
+            "make it a multiple of 100",
         ),
         (
             {"data__rates": [1, 2], "data__season": 600},
@@ -192,11 +192,11 @@ def settings_with(**changes):
         ),
         (
             {"data__rates": [3]},
-            "shift_period 50 over rate 3 is no whole number of steps; choose another rate",
+            "shift_period 100 over rate 3 is no whole number of steps; choose another rate",
         ),
         (
             {"data__rates": [1, 2], "data__season": 120},
-            "season 120 is no whole number of shift periods of 50 steps; make it a multiple of 50",
+            "season 120 is no whole number of shift periods of 100 steps; make it a multiple of 100",
         ),
     ],
 )
@@ -207,7 +207,7 @@ def test_a_window_that_cuts_a_period_is_refused(changes, message):
 
 def test_a_window_of_three_years_is_whole():
     changes = {"data__rates": [1, 2], "data__season": 100, "metric_window": 3}
-    assert settings_with(**changes).data.periods == [50, 25]
+    assert settings_with(**changes).data.periods == [100, 50]
 
 
 def test_a_rate_of_thousands_has_no_period():

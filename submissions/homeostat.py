@@ -41,7 +41,7 @@ def submission(
 
 
 class Homeostat:
-    """State: `rate` (0-d); with gains also the matrices' `gains` and `last`, the gradient before."""
+    """State: `rate` (0-d); with gains also `gains` and `last`, the gradient before, by matrix."""
 
     def __init__(self, rate: float, change: float, memory: int, per_unit: bool) -> None:
         self.rate = rate

@@ -54,7 +54,7 @@ class Candidate:
 
     submission: str
     index: int
-    point: Point
+    point: Point = dataclasses.field(compare=False)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import workloads
-from workloads.contract import Batch, Weights, Workload
+from workloads.contract import Batch, Weights, Workload, WorkloadError
 
 GRADIENT_TOLERANCE = 1e-5
 TRAINED_TOLERANCE = 1e-3
@@ -26,8 +26,8 @@ SGD_RATE = 1e-2
 class Parity:
     """The relative differences of one workload; a gradient's is by its norm, the worst counts.
 
-    `trained` is that of the loss after 50 steps of plain SGD; `data` tells whether real batches
-    were used, or random ones of the same shapes because the data are not on this machine.
+    `trained` is that of the loss after the steps of plain SGD; `real_data` tells whether real
+    batches were used, or random ones of the same shapes because the data cannot be had here.
     """
 
     workload: str
@@ -35,7 +35,7 @@ class Parity:
     gradient: float
     worst: str
     trained: float
-    data: bool
+    real_data: bool
 
     @property
     def ok(self) -> bool:
@@ -44,27 +44,35 @@ class Parity:
         return close and self.trained <= TRAINED_TOLERANCE
 
 
-def compare(workload_id: str, *, real_data: bool = True) -> Parity:
-    """Compare the back ends of a workload on this machine, in a process of its own.
+def compare(workload_id: str, *, rows: int | None = None, steps: int = SGD_STEPS) -> Parity:
+    """Compare the back ends of a workload on this machine's CPU, in a process of its own.
 
-    Scales that run in bfloat16 are compared in float32: parity is about the mathematics.
+    Scales that run in bfloat16 are compared in float32: parity is about the mathematics. `rows`
+    takes only so many examples of each batch, and `steps` so many of plain SGD, where a large
+    scale would take too long.
 
     Raises:
-        WorkloadError: no such workload, or its data cannot be had.
+        WorkloadError: no such workload.
     """
     workload = workloads.get(workload_id)
-    if real_data:
+    try:
         workload.fetch()
+        real_data = True
+    except WorkloadError:
+        real_data = False
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
-        return pool.apply(_compare, (workload_id, real_data))
+        return pool.apply(_compare, (workload_id, real_data, rows, steps))
 
 
-def _compare(workload_id: str, real_data: bool) -> Parity:
+def _compare(workload_id: str, real_data: bool, rows: int | None, steps: int) -> Parity:
     os.environ["JAX_PLATFORMS"] = "cpu"
     workload = in_float32(workloads.get(workload_id))
     weights = workload.initial_weights(seed=0)
-    batches = _batches(workload, real_data)
+    batches = [
+        {name: array[:rows] for name, array in batch.items()}
+        for batch in _batches(workload, real_data, steps)
+    ]
     ours = _torch_run(workload, weights, batches)
     theirs = _jax_run(workload, weights, batches)
     gaps = {name: _relative(ours.gradients[name], theirs.gradients[name]) for name in weights}
@@ -75,7 +83,7 @@ def _compare(workload_id: str, real_data: bool) -> Parity:
         gradient=gaps[worst],
         worst=worst,
         trained=_relative(ours.trained, theirs.trained),
-        data=real_data,
+        real_data=real_data,
     )
 
 
@@ -93,12 +101,12 @@ class _Side:
     trained: Any
 
 
-def _batches(workload: Workload[Any], real_data: bool) -> list[Batch]:
+def _batches(workload: Workload[Any], real_data: bool, steps: int) -> list[Batch]:
     if not real_data:
-        return [workload.batch_like(seed) for seed in range(SGD_STEPS)]
+        return [workload.batch_like(seed) for seed in range(steps)]
     stream = workload.stream(seed=0)
     try:
-        return [stream.next(lambda seen: seen) for _ in range(SGD_STEPS)]
+        return [stream.next(lambda seen: seen) for _ in range(steps)]
     finally:
         stream.close()
 

@@ -40,7 +40,9 @@ def main(ids: list[str]) -> None:
     for id in ids:
         for framework in TEXT:
             # A process each: affinity must come before the framework's first import.
-            subprocess.run([sys.executable, "-m", __spec__.name, "--one", id, framework], check=True)
+            subprocess.run(
+                [sys.executable, "-m", __spec__.name, "--one", id, framework], check=True
+            )
 
 
 def one(id: str, framework: str) -> None:

@@ -82,7 +82,9 @@ class Document:
         try:
             return model.model_validate(data)
         except pydantic.ValidationError as error:
-            first = error.errors(include_url=False)[0]
+            found = error.errors(include_url=False)
+            # A misspelt key is also a missing one: the misspelling is what to tell.
+            first = min(found, key=lambda one: one["type"] != "extra_forbidden")
             path = (*at, *first["loc"])
             raise self.error(path, _explain(first, model)) from None
 

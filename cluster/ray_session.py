@@ -22,6 +22,8 @@ _SETTINGS = {
     # A trial killed for memory is ended by us, not started again for ever.
     "RAY_task_oom_retries": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Ray makes its workers give way to every other process: not in a race.
+    "RAY_worker_niceness": "0",
 }
 
 

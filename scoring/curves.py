@@ -15,6 +15,16 @@ from scoring.records import Clock, Record, Target
 from scoring.times import first_hit
 
 CLOCKS: tuple[Clock, ...] = ("wall", "cpu", "steps")
+CROWD = 150
+"""From so many curves on, those that were not their study's fastest are drawn fainter."""
+STYLE = """
+.line.fastest { stroke-width: 1.9; }
+.line.other { stroke-width: 1.1; stroke-opacity: .38; }
+.crowd .line.other { stroke-width: .8; stroke-opacity: .22; }
+.mark.other { opacity: .5; }
+.halo { paint-order: stroke; stroke-width: 4px; stroke-linejoin: round; }
+"""
+"""What curves need beyond the style sheet of all plots; the halo's colour is the paper's."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +43,17 @@ class Curve:
     hit: int | None
     fastest: bool
     stable: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class _Race:
+    """One workload's curves, and what they are drawn on."""
+
+    target: Target
+    curves: Sequence[Curve]
+    clock: Clock
+    x: Mapping[Clock, Scale]
+    y: Scale
 
 
 def curves_of(
@@ -62,36 +83,57 @@ def curve_plot(
 
     All `records` are of one workload and have a target; the first one's is drawn.
     """
+    race = _race(records, clock, looks)
+    axes = [
+        element("g", _axis(race, name), data_clock=name, hidden=name != clock) for name in CLOCKS
+    ]
+    drawing = _drawing(plot, race, join(*axes))
+    title = f"{workload}: learning curves"
+    return picture(plot, title, _told(race), drawing, kind="curves"), _data(race)
+
+
+def curve_drawing(
+    plot: str, records: Sequence[Record], clock: Clock, looks: Styles
+) -> tuple[Markup, str]:
+    """The plot without its frame and on one clock alone, and a description of it in words.
+
+    The ids within begin with `plot`; `STYLE` and the sheet of all plots must stand around it.
+    """
+    race = _race(records, clock, looks)
+    crowd = "crowd" if len(records) >= CROWD else None
+    return element("g", _drawing(plot, race, _axis(race, clock)), class_=crowd), _told(race)
+
+
+def _race(records: Sequence[Record], clock: Clock, looks: Styles) -> _Race:
     target = next(record.header.target for record in records if record.header.target)
     curves = curves_of(records, target, clock, looks)
-    y = _metric_scale(curves, target)
-    x = {name: _clock_scale(curves, name) for name in CLOCKS}
-    axes = [
-        element(
-            "g",
-            x_axis(x[name], clock_unit(name, x[name].high)),
-            data_clock=name,
-            hidden=name != clock,
-        )
-        for name in CLOCKS
-    ]
+    scales = {name: _clock_scale(curves, name) for name in CLOCKS}
+    return _Race(target, curves, clock, scales, _metric_scale(curves, target))
+
+
+def _drawing(plot: str, race: _Race, axes: Markup) -> Markup:
     area = element("rect", x=LEFT, y=TOP, width=END - LEFT, height=HEIGHT - TOP - BOTTOM)
-    lines = [_line(index, curve, clock, x[clock], y) for index, curve in enumerate(curves)]
-    marks = [_mark(index, curve, clock, x[clock], y) for index, curve in enumerate(curves)]
-    drawing = join(
+    lines = [_line(index, curve, race) for index, curve in enumerate(race.curves)]
+    marks = [_mark(index, curve, race) for index, curve in enumerate(race.curves)]
+    return join(
         element("clipPath", area, id=f"{plot}-area"),
-        y_axis(y, target.metric.removeprefix("validation/").replace("_", " ")),
-        *axes,
-        _target_line(y, target),
+        y_axis(race.y, race.target.metric.removeprefix("validation/").replace("_", " ")),
+        axes,
+        _target_line(race.y, race.target),
         element("g", *lines, clip_path=f"url(#{plot}-area)"),
         *marks,
     )
-    told = (
-        f"{target.metric} of {len(curves)} trials against the clock. The dashed line is the "
-        f"target, {short(target.value, 4)}; a marker stands where a trial first met it."
+
+
+def _axis(race: _Race, clock: Clock) -> Markup:
+    return x_axis(race.x[clock], clock_unit(clock, race.x[clock].high))
+
+
+def _told(race: _Race) -> str:
+    return (
+        f"{race.target.metric} of {len(race.curves)} trials against the clock. The dashed line is "
+        f"the target, {short(race.target.value, 4)}; a marker stands where a trial first met it."
     )
-    svg = picture(plot, f"{workload}: learning curves", told, drawing, kind="curves")
-    return svg, _data(curves, target, x, y)
 
 
 def _curve(record: Record, target: Target, hit: int | None, fastest: bool, looks: Styles) -> Curve:
@@ -126,9 +168,10 @@ def _metric_scale(curves: Sequence[Curve], target: Target) -> Scale:
     return Scale(low, high, HEIGHT - BOTTOM, TOP)
 
 
-def _line(index: int, curve: Curve, clock: Clock, x: Scale, y: Scale) -> Markup:
+def _line(index: int, curve: Curve, race: _Race) -> Markup:
+    x, y = race.x[race.clock], race.y
     path, pen = [], "M"
-    for reading, value in zip(curve.readings[clock], curve.values, strict=True):
+    for reading, value in zip(curve.readings[race.clock], curve.values, strict=True):
         if math.isfinite(reading) and math.isfinite(value):
             path.append(f"{pen}{x(reading)},{y(value)}")
             pen = "L"
@@ -144,15 +187,16 @@ def _line(index: int, curve: Curve, clock: Clock, x: Scale, y: Scale) -> Markup:
     )
 
 
-def _mark(index: int, curve: Curve, clock: Clock, x: Scale, y: Scale) -> Markup | None:
+def _mark(index: int, curve: Curve, race: _Race) -> Markup | None:
     if curve.hit is None:
         return None
-    place = x(curve.readings[clock][curve.hit]), y(curve.values[curve.hit])
+    across = race.x[race.clock](curve.readings[race.clock][curve.hit])
+    up = race.y(curve.values[curve.hit])
     return element(
         "path",
         d=curve.style.marker,
         class_=f"mark {curve.style.colour}{'' if curve.fastest else ' other'}",
-        transform=f"translate({place[0]},{place[1]})",
+        transform=f"translate({across},{up})",
         data_s=curve.style.series,
         data_i=index,
     )
@@ -173,13 +217,11 @@ def _target_line(y: Scale, target: Target) -> Markup:
     )
 
 
-def _data(
-    curves: Sequence[Curve], target: Target, x: Mapping[Clock, Scale], y: Scale
-) -> dict[str, Any]:
+def _data(race: _Race) -> dict[str, Any]:
     return {
-        "metric": target.metric,
-        "x": {clock: [scale.low, scale.high, scale.start, scale.end] for clock, scale in x.items()},
-        "y": [y.low, y.high, y.start, y.end],
+        "metric": race.target.metric,
+        "x": {clock: list(dataclasses.astuple(scale)) for clock, scale in race.x.items()},
+        "y": list(dataclasses.astuple(race.y)),
         "curves": [
             {
                 "label": curve.label,
@@ -189,7 +231,7 @@ def _data(
                 "cpu": [_rounded(time) for time in curve.readings["cpu"]],
                 "y": [_rounded(value) for value in curve.values],
             }
-            for curve in curves
+            for curve in race.curves
         ],
     }
 

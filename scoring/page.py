@@ -20,19 +20,17 @@ from typing import Any
 
 from scoring.axes import short
 from scoring.board import Board, compute
-from scoring.curves import CLOCKS, curve_plot
+from scoring.curves import CLOCKS, CROWD, STYLE, curve_plot
 from scoring.markup import Markup, element, embedded_json, escape, join
 from scoring.page_tables import board_table, trials_table
 from scoring.palette import sheet, styles, swatch
 from scoring.plots import Styles, profile_data, profile_plot, ratio_plot, study_plot
 from scoring.records import REFERENCE, Clock, Record, read_run
 
-CROWD = 150
-"""From so many curves on, those that were not their study's fastest are drawn fainter."""
 _HOW = {
     "gradathlon": (
-        "How to read the score: 1 is as fast to the target as the tuned NadamW reference of the "
-        "same framework, averaged over the workloads; more is faster (4/3 would be instantly), "
+        "How to read the score: 1 is as fast to the target as {yardstick}, "
+        "averaged over the workloads; more is faster (4/3 would be instantly), "
         "and a workload counts 0 from four times the reference's time on, or when it is missed."
     ),
     "algoperf": (
@@ -41,27 +39,40 @@ _HOW = {
         "fastest submission's time on, or when it is missed."
     ),
 }
+_YARDSTICK = {
+    False: "the tuned NadamW reference of the same framework",
+    True: "the faster of the frameworks' tuned NadamW references",
+}
 _CLOCK_NAMES = {"wall": "wall clock", "cpu": "CPU time", "steps": "steps"}
 
 
 def write_page(
-    runs: Sequence[Path], output: Path, *, protocol: str = "gradathlon", clock: Clock | None = None
+    runs: Sequence[Path], output: Path, *, across_frameworks: bool = False, **options: Any
 ) -> None:
     """Write the page about all trials of `runs` to `output`, whole or not at all.
 
     Args:
         runs: run folders.
         output: the file; replaced if it exists.
-        protocol: "gradathlon" or "algoperf".
-        clock: what counts as time; None: the clock that the runs were raced on.
+        across_frameworks: compare to the fastest framework's reference, not to the own one's.
+        options: all else that `scoring.board.compute` takes: protocol, clock and so on.
 
     Raises:
         RecordError: records that cannot be read, or cannot be compared.
         OSError: `output` cannot be written.
     """
-    board = compute(runs, protocol=protocol, clock=clock)
-    text = render(board, [record for run in runs for record in read_run(run)])
-    # A reader, or a web server, never meets half a page.
+    board = compute(runs, across_frameworks=across_frameworks, **options)
+    records = [record for run in runs for record in read_run(run)]
+    write_whole(output, render(board, records, across_frameworks=across_frameworks))
+
+
+def write_whole(output: Path, text: str) -> None:
+    """Write `text` to `output`, replacing it at one stroke.
+
+    Raises:
+        OSError: it cannot be written; what was there before stays.
+    """
+    # A reader, or a web server, never meets half a file.
     handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
@@ -73,8 +84,11 @@ def write_page(
         raise
 
 
-def render(board: Board, records: Sequence[Record]) -> str:
-    """The page as text, from a board and the records that it was computed from."""
+def render(board: Board, records: Sequence[Record], *, across_frameworks: bool = False) -> str:
+    """The page as text, from a board and the records that it was computed from.
+
+    `across_frameworks` only words what the scores are compared to.
+    """
     looks = styles(record.header.submission for record in records)
     sections, plots = _workloads(board, records, looks)
     script = _resource("page.js")
@@ -87,14 +101,14 @@ def render(board: Board, records: Sequence[Record]) -> str:
         "facts": _facts(board, records),
         "legend": _legend(records, looks),
         "clocks": _clocks(board.clock),
-        "how": escape(_HOW[board.protocol]),
+        "how": escape(_HOW[board.protocol].format(yardstick=_YARDSTICK[across_frameworks])),
         "board": board_table(board, looks),
         "notes": _notes(board),
         "profiles": _profiles(board, looks),
         "workloads": join(*sections),
         "filters": _filters(records, looks),
         "trials": trials_table(records, looks),
-        "style": sheet(dark_scope=":root:not(.light)") + _resource("page.css"),
+        "style": sheet(dark_scope=":root:not(.light)") + STYLE + _resource("page.css"),
         "script": script,
         "script_hash": f"sha256-{digest}",
         "data": embedded_json(
@@ -213,8 +227,11 @@ def _date(folder: Path) -> str | None:
 
 def _facts(board: Board, records: Sequence[Record]) -> Markup:
     facts = [("Protocol", board.protocol), ("Clock of the scores", _CLOCK_NAMES[board.clock])]
-    rulesets = sorted({record.header.ruleset for record in records})
-    facts.append(("Tuning ruleset", ", ".join(rulesets)))
+    # A reference runs at hyperparameters chosen beforehand, whatever the race's ruleset.
+    racing = [one.header for one in records if not one.header.submission.startswith(REFERENCE)]
+    if racing:
+        rulesets = sorted({header.ruleset for header in racing})
+        facts.append(("Tuning ruleset", ", ".join(rulesets)))
     hardware = _variants(record.header.hardware for record in records)
     versions = _variants(record.header.versions for record in records)
     for title, variants in (("Hardware", hardware), ("Versions", versions)):

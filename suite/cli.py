@@ -16,6 +16,7 @@ from suite.commands.run import run
 from suite.commands.score import score
 from suite.commands.show import show
 from suite.commands.targets import set_targets
+from suite.commands.try_ import try_
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -79,5 +80,5 @@ def main() -> None:
     """
 
 
-for command in (run, score, report, list_, show, new, check, parity, set_targets, data):
+for command in (run, score, report, list_, show, new, check, try_, parity, set_targets, data):
     main.add_command(command)

@@ -1,0 +1,144 @@
+"""`gradathlon try`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from scoring.records import Record
+    from submissions.source import Source
+
+
+@click.command(name="try")
+@click.argument("workload", metavar="WORKLOAD")
+@click.argument("submission", metavar="NAME|FILE.py")
+@click.option("--steps", type=click.IntRange(min=1), default=300, show_default=True, metavar="N")
+@click.option(
+    "points",
+    "-p",
+    "--point",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set a hyperparameter. Repeat for several.",
+)
+@click.option("--cores", type=click.IntRange(min=1), default=1, show_default=True, metavar="N")
+@click.option("--gpus", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Keep the trial's record here.",
+)
+@click.pass_context
+def try_(ctx: click.Context, /, workload: str, submission: str, **options: Any) -> None:
+    """Train for some steps, without a target, and look.
+
+    One trial, in this process, on real data. Prints the metrics of every evaluation, and the step
+    time with its spread. Works for workloads that have no target yet.
+
+    \b
+    Examples:
+        gradathlon try lm-toy-v1 my_opt.py -p lr=0.01
+        gradathlon try lm-standard-v1 adamw --steps 500 --cores 8 --gpus 1
+    """
+    import tempfile
+
+    from submissions.source import find
+    from workloads import get
+    from workloads.yaml_config import ConfigError
+
+    source, chosen = find(submission), get(workload)
+    point = _point(source, options["points"])
+    folder: Path | None = options["output"]
+    if folder is not None and (folder / "trials").exists():
+        raise ConfigError(f"{folder} already holds trials; name another folder with -o")
+    chosen.fetch()
+    with tempfile.TemporaryDirectory() as scratch:
+        record = _train(source, workload, point, (folder or Path(scratch)).absolute(), options)
+    _show(record)
+    outcome = record.outcome
+    failed = outcome is None or outcome.end == "failed"
+    if outcome is not None and outcome.end in ("failed", "diverged"):
+        click.echo(f"{outcome.end}: {outcome.reason}", err=True)
+    ctx.exit(1 if failed else 0)
+
+
+def _point(source: Source, points: tuple[str, ...]) -> dict[str, Any]:
+    import yaml
+
+    from workloads.yaml_config import ConfigError, nearest
+
+    point = {}
+    for text in points:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"-p {text}: expected NAME=VALUE, as in -p lr=0.01")
+        if name not in source.hyperparameters:
+            hint = nearest(name, source.hyperparameters)
+            raise ConfigError(f"-p {text}: {source.name} has no hyperparameter {name!r}{hint}")
+        read = yaml.safe_load(value)
+        point[name] = _number(read) if isinstance(read, str) else read
+    return point
+
+
+def _number(text: str) -> float | str:
+    # YAML takes 1e-3 for text.
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _train(
+    source: Source, workload: str, point: dict[str, Any], folder: Path, options: dict[str, Any]
+) -> Record:
+    import cluster
+    from cluster.spec import Resources, TrialSpec
+    from scoring.records import Budget, read_record, record_attempts
+    from suite.live import display
+
+    spec = TrialSpec(
+        run=folder,
+        workload=workload,
+        submission=source.name,
+        source=source,
+        hyperparameters=point,
+        study=0,
+        trial=0,
+        seed=options["seed"],
+        target=None,
+        budget=Budget(options["steps"], 1e9),
+        resources=Resources(options["cores"], options["gpus"]),
+        ruleset="try",
+    )
+    with display([spec]) as shown:
+        for finished in cluster.run_all([spec], executor="in_process", watch=shown.update):
+            shown.finish(finished)
+    return read_record(record_attempts(folder, *spec.key)[-1])
+
+
+def _show(record: Record) -> None:
+    from suite.columns import columns
+
+    if record.evaluations:
+        names = list(dict.fromkeys(name for line in record.evaluations for name in line.metrics))
+        rows = [
+            (
+                str(line.steps),
+                f"{line.wall_s:.2f} s",
+                *(f"{line.metrics[name]:.5g}" if name in line.metrics else "" for name in names),
+            )
+            for line in record.evaluations
+        ]
+        click.echo(columns(("steps", "clock", *names), rows))
+    facts = record.outcome.extra if record.outcome else {}
+    for name, value in facts.get("test", {}).items():
+        click.echo(f"{name} {value:.5g}")
+    if "step_s_median" in facts:
+        step, low, high = (facts[f"step_s_{name}"] * 1e3 for name in ("median", "p10", "p90"))
+        click.echo(f"a step: {step:.3g} ms (p10 {low:.3g}, p90 {high:.3g})")

@@ -16,7 +16,8 @@ import numpy as np
 import workloads
 from cluster import checkpoint
 from cluster.checkpoint import StateError
-from cluster.learner import Entry, Learner, make_card, make_learner
+from cluster.frameworks import make_learner
+from cluster.learner import Entry, Learner, make_card
 from cluster.spec import Resources
 from submissions.contract import SubmissionError
 from submissions.load import build, execute

@@ -83,14 +83,3 @@ def make_card(workload: Workload[Any], seconds: float, seed: int) -> Card:
         roles={name: spec.role for name, spec in parameters.items()},
         seed=seed,
     )
-
-
-def make_learner(framework: str, entry: Entry) -> Learner:
-    """The learner of a framework, which is imported only now."""
-    if framework == "torch":
-        from cluster.loop_torch import TorchLearner
-
-        return TorchLearner(entry)
-    from cluster.loop_jax import JaxLearner
-
-    return JaxLearner(entry)

@@ -22,7 +22,8 @@ import workloads
 from cluster import checkpoint, hardware
 from cluster.clock import Clock, Reading
 from cluster.deadline import Deadline, Overdue
-from cluster.learner import Entry, Learner, make_card, make_learner
+from cluster.frameworks import make_learner
+from cluster.learner import Entry, Learner, make_card
 from cluster.spec import TrialSpec, Update
 from scoring.records import (
     End,

@@ -1,4 +1,4 @@
-"""A board and its profiles as SVG files that stand alone, for a README or a paper.
+"""A board, its profiles and curves as SVG files that stand alone, for a README or a paper.
 
 Each lies on a card of its own colour, light or dark as its reader prefers, so that it can be read
 on any background.
@@ -6,11 +6,15 @@ on any background.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from scoring.axes import Scale
 from scoring.board import Board, Row
+from scoring.curves import STYLE, curve_drawing
 from scoring.markup import Markup, element, join
-from scoring.palette import sheet, styles, swatch
+from scoring.palette import DARK, LIGHT, sheet, styles, swatch
 from scoring.plots import HEIGHT, WIDTH, Styles, clipped, profile_drawing, score_bar, score_range
+from scoring.records import Record, RecordError
 from scoring.tables import rank_text, time_text
 
 LINE = 30
@@ -49,22 +53,31 @@ def board_svg(board: Board) -> str:
 def static_profile_svg(board: Board) -> str:
     """The performance profiles with a legend at their right, best score first."""
     looks = _looks(board)
-    legend = [
-        element(
-            "g",
-            swatch(looks[row.submission], [row.framework]),
-            element("text", clipped(row.submission), x=38, y=12, class_="ink"),
-            transform=f"translate({WIDTH + 6},{24 + 22 * place})",
-        )
-        for place, row in enumerate(board.rows)
-    ]
-    dashes = element(
-        "text", "torch solid, jax dashed", x=WIDTH + 6, y=40 + 22 * len(legend), class_="soft"
-    )
-    plot = element("g", profile_drawing(board, looks), transform="translate(10,8)")
     told = "The share of workloads that each submission solved within τ times the yardstick."
-    height = max(HEIGHT + 12, 56 + 22 * len(legend))
-    return _card("Performance profiles", told, join(plot, *legend, dashes), WIDTH + 190, height)
+    legend = _legend(board.rows, looks)
+    return _plot_card("Performance profiles", told, profile_drawing(board, looks), legend)
+
+
+def curves_svg(board: Board, records: Sequence[Record], workload: str) -> str:
+    """The judged metric of every trial of one workload against the board's clock, and its target.
+
+    Args:
+        board: names the clock; its rows, best score first, are the legend.
+        records: the trials that the board was computed from, of all workloads.
+        workload: its id.
+
+    Raises:
+        RecordError: none of the records is of that workload and has a target.
+    """
+    own = [one for one in records if one.header.workload == workload and one.header.target]
+    if not own:
+        raise RecordError(f"{workload}: none of the trials is of it and has a target")
+    looks = styles(one.header.submission for one in records)
+    drawing, told = curve_drawing("curves", own, board.clock, looks)
+    racing = {one.header.submission for one in own}
+    rows = [row for row in board.rows if row.submission in racing]
+    head = element("text", clipped(workload, 25), class_="ink strong")
+    return _plot_card(f"{workload}: learning curves", told, drawing, _legend(rows, looks, head))
 
 
 def _board_row(
@@ -96,6 +109,29 @@ def _board_row(
     )
 
 
+def _legend(rows: Iterable[Row], looks: Styles, head: Markup | None = None) -> list[Markup]:
+    """Lines for beside a plot: the head if there is one, the submissions, what dashes mean."""
+    entries = [
+        join(
+            swatch(looks[row.submission], [row.framework]),
+            element("text", clipped(row.submission), x=38, y=12, class_="ink"),
+        )
+        for row in rows
+    ]
+    dashes = element("text", "torch solid, jax dashed", y=16, class_="soft")
+    return [*([] if head is None else [head]), *entries, dashes]
+
+
+def _plot_card(title: str, told: str, drawing: Markup, legend: Sequence[Markup]) -> str:
+    plot = element("g", drawing, transform="translate(10,8)")
+    lines = [
+        element("g", line, transform=f"translate({WIDTH + 6},{24 + 22 * place})")
+        for place, line in enumerate(legend)
+    ]
+    height = max(HEIGHT + 12, 34 + 22 * len(legend))
+    return _card(title, told, join(plot, *lines), WIDTH + 190, height)
+
+
 def _looks(board: Board) -> Styles:
     return styles(row.submission for row in board.rows)
 
@@ -113,7 +149,7 @@ def _card(title: str, told: str, drawing: Markup, width: int, height: float) -> 
         "svg",
         element("title", title),
         element("desc", told),
-        element("style", sheet()),
+        element("style", _sheet()),
         card,
         drawing,
         xmlns="http://www.w3.org/2000/svg",
@@ -122,4 +158,11 @@ def _card(title: str, told: str, drawing: Markup, width: int, height: float) -> 
         height=f"{height:g}",
         class_="plot",
         role="img",
+    )
+
+
+def _sheet() -> Markup:
+    light, dark = (f".halo {{ stroke: {palette['paper']}; }}\n" for palette in (LIGHT, DARK))
+    return Markup(
+        f"{sheet()}{STYLE}{light}@media screen and (prefers-color-scheme: dark) {{\n{dark}}}\n"
     )

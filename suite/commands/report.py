@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from suite.commands.board_options import board_options
+
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
@@ -14,32 +16,59 @@ import click
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    default="report.html",
-    show_default=True,
-    help="The page to write.",
+    show_default="report.html, or WORD.svg",
+    help="The file to write.",
 )
 @click.option(
-    "--protocol",
-    type=click.Choice(["gradathlon", "algoperf"]),
-    default="gradathlon",
-    show_default=True,
+    "--picture",
+    metavar="WORD",
+    help="Write one SVG picture instead of the page: board, profiles, or a workload's id for "
+    "its learning curves.",
 )
-@click.option("--clock", type=click.Choice(["wall", "cpu", "steps"]), help="What counts as time.")
-def report(runs: tuple[Path, ...], output: Path, **options: Any) -> None:
-    """Write one self-contained HTML page about runs.
+@board_options
+def report(
+    runs: tuple[Path, ...], output: Path | None, picture: str | None, **options: Any
+) -> None:
+    """Write one self-contained HTML page about runs, or one picture.
 
     The board with intervals, performance profiles, the metric of every trial against the clock,
-    and every trial with its hyperparameters and its end. The page needs no network.
+    and every trial with its hyperparameters and its end. The page needs no network. A picture
+    stands alone, light or dark as its reader prefers, for a README or a paper.
 
     \b
-    Example:
+    Examples:
         gradathlon report runs/first -o report.html
+        gradathlon report runs/first --picture board -o board.svg
+        gradathlon report runs/first --picture lm-toy-v1
     """
     from scoring import page
     from workloads.yaml_config import ConfigError
 
+    drawn = None if picture is None else _picture(runs, picture, options)
+    output = output or Path("report.html" if picture is None else f"{picture}.svg")
     try:
-        page.write_page(runs, output, **options)
+        if drawn is None:
+            page.write_page(runs, output, **options)
+        else:
+            page.write_whole(output, drawn)
     except OSError as error:
         raise ConfigError(f"{output}: cannot be written: {error.strerror or error}") from None
     click.echo(str(output))
+
+
+def _picture(runs: tuple[Path, ...], word: str, options: dict[str, Any]) -> str:
+    from scoring import board, pictures
+    from scoring.records import read_run
+    from workloads.yaml_config import ConfigError, nearest
+
+    computed = board.compute(runs, **options)
+    records = [record for run in runs for record in read_run(run)]
+    raced = {record.header.workload for record in records}
+    if word not in {"board", "profiles", *raced}:
+        hint = nearest(word, ["board", "profiles", *raced])
+        raise ConfigError(f"--picture: no picture is called {word!r}{hint}")
+    if word == "board":
+        return pictures.board_svg(computed)
+    if word == "profiles":
+        return pictures.static_profile_svg(computed)
+    return pictures.curves_svg(computed, records, word)

@@ -1,0 +1,16 @@
+"""From a framework's name to its learner; the framework is imported only then."""
+
+from __future__ import annotations
+
+from cluster.learner import Entry, Learner
+
+
+def make_learner(framework: str, entry: Entry) -> Learner:
+    """The learner of "torch" or "jax"."""
+    if framework == "torch":
+        from cluster.loop_torch import TorchLearner
+
+        return TorchLearner(entry)
+    from cluster.loop_jax import JaxLearner
+
+    return JaxLearner(entry)

@@ -1,0 +1,58 @@
+"""`gradathlon try`, for real: one short trial in a process of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scoring.records import read_run
+from tests.conftest import Gradathlon
+
+pytestmark = pytest.mark.network
+
+
+def test_a_short_trial_is_shown_and_kept(tmp_path: Path, gradathlon: Gradathlon) -> None:
+    words = (
+        "homeostatic-toy-v1",
+        "adamw_jax",
+        "--steps",
+        "450",
+        "-p",
+        "lr=3e-3",
+        "-p",
+        "decay=constant",
+    )
+    done = gradathlon("try", *words, "-o", "kept")
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    assert lines[0].split()[:2] == ["steps", "clock"]
+    assert [line.split()[0] for line in lines[1:4]] == ["200", "400", "450"]
+    assert lines[-1].startswith("a step: ")
+    (record,) = read_run(tmp_path / "kept")
+    assert record.header.target is None
+    assert record.header.hyperparameters["lr"] == 0.003
+    assert record.header.hyperparameters["decay"] == "constant"
+    assert gradathlon("try", *words, "-o", "kept").code == 2, "a kept record is not overwritten"
+
+
+@pytest.mark.parametrize(
+    ("point", "expected"),
+    [
+        ("lr", "expected NAME=VALUE, as in -p lr=0.01"),
+        ("rl=1", "adamw has no hyperparameter 'rl'; did you mean 'lr'?"),
+    ],
+)
+def test_a_wrong_point_is_one_line(gradathlon: Gradathlon, point: str, expected: str) -> None:
+    done = gradathlon("try", "homeostatic-toy-v1", "adamw", "-p", point)
+    assert done.code == 2
+    assert expected in done.err
+
+
+def test_a_failing_submission_makes_exit_code_1(tmp_path: Path, gradathlon: Gradathlon) -> None:
+    (tmp_path / "bad.py").write_text("def submission(params):\n    raise ValueError('no')\n")
+    done = gradathlon("try", "homeostatic-toy-v1", "bad.py")
+    assert done.code == 1
+    assert "failed: " in done.err
+    assert "ValueError: no" in done.err
+    assert "Traceback" not in done.err

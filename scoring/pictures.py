@@ -76,8 +76,13 @@ def curves_svg(board: Board, records: Sequence[Record], workload: str) -> str:
     drawing, told = curve_drawing("curves", own, board.clock, looks)
     racing = {one.header.submission for one in own}
     rows = [row for row in board.rows if row.submission in racing]
-    head = element("text", clipped(workload, 25), class_="ink strong")
-    return _plot_card(f"{workload}: learning curves", told, drawing, _legend(rows, looks, head))
+    legend = [
+        element("text", clipped(workload, 25), class_="ink strong"),
+        *_legend(rows, looks),
+        element("text", "marker: target first met", y=16, class_="soft"),
+        element("text", "faint: slower trials of a study", y=16, class_="soft"),
+    ]
+    return _plot_card(f"{workload}: learning curves", told, drawing, legend)
 
 
 def _board_row(
@@ -109,8 +114,8 @@ def _board_row(
     )
 
 
-def _legend(rows: Iterable[Row], looks: Styles, head: Markup | None = None) -> list[Markup]:
-    """Lines for beside a plot: the head if there is one, the submissions, what dashes mean."""
+def _legend(rows: Iterable[Row], looks: Styles) -> list[Markup]:
+    """Lines for beside a plot: the submissions, and what dashes mean."""
     entries = [
         join(
             swatch(looks[row.submission], [row.framework]),
@@ -119,7 +124,7 @@ def _legend(rows: Iterable[Row], looks: Styles, head: Markup | None = None) -> l
         for row in rows
     ]
     dashes = element("text", "torch solid, jax dashed", y=16, class_="soft")
-    return [*([] if head is None else [head]), *entries, dashes]
+    return [*entries, dashes]
 
 
 def _plot_card(title: str, told: str, drawing: Markup, legend: Sequence[Markup]) -> str:

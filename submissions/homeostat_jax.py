@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 SEARCH_SPACE = {
-    "lr": {"min": 1e-3, "max": 1.0, "scaling": "log"},
+    "lr": {"min": 1e-3, "max": 3e-1, "scaling": "log"},
     "fraction": {"min": 1e-3, "max": 3e-1, "scaling": "log"},
 }
 FLOOR = 1e-8

@@ -1,0 +1,77 @@
+"""The README keeps its word: its file runs, its commands exist, its numbers are the config's."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+import workloads
+from cluster.conformance import check
+from submissions.source import find
+from suite.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    spans = re.findall(r"`(gradathlon [^`]*)`", TEXT)
+    parts = [part for line in (*lines, *spans) for part in line.split("&&")]
+    words = [shlex.split(part) for part in parts]
+    return [found[1:] for found in words if found and found[0].endswith("gradathlon")]
+
+
+def test_the_ten_line_submission_passes_its_check(tmp_path: Path) -> None:
+    (text,) = blocks("python")
+    assert len(text.splitlines()) <= 10
+    path = tmp_path / "my_opt.py"
+    path.write_text(text)
+    findings = check(find(str(path)))
+    assert all(finding.ok for finding in findings), findings
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_is_one(words: list[str]) -> None:
+    """Parsed as the command line parses it; the runs themselves are in `.ci/run`."""
+    words = [{"WORKLOAD": "lm-toy-v1", "RUN": "runs/mine"}.get(word, word) for word in words]
+    command = main.get_command(click.Context(main), words[0])
+    assert command is not None, f"no command {words[0]!r}"
+    if isinstance(command, click.Group):
+        assert command.get_command(click.Context(command), words[1]) is not None
+        return
+    command.make_context(words[0], words[1:], resilient_parsing=False)
+
+
+def test_every_link_leads_somewhere() -> None:
+    pages = [ROOT / "README.md", *ROOT.glob("workloads/*/README.md")]
+    for page in pages:
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            if not link.startswith("http"):
+                assert (page.parent / link).exists(), f"{page}: {link}"
+
+
+def test_the_targets_in_the_table_are_those_of_the_config() -> None:
+    for id in workloads.ids(variants=False):
+        race = workloads.get(id).race
+        if race is not None:
+            (row,) = [line for line in TEXT.splitlines() if line.startswith(f"| `{id}`")]
+            assert f"| {race.target:g} |" in row
+            assert f"| {race.budget.steps:,} |" in row
+
+
+def test_the_suite_in_yaml_is_one(tmp_path: Path) -> None:
+    from suite.config import load
+
+    (text,) = blocks("yaml")
+    (tmp_path / "my_opt.py").write_text(blocks("python")[0])
+    (tmp_path / "mine.yaml").write_text(text)
+    assert load(str(tmp_path / "mine.yaml")).suite.studies == 5

@@ -21,11 +21,12 @@ from typing import Any
 from scoring.axes import short
 from scoring.board import Board, compute
 from scoring.curves import CLOCKS, CROWD, STYLE, curve_plot
+from scoring.frame import load
 from scoring.markup import Markup, element, embedded_json, escape, join
 from scoring.page_tables import board_table, trials_table
 from scoring.palette import sheet, styles, swatch
 from scoring.plots import Styles, profile_data, profile_plot, ratio_plot, study_plot
-from scoring.records import REFERENCE, Clock, Record, read_run
+from scoring.records import REFERENCE, Clock, Record, read_record
 
 _HOW = {
     "gradathlon": (
@@ -62,8 +63,17 @@ def write_page(
         OSError: `output` cannot be written.
     """
     board = compute(runs, across_frameworks=across_frameworks, **options)
-    records = [record for run in runs for record in read_run(run)]
+    records = counted(runs)
     write_whole(output, render(board, records, across_frameworks=across_frameworks))
+
+
+def counted(runs: Sequence[Path]) -> list[Record]:
+    """The trials that a board of `runs` is computed from: none twice, one run's references.
+
+    Raises:
+        RecordError: as `scoring.frame.load`.
+    """
+    return [read_record(Path(path)) for path in load(runs)["path"]]
 
 
 def write_whole(output: Path, text: str) -> None:

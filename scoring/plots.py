@@ -83,9 +83,7 @@ def ratio_plot(plot: str, board: Board, looks: Styles) -> Markup:
         _ratio_row(name, TOP + ROW * (2 * place + 1), board, looks, x)
         for place, name in enumerate(board.workloads)
     ]
-    over = element(
-        "text", f"over {board.tau_max:g}", x=END - 22, y=bottom + 18, class_="soft middle"
-    )
+    over = element("text", f"> {board.tau_max:g}", x=END - 22, y=bottom + 18, class_="soft middle")
     unit = Unit("time-to-result over the yardstick's")
     drawing = join(x_axis(x, unit, bottom, END), one, over, *rows)
     told = (

@@ -57,12 +57,11 @@ def report(
 
 
 def _picture(runs: tuple[Path, ...], word: str, options: dict[str, Any]) -> str:
-    from scoring import board, pictures
-    from scoring.records import read_run
+    from scoring import board, page, pictures
     from workloads.yaml_config import ConfigError, nearest
 
     computed = board.compute(runs, **options)
-    records = [record for run in runs for record in read_run(run)]
+    records = page.counted(runs)
     raced = {record.header.workload for record in records}
     if word not in {"board", "profiles", *raced}:
         hint = nearest(word, ["board", "profiles", *raced])

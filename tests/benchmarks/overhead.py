@@ -29,8 +29,8 @@ from workloads.contract import Workload
 
 WINDOWS = 24
 TEXT = {
-    "torch": "import torch\ndef submission(params):\n    return torch.optim.AdamW(params, lr=1e-3)\n",
-    "jax": "import optax\ndef submission():\n    return optax.adamw(1e-3, weight_decay=0.01)\n",
+    "torch": "import torch\ndef submission(params): return torch.optim.AdamW(params, lr=1e-3)\n",
+    "jax": "import optax\ndef submission(): return optax.adamw(1e-3, weight_decay=0.01)\n",
 }
 SEED = 5
 

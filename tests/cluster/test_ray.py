@@ -116,7 +116,7 @@ def test_a_users_own_submissions_folder_does_not_shadow_ours(tmp_path: Path) -> 
     package.mkdir()
     (package / "__init__.py").write_text("raise RuntimeError('the wrong package')\n")
     (tmp_path / "my_opt.py").write_text(
-        "import torch\n\ndef submission(params, lr=0.1):\n    return torch.optim.SGD(params, lr=lr)\n"
+        "import torch\ndef submission(params, lr=0.1): return torch.optim.SGD(params, lr=lr)\n"
     )
     script = textwrap.dedent("""
         from pathlib import Path

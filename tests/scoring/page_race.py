@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,8 @@ HARDWARE = {
     "digest": "5f1c09ab7e21",
 }
 VERSIONS = {"gradathlon": "0.1.0", "torch": "2.13.0", "jax": "0.10.2", "python": "3.11.2"}
+ODDITIES = {("sgd", 1, 1): "failed", ("sgd", 2, 1): "diverged"}
+"""Submission, study, trial: how it ends whatever its speed."""
 TRACEBACK = """Traceback (most recent call last):
   File "my_opt.py", line 12, in update
     raise ValueError("no <b>state</b> for layer 3")
@@ -99,47 +101,51 @@ def _header(workload: str, submission: str, framework: str, study: int, trial: i
 
 
 def _write(folder: Path, head: Header, speed: float, evaluations: int) -> None:
-    assert head.target is not None
     rng = random.Random(f"{head.workload} {head.submission} {head.study} {head.trial}")
     speed *= rng.uniform(0.8, 1.25)
-    worst, best, step_s, period = SHAPES[head.workload]
-    step_s *= rng.uniform(0.97, 1.05) * (0.8 if head.framework == "jax" else 1.0)
-    fails = head.submission == "sgd" and (head.study, head.trial) == (1, 1)
-    diverges = head.submission == "sgd" and (head.study, head.trial) == (2, 1)
-    path = record_path(folder, head.workload, head.submission, head.study, head.trial)
-    writer = Writer(path)
+    period = SHAPES[head.workload][3]
+    step_s = SHAPES[head.workload][2] * rng.uniform(0.97, 1.05)
+    step_s *= 0.8 if head.framework == "jax" else 1.0
+    oddity = ODDITIES.get((head.submission, head.study, head.trial), "")
+    writer = Writer(record_path(folder, head.workload, head.submission, head.study, head.trial))
     writer.write(head)
-    end, reason, at = "budget", "the budget of steps was spent", evaluations
-    for index in range(1, evaluations + 1):
-        share = math.exp(
-            -speed * rng.uniform(0.97, 1.03) * index / (6 if head.workload == LM else 9)
-        )
-        value = best + (worst - best) * share
-        if diverges and index > 4:
-            value = 10.0 ** (3 * index) if index < 9 and head.workload == LM else math.nan
-        steps = index * period
-        seconds = steps * step_s
+    end, reason, index = "budget", "the budget of steps was spent", 0
+    for index, value in enumerate(_values(head.workload, speed, rng, evaluations, oddity), 1):
+        steps, seconds = index * period, index * period * step_s
+        assert head.target is not None
         metrics = {head.target.metric: value, "validation/loss": 1.0}
         writer.write(Evaluation(steps, seconds, seconds * 0.99, metrics))
         if head.workload == DIGITS and index % 10 == 0:
             writer.write(EventLine(steps, seconds, "shift", {"classes": [1, 7]}))
-        met = (
-            value <= head.target.value if head.target.goal == "min" else value >= head.target.value
-        )
-        at = index
-        if fails and index == 6:
-            end, reason = "failed", "my_opt.py:12: ValueError: no <b>state</b> for layer 3"
+        if ended := _ended(head.target, index, value, oddity):
+            end, reason = ended
             break
-        if diverges and index == 10:
-            end, reason = "diverged", "the loss is not finite"
-            break
-        if met and not diverges:
-            end, reason = "reached", f"{head.target.metric} met its target"
-            break
-    seconds = at * period * step_s
-    extra = _extra(step_s, fails)
-    writer.write(Outcome(end, at * period, seconds, seconds * 0.99, reason, extra))  # type: ignore[arg-type]
+    seconds = index * period * step_s
+    extra = _extra(step_s, oddity == "failed")
+    writer.write(Outcome(end, index * period, seconds, seconds * 0.99, reason, extra))  # type: ignore[arg-type]
     writer.close()
+
+
+def _values(
+    workload: str, speed: float, rng: random.Random, count: int, oddity: str
+) -> Iterator[float]:
+    worst, best = SHAPES[workload][:2]
+    for index in range(1, count + 1):
+        share = -speed * rng.uniform(0.97, 1.03) * index / (6 if workload == LM else 9)
+        if oddity == "diverged" and index > 4:
+            yield 10.0 ** (3 * index) if index < 9 and workload == LM else math.nan
+        else:
+            yield best + (worst - best) * math.exp(share)
+
+
+def _ended(target: Target, index: int, value: float, oddity: str) -> tuple[str, str] | None:
+    """The end and its reason, if the evaluation at `index`, from 1, is the trial's last."""
+    if oddity == "failed" and index == 6:
+        return "failed", "my_opt.py:12: ValueError: no <b>state</b> for layer 3"
+    if oddity == "diverged":
+        return ("diverged", "the loss is not finite") if index == 10 else None
+    met = value <= target.value if target.goal == "min" else value >= target.value
+    return ("reached", f"{target.metric} met its target") if met else None
 
 
 def _extra(step_s: float, fails: bool) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from scoring.curves import curve_plot
 from scoring.markup import Markup, element, embedded_json
 from scoring.page import render, write_page
 from scoring.palette import styles
-from scoring.pictures import board_svg, static_profile_svg
+from scoring.pictures import board_svg, curves_svg, static_profile_svg
 from scoring.plots import score_bar
 from scoring.records import Evaluation, Record, RecordError, read_run
 from tests.scoring.page_race import LM, TRACEBACK, race
@@ -158,7 +158,8 @@ def test_hostile_words_stay_words(run: Path, tmp_path: Path) -> None:
     assert [tag for tag, _ in outline.tags].count("script") == 2
     assert not [tag for tag, _ in outline.tags if tag == "img"]
     assert HOSTILE in data_of(page)["plots"]["curves0"]["curves"][0]["label"]
-    for picture in (board_svg(board), static_profile_svg(board)):
+    pictures = [board_svg(board), static_profile_svg(board), curves_svg(board, records, LM)]
+    for picture in pictures:
         tree = xml.dom.minidom.parseString(picture.encode())
         assert not tree.getElementsByTagName("img")
 
@@ -182,6 +183,43 @@ def test_thousand_curves_fit_in_three_megabytes(board: Board, records: list[Reco
     assert sum(len(plot["curves"]) for plot in data_of(page)["plots"].values()) == 1000
 
 
+def test_ruleset_is_the_submissions_own(board: Board, records: list[Record]) -> None:
+    def told(ruleset: str, kept: list[Record]) -> list[str]:
+        changed = [
+            record
+            if record.header.submission.startswith("reference-")
+            else dataclasses.replace(
+                record, header=dataclasses.replace(record.header, ruleset=ruleset)
+            )
+            for record in kept
+        ]
+        return re.findall("<dt>Tuning ruleset</dt><dd>([^<]*)</dd>", render(board, changed))
+
+    assert told("self", records) == ["self"]
+    references = [one for one in records if one.header.submission.startswith("reference-")]
+    assert told("self", references) == []
+
+
+def test_trials_of_two_runs_are_shown_as_the_board_counts_them(run: Path, tmp_path: Path) -> None:
+    speeds = {("mine", "torch"): 1.2, ("reference-torch", "torch"): 1.0}
+    mine = race(tmp_path / "mine", speeds=speeds, studies=4, evaluations=20)
+    write_page([run, mine, run], tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "7 submissions, 2 workloads, 100 trials" in page
+    # The first run has three studies of the reference, which is the one that counts.
+    assert "reference-torch (torch), study 2, trial 0" in page
+    assert "reference-torch (torch), study 3, trial 0" not in page
+
+
+def test_page_says_what_the_score_is_relative_to(run: Path, tmp_path: Path) -> None:
+    output = tmp_path / "page.html"
+    write_page([run], output)
+    assert "reference of the same framework" in output.read_text()
+    write_page([run], output, across_frameworks=True)
+    assert "reference of the same framework" not in output.read_text()
+    assert f">{compute([run], across_frameworks=True).rows[-2].score:.3f}<" in output.read_text()
+
+
 def test_page_is_written_whole_or_not_at_all(run: Path, tmp_path: Path) -> None:
     output = tmp_path / "report.html"
     output.write_text("old")
@@ -194,17 +232,6 @@ def test_page_is_written_whole_or_not_at_all(run: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     with pytest.raises(OSError, match="No such file"):
         write_page([run], tmp_path / "no" / "report.html")
-
-
-def test_pictures_stand_alone(board: Board) -> None:
-    for picture in (board_svg(board), static_profile_svg(board)):
-        tree = xml.dom.minidom.parseString(picture).documentElement
-        assert tree is not None
-        assert [child.nodeName for child in tree.childNodes[:2]] == ["title", "desc"]
-        assert "prefers-color-scheme: dark" in picture
-        assert "var(" not in picture
-        for row in board.rows:
-            assert row.submission in picture
 
 
 def test_references_take_no_colour() -> None:

@@ -60,7 +60,10 @@ def load(path: Path) -> dict[str, Any]:
         raise StateError(f"{path}: not a readable checkpoint: {error}") from None
     if metadata.get("format") != str(FORMAT):
         raise StateError(f"{path}: not a checkpoint of format {FORMAT}")
-    return _decode(json.loads(metadata["state"]), arrays)
+    try:
+        return _decode(json.loads(metadata["state"]), arrays)
+    except (ValueError, LookupError) as error:
+        raise StateError(f"{path}: not a readable checkpoint: {error}") from None
 
 
 def _encode(value: Any, name: str, arrays: dict[str, Any]) -> Any:
@@ -73,8 +76,10 @@ def _encode(value: Any, name: str, arrays: dict[str, Any]) -> Any:
             array, tag = array.view(np.uint16), "bfloat16"
         if array.dtype.kind not in "biuf":
             raise StateError(f"{name} is an array of {array.dtype}")
+        while name in arrays:  # keys may hold a slash, so that two paths read alike
+            name += "'"
         arrays[name] = array
-        return {tag: name}
+        return {"scalar" if isinstance(value, np.generic) and tag == "array" else tag: name}
     if isinstance(value, int | float):
         return value
     if isinstance(value, tuple):
@@ -101,6 +106,8 @@ def _decode(value: Any, arrays: Mapping[str, Any]) -> Any:
     ((tag, body),) = value.items()
     if tag == "array":
         return arrays[body]
+    if tag == "scalar":
+        return arrays[body][()]
     if tag == "bfloat16":
         import ml_dtypes
 

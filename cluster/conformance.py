@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
+import random
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -74,7 +75,7 @@ def _check_here(source: Source, workload_id: str) -> list[Finding]:
                 break
     except (SubmissionError, StateError) as error:
         findings.append(Finding(False, "it runs", " ".join(str(error).split())))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         detail = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
         findings.append(Finding(False, "it runs", " ".join(detail.split())))
@@ -185,8 +186,12 @@ class _Bench:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "checkpoint.safetensors"
             checkpoint.save(path, {"learner": learner.state()})
+            drawn = random.getstate(), np.random.get_state()
             fresh = self._begin(hyperparameters)
             fresh.load_state(checkpoint.load(path)["learner"])
+        # A trial's own checkpoint keeps these two generators beside the learner.
+        random.setstate(drawn[0])
+        np.random.set_state(drawn[1])
         return fresh
 
 

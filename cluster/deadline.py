@@ -72,6 +72,8 @@ class Deadline:
 
 def allowed_s(spec: TrialSpec, already: Reading) -> float:
     """Wall seconds that one stretch on the clock may take within the budget."""
+    if spec.clock == "steps":  # seconds passed do not count against such a budget
+        return spec.budget.seconds * _LENIENCE["steps"]
     on_clock = already.cpu_s if spec.clock == "cpu" else already.wall_s
     left = max(0.0, spec.budget.seconds - on_clock)
     return left * _LENIENCE[spec.clock]

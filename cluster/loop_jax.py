@@ -157,7 +157,7 @@ class JaxLearner:
         )
 
     def synchronize(self) -> None:
-        jax.block_until_ready((self._params, self._state, self._sums))
+        jax.block_until_ready((self._params, self._state, self._sums, self._judged))
 
     def prepare_evaluation(self) -> None:
         if self._eval_params is None:

@@ -7,6 +7,7 @@ of floating-point sums.
 from __future__ import annotations
 
 import dataclasses
+import math
 import multiprocessing
 import os
 from typing import Any
@@ -14,7 +15,8 @@ from typing import Any
 import numpy as np
 
 import workloads
-from workloads.contract import Batch, Weights, Workload, WorkloadError
+from workloads.contract import Batch, Weights, Workload
+from workloads.errors import WorkloadError
 
 GRADIENT_TOLERANCE = 1e-5
 TRAINED_TOLERANCE = 1e-3
@@ -76,7 +78,7 @@ def _compare(workload_id: str, real_data: bool, rows: int | None, steps: int) ->
     ours = _torch_run(workload, weights, batches)
     theirs = _jax_run(workload, weights, batches)
     gaps = {name: _relative(ours.gradients[name], theirs.gradients[name]) for name in weights}
-    worst = max(gaps, key=lambda name: gaps[name])
+    worst = max(gaps, key=lambda name: (math.isnan(gaps[name]), gaps[name]))
     return Parity(
         workload=workload_id,
         loss=_relative(ours.loss, theirs.loss),

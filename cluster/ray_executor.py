@@ -18,7 +18,7 @@ from cluster.clock import Reading
 from cluster.cores import hold_cores
 from cluster.ray_session import ray_session
 from cluster.spec import ClusterError, Finished, TrialSpec, Update, Watch
-from cluster.trial import run_trial, write_failure
+from cluster.trial import finished, run_trial, write_failure
 
 MAX_CRASHES = 3
 """How often a trial's process may die before the trial is given up."""
@@ -110,6 +110,10 @@ class _Race:
     def _crashed(self, running: _Running, error: RayError) -> Iterator[Finished]:
         """A trial whose process died goes on from its checkpoint, but not for ever."""
         spec, crashes = running.spec, running.crashes + 1
+        outcome = finished(spec)
+        if outcome:  # its last words were lost on the way, not its record
+            yield Finished(spec, outcome)
+            return
         if running.hung:
             reason = f"gave no sign of life for {running.silence_s:.0f} s and was ended"
         elif isinstance(error, OutOfMemoryError):
@@ -125,7 +129,9 @@ class _Race:
     def _end_the_hung(self) -> None:
         now = time.monotonic()
         for stream, running in self._running.items():
-            if now - running.heard > running.silence_s and not running.hung:
+            overdue = now - running.heard > running.silence_s and not running.hung
+            # What it said may lie unread because this process itself was held up.
+            if overdue and not ray.wait([stream], timeout=0)[0]:
                 running.hung = True
                 ray.cancel(stream, force=True)
 

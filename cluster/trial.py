@@ -8,6 +8,7 @@ to its result, bit by bit, as one left alone.
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import statistics
@@ -32,6 +33,7 @@ from scoring.records import (
     Header,
     Outcome,
     Writer,
+    decode,
     encode,
     has_header,
     read_record,
@@ -39,7 +41,8 @@ from scoring.records import (
 )
 from submissions.contract import SubmissionError
 from submissions.load import build, execute
-from workloads.contract import Window, Workload, WorkloadError
+from workloads.contract import Window, Workload
+from workloads.errors import WorkloadError
 
 WARM_UP_STEPS = 3
 SPREAD_BOUND = 1.5
@@ -81,7 +84,7 @@ class _Trial:
         self.workload = workload
         self.outcome: Outcome | None = None
         self.judged: float | None = None
-        self._saved = checkpoint.load(spec.checkpoint) if spec.checkpoint.exists() else None
+        self._saved = _saved_state(spec)
         seen = tuple(self._saved["record"][1:]) if self._saved else ()
         attempts = record_attempts(spec.run, *spec.key)
         header = encode(_header(spec, cores))
@@ -90,7 +93,7 @@ class _Trial:
         self._seeds = dict(zip(("weights", "stream", "loss", "own"), map(int, seeds), strict=True))
         self._stream = workload.stream(self._seeds["stream"])
         self._clock = Clock(lambda: None)
-        self._steps = 0
+        self._steps = self._evaluated = 0
         self._history: list[float] = []
         self._windows: list[float] = []
         self._last = Reading()
@@ -108,12 +111,11 @@ class _Trial:
         yield Update(spec.key, "warming up", self._steps)
         with Deadline(spec, lambda: self._steps) as deadline:
             deadline.arm(Reading(), "the warm-up")
-            learner = self._learner()
-            self._warm_up(learner)
-            seed_globals(self._seeds["own"])
-            if self._saved:
-                learner.begin()
-                self._restore(learner, self._saved)
+            learner = self._warm_learner()
+            if self._steps >= spec.budget.steps:
+                # Cut off after its last evaluation, or in an extension to a larger budget.
+                self._end("budget", _steps_spent(spec))
+                return
             self._clock = Clock(learner.synchronize, self._last)
             deadline.arm(self._last)
             self._clock.start()
@@ -145,6 +147,16 @@ class _Trial:
         reason = " ".join(reason.split()) or type(error).__name__
         self._end("failed", reason, traceback=_own_traceback(error))
         self.spec.checkpoint.unlink(missing_ok=True)
+
+    def _warm_learner(self) -> Learner:
+        """Compiled and warmed up; where the trial was cut off, if it was."""
+        learner = self._learner()
+        self._warm_up(learner)
+        seed_globals(self._seeds["own"])
+        if self._saved:
+            learner.begin()
+            self._restore(learner, self._saved)
+        return learner
 
     def _learner(self) -> Learner:
         spec, workload = self.spec, self.workload
@@ -196,8 +208,8 @@ class _Trial:
         began = time.perf_counter()
         reading, stream, workload = self._clock.read(), self._stream, self.workload
         sums = learner.drain()
-        period = workload.settings.evaluation_period
-        window = Window(steps=(self._steps - 1) % period + 1, sums=sums)
+        window = Window(steps=self._steps - self._evaluated, sums=sums)
+        self._evaluated = self._steps
         self._windows.append((reading.wall_s - self._last.wall_s) / window.steps)
         self._last = reading
         metrics = workload.evaluate(learner.measure, "validation", stream, window)
@@ -238,7 +250,7 @@ class _Trial:
             return "budget", _out_of_time(spec)
         if self._steps >= spec.budget.steps:
             missed = f"; {metric.key} never met {aim:g}" if target else ""
-            return "budget", f"{spec.budget.steps} steps are spent{missed}"
+            return "budget", f"{_steps_spent(spec)}{missed}"
         return None
 
     def _out_of_time(self) -> tuple[End, str]:
@@ -279,7 +291,7 @@ class _Trial:
         self._checkpoint_s = self._checkpointed - began
 
     def _restore(self, learner: Learner, saved: dict[str, Any]) -> None:
-        self._steps = saved["steps"]
+        self._steps = self._evaluated = saved["steps"]
         self._last = Reading(saved["wall_s"], saved["cpu_s"])
         self._off_clock_s = saved["off_clock_s"]
         self._history, self._windows = saved["history"], saved["windows"]
@@ -291,11 +303,15 @@ class _Trial:
 
 
 def finished(spec: TrialSpec) -> Outcome | None:
-    """The outcome of a trial that already ended in this run; None when it has yet to."""
+    """The outcome of a trial that already ended in this run; None when it has yet to.
+
+    A record in its place of other hyperparameters, seed or source is not its own.
+    """
     attempts = record_attempts(spec.run, *spec.key)
     if not attempts or not has_header(attempts[-1]):
         return None
-    outcome = read_record(attempts[-1]).outcome
+    record = read_record(attempts[-1])
+    outcome = record.outcome if _is_of(record.header, spec) else None
     if outcome and spec.extensible and outcome.end == "budget":
         return outcome if outcome.steps >= spec.budget.steps else None
     return outcome
@@ -349,6 +365,34 @@ def _step_times(windows: list[float]) -> dict[str, Any]:
         "step_s_p90": float(high),
         "step_s_unsteady": bool(high > SPREAD_BOUND * low),
     }
+
+
+def _saved_state(spec: TrialSpec) -> dict[str, Any] | None:
+    """The state to continue from; None where there is none, or none of use.
+
+    A checkpoint that is damaged, or another trial's that had the same place, is as good as none:
+    the trial starts again, and loses nothing but time.
+    """
+    if not spec.checkpoint.exists():
+        return None
+    try:
+        saved = checkpoint.load(spec.checkpoint)
+        header = decode(saved["record"][0])
+    except (checkpoint.StateError, ValueError, LookupError):
+        return None
+    return saved if isinstance(header, Header) and _is_of(header, spec) else None
+
+
+def _is_of(header: Header, spec: TrialSpec) -> bool:
+    """Whether the record was begun by this very trial: its source, seed and hyperparameters."""
+    given = json.loads(json.dumps(dict(spec.hyperparameters)))
+    same_point = given == {name: header.hyperparameters.get(name) for name in given}
+    ours = (spec.source.sha256, spec.seed)
+    return same_point and (header.source_sha256, header.seed) == ours
+
+
+def _steps_spent(spec: TrialSpec) -> str:
+    return f"{spec.budget.steps} steps are spent"
 
 
 def _out_of_time(spec: TrialSpec) -> str:

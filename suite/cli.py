@@ -52,7 +52,7 @@ def _users_errors() -> tuple[type[Exception], ...]:
     from cluster.spec import ClusterError
     from scoring.records import RecordError
     from submissions.contract import SubmissionError
-    from workloads.contract import WorkloadError
+    from workloads.errors import WorkloadError
     from workloads.yaml_config import ConfigError
 
     return (WorkloadError, SubmissionError, RecordError, ConfigError, ClusterError)

@@ -121,7 +121,7 @@ def _check_names(suite: Suite, error: Callable[[Sequence[Key], str], ConfigError
     import workloads
     from submissions.contract import SubmissionError
     from submissions.source import find
-    from workloads.contract import WorkloadError
+    from workloads.errors import WorkloadError
 
     for number, id in enumerate(suite.workloads):
         if id in suite.workloads[:number]:

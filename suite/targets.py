@@ -31,7 +31,9 @@ from submissions.source import Source, find
 from suite.live import display
 from suite.tuning import Point, derive_seed, unit_points
 from workloads.config import Race, WorkloadId
-from workloads.contract import Metric, Workload, WorkloadError
+from workloads.contract import Workload
+from workloads.errors import WorkloadError
+from workloads.metric import Metric
 
 ENTRANTS = {"nadamw_torch": "nadamw", "adamw": "adamw_jax", "sgd": "sgd_jax"}
 """The methods that are tuned, in torch, and their twins in JAX."""
@@ -208,7 +210,9 @@ class _Procedure:
         if record.outcome is None or record.outcome.end == "failed":
             reason = record.outcome.reason if record.outcome else "it did not end"
             raise WorkloadError(f"{record.path}: no target can be set: {reason}")
-        return judged_curve(record, self.metric)
+        # A later stage may have extended the trial: begun again, a stage sees what it first saw.
+        seen = tuple(line for line in record.evaluations if line.steps <= spec.budget.steps)
+        return judged_curve(dataclasses.replace(record, evaluations=seen), self.metric)
 
     def _best(self, curve: Curve) -> float:
         return self.metric.best(list(curve.values))
@@ -239,7 +243,10 @@ def loosest(metric: Metric, curves: Sequence[Curve]) -> float:
         raise WorkloadError(f"a run of the winner has no finite {metric.key}; no target can be set")
     worst, up = (max(bests), True) if metric.goal == "min" else (min(bests), False)
     scale = 10.0 ** (DIGITS - 1 - math.floor(math.log10(abs(worst)))) if worst else 1.0
-    return (math.ceil if up else math.floor)(worst * scale) / scale
+    units = (math.ceil if up else math.floor)(worst * scale)
+    # The product itself is rounded, and may have come out on the wrong side.
+    missed = not metric.reached(worst, units / scale)
+    return (units + (missed if up else -missed)) / scale
 
 
 def first_meeting(metric: Metric, curve: Curve, target: float) -> tuple[int, float]:

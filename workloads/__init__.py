@@ -23,7 +23,7 @@ def family(name: str) -> Family:
         WorkloadError: no such family; the message names the nearest.
     """
     from workloads.config import read_family
-    from workloads.contract import WorkloadError
+    from workloads.errors import WorkloadError
     from workloads.yaml_config import nearest
 
     if name not in FAMILIES:
@@ -45,7 +45,7 @@ def get(text: str) -> Workload[Any]:
         WorkloadError: no such workload; the message names the nearest id.
     """
     from workloads.config import WorkloadId
-    from workloads.contract import WorkloadError
+    from workloads.errors import WorkloadError
     from workloads.yaml_config import nearest
 
     try:

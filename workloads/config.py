@@ -11,12 +11,14 @@ from typing import Any, Literal, TypeVar
 
 import pydantic
 
-from workloads.contract import Framework, Goal, Metric, WorkloadError
+from workloads.errors import WorkloadError
+from workloads.metric import Goal, Metric
 from workloads.yaml_config import Document, Model, nearest
 
 ID = re.compile(
     r"(?P<family>[a-z_]+)-(?P<scale>[a-z]+)-v(?P<version>\d+)(?:\+(?P<variant>[a-z0-9_]+))?"
 )
+Framework = Literal["torch", "jax"]
 ScaleName = Literal["toy", "laptop", "standard"]
 
 

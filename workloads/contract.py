@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from workloads.config import Race, Scale, WorkloadId
+from workloads.config import Race, Scale, WorkloadId
+from workloads.metric import Metric
 
 Array: TypeAlias = npt.NDArray[Any]
 Batch: TypeAlias = dict[str, Array]
@@ -31,15 +30,6 @@ Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | 
 
 Role = Literal["weight", "bias", "embedding", "norm"]
 Split = Literal["validation", "test"]
-Framework = Literal["torch", "jax"]
-Goal = Literal["min", "max"]
-
-
-class WorkloadError(Exception):
-    """A workload that cannot be had: unknown, misconfigured, or its data missing or damaged.
-
-    The message is one line that says what is wrong, where, and what to do.
-    """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,35 +38,6 @@ class ParameterSpec:
 
     shape: tuple[int, ...]
     role: Role
-
-
-@dataclasses.dataclass(frozen=True)
-class Metric:
-    """The validation metric that a trial is judged by.
-
-    With `window` above 1 the judged value is the mean over that many consecutive evaluations,
-    and there is none before so many have been made; it is recorded beside the raw one as `key`.
-    """
-
-    name: str
-    goal: Goal
-    window: int = 1
-
-    @property
-    def key(self) -> str:
-        """The name under which the judged value stands in a record."""
-        return self.name if self.window == 1 else f"{self.name}_mean{self.window}"
-
-    def reached(self, value: float, target: float) -> bool:
-        """Whether `value` meets `target`; NaN never does."""
-        return value <= target if self.goal == "min" else value >= target
-
-    def best(self, values: list[float]) -> float:
-        """The best of `values`, ignoring NaN; the worst possible value when there is none."""
-        finite = [value for value in values if not math.isnan(value)]
-        if self.goal == "min":
-            return min(finite, default=math.inf)
-        return max(finite, default=-math.inf)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +116,7 @@ class JaxModel(Protocol):
         """The parameters brought back where they belong after an update; usually unchanged."""
 
 
-S = TypeVar("S", bound="Scale")
+S = TypeVar("S", bound=Scale)
 
 
 class Workload(abc.ABC, Generic[S]):

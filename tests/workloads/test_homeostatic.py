@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import workloads
-from workloads.contract import Window, WorkloadError
+from workloads.contract import Window
+from workloads.errors import WorkloadError
 from workloads.homeostatic import PREQUENTIAL, DataConfig, Homeostatic, HomeostaticScale, data
 
 TOY = "homeostatic-toy-v1"

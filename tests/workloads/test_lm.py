@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import workloads
-from workloads.contract import Array, Batch, Stream, Window, WorkloadError
+from workloads.contract import Array, Batch, Stream, Window
+from workloads.errors import WorkloadError
 from workloads.lm import LanguageModel, LmData, LmScale, rotary_tables
 from workloads.lm.data import SEPARATOR, SUMMARIES, Windows, in_order, part_of, read_corpus
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import workloads
-from workloads.contract import Array, Window, WorkloadError
+from workloads.contract import Array, Window
+from workloads.errors import WorkloadError
 from workloads.lm import LanguageModel
 from workloads.lm.data import SUMMARIES
 from workloads.lm.fineweb import _read_tokenizer, read_fineweb

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from workloads.contract import Array, Batch, Event, Policy, Stream, WorkloadError
+from workloads.contract import Array, Batch, Event, Policy, Stream
+from workloads.errors import WorkloadError
 from workloads.fetch import WheelMember, data_folder
 
 PIXELS = 784

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from workloads.contract import Array, Batch, Policy, Stream, WorkloadError
+from workloads.contract import Array, Batch, Policy, Stream
+from workloads.errors import WorkloadError
 from workloads.fetch import WheelMember
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workloads.contract import Array, WorkloadError
+from workloads.contract import Array
+from workloads.errors import WorkloadError
 from workloads.fetch import cache_folder, data_folder
 from workloads.lm.data import Corpus, Part, part_of
 

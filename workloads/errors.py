@@ -1,0 +1,10 @@
+"""What goes wrong with a workload."""
+
+from __future__ import annotations
+
+
+class WorkloadError(Exception):
+    """A workload that cannot be had: unknown, misconfigured, or its data missing or damaged.
+
+    The message is one line that says what is wrong, where, and what to do.
+    """

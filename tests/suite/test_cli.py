@@ -171,17 +171,17 @@ def test_check_prints_findings_and_fails_on_a_bad_one(
 def test_parity_compares_toy_workloads_and_fails_on_a_bad_one(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    comparison = pytest.importorskip("cluster.parity")
+    from cluster import parity as comparison
 
-    def stand_in(id: str) -> SimpleNamespace:
-        ok = not id.startswith("homeostatic")
-        return SimpleNamespace(workload=id, loss=1e-7, gradient=2e-6, trained=3e-4, ok=ok)
+    def stand_in(id: str, *, rows: int | None, steps: int) -> comparison.Parity:
+        trained = 2e-3 if id.startswith("homeostatic") else 3e-4
+        return comparison.Parity(id, 1e-7, 2e-6, "head.weight", trained, real_data=True)
 
     monkeypatch.setattr(comparison, "compare", stand_in)
     result = invoke("parity")
     assert result.exit_code == 1
     rows = [line.split() for line in result.stdout.splitlines()[1:]]
-    assert ["lm-toy-v1", "1.0e-07", "2.0e-06", "3.0e-04", "ok"] in rows
+    assert ["lm-toy-v1", "real", "1.0e-07", "2.0e-06", "3.0e-04", "ok"] in rows
     assert [row[-1] for row in rows if row[0] == "homeostatic-toy-v1"] == ["FAIL"]
     assert {row[0] for row in rows} == {id for id in workloads.ids(variants=False) if "-toy-" in id}
     assert invoke("parity", "lm-toy-v1").exit_code == 0

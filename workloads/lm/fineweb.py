@@ -20,7 +20,7 @@ import numpy as np
 from workloads.contract import Array
 from workloads.errors import WorkloadError
 from workloads.fetch import cache_folder, data_folder
-from workloads.lm.data import Corpus, Part, part_of
+from workloads.lm.corpus import Corpus, Part, part_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -134,12 +134,16 @@ class JaxLearner:
 
     def begin(self) -> None:
         self._params = self._initial()
-        # Copied: some states hold the very arrays of the weights, and both are donated.
+        state = self._rules.init(self._params)
+        _check_state(state)
+        # Copied: some states hold the very arrays of the weights, and both are donated. Python
+        # numbers would be weakly typed, and a checkpoint cannot give that back.
         self._state = jax.tree.map(
-            lambda leaf: leaf.copy() if isinstance(leaf, jax.Array) else leaf,
-            self._rules.init(self._params),
+            lambda leaf: (
+                leaf.copy() if isinstance(leaf, jax.Array) else jnp.array(np.asarray(leaf))
+            ),
+            state,
         )
-        self._check_state()
         self._sums = jnp.zeros(len(self._names), jnp.float32)
         self._steps = jnp.zeros((), jnp.int32)
         self._judged = None
@@ -199,11 +203,12 @@ class JaxLearner:
     def _initial(self) -> Tree:
         return _copied(self._entry.weights)
 
-    def _check_state(self) -> None:
-        for path, leaf in jax.tree_util.tree_leaves_with_path(self._state):
-            if not isinstance(leaf, jax.Array | np.ndarray | np.generic | int | float | bool):
-                name = jax.tree_util.keystr(path, simple=True, separator="/")
-                raise StateError(f"state/{name} is a {type(leaf).__qualname__}")
+
+def _check_state(state: Tree) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | int | float | bool):
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            raise StateError(f"state/{name} is a {type(leaf).__qualname__}")
 
 
 def _copied(arrays: dict[str, Any]) -> Tree:

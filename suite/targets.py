@@ -324,7 +324,7 @@ def write_race(path: Path, id: WorkloadId, race: Race) -> None:
         raise WorkloadError(f"{path}: has no section `targets:` at its end to write into")
     targets = dict(yaml.safe_load(text)["targets"] or {})
     targets[id.race] = race.model_dump(mode="json")
-    body = yaml.safe_dump({"targets": targets}, sort_keys=False, width=100)
+    body = yaml.safe_dump({"targets": targets}, sort_keys=False, default_flow_style=None, width=100)
     scratch = path.with_suffix(".yaml.part")
     try:
         scratch.write_text(f"{head}\n{body}", encoding="utf-8")

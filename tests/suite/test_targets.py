@@ -1,0 +1,398 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+import workloads
+from cluster.spec import Finished, TrialSpec
+from cluster.trial import finished as ended_before
+from scoring.records import Evaluation, Header, Outcome, Writer, record_attempts
+from suite import targets
+from suite.targets import Curve, first_meeting, loosest, write_race
+from workloads.config import Budget, Race, Reference, WorkloadId
+from workloads.contract import Goal, Metric, WorkloadError
+from workloads.yaml_config import parse_yaml
+
+WORKLOAD = "homeostatic-toy-v1"
+PERIOD, HORIZON = 200, 8000
+POINTS, FRESH = targets.POINTS, range(1000, 1010)
+STAGES = (48, 12, 9, 20)
+"""Trials a stage where NadamW wins: screen, whole horizon, finalists, fresh seeds."""
+
+Quality = Callable[[TrialSpec], float]
+
+
+class Cluster:
+    """Stands in for `cluster.run_all`: accuracy climbs in a straight line to `quality(spec)`."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[TrialSpec]] = []
+        self.trained: list[TrialSpec] = []
+        self.quality: Quality = favour("nadamw")
+        self.end_of: Callable[[TrialSpec], str] = lambda spec: "budget"
+        self.before: Callable[[TrialSpec], None] = lambda spec: None
+
+    def run_all(
+        self, specs: Sequence[TrialSpec], *, executor: str, address: str | None, watch: Any
+    ) -> Iterator[Finished]:
+        self.calls.append(list(specs))
+        for spec in specs:
+            outcome = ended_before(spec)
+            if outcome is None:
+                self.before(spec)
+                outcome = self.train(spec)
+            yield Finished(spec, outcome)
+
+    def train(self, spec: TrialSpec) -> Outcome:
+        self.trained.append(spec)
+        writer = begin(spec)
+        key, end = workloads.get(WORKLOAD).metric.key, self.end_of(spec)
+        seconds = 2.0 if spec.source.framework == "torch" else 1.0  # a thousand steps
+        for steps in range(PERIOD, spec.budget.steps + 1, PERIOD) if end != "failed" else ():
+            value = self.quality(spec) * steps / HORIZON
+            if end == "diverged" and steps == spec.budget.steps:
+                value = math.nan
+            cpu_s = seconds * steps / 1000
+            metrics = {key: value} if steps >= 4 * PERIOD else {}
+            writer.write(Evaluation(steps, 3 * cpu_s, cpu_s, metrics))
+        steps = spec.budget.steps
+        outcome = Outcome(end, steps, 1.0, 1.0, "as asked")  # type: ignore[arg-type]
+        writer.write(outcome)
+        writer.close()
+        return outcome
+
+    def stage(self, number: int) -> list[TrialSpec]:
+        return self.calls[number]
+
+
+def begin(spec: TrialSpec) -> Writer:
+    writer = Writer(spec.record(len(record_attempts(spec.run, *spec.key))))
+    shared = {field.name for field in dataclasses.fields(Header)} & set(vars(spec))
+    of_spec: dict[str, Any] = {name: getattr(spec, name) for name in shared}
+    framework, digest = spec.source.framework, spec.source.sha256
+    writer.write(
+        Header(**of_spec, framework=framework, source_sha256=digest, hardware={}, versions={})
+    )
+    return writer
+
+
+def favour(best: str) -> Quality:
+    """Accuracies below 0.9, all different; `best`'s first points are better than any other's."""
+
+    def quality(spec: TrialSpec) -> float:
+        bonus = 0.2 if spec.submission.startswith(best) else 0.0
+        noise = (spec.study % 7) * 0.001
+        return 0.6 + bonus - 0.01 * spec.trial + 0.0001 * len(spec.submission) - noise
+
+    return quality
+
+
+@pytest.fixture
+def race_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """`race_set()` runs the procedure on `race_set.cluster`; its file is `race_set.config`."""
+    config = tmp_path / "config.yaml"
+    real = workloads.family("homeostatic")
+    config.write_bytes(real.path.read_bytes())
+    stand_in = Cluster()
+    monkeypatch.setattr(targets, "run_all", stand_in.run_all)
+    family = dataclasses.replace(real, path=config)
+    monkeypatch.setattr(workloads, "family", lambda name: family)
+    monkeypatch.setattr(type(workloads.get(WORKLOAD)), "fetch", lambda self: None)
+    facts = {"cpu": "Test CPU", "simd": "avx2", "cores": 1, "digest": "digest-a"}
+    monkeypatch.setattr(targets, "fingerprint", lambda resources: facts)
+    monkeypatch.setattr(targets, "versions", lambda: {"torch": "2.13"})
+
+    def call() -> Race:
+        folder = tmp_path / "targets"
+        return targets.set_targets(
+            targets.Settings(WORKLOAD, folder, "in_process", None, call.said.append)  # type: ignore[attr-defined]
+        )
+
+    call.cluster, call.config, call.said = stand_in, config, []  # type: ignore[attr-defined]
+    return call
+
+
+def names(specs: Sequence[TrialSpec]) -> list[str]:
+    return sorted({spec.submission for spec in specs})
+
+
+def test_the_stages_are_as_stated(race_set: Any) -> None:
+    race_set()
+    screen, full, finals, fresh = race_set.cluster.calls
+    assert tuple(map(len, race_set.cluster.calls)) == STAGES
+    assert names(screen) == ["adamw", "nadamw_torch", "sgd"]
+    assert {(spec.study, spec.budget.steps) for spec in screen} == {(0, HORIZON // 2)}
+    assert {(spec.study, spec.budget.steps) for spec in full} == {(0, HORIZON)}
+    assert {spec.study for spec in finals} == {1, 2, 3}
+    assert names(fresh) == ["nadamw", "nadamw_torch"]
+    assert sorted({spec.study for spec in fresh}) == list(FRESH)
+    every = [spec for call in race_set.cluster.calls for spec in call]
+    assert all(spec.target is None and spec.clock == "steps" for spec in every)
+
+
+def test_seeds_are_paired_and_fresh_ones_are_new(race_set: Any) -> None:
+    race_set()
+    screen, full, finals, fresh = race_set.cluster.calls
+    seeds = {spec.study: spec.seed for call in race_set.cluster.calls for spec in call}
+    for call in race_set.cluster.calls:
+        assert all(spec.seed == seeds[spec.study] for spec in call)
+    assert len(set(seeds.values())) == 1 + targets.FINALIST_SEEDS + targets.FRESH_SEEDS
+    assert {s.seed for s in fresh}.isdisjoint(s.seed for s in [*screen, *full, *finals])
+
+
+def test_each_method_has_sixteen_points_and_all_of_them_are_published_as_run(
+    race_set: Any,
+) -> None:
+    race_set()
+    for name in names(race_set.cluster.stage(0)):
+        points = [
+            tuple(spec.hyperparameters.items())
+            for spec in race_set.cluster.stage(0)
+            if spec.submission == name
+        ]
+        assert len(set(points)) == POINTS
+        values = [value for point in points for _, value in point if isinstance(value, float)]
+        assert all(value == float(f"{value:.4g}") for value in values)
+
+
+def test_the_best_quarter_survives(race_set: Any) -> None:
+    race_set()
+    screen, full = race_set.cluster.stage(0), race_set.cluster.stage(1)
+    ranked = sorted(screen, key=race_set.cluster.quality, reverse=True)
+    assert {spec.key for spec in full} == {spec.key for spec in ranked[:12]}
+
+
+def test_finalists_always_hold_the_best_nadamw(race_set: Any) -> None:
+    def quality(spec: TrialSpec) -> float:
+        return {"adamw": 0.9, "sgd": 0.5}.get(spec.submission, 0.7) - 0.003 * spec.trial
+
+    race_set.cluster.quality = lambda spec: 0.2 if spec.trial > 5 else quality(spec)
+    race = race_set()
+    finals, fresh = race_set.cluster.stage(2), race_set.cluster.stage(3)
+    assert names(finals) == ["adamw", "nadamw_torch"]
+    assert {s.trial for s in finals if s.submission == "nadamw_torch"} == {0}
+    assert len(finals) == 4 * 3
+    assert names(fresh) == ["adamw", "adamw_jax", "nadamw", "nadamw_torch"]
+    assert race.procedure["winner"] == "adamw"
+    assert {name: r.submission for name, r in race.reference.items()} == {
+        "torch": "nadamw_torch",
+        "jax": "nadamw",
+    }
+    ours = next(spec for spec in finals if spec.submission == "nadamw_torch")
+    assert race.reference["torch"].hyperparameters == dict(ours.hyperparameters)
+    assert race.target <= 0.7, "the reference meets it too, not the winner alone"
+
+
+def test_no_target_where_every_nadamw_is_dropped(race_set: Any) -> None:
+    race_set.cluster.quality = lambda spec: 0.1 if "nadamw" in spec.submission else 0.8
+    with pytest.raises(WorkloadError, match="no point of nadamw_torch is among the best 12"):
+        race_set()
+
+
+def test_every_fresh_run_meets_the_target_and_the_budget_is_four_times_the_slower_median(
+    race_set: Any,
+) -> None:
+    race = race_set()
+    fresh = race_set.cluster.stage(3)
+    worst = min(map(race_set.cluster.quality, fresh))
+    assert worst - 1e-4 < race.target <= worst
+    for name in ("nadamw", "nadamw_torch"):
+        told = race.procedure["fresh"][name]
+        assert len(told["steps"]) == len(told["best"]) == 10
+        assert max(told["steps"]) <= HORIZON
+        assert all(math.isfinite(seconds) for seconds in told["cpu_s"])
+    steps = sorted(
+        PERIOD * math.ceil(race.target / race_set.cluster.quality(s) * HORIZON / PERIOD)
+        for s in fresh
+        if s.source.framework == "torch"
+    )
+    median = (steps[4] + steps[5]) / 2
+    assert race.budget.steps == 4 * median
+    assert race.budget.seconds == pytest.approx(4 * 2.0 * median / 1000, rel=0.05)
+
+
+def test_a_diverged_point_is_ranked_by_what_it_reached(race_set: Any) -> None:
+    race_set.cluster.end_of = lambda spec: "diverged" if spec.submission == "sgd" else "budget"
+    assert race_set().target > 0.7
+
+
+def test_a_failed_trial_ends_the_procedure_with_its_reason(race_set: Any) -> None:
+    race_set.cluster.end_of = lambda spec: "failed" if spec.trial == 3 else "budget"
+    with pytest.raises(WorkloadError, match=r"study0-trial3\.jsonl: no target .* as asked"):
+        race_set()
+    assert "targets: {}" in race_set.config.read_text(), "nothing was written"
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("after", [0, 20, 48, 55, 60, 66, 69, 80])
+def test_begun_again_it_goes_on_where_it_stood(race_set: Any, after: int) -> None:
+    fake = race_set.cluster
+
+    def kill(spec: TrialSpec) -> None:
+        if len(fake.trained) == after:
+            begin(spec).close()  # cut off at work: a header, and no outcome
+            raise Killed
+
+    fake.before = kill
+    with pytest.raises(Killed):
+        race_set()
+    fake.before = lambda spec: None
+    again = race_set()
+    raced = [(spec.key, spec.budget.steps) for spec in fake.trained]
+    cut_off_extension = 48 <= after < 60  # its shorter form lost its outcome to the new attempt
+    assert len(raced) == sum(STAGES) + cut_off_extension
+    undisturbed = fake.calls[-4:]
+    race_set()
+    assert [[s.key for s in call] for call in fake.calls[-4:]] == [
+        [s.key for s in call] for call in undisturbed
+    ]
+    assert len(fake.trained) == len(raced), "a third time nothing is left to do"
+    assert race_set() == again
+
+
+def test_a_stage_begun_again_sees_what_it_first_saw(race_set: Any) -> None:
+    """Survivors that were extended since must not be screened by their longer curves."""
+    race_set()
+    fake, first = race_set.cluster, [spec.key for spec in race_set.cluster.stage(1)]
+    procedure = targets._Procedure(
+        targets.Settings(WORKLOAD, fake.calls[0][0].run, "in_process", None, print),
+        workloads.get(WORKLOAD),
+    )
+    again = [(c.submission, c.index) for c in procedure.screen()]
+    assert again == [(name, trial) for _, name, _, trial in first]
+
+
+# Rounding
+
+
+def curve(*values: float) -> Curve:
+    steps = tuple(range(1, len(values) + 1))
+    return Curve(steps, tuple(map(float, steps)), values)
+
+
+@pytest.mark.parametrize(
+    ("goal", "worst", "target"),
+    [
+        ("min", 2.34561, 2.346),
+        ("max", 0.87659, 0.8765),
+        ("min", -2.34569, -2.345),
+        ("max", -0.87651, -0.8766),
+        ("min", 0.0, 0.0),
+        ("max", 0.0, 0.0),
+        ("min", 123456.0, 123500.0),
+        ("max", 0.00123456, 0.001234),
+        ("min", 2.346, 2.346),
+        ("max", 0.8765, 0.8765),
+        ("min", 0.8330000000000001, 0.8331),
+        ("max", 0.8329999999999999, 0.8329),
+    ],
+)
+def test_targets_are_rounded_away_from_the_runs(goal: Goal, worst: float, target: float) -> None:
+    assert loosest(Metric("m", goal), [curve(worst)]) == target
+
+
+@given(
+    goal=st.sampled_from(["min", "max"]),
+    bests=st.lists(
+        st.floats(-1e6, 1e6).filter(lambda x: not 0 < abs(x) < 1e-6), min_size=1, max_size=5
+    ),
+)
+def test_every_run_meets_its_target_and_none_much_looser_is_given(
+    goal: Goal, bests: list[float]
+) -> None:
+    metric = Metric("m", goal)
+    target = loosest(metric, [curve(best) for best in bests])
+    assert all(metric.reached(best, target) for best in bests)
+    worst = max(bests) if goal == "min" else min(bests)
+    assert abs(target - worst) <= 1.001e-3 * abs(worst)
+
+
+def test_the_loosest_is_the_worst_run_by_its_best_value() -> None:
+    low, high = Metric("m", "min"), Metric("m", "max")
+    curves = [curve(3.0, 1.0, 2.0), curve(5.0, 4.0, 1.5)]
+    assert loosest(low, curves) == 1.5
+    assert loosest(high, curves) == 3.0
+
+
+@pytest.mark.parametrize("bad", [curve(), curve(math.nan), curve(math.inf)])
+def test_no_target_without_a_judged_value(bad: Curve) -> None:
+    with pytest.raises(WorkloadError, match="no finite m_mean4"):
+        loosest(Metric("m", "min", 4), [curve(1.0), bad])
+
+
+def test_the_first_meeting_counts() -> None:
+    shown = curve(0.1, 0.5, 0.4, 0.9)
+    assert first_meeting(Metric("m", "max"), shown, 0.5) == (2, 2.0)
+    assert first_meeting(Metric("m", "max"), shown, 0.95)[1] == math.inf
+    assert first_meeting(Metric("m", "min"), shown, 0.1) == (1, 1.0)
+
+
+# Writing
+
+HEAD = "# a comment, kept\nversion: 1   # and this\ntitle: 'targets: not here'\n\n"
+
+
+def a_race(target: float) -> Race:
+    reference = Reference(submission="nadamw_torch", hyperparameters={"lr": 1e-5, "n": 3})
+    budget = Budget(steps=400, seconds=20.0)
+    both = {"torch": reference, "jax": reference}
+    return Race(target=target, budget=budget, reference=both, procedure={"date": "2026-01-01"})
+
+
+def write(path: Path, id: str, target: float) -> None:
+    write_race(path, WorkloadId.parse(id), a_race(target))
+
+
+def test_everything_above_the_targets_is_kept_and_so_are_the_other_entries(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(HEAD + "targets: {}\n")
+    write(path, "lm-toy-v1", 2.5)
+    write(path, "lm-toy-v1+qknorm", 2.25)
+    write(path, "lm-laptop-v1", 1.0)
+    write(path, "lm-toy-v1", 2.75)
+    text = path.read_text()
+    assert text.startswith(HEAD + "targets:\n")
+    found = yaml.safe_load(text)["targets"]
+    assert list(found) == ["toy", "toy+qknorm", "laptop"]
+    assert [found[key]["target"] for key in found] == [2.75, 2.25, 1.0]
+    assert [p.name for p in tmp_path.iterdir()] == ["config.yaml"]
+    again = parse_yaml(yaml.safe_dump(found["toy"]), Race, "here")
+    assert again == a_race(2.75), "strict reading gives back what was written"
+
+
+def test_a_shipped_configuration_can_be_written_into(race_set: Any) -> None:
+    above = race_set.config.read_bytes().partition(b"\ntargets:")[0]
+    race = race_set()
+    assert race_set.config.read_bytes().partition(b"\ntargets:")[0] == above
+    assert re.search(r"target 0\.7\d*, written into .*config\.yaml", race_set.said[-1])
+    written = yaml.safe_load(race_set.config.read_text())["targets"]["toy"]
+    assert written["target"] == race.target
+    assert written["procedure"]["winner"] == "nadamw_torch"
+
+
+def test_no_section_to_write_into_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("version: 1\n")
+    with pytest.raises(WorkloadError, match=r"config\.yaml: has no section `targets:`"):
+        write(path, "lm-toy-v1", 2.5)
+    assert path.read_text() == "version: 1\n"
+
+
+def test_an_unwritable_configuration_is_told(tmp_path: Path, monkeypatch: Any) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(HEAD + "targets: {}\n")
+    (tmp_path / "config.yaml.part").mkdir()
+    with pytest.raises(WorkloadError, match=r"config\.yaml: cannot be written: Is a directory"):
+        write(path, "lm-toy-v1", 2.5)

@@ -19,7 +19,8 @@ from scoring.records import Evaluation, Header, Outcome, Writer, record_attempts
 from suite import targets
 from suite.targets import Curve, first_meeting, loosest, write_race
 from workloads.config import Budget, Race, Reference, WorkloadId
-from workloads.contract import Goal, Metric, WorkloadError
+from workloads.errors import WorkloadError
+from workloads.metric import Goal, Metric
 from workloads.yaml_config import parse_yaml
 
 WORKLOAD = "homeostatic-toy-v1"

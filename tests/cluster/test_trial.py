@@ -27,7 +27,7 @@ def race(*specs: TrialSpec) -> list[tuple[Finished, Record]]:
 
 @pytest.mark.parametrize("submission", FRAMEWORKS)
 def test_a_trial_that_meets_its_target_ends_reached(make: Make, submission: str) -> None:
-    ((finished, record),) = race(make(submission, target=0.55))
+    ((finished, record),) = race(make(submission, target=0.55, budget=Budget(1200, 100.0)))
     assert finished.outcome.end == "reached"
     assert record.outcome == finished.outcome
     last = record.evaluations[-1]
@@ -39,10 +39,11 @@ def test_a_trial_that_meets_its_target_ends_reached(make: Make, submission: str)
 
 @pytest.mark.parametrize("submission", FRAMEWORKS)
 def test_the_judged_metric_is_the_mean_over_the_window(make: Make, submission: str) -> None:
-    ((_, record),) = race(make(submission, budget=Budget(600, 100.0)))
+    ((_, record),) = race(make(submission, budget=Budget(1200, 100.0)))
     raw = [e.metrics["prequential/accuracy"] for e in record.evaluations]
     judged = [e.metrics.get(METRIC) for e in record.evaluations]
     assert judged[:3] == [None, None, None]
+    assert len(judged) == 6
     for end in range(4, len(raw) + 1):
         assert judged[end - 1] == pytest.approx(sum(raw[end - 4 : end]) / 4)
 
@@ -69,7 +70,7 @@ def test_steps_spent_end_a_trial_as_budget(make: Make) -> None:
     ((finished, record),) = race(make("sgd", target=0.99, budget=Budget(250, 100.0)))
     assert finished.outcome.end == "budget"
     assert finished.outcome.steps == 250
-    assert [e.steps for e in record.evaluations] == [100, 200, 250]
+    assert [e.steps for e in record.evaluations] == [200, 250]
     assert "never met 0.99" in finished.outcome.reason
 
 
@@ -100,7 +101,7 @@ def test_a_late_evaluation_does_not_count(make: Make) -> None:
 def test_nan_ends_a_trial_as_diverged(make: Make, text: str) -> None:
     ((finished, _),) = race(make("wild", text, target=0.9))
     assert finished.outcome.end == "diverged"
-    assert finished.outcome.steps == 100
+    assert finished.outcome.steps == 200
 
 
 BROKEN = {
@@ -169,7 +170,7 @@ def test_a_submission_that_never_comes_back_is_ended(
 
 
 def test_trials_that_ended_are_not_raced_again(make: Make) -> None:
-    spec = make("adamw", target=0.55)
+    spec = make("adamw", target=0.55, budget=Budget(1200, 100.0))
     ((first, _),) = race(spec)
     text = spec.record(0).read_text()
     news: list[Update] = []
@@ -180,13 +181,13 @@ def test_trials_that_ended_are_not_raced_again(make: Make) -> None:
 
 
 def test_a_target_less_trial_can_be_given_more_steps(make: Make, tmp_path: Path) -> None:
-    half = make("adamw_jax", budget=Budget(300, 100.0))
+    half = make("adamw_jax", budget=Budget(400, 100.0))
     ((first, _),) = race(half)
-    assert first.outcome.steps == 300
-    ((second, extended),) = race(TrialSpec(**(vars(half) | {"budget": Budget(600, 100.0)})))
-    assert second.outcome.steps == 600
+    assert first.outcome.steps == 400
+    ((second, extended),) = race(TrialSpec(**(vars(half) | {"budget": Budget(800, 100.0)})))
+    assert second.outcome.steps == 800
     ((_, whole),) = race(
-        TrialSpec(**(vars(half) | {"run": tmp_path / "other", "budget": Budget(600, 100.0)}))
+        TrialSpec(**(vars(half) | {"run": tmp_path / "other", "budget": Budget(800, 100.0)}))
     )
     assert metrics(extended) == metrics(whole)
 

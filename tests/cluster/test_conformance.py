@@ -1,0 +1,267 @@
+"""What `gradathlon check` asks: every shipped submission passes, and each way to fail is caught."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import submissions
+from cluster import conformance
+from cluster.conformance import DEFAULT_WORKLOAD, Finding, _check_here, check
+from submissions.source import find
+from workloads.errors import WorkloadError
+
+RUNS, TRAINS = "it runs", "it trains at its defaults"
+REPEATS, CONTINUES = "the same seed gives the same weights", "a checkpoint continues exactly"
+
+
+@pytest.fixture(autouse=True)
+def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    # `_check_here` sets it for good, in a process that is usually its own.
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A check builds the same step again and again; only the time differs."""
+    import jax
+    from jax.experimental.compilation_cache import compilation_cache
+
+    settings = {
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
+        "jax_persistent_cache_min_compile_time_secs": 0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: getattr(jax.config, name) for name in settings}
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+def findings(tmp_path: Path, text: str) -> list[Finding]:
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    return _check_here(find(str(path)), DEFAULT_WORKLOAD)
+
+
+def only_failure(found: list[Finding]) -> Finding:
+    assert [finding.ok for finding in found] == [True] * (len(found) - 1) + [False]
+    return found[-1]
+
+
+@pytest.mark.parametrize("name", submissions.shipped())
+def test_nothing_is_wrong_with_a_shipped_submission(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conformance, "_CORNERS", (0.5,))  # each costs JAX another compilation
+    source = find(name)
+    found = _check_here(source, DEFAULT_WORKLOAD)
+    assert [finding for finding in found if not finding.ok] == []
+    titles = [finding.title for finding in found]
+    assert titles[:4] == [f"{source.framework} submission", TRAINS, REPEATS, CONTINUES]
+    assert sum(title.startswith("it trains at ") for title in titles[4:]) == len(
+        conformance._points(source)
+    )
+    assert all("\n" not in finding.detail for finding in found)
+
+
+def test_a_check_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(OWN_PROCESS)
+    found = check(find(str(path)))
+    assert [finding for finding in found if not finding.ok] == []
+    assert not (tmp_path / "here").exists()
+
+
+def test_an_unknown_workload_is_the_callers_error() -> None:
+    with pytest.raises(WorkloadError, match="unknown scale 'tiny'; did you mean 'toy'"):
+        check(find("adamw"), "homeostatic-tiny-v1")
+
+
+HIDDEN = {
+    "a count in torch": """
+import torch
+class Hidden(torch.optim.SGD):
+    count = 0
+    def step(self, closure=None):
+        self.count += 1
+        for group in self.param_groups:
+            group["lr"] = 0.01 * self.count
+        return super().step(closure)
+def submission(params):
+    return Hidden(params, lr=0.1)
+""",
+    "an average outside of the state": """
+import torch
+class Hidden:
+    def init(self, params):
+        self.momentum = {name: torch.zeros_like(p) for name, p in params.items()}
+        return {}
+    def update(self, params, state, batch, problem):
+        _, gradients = problem.value_and_grad(params, batch)
+        for name, p in params.items():
+            self.momentum[name].mul_(0.9).add_(gradients[name])
+            p.sub_(self.momentum[name], alpha=0.01)
+        return state
+def submission(params):
+    return Hidden()
+""",
+    "data kept by select_data in JAX": """
+import optax
+def submission():
+    kept.clear()
+    return optax.sgd(0.1)
+kept = []
+def select_data(params, state, draw, problem):
+    kept.append(next(draw))
+    return kept[len(kept) // 2], state
+""",
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_memory_outside_of_the_state_is_caught(tmp_path: Path, name: str) -> None:
+    failure = only_failure(findings(tmp_path, HIDDEN[name]))
+    assert failure.title == CONTINUES
+    assert "is not in its state" in failure.detail
+
+
+RANDOM = """
+import os, random
+import numpy as np
+import torch
+class Noisy(torch.optim.SGD):
+    def step(self, closure=None):
+        for group in self.param_groups:
+            group["lr"] = 0.01 + 0.1 * DRAW
+        return super().step(closure)
+def submission(params):
+    return Noisy(params, lr=0.1)
+"""
+
+
+@pytest.mark.parametrize("draw", ["os.urandom(1)[0] / 256", "random.SystemRandom().random()"])
+def test_randomness_of_no_seed_is_caught(tmp_path: Path, draw: str) -> None:
+    failure = only_failure(findings(tmp_path, RANDOM.replace("DRAW", draw)))
+    assert failure.title == REPEATS
+    assert "workload.seed" in failure.detail
+
+
+@pytest.mark.parametrize(
+    "draw", ["random.random()", "np.random.rand()", "float(torch.rand(()))", "float(np.cos(1.0))"]
+)
+def test_the_global_generators_may_be_drawn_from(tmp_path: Path, draw: str) -> None:
+    found = findings(tmp_path, RANDOM.replace("DRAW", draw))
+    assert [finding for finding in found if not finding.ok] == []
+
+
+BROKEN = {
+    "no weight moves": (
+        "import torch\ndef submission(params):\n    return torch.optim.SGD(params, lr=0.0)\n",
+        TRAINS,
+        "no weight changed in 8 steps",
+    ),
+    "weights are not finite": (
+        "import optax\ndef submission():\n    return optax.sgd(1e30)\n",
+        TRAINS,
+        "is not finite after 8 steps",
+    ),
+    "submission raises": (
+        "def submission(params):\n    raise KeyError('oh')\n",
+        RUNS,
+        "mine.py:2: KeyError: 'oh'",
+    ),
+    "a step raises": (
+        "import torch\n"
+        "class Bad(torch.optim.SGD):\n"
+        "    def step(self, closure=None):\n"
+        "        raise ZeroDivisionError('in\\nthe step')\n"
+        "def submission(params):\n    return Bad(params, lr=0.1)\n",
+        RUNS,
+        "ZeroDivisionError: in the step",
+    ),
+    "a step leaves the program": (
+        "import sys, torch\n"
+        "class Bad(torch.optim.SGD):\n"
+        "    def step(self, closure=None):\n"
+        "        sys.exit(3)\n"
+        "def submission(params):\n    return Bad(params, lr=0.1)\n",
+        RUNS,
+        "SystemExit: 3",
+    ),
+    "returns nothing": (
+        "def submission(params):\n    pass\n",
+        RUNS,
+        "`submission` returned None",
+    ),
+    "state of torch that no checkpoint keeps": (
+        "class Odd:\n"
+        "    def init(self, params): return {'seen': set()}\n"
+        "    def update(self, params, state, batch, problem):\n"
+        "        _, g = problem.value_and_grad(params, batch)\n"
+        "        for name, p in params.items(): p.sub_(g[name], alpha=0.1)\n"
+        "        return state\n"
+        "def submission(params):\n    return Odd()\n",
+        RUNS,
+        "state/algorithm/seen is a set",
+    ),
+    "state of JAX that is no array": (
+        "class Odd:\n"
+        "    def init(self, params): return {'name': 'odd'}\n"
+        "    def update(self, params, state, batch, problem): return params, state\n"
+        "def submission():\n    return Odd()\n",
+        RUNS,
+        "state/name is a str",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_submission_is_told_in_one_line(tmp_path: Path, name: str) -> None:
+    text, title, detail = BROKEN[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # overflows of the diverging one
+        failure = only_failure(findings(tmp_path, text))
+    assert failure.title == title
+    assert detail in failure.detail
+    assert "\n" not in failure.detail
+
+
+def test_a_submission_that_never_comes_back_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conformance, "LIMIT_S", 1.0)
+    path = tmp_path / "mine.py"
+    path.write_text("def submission(params):\n    while True:\n        pass\n")
+    (finding,) = check(find(str(path)))
+    assert not finding.ok
+    assert finding.detail == "no answer for 1 s; look for an endless loop or a wait"
+
+
+def test_divergence_within_the_search_space_is_told_and_allowed(tmp_path: Path) -> None:
+    text = """
+import torch
+SEARCH_SPACE = [{"lr": 0.01}, {"lr": 1e30}]
+def submission(params, lr=0.1):
+    return torch.optim.SGD(params, lr=lr)
+"""
+    calm, wild = findings(tmp_path, text)[-2:]
+    assert (calm.ok, calm.title, calm.detail) == (True, "it trains at lr=0.01", "")
+    assert (wild.ok, wild.title) == (True, "it trains at lr=1e+30")
+    assert wild.detail == "diverges here, which a race allows"
+
+
+OWN_PROCESS = """
+import multiprocessing, pathlib, torch
+if multiprocessing.parent_process() is None:
+    (pathlib.Path(__file__).parent / "here").touch()
+def submission(params):
+    print("talk")
+    return torch.optim.SGD(params, lr=0.1)
+"""

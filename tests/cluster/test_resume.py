@@ -1,0 +1,157 @@
+"""Crash windows: whatever a killed trial left behind, the next attempt ends as it should."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cluster
+from cluster import checkpoint, deadline
+from cluster.spec import TrialSpec
+from cluster.trial import finished
+from scoring.records import Budget, Outcome, Record, read_record, record_attempts
+
+from .conftest import Make
+from .test_trial import FRAMEWORKS, SLOW, metrics
+
+pytestmark = pytest.mark.network
+
+
+def race(spec: TrialSpec) -> tuple[Outcome, Record]:
+    (done,) = cluster.run_all([spec], executor="in_process")
+    return done.outcome, read_record(record_attempts(spec.run, *spec.key)[-1])
+
+
+def forget_outcome(spec: TrialSpec) -> None:
+    """As if the process had been killed just before its last line."""
+    path = record_attempts(spec.run, *spec.key)[-1]
+    lines = path.read_text().splitlines(keepends=True)
+    assert '"kind": "outcome"' in lines[-1]
+    path.write_text("".join(lines[:-1]))
+
+
+@pytest.mark.parametrize("submission", FRAMEWORKS)
+def test_killed_between_the_last_checkpoint_and_the_outcome(make: Make, submission: str) -> None:
+    spec = make(submission, budget=Budget(400, 100.0))
+    first, record = race(spec)
+    forget_outcome(spec)
+    again, resumed = race(spec)
+    assert (again.end, again.steps, again.wall_s) == ("budget", 400, first.wall_s)
+    assert metrics(resumed) == metrics(record), "no evaluation twice"
+
+
+@pytest.mark.parametrize("submission", FRAMEWORKS)
+def test_killed_while_extended_and_then_asked_for_the_shorter_budget(
+    make: Make, submission: str
+) -> None:
+    short = make(submission, budget=Budget(200, 100.0))
+    longer = dataclasses.replace(short, budget=Budget(400, 100.0))
+    race(short)
+    _, whole = race(longer)
+    forget_outcome(longer)
+    outcome, _ = race(short)
+    assert outcome.end == "budget"
+    assert race(longer)[0].steps == 400
+    assert metrics(race(longer)[1]) == metrics(whole)
+
+
+def test_sums_are_of_the_steps_since_the_last_evaluation(make: Make) -> None:
+    """A budget that is no whole number of periods, extended: a short window, then a short one."""
+    race(make(budget=Budget(300, 100.0)))
+    _, record = race(make(budget=Budget(400, 100.0)))
+    losses = {line.steps: line.metrics["train/loss"] for line in record.evaluations}
+    _, whole = race(make(study=1, budget=Budget(400, 100.0)))
+    last = whole.evaluations[-1].metrics["train/loss"]
+    assert (losses[300] + losses[400]) / 2 == pytest.approx(last)
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 8}, {"hyperparameters": {"lr": 0.5}}], ids=["seed", "hyperparameters"]
+)
+def test_another_trials_leavings_in_the_same_place_are_not_its_own(
+    make: Make, change: dict[str, object]
+) -> None:
+    before, after = make(budget=Budget(200, 100.0)), make(budget=Budget(200, 100.0), **change)
+    _, old = race(before)
+    assert finished(before) is not None
+    assert finished(after) is None
+    longer = dataclasses.replace(after, budget=Budget(400, 100.0))
+    _, record = race(longer)
+    alone = dataclasses.replace(longer, study=1)
+    assert metrics(record) == metrics(race(alone)[1])
+    assert metrics(record)[0] != metrics(old)[0]
+
+
+def test_changed_source_starts_afresh(make: Make) -> None:
+    text = "import torch\ndef submission(params):\n    return torch.optim.SGD(params, lr=RATE)\n"
+    spec = make("mine", text.replace("RATE", "0.1"), budget=Budget(200, 100.0))
+    race(spec)
+    changed = make("mine", text.replace("RATE", "0.2"), budget=Budget(200, 100.0))
+    assert finished(changed) is None
+    assert race(changed)[1].header.source_sha256 == changed.source.sha256
+
+
+def test_a_damaged_checkpoint_is_as_good_as_none(make: Make) -> None:
+    spec = make(budget=Budget(200, 100.0))
+    _, record = race(spec)
+    forget_outcome(spec)
+    spec.checkpoint.write_bytes(spec.checkpoint.read_bytes()[:200])
+    outcome, resumed = race(spec)
+    assert outcome.end == "budget"
+    assert metrics(resumed) == metrics(record)
+
+
+def test_slow_steps_do_not_end_a_race_by_steps(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its seconds spent, a stretch may still take longer than the grace."""
+    monkeypatch.setattr(deadline, "GRACE_S", 0.2)
+    text = SLOW.replace("0.02", "0.005")
+    outcome, _ = race(make("slow", text, clock="steps", budget=Budget(400, 0.8)))
+    assert (outcome.end, outcome.steps) == ("budget", 400)
+
+
+def test_paths_that_read_alike_are_kept_apart(tmp_path: Path) -> None:
+    path = tmp_path / "state.safetensors"
+    checkpoint.save(path, {"a/b": np.zeros(2), "a": {"b": np.ones(2)}})
+    state = checkpoint.load(path)
+    assert (state["a/b"].tolist(), state["a"]["b"].tolist()) == ([0.0, 0.0], [1.0, 1.0])
+
+
+def test_numpy_scalars_come_back_as_scalars(tmp_path: Path) -> None:
+    path = tmp_path / "state.safetensors"
+    checkpoint.save(path, {"lr": np.float64(0.3), "n": np.int32(2), "a": np.array(1.0)})
+    state = checkpoint.load(path)
+    assert [type(state[key]) for key in state] == [np.float64, np.int32, np.ndarray]
+
+
+def test_an_outcome_that_was_written_survives_the_death_of_its_process(make: Make) -> None:
+    from ray.exceptions import WorkerCrashedError
+
+    from cluster.ray_executor import MAX_CRASHES, _Race, _Running
+
+    spec = make(budget=Budget(200, 100.0))
+    outcome, _ = race(spec)
+    lost = _Running(spec, crashes=MAX_CRASHES - 1, heard=0.0)
+    (done,) = _Race([], lambda news: None)._crashed(lost, WorkerCrashedError())
+    assert done.outcome == outcome
+    assert len(record_attempts(spec.run, *spec.key)) == 1
+
+
+@pytest.mark.parametrize("spoke", [True, False])
+def test_only_the_silent_are_ended_not_those_that_nobody_listened_to(
+    make: Make, monkeypatch: pytest.MonkeyPatch, spoke: bool
+) -> None:
+    import ray
+
+    from cluster.ray_executor import _Race, _Running
+
+    ended: list[str] = []
+    unread = lambda streams, timeout: (streams, []) if spoke else ([], streams)  # noqa: E731
+    monkeypatch.setattr(ray, "wait", unread)
+    monkeypatch.setattr(ray, "cancel", lambda stream, force: ended.append(stream))
+    here = _Race([], lambda news: None)
+    here._running["stream"] = _Running(make(), crashes=0, heard=-1e9, silence_s=1.0)
+    here._end_the_hung()
+    assert ended == ([] if spoke else ["stream"])

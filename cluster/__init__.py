@@ -27,7 +27,7 @@ def run_all(
         ClusterError: no cores, or no cluster at `address`.
         WorkloadError: a workload's data cannot be had.
     """
-    from cluster.trial import finished
+    from cluster.attempts import finished
 
     left = []
     for spec in specs:

@@ -126,6 +126,13 @@ def _trains(start: Mapping[str, Any], after: Mapping[str, Any]) -> Finding:
     return Finding(True, title, f"{len(after) - len(still)} of {len(after)} weights moved")
 
 
+def _first_point(source: Source) -> dict[str, Any]:
+    """The defaults; where a hyperparameter has none, a point of the search space."""
+    points = _points(source)
+    complete = all(name in source.defaults for name in source.hyperparameters)
+    return {} if complete or not points else points[len(points) // 2]
+
+
 def _points(source: Source) -> list[dict[str, Any]]:
     space = source.space
     if space is None:
@@ -143,6 +150,7 @@ class _Bench:
         self.workload = workloads.get(workload_id)
         self.weights = self.workload.initial_weights(_SEED)
         self.module = execute(source)
+        self._first = _first_point(source)
         self.batches: list[Batch] = [self.workload.batch_like(seed) for seed in range(STEPS)]
 
     def run(
@@ -150,10 +158,11 @@ class _Bench:
     ) -> dict[str, Any]:
         """The weights after a few steps, perhaps through a checkpoint half way."""
         draw = _from(self.batches)
-        learner = self._begin(hyperparameters or {})
+        chosen = self._first if hyperparameters is None else hyperparameters
+        learner = self._begin(chosen)
         for step in range(STEPS):
             if interrupted and step == STEPS // 2:
-                learner = self._resumed(learner, hyperparameters or {})
+                learner = self._resumed(learner, chosen)
             learner.step(draw)
         learner.prepare_evaluation()
         learner.measure(self.batches[0])

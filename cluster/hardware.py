@@ -6,6 +6,7 @@ import functools
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -14,6 +15,8 @@ from typing import Any
 
 from cluster.spec import Resources
 
+COMMIT = "GRADATHLON_COMMIT"
+"""Tells workers, which run a copy of the code, the commit that it is a copy of."""
 _SIMD = ("amx_tile", "avx512f", "avx2", "asimd")
 
 
@@ -43,7 +46,7 @@ def versions() -> dict[str, str]:
     names = ("gradathlon", "torch", "jax", "jaxlib", "optax", "ray", "numpy", "schedulefree")
     found = {name: _version(name) for name in (*names, "prodigyopt")}
     found["python"] = platform.python_version()
-    commit = _git_commit(Path(__file__).parent.parent)
+    commit = os.environ.get(COMMIT) or _git_commit(Path(__file__).parent.parent)
     return found | ({"commit": commit} if commit else {})
 
 

@@ -14,11 +14,12 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from cluster import deadline
+from cluster.attempts import finished, write_failure
 from cluster.clock import Reading
 from cluster.cores import hold_cores
 from cluster.ray_session import ray_session
 from cluster.spec import ClusterError, Finished, TrialSpec, Update, Watch
-from cluster.trial import finished, run_trial, write_failure
+from cluster.trial import run_trial
 
 MAX_CRASHES = 3
 """How often a trial's process may die before the trial is given up."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cluster.hardware import COMMIT, versions
 from cluster.spec import ClusterError
 
 PACKAGES = ("suite", "cluster", "scoring", "workloads", "submissions")
@@ -40,7 +41,10 @@ def ray_session(address: str | None) -> Iterator[None]:
 
     with tempfile.TemporaryDirectory(prefix="gradathlon-") as scratch:
         options: dict[str, Any] = {
-            "runtime_env": {"working_dir": str(_stage_code(Path(scratch)))},
+            "runtime_env": {
+                "working_dir": str(_stage_code(Path(scratch))),
+                "env_vars": {COMMIT: versions().get("commit", "")},
+            },
             "log_to_driver": False,
             "logging_level": "error",
         }

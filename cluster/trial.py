@@ -8,7 +8,6 @@ to its result, bit by bit, as one left alone.
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import statistics
@@ -20,7 +19,8 @@ from typing import Any
 import numpy as np
 
 import workloads
-from cluster import checkpoint, hardware
+from cluster import checkpoint
+from cluster.attempts import header_of, saved_state
 from cluster.clock import Clock, Reading
 from cluster.deadline import Deadline, Overdue
 from cluster.frameworks import make_learner
@@ -30,13 +30,9 @@ from scoring.records import (
     End,
     Evaluation,
     EventLine,
-    Header,
     Outcome,
     Writer,
-    decode,
     encode,
-    has_header,
-    read_record,
     record_attempts,
 )
 from submissions.contract import SubmissionError
@@ -66,9 +62,9 @@ def run_trial(spec: TrialSpec, cores: list[int] | None = None) -> Generator[Upda
     trial = _Trial(spec, workload, cores or [])
     try:
         yield from trial.run()
-    except (KeyboardInterrupt, GeneratorExit, SystemExit, WorkloadError):
+    except (KeyboardInterrupt, GeneratorExit, WorkloadError):
         raise
-    except (Exception, Overdue) as error:
+    except (Exception, Overdue, SystemExit) as error:
         trial.fail(error)
     finally:
         trial.close()
@@ -84,10 +80,10 @@ class _Trial:
         self.workload = workload
         self.outcome: Outcome | None = None
         self.judged: float | None = None
-        self._saved = _saved_state(spec)
+        self._saved = saved_state(spec)
         seen = tuple(self._saved["record"][1:]) if self._saved else ()
         attempts = record_attempts(spec.run, *spec.key)
-        header = encode(_header(spec, cores))
+        header = encode(header_of(spec, cores))
         self._writer = Writer(spec.record(len(attempts)), (header, *seen))
         seeds = np.random.SeedSequence(spec.seed).generate_state(4)
         self._seeds = dict(zip(("weights", "stream", "loss", "own"), map(int, seeds), strict=True))
@@ -302,58 +298,6 @@ class _Trial:
         np.random.set_state(saved["numpy"])
 
 
-def finished(spec: TrialSpec) -> Outcome | None:
-    """The outcome of a trial that already ended in this run; None when it has yet to.
-
-    A record in its place of other hyperparameters, seed or source is not its own.
-    """
-    attempts = record_attempts(spec.run, *spec.key)
-    if not attempts or not has_header(attempts[-1]):
-        return None
-    record = read_record(attempts[-1])
-    outcome = record.outcome if _is_of(record.header, spec) else None
-    if outcome and spec.extensible and outcome.end == "budget":
-        return outcome if outcome.steps >= spec.budget.steps else None
-    return outcome
-
-
-def write_failure(spec: TrialSpec, reason: str) -> Outcome:
-    """End a trial whose process cannot write any more, in an attempt of its own."""
-    attempts = record_attempts(spec.run, *spec.key)
-    seen: tuple[str, ...] = ()
-    if attempts and has_header(attempts[-1]):
-        seen = tuple(attempts[-1].read_text().split("\n")[:-1])
-    writer = Writer(spec.record(len(attempts)), seen)
-    if not seen:
-        writer.write(_header(spec, []))
-    last = read_record(writer.path).evaluations[-1:]
-    steps, wall_s, cpu_s = (last[0].steps, last[0].wall_s, last[0].cpu_s) if last else (0, 0.0, 0.0)
-    outcome = Outcome("failed", steps, wall_s, cpu_s, reason)
-    writer.write(outcome)
-    writer.close()
-    spec.checkpoint.unlink(missing_ok=True)
-    return outcome
-
-
-def _header(spec: TrialSpec, cores: list[int]) -> Header:
-    return Header(
-        workload=spec.workload,
-        submission=spec.submission,
-        framework=spec.source.framework,
-        study=spec.study,
-        trial=spec.trial,
-        seed=spec.seed,
-        hyperparameters=dict(spec.source.defaults) | dict(spec.hyperparameters),
-        source_sha256=spec.source.sha256,
-        target=spec.target,
-        budget=spec.budget,
-        clock=spec.clock,
-        hardware=hardware.fingerprint(spec.resources) | {"pinned": cores},
-        versions=hardware.versions(),
-        ruleset=spec.ruleset,
-    )
-
-
 def _step_times(windows: list[float]) -> dict[str, Any]:
     """Median and spread of the seconds a step, over the windows between evaluations."""
     if not windows:
@@ -365,30 +309,6 @@ def _step_times(windows: list[float]) -> dict[str, Any]:
         "step_s_p90": float(high),
         "step_s_unsteady": bool(high > SPREAD_BOUND * low),
     }
-
-
-def _saved_state(spec: TrialSpec) -> dict[str, Any] | None:
-    """The state to continue from; None where there is none, or none of use.
-
-    A checkpoint that is damaged, or another trial's that had the same place, is as good as none:
-    the trial starts again, and loses nothing but time.
-    """
-    if not spec.checkpoint.exists():
-        return None
-    try:
-        saved = checkpoint.load(spec.checkpoint)
-        header = decode(saved["record"][0])
-    except (checkpoint.StateError, ValueError, LookupError):
-        return None
-    return saved if isinstance(header, Header) and _is_of(header, spec) else None
-
-
-def _is_of(header: Header, spec: TrialSpec) -> bool:
-    """Whether the record was begun by this very trial: its source, seed and hyperparameters."""
-    given = json.loads(json.dumps(dict(spec.hyperparameters)))
-    same_point = given == {name: header.hyperparameters.get(name) for name in given}
-    ours = (spec.source.sha256, spec.seed)
-    return same_point and (header.source_sha256, header.seed) == ours
 
 
 def _steps_spent(spec: TrialSpec) -> str:

@@ -3,9 +3,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 import time
 from multiprocessing.synchronize import Event as EventType
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,13 @@ from cluster.cores import available_cores, hold_cores
 from cluster.spec import ClusterError
 
 spawn = multiprocessing.get_context("spawn")
+
+
+@pytest.fixture(autouse=True)
+def own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locks of the test's own: a race on this machine may hold the real ones."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
 
 
 def _hold(held: Any, release: EventType) -> None:

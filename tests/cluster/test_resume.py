@@ -10,8 +10,8 @@ import pytest
 
 import cluster
 from cluster import checkpoint, deadline
+from cluster.attempts import finished
 from cluster.spec import TrialSpec
-from cluster.trial import finished
 from scoring.records import Budget, Outcome, Record, read_record, record_attempts
 
 from .conftest import Make

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 import workloads
+from cluster.attempts import finished as ended_before
 from cluster.spec import Finished, TrialSpec, Update
-from cluster.trial import finished as ended_before
 from scoring.records import Evaluation, Header, Outcome, Writer, record_attempts
 from suite.cli import main
 from workloads.config import Budget, Race, Reference

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import workloads
+from cluster.attempts import finished as ended_before
 from cluster.spec import Finished, TrialSpec
-from cluster.trial import finished as ended_before
 from scoring.records import Evaluation, Header, Outcome, Writer, record_attempts
 from submissions.source import find
 from suite import targets

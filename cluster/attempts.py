@@ -1,0 +1,95 @@
+"""A trial's attempts: what they left, which of them counts, and where the next one goes on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cluster import checkpoint, hardware
+from cluster.spec import TrialSpec
+from scoring.records import (
+    Header,
+    Outcome,
+    Writer,
+    decode,
+    has_header,
+    read_record,
+    record_attempts,
+)
+
+
+def finished(spec: TrialSpec) -> Outcome | None:
+    """The outcome of a trial that already ended in this run; None when it has yet to.
+
+    A record in its place of other hyperparameters, seed or source is not its own.
+    """
+    attempts = record_attempts(spec.run, *spec.key)
+    if not attempts or not has_header(attempts[-1]):
+        return None
+    record = read_record(attempts[-1])
+    outcome = record.outcome if _is_of(record.header, spec) else None
+    if outcome and spec.extensible and outcome.end == "budget":
+        return outcome if outcome.steps >= spec.budget.steps else None
+    return outcome
+
+
+def write_failure(spec: TrialSpec, reason: str) -> Outcome:
+    """End a trial whose process cannot write any more, in an attempt of its own."""
+    attempts = record_attempts(spec.run, *spec.key)
+    seen: tuple[str, ...] = ()
+    if attempts and has_header(attempts[-1]):
+        seen = tuple(attempts[-1].read_text().split("\n")[:-1])
+    writer = Writer(spec.record(len(attempts)), seen)
+    if not seen:
+        writer.write(header_of(spec, []))
+    last = read_record(writer.path).evaluations[-1:]
+    steps, wall_s, cpu_s = (last[0].steps, last[0].wall_s, last[0].cpu_s) if last else (0, 0.0, 0.0)
+    outcome = Outcome("failed", steps, wall_s, cpu_s, reason)
+    writer.write(outcome)
+    writer.close()
+    spec.checkpoint.unlink(missing_ok=True)
+    return outcome
+
+
+def header_of(spec: TrialSpec, cores: list[int]) -> Header:
+    """The first line of the trial's record; `cores` are those its process is pinned to."""
+    return Header(
+        workload=spec.workload,
+        submission=spec.submission,
+        framework=spec.source.framework,
+        study=spec.study,
+        trial=spec.trial,
+        seed=spec.seed,
+        hyperparameters=dict(spec.source.defaults) | dict(spec.hyperparameters),
+        source_sha256=spec.source.sha256,
+        target=spec.target,
+        budget=spec.budget,
+        clock=spec.clock,
+        hardware=hardware.fingerprint(spec.resources) | {"pinned": cores},
+        versions=hardware.versions(),
+        ruleset=spec.ruleset,
+    )
+
+
+def saved_state(spec: TrialSpec) -> dict[str, Any] | None:
+    """The state to continue from; None where there is none, or none of use.
+
+    A checkpoint that is damaged, or another trial's that had the same place, is as good as none:
+    the trial starts again, and loses nothing but time.
+    """
+    if not spec.checkpoint.exists():
+        return None
+    try:
+        saved = checkpoint.load(spec.checkpoint)
+        header = decode(saved["record"][0])
+    except (checkpoint.StateError, ValueError, LookupError):
+        return None
+    return saved if isinstance(header, Header) and _is_of(header, spec) else None
+
+
+def _is_of(header: Header, spec: TrialSpec) -> bool:
+    """Whether the record was begun by this very trial: its source, seed and hyperparameters."""
+    given = json.loads(json.dumps(dict(spec.hyperparameters)))
+    same_point = given == {name: header.hyperparameters.get(name) for name in given}
+    ours = (spec.source.sha256, spec.seed)
+    return same_point and (header.source_sha256, header.seed) == ours

@@ -4,9 +4,10 @@
    one seed, to half of the horizon. Points far behind are dropped: the best quarter goes on.
 2. The survivors run to the horizon; the best 3 of all, and NadamW's best, then run on 3 more seeds.
 3. The winner, and NadamW where another won, run on 10 fresh seeds, in torch and in JAX.
-4. The target is the loosest that all these runs meet (so at least 90 % do, whichever of the two
-   methods is asked), rounded away from them; the budget is 4 times the slower framework's median
-   steps and seconds of the winner.
+4. The target is what the worst of all these runs reached, loosened by one standard deviation
+   over seeds (so that fresh seeds, too, meet it in at least 90 % of runs: without this slack, a
+   check on 20 others met it in 18) and rounded away from them; the budget is 4 times the slower
+   framework's median steps and seconds of the winner.
 
 Tuning is done in torch: parity carries it over. The horizon is the workload's `step_hint`.
 Every trial is an ordinary trial with a record; begun again, the procedure goes on where it stood.
@@ -129,7 +130,7 @@ class _Procedure:
         values = {c: self._best(curves[c, 0]) for c in survivors}
         ranked = self._ranked(values)
         self.tuned = [
-            {"submission": c.submission, "hyperparameters": c.point, "best": values[c]}
+            {"submission": c.submission, "hyperparameters": c.point, "best": _digits(values[c])}
             for c in ranked
         ]
         finalists = ranked[:FINALISTS]
@@ -232,8 +233,14 @@ def judged_curve(record: Record, metric: Metric) -> Curve:
     )
 
 
-def loosest(metric: Metric, curves: Sequence[Curve]) -> float:
-    """The target that every one of these runs meets, rounded away from them.
+def spread(metric: Metric, curves: Sequence[Curve]) -> float:
+    """Standard deviation over runs of the best judged value; 0 of a single run."""
+    bests = [metric.best(list(curve.values)) for curve in curves]
+    return statistics.stdev(bests) if len(bests) > 1 else 0.0
+
+
+def loosest(metric: Metric, curves: Sequence[Curve], slack: float = 0.0) -> float:
+    """The target that every one of these runs meets by `slack`, rounded away from them.
 
     Raises:
         WorkloadError: a run has no judged value.
@@ -241,7 +248,8 @@ def loosest(metric: Metric, curves: Sequence[Curve]) -> float:
     bests = [metric.best(list(curve.values)) for curve in curves]
     if not all(map(math.isfinite, bests)):
         raise WorkloadError(f"a run of the winner has no finite {metric.key}; no target can be set")
-    worst, up = (max(bests), True) if metric.goal == "min" else (min(bests), False)
+    up = metric.goal == "min"
+    worst = max(bests) + slack if up else min(bests) - slack
     scale = 10.0 ** (DIGITS - 1 - math.floor(math.log10(abs(worst)))) if worst else 1.0
     units = (math.ceil if up else math.floor)(worst * scale)
     # The product itself is rounded, and may have come out on the wrong side.
@@ -265,7 +273,8 @@ def _conclude(
     fresh: Mapping[str, list[Curve]],
 ) -> Race:
     metric = workload.metric
-    target = loosest(metric, [curve for curves in fresh.values() for curve in curves])
+    every = [curve for curves in fresh.values() for curve in curves]
+    target = loosest(metric, every, max(spread(metric, curves) for curves in fresh.values()))
     hits = {
         name: [first_meeting(metric, curve, target) for curve in curves]
         for name, curves in fresh.items()
@@ -295,7 +304,7 @@ def _conclude(
                 "tuned": procedure.tuned,
                 "fresh": {
                     name: {
-                        "best": [metric.best(list(curve.values)) for curve in curves],
+                        "best": [_digits(metric.best(list(curve.values))) for curve in curves],
                         "steps": [hit[0] for hit in hits[name]],
                         "cpu_s": [round(hit[1], 2) for hit in hits[name]],
                     }
@@ -340,6 +349,10 @@ def _rounded(point: Point) -> Point:
         name: float(f"{value:.4g}") if isinstance(value, float) else value
         for name, value in point.items()
     }
+
+
+def _digits(value: float) -> float:
+    return float(f"{value:.6g}")
 
 
 def _two_digits(seconds: float) -> float:

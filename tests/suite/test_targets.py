@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 import re
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -211,8 +212,14 @@ def test_every_fresh_run_meets_the_target_and_the_budget_is_four_times_the_slowe
 ) -> None:
     race = race_set()
     fresh = race_set.cluster.stage(3)
-    worst = min(map(race_set.cluster.quality, fresh))
-    assert worst - 1e-4 < race.target <= worst
+    quality = race_set.cluster.quality
+    by_framework = {"torch": [], "jax": []}  # type: dict[str, list[float]]
+    for spec in fresh:
+        by_framework[spec.source.framework].append(quality(spec))
+    slack = max(map(statistics.stdev, by_framework.values()))
+    assert slack > 0
+    loosened = min(map(quality, fresh)) - slack
+    assert loosened - 1.1e-4 < race.target <= loosened + 1e-6
     for name in ("nadamw", "nadamw_torch"):
         told = race.procedure["fresh"][name]
         assert len(told["steps"]) == len(told["best"]) == 10
@@ -230,14 +237,15 @@ def test_every_fresh_run_meets_the_target_and_the_budget_is_four_times_the_slowe
 
 def test_a_diverged_point_is_ranked_by_what_it_reached(race_set: Any) -> None:
     race_set.cluster.end_of = lambda spec: "diverged" if spec.submission == "sgd" else "budget"
-    assert race_set().target > 0.7
+    assert race_set().target > 0.65
 
 
 def test_a_failed_trial_ends_the_procedure_with_its_reason(race_set: Any) -> None:
     race_set.cluster.end_of = lambda spec: "failed" if spec.trial == 3 else "budget"
+    before = race_set.config.read_text()
     with pytest.raises(WorkloadError, match=r"study0-trial3\.jsonl: no target .* as asked"):
         race_set()
-    assert "targets: {}" in race_set.config.read_text(), "nothing was written"
+    assert race_set.config.read_text() == before, "nothing was written"
 
 
 class Killed(BaseException):
@@ -326,6 +334,11 @@ def test_every_run_meets_its_target_and_none_much_looser_is_given(
     assert abs(target - worst) <= 1.001e-3 * abs(worst)
 
 
+def test_slack_loosens_a_target() -> None:
+    assert loosest(Metric("m", "min"), [curve(1.0)], 0.25) == 1.25
+    assert loosest(Metric("m", "max"), [curve(1.0)], 0.25) == 0.75
+
+
 def test_the_loosest_is_the_worst_run_by_its_best_value() -> None:
     low, high = Metric("m", "min"), Metric("m", "max")
     curves = [curve(3.0, 1.0, 2.0), curve(5.0, 4.0, 1.5)]
@@ -387,7 +400,7 @@ def test_a_shipped_configuration_can_be_written_into(race_set: Any) -> None:
     above = race_set.config.read_bytes().partition(b"\ntargets:")[0]
     race = race_set()
     assert race_set.config.read_bytes().partition(b"\ntargets:")[0] == above
-    assert re.search(r"target 0\.7\d*, written into .*config\.yaml", race_set.said[-1])
+    assert re.search(r"target 0\.\d+, written into .*config\.yaml", race_set.said[-1])
     written = yaml.safe_load(race_set.config.read_text())["targets"]["toy"]
     assert written["target"] == race.target
     assert written["procedure"]["winner"] == "nadamw_torch"

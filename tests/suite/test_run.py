@@ -69,12 +69,12 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(fake: FakeCluster, invoke:
 
 
 def test_failed_trials_are_told_and_make_exit_code_1(fake: FakeCluster, invoke: Invoke) -> None:
-    fake.end_of = lambda spec: "failed" if spec.submission == "sgd" else "reached"
+    fake.end_of = lambda spec: "failed" if spec.submission == "prodigy_jax" else "reached"
     result = run_demo(invoke, "-w", "lm-toy-v1")
     assert result.exit_code == 1
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("failed: ")]
-    assert line.startswith("failed: lm-toy-v1 sgd study 0 trial 0: asked (")
-    assert line.endswith("out/trials/lm-toy-v1/sgd/study0-trial0.jsonl)")
+    assert line.startswith("failed: lm-toy-v1 prodigy_jax study 0 trial 0: asked (")
+    assert line.endswith("out/trials/lm-toy-v1/prodigy_jax/study0-trial0.jsonl)")
     assert "adamw" in result.stdout
 
 

@@ -242,7 +242,11 @@ def _facts(board: Board, records: Sequence[Record]) -> Markup:
     if racing:
         rulesets = sorted({header.ruleset for header in racing})
         facts.append(("Tuning ruleset", ", ".join(rulesets)))
-    hardware = _variants(record.header.hardware for record in records)
+    # Which of the machine's cores a trial held is no other hardware.
+    hardware = _variants(
+        {name: value for name, value in record.header.hardware.items() if name != "pinned"}
+        for record in records
+    )
     versions = _variants(record.header.versions for record in records)
     for title, variants in (("Hardware", hardware), ("Versions", versions)):
         for text, count in variants:

@@ -17,7 +17,7 @@ with the meaning they have as methods of a submission object: `eval_params` and 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
@@ -133,7 +133,3 @@ class JaxSubmission(Protocol):
         self, params: Any, state: Any, draw: Iterator[Any], problem: Problem
     ) -> tuple[Any, Any]:
         """(batch, state)."""
-
-
-Factory = Callable[..., Any]
-"""`submission` itself."""

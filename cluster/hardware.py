@@ -79,14 +79,26 @@ def _cpuinfo() -> list[str]:
 def _accelerators() -> list[dict[str, str]]:
     if shutil.which("nvidia-smi") is None:
         return []
-    query = "--query-gpu=name,memory.total,driver_version"
+    query = "--query-gpu=index,uuid,name,memory.total,driver_version"
     done = subprocess.run(
         ["nvidia-smi", query, "--format=csv,noheader"], capture_output=True, text=True
     )
     if done.returncode:
         return []
-    rows = [line.split(", ") for line in done.stdout.splitlines() if line.count(", ") == 2]
-    return [dict(zip(("name", "memory", "driver"), row, strict=True)) for row in rows]
+    rows = [line.split(", ") for line in done.stdout.splitlines() if line.count(", ") == 4]
+    return [
+        dict(zip(("name", "memory", "driver"), facts, strict=True))
+        for index, uuid, *facts in rows
+        if _visible(index, uuid)
+    ]
+
+
+def _visible(index: str, uuid: str) -> bool:
+    """Whether CUDA shows this process the device; Ray and schedulers hide those of others."""
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if shown is None:
+        return True
+    return any(word == index or uuid.startswith(word) for word in shown.split(",") if word)
 
 
 @functools.cache

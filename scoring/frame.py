@@ -28,7 +28,7 @@ def load(runs: Sequence[Path]) -> pd.DataFrame:
         end, reason: how it ended; end is "unfinished" for a trial without an outcome.
         best: best value of the target's metric over its evaluations (NaN: none).
         metric, goal, target: what it had to reach.
-        budget_steps, budget_seconds, hyperparameters (JSON), source_sha256.
+        budget_steps, budget_seconds, hyperparameters (JSON), source_sha256, settings_sha256.
         digest, hardware (JSON): the machine's fingerprint.
         unsteady: the trial's own flag that its step times spread out of bounds.
         torn: a crash cut its last line off, which was left out.
@@ -79,7 +79,9 @@ def official_clock(trials: pd.DataFrame) -> Clock:
 
 
 def check_comparable(trials: pd.DataFrame) -> None:
-    """One target per workload, one source per submission, per workload for a reference.
+    """One target and the same settings per workload; one source per submission.
+
+    A reference may differ from workload to workload.
 
     Raises:
         RecordError: naming the two trials that differ.
@@ -88,6 +90,7 @@ def check_comparable(trials: pd.DataFrame) -> None:
     own = names.where(~names.str.startswith(REFERENCE), names + " on " + trials["workload"])
     for what, group, columns in (
         ("target", trials["workload"], ["metric", "goal", "target"]),
+        ("settings", trials["workload"], ["settings_sha256"]),
         ("source", own, ["source_sha256"]),
     ):
         for name, rows in trials.groupby(group):
@@ -156,6 +159,7 @@ def _row(run: Path, record: Record) -> dict[str, Any]:
         "budget_seconds": header.budget.seconds,
         "hyperparameters": json.dumps(dict(header.hyperparameters), sort_keys=True),
         "source_sha256": header.source_sha256,
+        "settings_sha256": header.settings_sha256,
         "digest": str(header.hardware.get("digest", "")),
         "hardware": json.dumps(dict(header.hardware), sort_keys=True),
         "unsteady": bool(extra.get("step_s_unsteady", False)),

@@ -68,6 +68,8 @@ class Header:
     hardware: Mapping[str, Any]
     versions: Mapping[str, str]
     ruleset: str = "external"
+    settings_sha256: str = ""
+    """Of the workload's numbers (sizes, data, metric); empty where another tool wrote none."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The references' finished trials, kept once per hardware and copied into later runs.
 
 `<cache>/reference/<fingerprint digest>/<workload id>/<digest of all else>.jsonl`: a trial is used
-again only where everything that decides it is equal: workload, framework, source, hyperparameters,
-seed, place in the suite, target, budget, clock and hardware.
+again only where everything that decides it is equal: workload and its numbers, framework, source,
+hyperparameters, seed, place in the suite, target, budget, clock and hardware.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import workloads
 from cluster.spec import Finished, TrialSpec
 from scoring.records import REFERENCE, RecordError, read_record, record_attempts
 
@@ -32,6 +33,7 @@ def stored_path(cache: Path, digest: str, spec: TrialSpec) -> Path:
     decides = {
         "submission": spec.submission,
         "source": spec.source.sha256,
+        "settings": workloads.get(spec.workload).settings_sha256,
         "hyperparameters": dict(spec.hyperparameters),
         "place": [spec.study, spec.trial, spec.seed],
         "target": dataclasses.asdict(spec.target) if spec.target else None,

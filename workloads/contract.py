@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
@@ -134,6 +135,12 @@ class Workload(abc.ABC, Generic[S]):
         self.settings = settings
         self.metric = metric
         self.race = race
+
+    @property
+    def settings_sha256(self) -> str:
+        """Digest of all numbers that make this workload: equal ones have run the same race."""
+        numbers = self.settings.model_dump_json(exclude={"provisional_budget"})
+        return hashlib.sha256(f"{self.id} {self.metric} {numbers}".encode()).hexdigest()
 
     @abc.abstractmethod
     def parameters(self) -> dict[str, ParameterSpec]:

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import cluster
-from cluster import checkpoint, deadline
-from cluster.attempts import finished
+from cluster import checkpoint, deadline, hardware
+from cluster.attempts import finished, saved_state
 from cluster.spec import TrialSpec
 from scoring.records import Budget, Outcome, Record, read_record, record_attempts
+from workloads.contract import Workload
 
 from .conftest import Make
 from .test_trial import FRAMEWORKS, SLOW, metrics
@@ -92,6 +93,29 @@ def test_changed_source_starts_afresh(make: Make) -> None:
     changed = make("mine", text.replace("RATE", "0.2"), budget=Budget(200, 100.0))
     assert finished(changed) is None
     assert race(changed)[1].header.source_sha256 == changed.source.sha256
+
+
+def test_changed_numbers_of_the_workload_start_afresh(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make(budget=Budget(200, 100.0))
+    before = race(spec)[1].header.settings_sha256
+    monkeypatch.setattr(Workload, "settings_sha256", "other numbers")
+    assert before != "other numbers"
+    assert finished(spec) is None
+    assert race(spec)[1].header.settings_sha256 == "other numbers"
+
+
+def test_a_clock_is_never_continued_on_other_hardware(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make(budget=Budget(200, 100.0))
+    race(spec)
+    forget_outcome(spec)
+    assert saved_state(spec) is not None
+    other = hardware.fingerprint(spec.resources) | {"digest": "other"}
+    monkeypatch.setattr(hardware, "fingerprint", lambda resources: other)
+    assert saved_state(spec) is None
 
 
 def test_a_damaged_checkpoint_is_as_good_as_none(make: Make) -> None:

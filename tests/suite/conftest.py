@@ -11,8 +11,9 @@ from click.testing import CliRunner
 
 import workloads
 from cluster.attempts import finished as ended_before
+from cluster.attempts import header_of
 from cluster.spec import Finished, TrialSpec, Update
-from scoring.records import Evaluation, Header, Outcome, Writer, record_attempts
+from scoring.records import Evaluation, Outcome, Writer, record_attempts
 from suite.cli import main
 from workloads.config import Budget, Race, Reference
 
@@ -71,22 +72,7 @@ class FakeCluster:
         self.trained.append(spec)
         assert spec.target is not None
         writer = Writer(spec.record(len(record_attempts(spec.run, *spec.key))))
-        head = Header(
-            workload=spec.workload,
-            submission=spec.submission,
-            framework=spec.source.framework,
-            study=spec.study,
-            trial=spec.trial,
-            seed=spec.seed,
-            hyperparameters=spec.hyperparameters,
-            source_sha256=spec.source.sha256,
-            target=spec.target,
-            budget=spec.budget,
-            clock=spec.clock,
-            hardware=HARDWARE,
-            versions={"torch": "2.13"},
-            ruleset=spec.ruleset,
-        )
+        head = header_of(spec, [])
         end = self.end_of(spec)
         value = spec.target.value if end == "reached" else float("nan")
         outcome = Outcome(end, 100, 5.0, 5.0, "as\nasked" if end == "failed" else "as asked")  # type: ignore[arg-type]

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 import workloads
 from cluster.attempts import finished as ended_before
+from cluster.attempts import header_of
 from cluster.spec import Finished, TrialSpec
-from scoring.records import Evaluation, Header, Outcome, Writer, record_attempts
+from scoring.records import Evaluation, Outcome, Writer, record_attempts
 from submissions.source import find
 from suite import targets
 from suite.targets import Curve, first_meeting, loosest, write_race
@@ -82,12 +83,7 @@ class Cluster:
 
 def begin(spec: TrialSpec) -> Writer:
     writer = Writer(spec.record(len(record_attempts(spec.run, *spec.key))))
-    shared = {field.name for field in dataclasses.fields(Header)} & set(vars(spec))
-    of_spec: dict[str, Any] = {name: getattr(spec, name) for name in shared}
-    framework, digest = spec.source.framework, spec.source.sha256
-    writer.write(
-        Header(**of_spec, framework=framework, source_sha256=digest, hardware={}, versions={})
-    )
+    writer.write(header_of(spec, []))
     return writer
 
 

@@ -1,0 +1,52 @@
+"""The fingerprint: which accelerators a process has, and what makes two machines differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cluster import hardware
+from cluster.spec import Resources
+
+ROWS = """\
+0, GPU-aaaa-1, NVIDIA H100, 81559 MiB, 570.1
+1, GPU-bbbb-2, NVIDIA L4, 23034 MiB, 570.1
+"""
+
+
+@pytest.fixture
+def two_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose nvidia-smi lists two devices."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\ncat <<END\n{ROWS}END\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    hardware._accelerators.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("shown", "names"),
+    [
+        (None, ["NVIDIA H100", "NVIDIA L4"]),
+        ("1", ["NVIDIA L4"]),
+        ("GPU-aaaa", ["NVIDIA H100"]),
+        ("", []),
+    ],
+)
+@pytest.mark.usefixtures("two_devices")
+def test_only_devices_that_the_process_may_use_are_named(
+    shown: str | None, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shown is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+    found = hardware.fingerprint(Resources(gpus=2))["accelerators"]
+    assert [device["name"] for device in found] == names
+    hardware._accelerators.cache_clear()
+
+
+def test_cores_change_the_digest_and_nothing_else_does() -> None:
+    one, again, two = (hardware.fingerprint(Resources(cores=n))["digest"] for n in (1, 1, 2))
+    assert one == again != two

@@ -6,9 +6,11 @@ import dataclasses
 import multiprocessing
 import os
 import random
+import signal
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +53,33 @@ def check(source: Source, workload_id: str = DEFAULT_WORKLOAD) -> list[Finding]:
     """
     workloads.get(workload_id)
     context = multiprocessing.get_context("spawn")
-    with context.Pool(1, initializer=_stdout_to_stderr) as pool:
-        answer = pool.apply_async(_check_here, (source, workload_id))
-        try:
-            return answer.get(LIMIT_S)
-        except multiprocessing.TimeoutError:
-            detail = f"no answer for {LIMIT_S:g} s; look for an endless loop or a wait"
-            return [Finding(False, "it comes back", detail)]
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(theirs, source, workload_id), daemon=True)
+    process.start()
+    theirs.close()  # then the end of the process is the end of the pipe
+    try:
+        if ours.poll(LIMIT_S):
+            findings: list[Finding] = ours.recv()
+            return findings
+        detail = f"no answer for {LIMIT_S:g} s; look for an endless loop or a wait"
+    except EOFError:
+        process.join()
+        detail = f"its process died ({_how(process.exitcode)}); look at native code that it calls"
+    finally:
+        process.kill()
+        process.join()
+    return [Finding(False, "it comes back", detail)]
+
+
+def _how(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        return signal.Signals(-exit_code).name
+    return f"exit code {exit_code}"
+
+
+def _answer(pipe: Connection, source: Source, workload_id: str) -> None:
+    _stdout_to_stderr()
+    pipe.send(_check_here(source, workload_id))
 
 
 def _stdout_to_stderr() -> None:

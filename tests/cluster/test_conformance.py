@@ -244,6 +244,14 @@ def test_a_submission_that_never_comes_back_is_caught(
     assert finding.detail == "no answer for 1 s; look for an endless loop or a wait"
 
 
+def test_a_submission_that_takes_its_process_down_is_told_so(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("import ctypes\n\ndef submission(params):\n    ctypes.string_at(0)\n")
+    (finding,) = check(find(str(path)))
+    assert not finding.ok
+    assert finding.detail == "its process died (SIGSEGV); look at native code that it calls"
+
+
 def test_divergence_within_the_search_space_is_told_and_allowed(tmp_path: Path) -> None:
     text = """
 import torch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from cluster.spec import Resources
@@ -35,10 +35,11 @@ class Entry:
 class Learner(Protocol):
     """A model that a submission trains."""
 
-    def warm_up(self, batches: list[Batch]) -> None:
+    def warm_up(self, batches: list[Batch], observations: Sequence[Array] = ()) -> None:
         """Compile and touch everything, so that none of it is on the clock.
 
-        Trains on the batches and makes ready for an evaluation; `begin` throws all of it away.
+        Asks the policy about the observations, trains on the batches and makes ready for an
+        evaluation; `begin` throws all of it away.
         """
 
     def begin(self) -> None:
@@ -56,8 +57,14 @@ class Learner(Protocol):
     def measure(self, batch: Batch) -> dict[str, Array]:
         """The workload's sums on a batch, at the weights to be judged."""
 
-    def policy(self, observations: Array) -> Array:
-        """The model's actions or predictions at the training weights."""
+    def act(self, observations: Array) -> Array:
+        """The model's `act` at the training weights, for streams that depend on the learner."""
+
+    def keep(self) -> None:
+        """Remember the training weights for `act_as_kept`; part of the state, lost by `begin`."""
+
+    def act_as_kept(self, observations: Array) -> Array:
+        """As `act`, at the weights last kept."""
 
     def resume_training(self) -> None:
         """Undo `prepare_evaluation`."""
@@ -70,6 +77,33 @@ class Learner(Protocol):
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue, after `begin`, where `state` was taken."""
+
+
+class LearnersPolicy:
+    """A learner as its own stream sees it: a `workloads.contract.Policy`."""
+
+    def __init__(self, learner: Learner) -> None:
+        self._learner = learner
+
+    def __call__(self, observations: Array, /) -> Array:
+        """What the model makes of them at the present training weights."""
+        return self._learner.act(observations)
+
+    def keep(self) -> None:
+        """Remember the present weights."""
+        self._learner.keep()
+
+    def kept(self, observations: Array, /) -> Array:
+        """As a call, at the remembered weights."""
+        return self._learner.act_as_kept(observations)
+
+
+def warm_up_policy(learner: Learner, observations: Sequence[Array]) -> None:
+    """Ask the policy about observations of each shape, both ways."""
+    for one in observations:
+        learner.act(one)
+        learner.keep()
+        learner.act_as_kept(one)
 
 
 def make_card(workload: Workload[Any], seconds: float, seed: int) -> Card:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from cluster.checkpoint import StateError
-from cluster.learner import Draw, Entry
+from cluster.learner import Draw, Entry, warm_up_policy
 from submissions.contract import JaxSubmission
 from workloads.contract import Array, Batch, JaxModel
 
@@ -103,7 +103,8 @@ class JaxLearner:
         self._measure = jax.jit(self._model.measure)
         eval_params = self._rules.eval_params
         self._eval_params = jax.jit(eval_params) if eval_params else None
-        self._act = jax.jit(getattr(self._model, "act", lambda params, seen: seen))
+        self._act = jax.jit(getattr(self._model, "act", None) or _no_act)
+        self._kept: Tree = None
         self._names: tuple[str, ...] = ()
         self._params: Tree = None
         self._state: Tree = None
@@ -123,10 +124,11 @@ class JaxLearner:
 
         return jax.jit(train, donate_argnums=(0, 1, 2, 3))
 
-    def warm_up(self, batches: list[Batch]) -> None:
+    def warm_up(self, batches: list[Batch], observations: Sequence[Array] = ()) -> None:
         shapes = jax.eval_shape(self._model.loss, self._initial(), batches[0], jax.random.key(0))
         self._names = ("loss", *(name for name in sorted(shapes[1]) if name != "loss"))
         self.begin()
+        warm_up_policy(self, observations)
         ready = iter(batches)
         for _ in batches:
             self.step(lambda: next(ready, batches[0]))
@@ -146,7 +148,7 @@ class JaxLearner:
         )
         self._sums = jnp.zeros(len(self._names), jnp.float32)
         self._steps = jnp.zeros((), jnp.int32)
-        self._judged = None
+        self._judged = self._kept = None
 
     def step(self, draw: Draw) -> None:
         if self._rules.select_data is None:
@@ -172,8 +174,15 @@ class JaxLearner:
     def measure(self, batch: Batch) -> dict[str, Array]:
         return jax.device_get(self._measure(self._judged, batch))
 
-    def policy(self, observations: Array) -> Array:
+    def act(self, observations: Array) -> Array:
         return np.asarray(self._act(self._params, observations))
+
+    def keep(self) -> None:
+        # Copied: the next step donates the weights.
+        self._kept = {name: value.copy() for name, value in self._params.items()}
+
+    def act_as_kept(self, observations: Array) -> Array:
+        return np.asarray(self._act(self._kept, observations))
 
     def resume_training(self) -> None:
         self._judged = None  # the step donates the weights: no second name for them may live
@@ -189,6 +198,7 @@ class JaxLearner:
             "weights": jax.device_get(self._params),
             "algorithm": leaves,
             "steps": np.asarray(self._steps),
+            "kept": jax.device_get(self._kept),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -199,9 +209,14 @@ class JaxLearner:
         self._state = jax.tree.unflatten(structure, kept)
         self._params = _copied(state["weights"])
         self._steps = jnp.array(state["steps"])
+        self._kept = None if state["kept"] is None else _copied(state["kept"])
 
     def _initial(self) -> Tree:
         return _copied(self._entry.weights)
+
+
+def _no_act(params: Tree, observations: Tree) -> Tree:
+    raise NotImplementedError("this workload's model has no `act`: its stream must not ask")
 
 
 def _check_state(state: Tree) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from cluster.checkpoint import StateError
-from cluster.learner import Draw, Entry
+from cluster.learner import Draw, Entry, warm_up_policy
 from submissions.contract import Parameters, SubmissionError, TorchSubmission
 from workloads.contract import Array, Batch
 
@@ -67,8 +67,10 @@ class _Run:
         self.batch: Tensors | None = None
         self._methods = _Methods(self.model)
         self.loss = model.loss
+        self.act = getattr(model, "act", None)
         if entry.workload.settings.compute.compile:
             self.loss = torch.compile(model.loss)
+            self.act = torch.compile(self.act) if self.act else None
 
     def build(self) -> _Algorithm:
         specs = self.entry.workload.parameters()
@@ -223,10 +225,13 @@ class TorchLearner:
         self._compiled_model: Any = None
         self._run: _Run
         self._algorithm: _Algorithm
+        self._keeper: _Run | None = None
+        self._has_kept = False
         self._judged: Tensors = {}
 
-    def warm_up(self, batches: list[Batch]) -> None:
+    def warm_up(self, batches: list[Batch], observations: Sequence[Array] = ()) -> None:
         self.begin()
+        warm_up_policy(self, observations)
         ready = iter(batches)
         for _ in batches:
             self.step(lambda: next(ready, batches[0]))
@@ -237,15 +242,19 @@ class TorchLearner:
         self._run = _Run(self._entry, self._device, self._model())
         self._algorithm = self._run.build()
         self._judged = self._run.params
+        self._has_kept = False
 
     def _model(self) -> Any:
         # A fresh model for the race, unless it is compiled: that was paid for in the warm-up.
         if self._compiled_model is not None:
             return self._compiled_model
-        model = self._entry.workload.torch_model().to(self._device)
+        model = self._fresh_model()
         if self._entry.workload.settings.compute.compile:
             self._compiled_model = model
         return model
+
+    def _fresh_model(self) -> Any:
+        return self._entry.workload.torch_model().to(self._device)
 
     def step(self, draw: Draw) -> None:
         self._algorithm.step(draw)
@@ -263,10 +272,24 @@ class TorchLearner:
             sums = run.call(self._judged, "measure", run.to_device(batch))
         return {name: value.cpu().numpy() for name, value in sums.items()}
 
-    def policy(self, observations: Array) -> Array:
-        run = self._run
+    def act(self, observations: Array) -> Array:
+        return self._ask(self._run.act, observations)
+
+    def keep(self) -> None:
+        if self._keeper is None:
+            self._keeper = _Run(self._entry, self._device, self._fresh_model())
+        self._has_kept = True
         with torch.no_grad():
-            return run.model.act(torch.from_numpy(observations).to(self._device)).cpu().numpy()
+            for name, parameter in self._keeper.params.items():
+                parameter.copy_(self._run.params[name])
+
+    def act_as_kept(self, observations: Array) -> Array:
+        assert self._keeper is not None, "`kept` before `keep`"
+        return self._ask(self._keeper.act, observations)
+
+    def _ask(self, act: Any, observations: Array) -> Array:
+        with torch.no_grad():
+            return act(torch.from_numpy(observations).to(self._device)).cpu().numpy()
 
     def resume_training(self) -> None:
         self._algorithm.end_evaluation()
@@ -287,19 +310,28 @@ class TorchLearner:
         if self._device.type == "cuda":
             generators["cuda"] = torch.cuda.get_rng_state()
         tree = {"weights": run.params, "algorithm": self._algorithm.state(), "rng": generators}
+        tree["kept"] = self._keeper.params if self._keeper and self._has_kept else None
         return _to_numpy(tree, "state")
 
     def load_state(self, state: dict[str, Any]) -> None:
         run = self._run
-        with torch.no_grad():
-            for name, parameter in run.params.items():
-                parameter.copy_(_to_torch(state["weights"][name], self._device))
+        _copy_into(run.params, state["weights"], self._device)
+        if state["kept"] is not None:
+            self.keep()
+            assert self._keeper is not None
+            _copy_into(self._keeper.params, state["kept"], self._device)
         self._algorithm.load_state(_to_torch(state["algorithm"], self._device))
         cpu = torch.device("cpu")
         torch.set_rng_state(_to_torch(state["rng"]["global"], cpu))
         run.generator.set_state(_to_torch(state["rng"]["loss"], cpu))
         with contextlib.suppress(KeyError):
             torch.cuda.set_rng_state(_to_torch(state["rng"]["cuda"], cpu))
+
+
+def _copy_into(params: Tensors, saved: Any, device: torch.device) -> None:
+    with torch.no_grad():
+        for name, parameter in params.items():
+            parameter.copy_(_to_torch(saved[name], device))
 
 
 def _to_numpy(value: Any, name: str) -> Any:

@@ -106,9 +106,12 @@ class _Side:
 def _batches(workload: Workload[Any], real_data: bool, steps: int) -> list[Batch]:
     if not real_data:
         return [workload.batch_like(seed) for seed in range(steps)]
+    from cluster.sgd_torch import StillPolicy
+
+    policy = StillPolicy(workload.torch_model(), workload.initial_weights(seed=0))
     stream = workload.stream(seed=0)
     try:
-        return [stream.next(lambda seen: seen) for _ in range(steps)]
+        return [stream.next(policy) for _ in range(steps)]
     finally:
         stream.close()
 

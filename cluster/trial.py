@@ -24,7 +24,7 @@ from cluster.attempts import header_of, saved_state
 from cluster.clock import Clock, Reading
 from cluster.deadline import Deadline, Overdue
 from cluster.frameworks import make_learner
-from cluster.learner import Entry, Learner, make_card
+from cluster.learner import Entry, Learner, LearnersPolicy, make_card
 from cluster.spec import TrialSpec, Update
 from scoring.records import (
     End,
@@ -174,7 +174,8 @@ class _Trial:
 
     def _warm_up(self, learner: Learner) -> None:
         """A few steps and an evaluation whose results are thrown away."""
-        learner.warm_up([self.workload.batch_like(seed) for seed in range(WARM_UP_STEPS)])
+        batches = [self.workload.batch_like(seed) for seed in range(WARM_UP_STEPS)]
+        learner.warm_up(batches, self.workload.observations_like())
         window = Window(WARM_UP_STEPS, learner.drain())
         self.workload.evaluate(learner.measure, "validation", self._stream, window)
         learner.synchronize()
@@ -183,7 +184,7 @@ class _Trial:
         """Steps to the next evaluation; False when the clock's budget ran out before."""
         spec, stream, clock = self.spec, self._stream, self._clock
         period = self.workload.settings.evaluation_period
-        policy = learner.policy
+        policy = LearnersPolicy(learner)
 
         def draw() -> dict[str, Any]:
             return stream.next(policy)

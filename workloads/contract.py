@@ -25,8 +25,6 @@ Weights: TypeAlias = dict[str, Array]
 """Parameters by name, float32, in the torch module's names and shapes (a matrix is (out, in))."""
 Measure: TypeAlias = Callable[[Batch], dict[str, Array]]
 """A batch to sums over its examples (never means, never logits), reduced on the device."""
-Policy: TypeAlias = Callable[[Array], Array]
-"""Observations to the learner's present actions or predictions, for streams that depend on it."""
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 Role = Literal["weight", "bias", "embedding", "norm"]
@@ -59,6 +57,29 @@ class Window:
 
     steps: int
     sums: Mapping[str, float]
+
+
+class Policy(Protocol):
+    """The learner as its own stream sees it: the model's `act`, on the clock like all that it does.
+
+    `act` is a method of both back ends, `act(observations)` in torch and
+    `act(params, observations)` in JAX; where a model has none, streams must not ask. Observations
+    are one array with a fixed set of shapes, which `Workload.observations_like` names, so that
+    nothing is compiled on the clock.
+    """
+
+    def __call__(self, observations: Array, /) -> Array:
+        """What the model makes of them at the present training weights."""
+
+    def keep(self) -> None:
+        """Remember the present weights, in the place of those remembered before.
+
+        They stay on the device, belong to the learner, and are in its checkpoints: a target
+        network, of which the stream holds nothing.
+        """
+
+    def kept(self, observations: Array, /) -> Array:
+        """As a call, at the remembered weights; `keep` must have been called before."""
 
 
 class Stream(abc.ABC):
@@ -177,6 +198,13 @@ class Workload(abc.ABC, Generic[S]):
     @abc.abstractmethod
     def batch_like(self, seed: int = 0) -> Batch:
         """A training batch of the right shapes and dtypes made of random values, without data."""
+
+    def observations_like(self) -> list[Array]:
+        """One example of each shape that the streams ask the policy about; none by default.
+
+        Made without data. The policy is warmed up on them before the clock starts.
+        """
+        return []
 
     @abc.abstractmethod
     def torch_model(self) -> Any:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workloads
+from cluster.sgd_torch import StillPolicy
 from workloads.contract import Array, Batch, Weights, Window, Workload
 
 TOYS = [id for id in workloads.ids() if "-toy-" in id]
@@ -179,18 +180,18 @@ def test_the_order_of_batches_depends_on_the_seed_alone(id: str) -> None:
 @settings(max_examples=6, deadline=None)
 def test_a_stream_continues_exactly_from_its_state(id: str, cut: int) -> None:
     workload, more = workloads.get(id), 40
-    stream = workload.stream(seed=7)
+    stream, policy = workload.stream(seed=7), _policy(workload)
     for _ in range(cut):
-        stream.next(_policy)
+        stream.next(policy)
     kept = json.loads(json.dumps(stream.state(), default=_as_json), object_hook=_from_json)
     stream.events()
-    expected = [stream.next(_policy) for _ in range(more)]
+    expected = [stream.next(policy) for _ in range(more)]
     expected_events = stream.events()
     resumed = workload.stream(seed=7)
     resumed.load_state(kept)
     resumed.events()
     for batch in expected:
-        _assert_same(batch, resumed.next(_policy))
+        _assert_same(batch, resumed.next(policy))
     assert resumed.events() == expected_events
     stream.close()
     resumed.close()
@@ -201,7 +202,7 @@ def test_a_stream_continues_exactly_from_its_state(id: str, cut: int) -> None:
 def test_evaluation_agrees_between_frameworks(id: str) -> None:
     workload, in_torch, in_jax = both(id)
     stream = workload.stream(seed=7)
-    batch = stream.next(_policy)
+    batch = stream.next(_policy(workload))
     found = []
     for side in (in_torch, in_jax):
         window = Window(1, side.gradients(batch)[1])
@@ -222,13 +223,14 @@ def test_fetching_again_does_nothing(id: str, monkeypatch: pytest.MonkeyPatch) -
     workload.fetch()
 
 
-def _policy(observations: Array) -> Array:
-    return np.zeros(len(observations), np.int64)
+def _policy(workload: Workload[Any]) -> StillPolicy:
+    return StillPolicy(workload.torch_model(), workload.initial_weights(3))
 
 
 def _first(workload: Workload[Any], count: int, seed: int = 7) -> list[Batch]:
     stream = workload.stream(seed)
-    batches = [stream.next(_policy) for _ in range(count)]
+    policy = _policy(workload)
+    batches = [stream.next(policy) for _ in range(count)]
     stream.close()
     return batches
 

@@ -1,0 +1,93 @@
+"""The normalised Q-network in JAX: the torch module's parameter names and shapes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from workloads.rl_nap.network import EPSILON, Network
+
+Params = dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class PlayJax:
+    """Convolutions and hidden layers, each normalised before its ReLU, and a linear head."""
+
+    network: Network
+
+    def act(self, params: Params, observation: jax.Array) -> jax.Array:
+        """Values float32 (B, actions) of observations uint8 (B, channels, height, width)."""
+        network = self.network
+        x = jnp.asarray(observation, network.dtype) * network.scale
+        for index, layer in enumerate(network.convolutions):
+            x = jax.lax.conv_general_dilated(
+                x,
+                params[f"convolutions.{index}.weight"].astype(network.dtype),
+                window_strides=(layer.stride, layer.stride),
+                padding="VALID",
+                dimension_numbers=("NCHW", "OIHW", "NCHW"),
+            )
+            x = self._activated(x)
+        x = x.reshape(len(x), -1)
+        for index in range(len(network.hidden)):
+            x = self._activated(x @ params[f"layers.{index}.weight"].astype(network.dtype).T)
+        return x.astype(jnp.float32) @ params["head.weight"].T + params["head.bias"]
+
+    def loss(
+        self, params: Params, batch: Params, rng: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Mean Huber loss of the values of the actions taken; `value` is their mean."""
+        taken = _taken(self.act(params, batch["observation"]), batch["action"])
+        loss = _huber(taken - batch["target"]).mean()
+        return loss, {"loss": loss, "value": taken.mean()}
+
+    def measure(self, params: Params, batch: Params) -> dict[str, jax.Array]:
+        """The greedy `action` of each observation, and `norm_ratio`, the mean over the matrices.
+
+        Where there are targets, also the sum of the Huber losses.
+        """
+        values = self.act(params, batch["observation"])
+        norms = self.network.norms
+        ratios = [jnp.linalg.norm(params[name].ravel()) / norms[name] for name in norms]
+        measured = {
+            "action": values.argmax(1),
+            "count": jnp.int32(len(values)),
+            "norm_ratio": jnp.stack(ratios).mean(),
+        }
+        if "target" in batch:
+            measured["loss"] = _huber(_taken(values, batch["action"]) - batch["target"]).sum()
+        return measured
+
+    def project(self, params: Params) -> Params:
+        """Each hidden matrix brought back to its initial norm."""
+        if not self.network.project:
+            return params
+        projected = {
+            name: params[name] * (norm / jnp.linalg.norm(params[name].ravel()))
+            for name, norm in self.network.norms.items()
+        }
+        return params | projected
+
+    def _activated(self, x: jax.Array) -> jax.Array:
+        # Over everything of an example, in float32.
+        axes = tuple(range(1, x.ndim))
+        x = x.astype(jnp.float32)
+        centred = x - x.mean(axes, keepdims=True)
+        variance = jnp.square(centred).mean(axes, keepdims=True)
+        normalised = centred * jax.lax.rsqrt(variance + EPSILON)
+        return jax.nn.relu(normalised).astype(self.network.dtype)
+
+
+def _taken(values: jax.Array, action: jax.Array) -> jax.Array:
+    """The value of the action taken in each example."""
+    return jnp.take_along_axis(values, action[:, None], axis=1)[:, 0]
+
+
+def _huber(error: jax.Array) -> jax.Array:
+    """Half the square up to 1, and from there on a line."""
+    size = jnp.abs(error)
+    square = jnp.minimum(size, 1.0)
+    return 0.5 * jnp.square(square) + size - square

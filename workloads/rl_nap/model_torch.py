@@ -1,0 +1,85 @@
+"""The normalised Q-network in PyTorch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from workloads.rl_nap.network import EPSILON, Network
+
+
+class PlayTorch(nn.Module):
+    """Convolutions and hidden layers, each normalised before its ReLU, and a linear head."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+        self.dtype: torch.dtype = getattr(torch, network.dtype)
+        shapes = {name: spec.shape for name, spec in network.parameters().items()}
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(channels, layer.filters, layer.kernel, layer.stride, bias=False)
+            for index, layer in enumerate(network.convolutions)
+            for channels in [shapes[f"convolutions.{index}.weight"][1]]
+        )
+        self.layers = nn.ModuleList(
+            nn.Linear(shapes[f"layers.{index}.weight"][1], width, bias=False)
+            for index, width in enumerate(network.hidden)
+        )
+        self.head = nn.Linear(network.hidden[-1], network.actions)
+
+    def act(self, observation: Tensor) -> Tensor:
+        """Values float32 (B, actions) of observations uint8 (B, channels, height, width)."""
+        x = observation.to(self.dtype) * self.network.scale
+        for layer, spec in zip(self.convolutions, self.network.convolutions, strict=True):
+            assert isinstance(layer, nn.Conv2d)
+            x = self._activated(F.conv2d(x, layer.weight.to(self.dtype), stride=spec.stride))
+        x = x.flatten(1)
+        for layer in self.layers:
+            assert isinstance(layer, nn.Linear)
+            x = self._activated(F.linear(x, layer.weight.to(self.dtype)))
+        return F.linear(x.float(), self.head.weight, self.head.bias)
+
+    def loss(
+        self, batch: dict[str, Tensor], generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean Huber loss of the values of the actions taken; `value` is their mean."""
+        values = self.act(batch["observation"])
+        taken = values.gather(1, batch["action"].long()[:, None])[:, 0]
+        loss = F.huber_loss(taken, batch["target"])
+        return loss, {"loss": loss.detach(), "value": taken.detach().mean()}
+
+    def measure(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The greedy `action` of each observation, and `norm_ratio`, the mean over the matrices.
+
+        Where there are targets, also the sum of the Huber losses.
+        """
+        values = self.act(batch["observation"])
+        measured = {
+            "action": values.argmax(1),
+            "count": torch.tensor(len(values)),
+            "norm_ratio": self._norm_ratio(),
+        }
+        if "target" in batch:
+            taken = values.gather(1, batch["action"].long()[:, None])[:, 0]
+            measured["loss"] = F.huber_loss(taken, batch["target"], reduction="sum")
+        return measured
+
+    @torch.no_grad()
+    def project(self) -> None:
+        """Bring each hidden matrix back to its initial norm."""
+        if self.network.project:
+            for name, norm in self.network.norms.items():
+                weight = self.get_parameter(name)
+                weight.mul_(norm / torch.linalg.vector_norm(weight))
+
+    def _norm_ratio(self) -> Tensor:
+        ratios = [
+            torch.linalg.vector_norm(self.get_parameter(name)) / norm
+            for name, norm in self.network.norms.items()
+        ]
+        return torch.stack(ratios).mean()
+
+    def _activated(self, x: Tensor) -> Tensor:
+        # Over everything of an example, in float32.
+        return F.relu(F.layer_norm(x.float(), x.shape[1:], eps=EPSILON)).to(self.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from cluster import checkpoint
 from cluster.frameworks import make_learner
 from cluster.learner import Entry, Learner, LearnersPolicy, make_card
 from cluster.spec import Resources
+from scoring.records import Budget
 from submissions.load import build, execute
 from submissions.source import find
 
@@ -74,14 +76,25 @@ def test_kept_weights_come_back_from_a_checkpoint(submission: str, tmp_path: Any
 
 @pytest.mark.parametrize("submission", FRAMEWORKS)
 def test_a_trial_of_play_that_was_cut_off_ends_as_one_left_alone(
-    make: Make, submission: str
+    make: Make, submission: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from scoring.records import Budget
-
+    """Evaluated more often than at the workload's pace, and cut off between two copies."""
     pytest.importorskip("minatar")
-    race(make(submission, workload=WORKLOAD, budget=Budget(1000, 100.0)))
-    outcome, resumed = race(make(submission, workload=WORKLOAD, budget=Budget(2000, 100.0)))
-    _, whole = race(make(submission, workload=WORKLOAD, study=1, budget=Budget(2000, 100.0)))
-    assert outcome.steps == 2000
+    real = workloads.get
+
+    def get(text: str) -> Any:
+        found = real(text)
+        data = found.settings.data.model_copy(update={"copy_period": 70, "exploration_steps": 150})
+        changes = {"data": data, "evaluation_period": 100, "metric_window": 1}
+        settings = found.settings.model_copy(update=changes)
+        metric = dataclasses.replace(found.metric, window=1)
+        return type(found)(found.id, settings, metric, None)
+
+    monkeypatch.setattr(workloads, "get", get)
+    race(make(submission, workload=WORKLOAD, budget=Budget(200, 100.0)))
+    outcome, resumed = race(make(submission, workload=WORKLOAD, budget=Budget(400, 100.0)))
+    _, whole = race(make(submission, workload=WORKLOAD, study=1, budget=Budget(400, 100.0)))
+    assert outcome.steps == 400
     assert metrics(resumed) == metrics(whole)
+    assert len({line.metrics["train/value"] for line in whole.evaluations}) == 4
     assert outcome.extra["test"]["test/return"] >= 0

@@ -224,7 +224,9 @@ def test_the_metric_is_the_mean_return_of_fixed_episodes(split):
     found = workload.evaluate(still(0), split, stream, window)
     assert found == workload.evaluate(still(0), split, workload.stream(9), window)
     number = {"validation": 1, "test": 2}[split]
-    seeds = np.random.SeedSequence((20240701, number, 0)).generate_state(32)
+    seeds = np.random.SeedSequence((20240701, number, 0)).generate_state(
+        workload.settings.data.episodes
+    )
     returns = []
     for seed in seeds.tolist():
         game = Environment("breakout")
@@ -249,11 +251,12 @@ def test_in_a_sequence_the_present_game_is_judged_in_its_unit():
     stream = workload.stream(0)
     stream._turn = 1
     found = workload.evaluate(still(5), "validation", stream, Window(0, {}))
-    console = workload.settings.data.console
-    seeds = np.random.SeedSequence((20240701, 1, 1)).generate_state(32).tolist()
-    games, returns, going = console.start("space_invaders", seeds), np.zeros(32), np.ones(32, bool)
+    console, count = workload.settings.data.console, workload.settings.data.episodes
+    seeds = np.random.SeedSequence((20240701, 1, 1)).generate_state(count).tolist()
+    games = console.start("space_invaders", seeds)
+    returns, going = np.zeros(count), np.ones(count, bool)
     while going.any():
-        rewards, over = games.step(np.full(32, 5))
+        rewards, over = games.step(np.full(count, 5))
         returns += rewards * going
         going &= ~over
     assert returns.mean() > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from workloads.rl_nap.replay import Replay
 
 TOY = "rl_nap-toy-v1"
 MINATAR = KNOWN["minatar"]
+needs_minatar = pytest.mark.skipif(find_spec("minatar") is None, reason="needs gradathlon[rl]")
 
 
 class Linear:
@@ -38,12 +40,6 @@ class Linear:
     def kept(self, observations):
         self.asked.append(observations.shape)
         return (observations.reshape(len(observations), -1) @ self.map + self.then).astype("f4")
-
-
-@pytest.fixture(autouse=True)
-def _needs_minatar(request):
-    if "without_minatar" not in request.keywords:
-        pytest.importorskip("minatar")
 
 
 def changed(**data):
@@ -146,6 +142,7 @@ def test_grey_frames_are_stacked_within_their_episode():
 # Games
 
 
+@needs_minatar
 @pytest.mark.parametrize("game", MINATAR)
 def test_channels_and_actions_are_the_packages(game):
     from minatar import Environment
@@ -155,6 +152,7 @@ def test_channels_and_actions_are_the_packages(game):
     assert tuple(environment.minimal_action_set()) == MINATAR_ACTIONS[game]
 
 
+@needs_minatar
 @pytest.mark.parametrize("game", MINATAR)
 def test_a_game_is_the_packages_own(game):
     from minatar import Environment
@@ -174,6 +172,7 @@ def test_a_game_is_the_packages_own(game):
             theirs.reset()
 
 
+@needs_minatar
 @pytest.mark.parametrize("game", MINATAR)
 @given(before=st.integers(0, 400), seed=st.integers(0, 9))
 @settings(max_examples=8, deadline=None)
@@ -199,6 +198,7 @@ def test_games_continue_from_their_state(game, before, seed, tmp_path_factory):
         np.testing.assert_array_equal(first.observations, second.observations)
 
 
+@needs_minatar
 def test_in_a_sequence_every_game_fits_one_network():
     console = Console("minatar", tuple(MINATAR))
     assert console.shape == (10, 10, 10)
@@ -244,6 +244,7 @@ def test_without_the_package_the_message_says_what_to_install(monkeypatch, sourc
 # The stream
 
 
+@needs_minatar
 def test_targets_are_double_q_learnings():
     """By hand, from the stream's own memory and random numbers."""
     workload = changed(learning_starts=400)
@@ -268,6 +269,7 @@ def test_targets_are_double_q_learnings():
     assert (sample.discounts > 0).any()
 
 
+@needs_minatar
 def test_the_target_weights_are_kept_at_their_period():
     workload = changed(copy_period=7)
     stream, policy = workload.stream(0), Linear(workload)
@@ -279,6 +281,7 @@ def test_the_target_weights_are_kept_at_their_period():
     assert kept == [step // 7 * 7.0 for step in range(20)]
 
 
+@needs_minatar
 def test_the_policy_is_asked_in_the_shapes_that_it_was_warmed_up_with():
     workload = workloads.get(TOY)
     stream, policy = workload.stream(0), Linear(workload)
@@ -288,6 +291,7 @@ def test_the_policy_is_asked_in_the_shapes_that_it_was_warmed_up_with():
     assert {like.dtype for like in workload.observations_like()} == {np.dtype(np.uint8)}
 
 
+@needs_minatar
 def test_play_becomes_greedy():
     workload = changed(exploration_steps=50, exploration_end=0.0)
     stream, policy = workload.stream(0), Linear(workload)
@@ -302,6 +306,7 @@ def test_play_becomes_greedy():
     np.testing.assert_array_equal(done, greedy)
 
 
+@needs_minatar
 def test_a_sequence_changes_games_and_forgets():
     workload = changed(sequence=True, switch_period=20, learning_starts=500, exploration_steps=10)
     stream, policy = workload.stream(0), Linear(workload)
@@ -325,6 +330,7 @@ def test_a_sequence_changes_games_and_forgets():
     assert shares[20] == shares[0] == 1.0
 
 
+@needs_minatar
 def test_a_sequence_continues_across_a_switch():
     workload = changed(sequence=True, switch_period=10, learning_starts=500)
     first, policy = workload.stream(0), Linear(workload)

@@ -153,7 +153,7 @@ class Family:
             str(WorkloadId(self.name, scale, version, variant))
             for scale in self.config.scales
             for variant in variants
-            if variant not in self.tasks or scale in self.tasks[variant].scales
+            if (task := self._task(variant)) is None or scale in task.scales
         ]
 
     def settings(self, id: WorkloadId, model: type[S]) -> S:
@@ -164,10 +164,11 @@ class Family:
             ConfigError: the file itself is wrong.
         """
         self._check(id)
-        if id.variant in self.tasks:
-            own = self.tasks[id.variant].scales[id.scale]  # type: ignore[index]
-            at = ["variants", id.variant, "scales", id.scale]
-            return self.document.validate(model, copy.deepcopy(own), at)
+        if (task := self._task(id.variant)) is not None:
+            own = task.scales[id.scale]  # type: ignore[index]
+            return self.document.validate(
+                model, own, ["variants", str(id.variant), "scales", id.scale]
+            )
         scale: dict[str, Any] = copy.deepcopy(self.config.scales[id.scale])  # type: ignore[index]
         at = ["scales", id.scale]
         if id.variant:
@@ -178,9 +179,12 @@ class Family:
 
     def metric(self, id: WorkloadId, settings: Scale) -> Metric:
         """The family's metric or the task's own, averaged over the scale's evaluations."""
-        task = self.tasks.get(id.variant or "")
+        task = self._task(id.variant)
         stated = (task and task.metric) or self.config.metric
         return Metric(stated.name, stated.goal, settings.metric_window)
+
+    def _task(self, variant: str | None) -> Task | None:
+        return self.tasks.get(variant) if variant else None
 
     def _check(self, id: WorkloadId) -> None:
         config = self.config
@@ -195,8 +199,9 @@ class Family:
         if id.variant is not None and id.variant not in config.variants:
             hint = nearest(id.variant, config.variants)
             raise WorkloadError(f"workload {str(id)!r}: unknown variant {id.variant!r}{hint}")
-        if id.variant in self.tasks and id.scale not in self.tasks[id.variant].scales:
-            hint = nearest(id.scale, self.tasks[id.variant].scales)
+        task = self._task(id.variant)
+        if task is not None and id.scale not in task.scales:
+            hint = nearest(id.scale, task.scales)
             raise WorkloadError(
                 f"workload {str(id)!r}: variant {id.variant!r} has no scale {id.scale!r}{hint}"
             )

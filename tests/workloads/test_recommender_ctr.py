@@ -26,7 +26,9 @@ def made_up(count, seed=0, vocabulary=50):
     )
 
 
-PARTS = {part: made_up(count, count) for part, count in (("train", 70), ("valid", 20), ("test", 10))}
+PARTS = {
+    part: made_up(count, count) for part, count in (("train", 70), ("valid", 20), ("test", 10))
+}
 
 
 def write_criteo(folder, parts=PARTS):
@@ -168,7 +170,9 @@ def test_the_metric_is_the_variants_own():
     assert workloads.get("recommender-toy-v1").metric.name == "validation/ndcg_at_10"
 
 
-@pytest.mark.parametrize(("split", "part", "count"), [("validation", "valid", 15), ("test", "test", 10)])
+@pytest.mark.parametrize(
+    ("split", "part", "count"), [("validation", "valid", 15), ("test", "test", 10)]
+)
 def test_evaluation_takes_the_parts_first_examples(folder, split, part, count):
     workload = small()
 
@@ -194,7 +198,9 @@ def by_hand(settings, weights, batch):
     model, found = settings.model, []
     for row in range(len(batch["click"])):
         told = [weights["embedding.weight"][id] for id in batch["categories"][row]]
-        told += [x * v for x, v in zip(batch["numbers"][row], weights["number.weight"], strict=True)]
+        told += [
+            x * v for x, v in zip(batch["numbers"][row], weights["number.weight"], strict=True)
+        ]
         start = np.concatenate(told).astype(np.float64)
         crossed = start
         for layer in range(model.crosses):

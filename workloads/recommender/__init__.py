@@ -204,9 +204,14 @@ class Recommender(Workload[RecommenderScale]):
     @functools.cached_property
     def _batches(self) -> dict[data.Group, list[Batch]]:
         found, stated = self._split(), self.settings.data
+        draws: dict[data.Group, int] = {
+            "validation": stated.draws,
+            "test": stated.draws,
+            "warm": 1,
+        }
         return {
-            group: data.ranking_batches(found, group, stated.profile, draws, stated.rows)
-            for group, draws in (("validation", stated.draws), ("test", stated.draws), ("warm", 1))
+            group: data.ranking_batches(found, group, stated.profile, count, stated.rows)
+            for group, count in draws.items()
         }
 
     def _total(self, measure: Measure, group: data.Group) -> dict[str, Any]:

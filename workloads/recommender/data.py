@@ -26,6 +26,8 @@ HELD_OUT_SHARE = 0.1
 """The share of a warm user's ratings, the last in time, that is not trained on."""
 TEST_EVERY = 3
 """Of the cold users, ordered by their number of ratings, each third one tests."""
+WARM_EVERY = 3
+"""Of the warm users, each third one is looked at when warm users are judged."""
 RELEVANT, SEEN = 1, 2
 """A film's status for a user: to be found, or known already and left out of the ranking."""
 
@@ -127,9 +129,7 @@ def _histories(films: Sequence[Array]) -> Histories:
     return Histories(np.concatenate(films), np.concatenate([[0], np.cumsum(sizes)]))
 
 
-def draw_profiles(
-    sizes: Array, positives: Array, count: int, random: np.random.Generator
-) -> Array:
+def draw_profiles(sizes: Array, positives: Array, count: int, random: np.random.Generator) -> Array:
     """For each history of `sizes` films, `count` positions other than the positive's.
 
     Distinct, and every set of them equally likely (Floyd's algorithm): int64 (histories, count).
@@ -174,18 +174,17 @@ class TrainingBatches:
         }
 
 
-def ranking_batches(
-    split: Split, group: Group, profile: int, draws: int, rows: int
-) -> list[Batch]:
+def ranking_batches(split: Split, group: Group, profile: int, draws: int, rows: int) -> list[Batch]:
     """Batches of at most `rows` users to be judged, each user with `draws` fixed profiles.
 
     Without `item`; instead `status` uint8 (rows, items) says what is to be found and what is
     known. The id of a cold user is 0 and not kept; `group` "warm" takes every warm user, whose
     profile is drawn from the films trained on and who is to find the last ones.
     """
-    everyone = range(split.warm_users) if group == "warm" else split.cold_group(group)
-    history = split.train if group == "warm" else split.cold
-    number = 0 if group == "warm" else split.warm_users
+    warm = group == "warm"
+    everyone = range(0, split.warm_users, WARM_EVERY) if warm else split.cold_group(group)
+    history = split.train if warm else split.cold
+    number = 0 if warm else split.warm_users
     asked = [(user, draw) for draw in range(draws) for user in everyone]
     batches = []
     for start in range(0, len(asked), rows):
@@ -194,13 +193,12 @@ def ranking_batches(
         known = [_fixed_profile(history.of(u), number + u, draw, profile) for u, draw in part]
         status = np.zeros((len(part), split.items), np.uint8)
         for row, (user, profiled) in enumerate(zip(users, known, strict=True)):
-            if group == "warm":
+            if warm:
                 status[row, split.held_out.of(user)] = RELEVANT
                 status[row, split.train.of(user)] = SEEN
             else:
                 status[row, history.of(user)] = RELEVANT
                 status[row, profiled] = SEEN
-        warm = group == "warm"
         batches.append(
             {
                 "user": users if warm else np.zeros_like(users),

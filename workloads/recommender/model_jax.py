@@ -70,9 +70,7 @@ class TwoTowersJax:
     def _dtype(self) -> str:
         return self.settings.compute.dtype
 
-    def _user_views(
-        self, params: Arrays, batch: Arrays
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def _user_views(self, params: Arrays, batch: Arrays) -> tuple[jax.Array, jax.Array, jax.Array]:
         """View of the id and of the attributes, (B, width), and the attributes' weights (B, 4)."""
         fields = params["field.weight"][batch["fields"]].astype(self._dtype)
         hidden = jnp.tanh(_linear(params, "field_hidden", fields))
@@ -105,14 +103,12 @@ class TwoTowersJax:
         scores = user @ item.T / self.settings.model.temperature + params["item_bias"]
         return scores, share.astype(jnp.float32)
 
-    def _contrast(
-        self, identity: jax.Array, attributes: jax.Array, user: jax.Array
-    ) -> jax.Array:
+    def _contrast(self, identity: jax.Array, attributes: jax.Array, user: jax.Array) -> jax.Array:
         """InfoNCE: of the batch's users, which id has these attributes? Its twins do not count."""
         logits = _unit(attributes) @ _unit(identity).T / self.settings.model.temperature
-        twins = (user[:, None] == user) & ~jnp.eye(len(user), dtype=bool)
-        logits = jnp.where(twins, -jnp.inf, logits)
-        return _cross_entropy(logits, jnp.arange(len(user))).mean()
+        place = jnp.arange(len(user))
+        twins = (user[:, None] == user) & (place[:, None] != place)
+        return _cross_entropy(jnp.where(twins, -jnp.inf, logits), place).mean()
 
 
 def ranking(scores: jax.Array, status: jax.Array) -> Arrays:

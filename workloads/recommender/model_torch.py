@@ -57,7 +57,10 @@ class TwoTowersTorch(nn.Module):
         scores = self._scores(self._fuse_user(batch, identity, attributes), batch)[0]
         nats = F.cross_entropy(scores, batch["item"].long())
         contrast = self._contrast(identity, attributes, batch["user"])
-        return nats + self.contrast * contrast, {"loss": nats.detach(), "contrast": contrast.detach()}
+        return nats + self.contrast * contrast, {
+            "loss": nats.detach(),
+            "contrast": contrast.detach(),
+        }
 
     def measure(self, batch: Tensors) -> Tensors:
         """Of a training batch the nats, summed; of a ranking batch the metrics, summed over users.
@@ -113,7 +116,9 @@ class TwoTowersTorch(nn.Module):
         """InfoNCE: of the batch's users, which id has these attributes? Its twins do not count."""
         one, other = F.normalize(attributes.float(), dim=1), F.normalize(identity.float(), dim=1)
         logits = one @ other.T / self.temperature
-        twins = (user[:, None] == user) & ~torch.eye(len(user), dtype=torch.bool, device=user.device)
+        twins = (user[:, None] == user) & ~torch.eye(
+            len(user), dtype=torch.bool, device=user.device
+        )
         logits = logits.masked_fill(twins, -torch.inf)
         return F.cross_entropy(logits, torch.arange(len(user), device=user.device))
 

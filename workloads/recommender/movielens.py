@@ -172,8 +172,9 @@ def _assemble(
     try:
         by_user = {int(row[0]): row[1:] for row in people}
         by_item = {int(row[0]): row[1:] for row in works}
-        # MovieLens-1M numbers the occupations; the names of 100k are numbered by the alphabet.
-        jobs = {name: rank for rank, name in enumerate(sorted({row[2] for row in by_user.values()}))}
+        jobs = {
+            name: rank for rank, name in enumerate(sorted({row[2] for row in by_user.values()}))
+        }
         users, user = np.unique(ratings[:, 0].astype(np.int64), return_inverse=True)
         items, item = np.unique(ratings[:, 1].astype(np.int64), return_inverse=True)
         fields = np.array([_fields(by_user[int(id)], jobs) for id in users], np.int32)

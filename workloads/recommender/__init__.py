@@ -96,7 +96,6 @@ class Recommender(Workload[RecommenderScale]):
             "genre.weight": ((len(movielens.GENRES), width), "embedding"),
             "period.weight": ((movielens.PERIODS, width), "embedding"),
             "field_hidden.weight": ((width, width), "weight"),
-            "field_hidden.bias": ((width,), "bias"),
             "field_score.weight": ((1, width), "weight"),
         }
         for side in ("user", "item"):

@@ -73,7 +73,7 @@ class TwoTowersJax:
     def _user_views(self, params: Arrays, batch: Arrays) -> tuple[jax.Array, jax.Array, jax.Array]:
         """View of the id and of the attributes, (B, width), and the attributes' weights (B, 4)."""
         fields = params["field.weight"][batch["fields"]].astype(self._dtype)
-        hidden = jnp.tanh(_linear(params, "field_hidden", fields))
+        hidden = jnp.tanh(fields @ params["field_hidden.weight"].astype(self._dtype).T)
         scores = (hidden @ params["field_score.weight"].astype(self._dtype).T)[..., 0]
         gates = jax.nn.softmax(scores.astype(jnp.float32), axis=1)
         told = (fields * gates.astype(self._dtype)[..., None]).sum(1)
@@ -122,7 +122,8 @@ def ranking(scores: jax.Array, status: jax.Array) -> Arrays:
     top, where = jax.lax.top_k(scores, CUT)
     same = top[:, :, None] == top[:, None, :]
     found = jnp.take_along_axis(relevant, where, axis=1)
-    last = top[:, -1:]
+    # Not `top[:, -1:]`: with a slice of it, XLA sorts the whole row on a CPU.
+    last = top.min(axis=1, keepdims=True)
     # Items tied with the tenth may stand outside the ten: those are counted over the whole row.
     edge = scores == last
     tied = jnp.where(top == last, edge.sum(1, keepdims=True), same.sum(2))

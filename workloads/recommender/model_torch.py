@@ -41,7 +41,7 @@ class TwoTowersTorch(nn.Module):
         self.item_id = nn.Embedding(items, width)
         self.genre = nn.Embedding(len(GENRES), width)
         self.period = nn.Embedding(PERIODS, width)
-        self.field_hidden = nn.Linear(width, width)
+        self.field_hidden = nn.Linear(width, width, bias=False)
         self.field_score = nn.Linear(width, 1, bias=False)
         self.user_up, self.user_down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
         self.user_gate = nn.Linear(2 * width, width)

@@ -351,7 +351,7 @@ def test_every_scale_and_variant_has_the_shapes_it_states(id):
     specs = workload.parameters()
     assert specs["user_id.weight"].shape[0] == int(0.8 * workload.settings.data.users)
     assert specs["profile.weight"].role == "embedding"
-    assert specs["item_bias"].role == "bias"
+    assert specs["item_bias.weight"].role == "bias"
     assert workload.settings.step_hint % workload.settings.evaluation_period == 0
 
 

@@ -88,7 +88,6 @@ class Recommender(Workload[RecommenderScale]):
         settings = self.settings
         width, items = settings.model.width, settings.data.items
         shapes: dict[str, tuple[tuple[int, ...], Role]] = {
-            "item_bias": ((items,), "bias"),
             "user_id.weight": ((settings.warm_users, width), "embedding"),
             "field.weight": ((sum(movielens.FIELDS.values()), width), "embedding"),
             "profile.weight": ((items, width), "embedding"),
@@ -106,6 +105,7 @@ class Recommender(Workload[RecommenderScale]):
             ):
                 shapes[f"{side}_{layer}.weight"] = ((outputs, inputs), "weight")
                 shapes[f"{side}_{layer}.bias"] = ((outputs,), "bias")
+        shapes["item_bias.weight"] = ((items, 1), "bias")
         return {name: ParameterSpec(shape, role) for name, (shape, role) in shapes.items()}
 
     def initial_weights(self, seed: int) -> Weights:

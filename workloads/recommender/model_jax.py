@@ -100,7 +100,8 @@ class TwoTowersJax:
         identity = params["item_id.weight"].astype(self._dtype)
         share = _gate(params, "item_gate", identity, attributes)
         item = _unit(_mixed(share, identity, attributes))
-        scores = user @ item.T / self.settings.model.temperature + params["item_bias"]
+        scores = user @ item.T / self.settings.model.temperature
+        scores = scores + params["item_bias.weight"][:, 0]
         return scores, share.astype(jnp.float32)
 
     def _contrast(self, identity: jax.Array, attributes: jax.Array, user: jax.Array) -> jax.Array:

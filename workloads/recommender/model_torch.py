@@ -34,7 +34,6 @@ class TwoTowersTorch(nn.Module):
         width = model.width
         self.dtype: torch.dtype = getattr(torch, settings.compute.dtype)
         self.temperature, self.contrast = model.temperature, model.contrast
-        self.item_bias = nn.Parameter(torch.zeros(items))
         self.user_id = nn.Embedding(settings.warm_users, width)
         self.field = nn.Embedding(sum(FIELDS.values()), width)
         self.profile = nn.Embedding(items, width)
@@ -47,6 +46,7 @@ class TwoTowersTorch(nn.Module):
         self.user_gate = nn.Linear(2 * width, width)
         self.item_up, self.item_down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
         self.item_gate = nn.Linear(2 * width, width)
+        self.item_bias = nn.Embedding(items, 1)
 
     def loss(self, batch: Tensors, generator: torch.Generator) -> tuple[Tensor, Tensors]:
         """Mean nats of the film among all films, plus the weighted contrast of a user's views.
@@ -110,7 +110,7 @@ class TwoTowersTorch(nn.Module):
         identity = self.item_id.weight.to(self.dtype)
         share = _gate(identity, attributes, self.item_gate)
         item = F.normalize(_mixed(share, identity, attributes).float(), dim=1)
-        return user @ item.T / self.temperature + self.item_bias, share.float()
+        return user @ item.T / self.temperature + self.item_bias.weight[:, 0], share.float()
 
     def _contrast(self, identity: Tensor, attributes: Tensor, user: Tensor) -> Tensor:
         """InfoNCE: of the batch's users, which id has these attributes? Its twins do not count."""

@@ -15,7 +15,7 @@ from submissions.source import find
 from workloads.contract import Workload
 
 pytestmark = pytest.mark.network
-EVALUATIONS = 4
+EVALUATIONS = 3
 
 
 def spec(id: str, submission: str, run: Path) -> TrialSpec:
@@ -64,7 +64,7 @@ def test_a_trial_cut_off_ends_bit_by_bit_as_one_left_alone(
 
     def get(text: str) -> Workload[Any]:
         found = real(text)
-        settings = found.settings.model_copy(update={"evaluation_period": 20})
+        settings = found.settings.model_copy(update={"evaluation_period": 10})
         return type(found)(found.id, settings, found.metric, found.race)
 
     monkeypatch.setattr(workloads, "get", get)

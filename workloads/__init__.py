@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from workloads.config import Family
     from workloads.contract import Workload
 
-FAMILIES = ("lm", "rl_nap", "homeostatic")
+FAMILIES = ("lm", "recommender", "rl_nap", "lifelong", "homeostatic", "climate")
 SCALES = ("toy", "laptop", "standard")
 
 
@@ -53,9 +53,9 @@ def get(text: str) -> Workload[Any]:
         found = family(id.family)
     except WorkloadError:
         raise WorkloadError(f"unknown workload {text!r}{nearest(text, ids())}") from None
-    cls, scale = _classes(id.family)
+    cls, scale = _classes(id.family, id.variant)
     settings = found.settings(id, scale)
-    return cls(id, settings, found.metric(settings), found.config.targets.get(id.race))
+    return cls(id, settings, found.metric(id, settings), found.config.targets.get(id.race))
 
 
 def forget() -> None:
@@ -65,15 +65,31 @@ def forget() -> None:
     read_family.cache_clear()
 
 
-def _classes(name: str) -> tuple[type[Workload[Any]], type[Any]]:
+def _classes(name: str, variant: str | None) -> tuple[type[Workload[Any]], type[Any]]:
     if name == "lm":
         from workloads.lm import LanguageModel, LmScale
 
         return LanguageModel, LmScale
+    if name == "recommender" and variant == "ctr":
+        from workloads.recommender.ctr import ClickRate, ClickScale
+
+        return ClickRate, ClickScale
+    if name == "recommender":
+        from workloads.recommender import Recommender, RecommenderScale
+
+        return Recommender, RecommenderScale
     if name == "rl_nap":
         from workloads.rl_nap import Play, PlayScale
 
         return Play, PlayScale
+    if name == "lifelong":
+        from workloads.lifelong import Lifelong, LifelongScale
+
+        return Lifelong, LifelongScale
+    if name == "climate":
+        from workloads.climate import Climate, ClimateScale
+
+        return Climate, ClimateScale
     from workloads.homeostatic import Homeostatic, HomeostaticScale
 
     return Homeostatic, HomeostaticScale

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import functools
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -109,6 +110,16 @@ class MetricConfig(Model):
     goal: Goal
 
 
+class Task(Model):
+    """A variant that is a task of its own: its scales are not overlays, and its metric may differ.
+
+    In `config.yaml` it is told from an overlay by its key `scales`.
+    """
+
+    metric: MetricConfig | None = None
+    scales: dict[ScaleName, dict[str, Any]]
+
+
 class FamilyConfig(Model):
     """A family's whole `config.yaml`."""
 
@@ -117,7 +128,7 @@ class FamilyConfig(Model):
     metric: MetricConfig
     scales: dict[ScaleName, dict[str, Any]]
     variants: dict[str, dict[str, Any]] = pydantic.Field(default_factory=dict)
-    """Overlays on a scale's settings."""
+    """Overlays on a scale's settings, or tasks."""
     targets: dict[str, Race] = pydantic.Field(default_factory=dict)
 
 
@@ -132,6 +143,8 @@ class Family:
     path: Path
     config: FamilyConfig
     document: Document
+    tasks: Mapping[str, Task] = dataclasses.field(default_factory=dict)
+    """Those of the variants that are tasks of their own."""
 
     def ids(self) -> list[str]:
         """Every id of the family: scales, then their variants."""
@@ -140,6 +153,7 @@ class Family:
             str(WorkloadId(self.name, scale, version, variant))
             for scale in self.config.scales
             for variant in variants
+            if (task := self._task(variant)) is None or scale in task.scales
         ]
 
     def settings(self, id: WorkloadId, model: type[S]) -> S:
@@ -150,6 +164,11 @@ class Family:
             ConfigError: the file itself is wrong.
         """
         self._check(id)
+        if (task := self._task(id.variant)) is not None:
+            own = task.scales[id.scale]  # type: ignore[index]
+            return self.document.validate(
+                model, own, ["variants", str(id.variant), "scales", id.scale]
+            )
         scale: dict[str, Any] = copy.deepcopy(self.config.scales[id.scale])  # type: ignore[index]
         at = ["scales", id.scale]
         if id.variant:
@@ -158,10 +177,14 @@ class Family:
             at = ["variants", id.variant]
         return self.document.validate(model, scale, at)
 
-    def metric(self, settings: Scale) -> Metric:
-        """The metric, averaged over the scale's number of evaluations."""
-        stated = self.config.metric
+    def metric(self, id: WorkloadId, settings: Scale) -> Metric:
+        """The family's metric or the task's own, averaged over the scale's evaluations."""
+        task = self._task(id.variant)
+        stated = (task and task.metric) or self.config.metric
         return Metric(stated.name, stated.goal, settings.metric_window)
+
+    def _task(self, variant: str | None) -> Task | None:
+        return self.tasks.get(variant) if variant else None
 
     def _check(self, id: WorkloadId) -> None:
         config = self.config
@@ -176,6 +199,12 @@ class Family:
         if id.variant is not None and id.variant not in config.variants:
             hint = nearest(id.variant, config.variants)
             raise WorkloadError(f"workload {str(id)!r}: unknown variant {id.variant!r}{hint}")
+        task = self._task(id.variant)
+        if task is not None and id.scale not in task.scales:
+            hint = nearest(id.scale, task.scales)
+            raise WorkloadError(
+                f"workload {str(id)!r}: variant {id.variant!r} has no scale {id.scale!r}{hint}"
+            )
 
 
 @functools.cache
@@ -188,7 +217,12 @@ def read_family(folder: Path) -> Family:
     path = folder / "config.yaml"
     document = Document(path.read_text(encoding="utf-8"), str(path))
     config = document.validate(FamilyConfig, document.data)
-    return Family(folder.name, path, config, document)
+    tasks = {
+        name: document.validate(Task, variant, ["variants", name])
+        for name, variant in config.variants.items()
+        if "scales" in variant
+    }
+    return Family(folder.name, path, config, document, tasks)
 
 
 def _overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

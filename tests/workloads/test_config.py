@@ -1,0 +1,109 @@
+"""Variants that are tasks of their own, beside those that overlay a scale."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pydantic
+import pytest
+
+from workloads.config import Family, Scale, WorkloadId, read_family
+from workloads.errors import WorkloadError
+from workloads.yaml_config import ConfigError
+
+TEXT = """version: 1
+title: A family
+metric: {name: validation/loss, goal: min}
+scales:
+  toy: &toy
+    batch_size: 2
+    evaluation_period: 10
+    step_hint: 100
+    provisional_budget: {steps: 400, seconds: 9.0}
+    depth: 1
+  laptop: {<<: *toy, batch_size: 4}
+variants:
+  deep: {depth: 8}
+  other:
+    metric: {name: validation/score, goal: max}
+    scales:
+      toy:
+        batch_size: 3
+        evaluation_period: 10
+        step_hint: 100
+        metric_window: 2
+        provisional_budget: {steps: 400, seconds: 9.0}
+        breadth: 5
+"""
+
+
+class Deep(Scale):
+    depth: pydantic.PositiveInt
+
+
+class Broad(Scale):
+    breadth: pydantic.PositiveInt
+
+
+def family(tmp_path: Path, text: str = TEXT) -> Family:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "config.yaml").write_text(text)
+    return read_family(folder)
+
+
+def test_a_task_exists_at_its_own_scales_alone(tmp_path: Path) -> None:
+    found = family(tmp_path)
+    assert found.ids() == [
+        "mine-toy-v1",
+        "mine-toy-v1+deep",
+        "mine-toy-v1+other",
+        "mine-laptop-v1",
+        "mine-laptop-v1+deep",
+    ]
+    with pytest.raises(WorkloadError, match=r"variant 'other' has no scale 'laptop'; known: toy"):
+        found.settings(WorkloadId("mine", "laptop", 1, "other"), Broad)
+
+
+def test_a_tasks_settings_are_no_overlay(tmp_path: Path) -> None:
+    found = family(tmp_path)
+    assert found.settings(WorkloadId("mine", "toy", 1, "deep"), Deep).depth == 8
+    own = found.settings(WorkloadId("mine", "toy", 1, "other"), Broad)
+    assert (own.batch_size, own.breadth) == (3, 5)
+
+
+def test_a_task_may_have_a_metric_of_its_own(tmp_path: Path) -> None:
+    found = family(tmp_path)
+    for variant, name, goal in (
+        (None, "validation/loss", "min"),
+        ("deep", "validation/loss", "min"),
+        ("other", "validation/score_mean2", "max"),
+    ):
+        id = WorkloadId("mine", "toy", 1, variant)
+        metric = found.metric(id, found.settings(id, Broad if variant == "other" else Deep))
+        assert (metric.key, metric.goal) == (name, goal)
+    text = TEXT.replace("    metric: {name: validation/score, goal: max}\n", "")
+    folder = tmp_path / "same"
+    folder.mkdir()
+    id = WorkloadId("mine", "toy", 1, "other")
+    same = family(folder, text)
+    assert same.metric(id, same.settings(id, Broad)).name == "validation/loss"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("breadth: 5", "bredth: 5", "variants.other.scales.toy.bredth: unknown key; did you mean"),
+        ("goal: max", "goal: up", "variants.other.metric.goal: 'up' is not one of"),
+        ("      toy:\n", "      tiny:\n", "variants.other.scales.tiny"),
+    ],
+)
+def test_an_error_in_a_task_names_its_line(
+    tmp_path: Path, before: str, after: str, message: str
+) -> None:
+    text = TEXT.replace(before, after)
+    line = 1 + text[: text.index(after.strip())].count("\n")
+    with pytest.raises(ConfigError) as told:
+        family(tmp_path, text).settings(WorkloadId("mine", "toy", 1, "other"), Broad)
+    assert message in str(told.value)
+    assert f"config.yaml:{line}: " in str(told.value)

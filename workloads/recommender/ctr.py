@@ -1,0 +1,218 @@
+"""The variant `+ctr`: click-through rates by DCN-V2, judged by AUC, as BARS-CTR defines them.
+
+DCN-V2 (Wang et al. 2021) in its parallel form: layers that multiply the input into themselves
+beside a plain deep network, and a linear map of both to the log-odds of a click. Rates are judged
+by the area under the ROC curve and by mean logloss.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from typing import Any
+
+import numpy as np
+import pydantic
+
+from workloads.config import Scale
+from workloads.contract import (
+    Array,
+    Batch,
+    JaxModel,
+    Measure,
+    ParameterSpec,
+    Role,
+    Split,
+    Stream,
+    Weights,
+    Window,
+    Workload,
+)
+from workloads.errors import WorkloadError
+from workloads.recommender import clicks
+from workloads.recommender.stream import Epochs
+from workloads.yaml_config import Model
+
+EMBEDDING_STD = 0.1
+_PARTS: dict[Split, clicks.Part] = {"validation": "valid", "test": "test"}
+
+
+class ClickData(Model):
+    """Which clicks, and how many are looked at."""
+
+    source: clicks.Source
+    vocabulary: pydantic.PositiveInt
+    """Ids of all columns of categories together."""
+    categories: pydantic.PositiveInt
+    """Columns of categories."""
+    numbers: pydantic.PositiveInt
+    """Columns of numbers."""
+    validation: pydantic.PositiveInt
+    """The first of the validation part's examples that an evaluation looks at."""
+    rows: pydantic.PositiveInt
+    """Examples judged at a time."""
+    examples: list[pydantic.PositiveInt] = pydantic.Field(min_length=3, max_length=3)
+    """Of the three parts; another number means damaged files."""
+    prefetch: pydantic.NonNegativeInt = 0
+    """Batches made ahead by a thread."""
+
+
+class ClickModel(Model):
+    """Sizes of DCN-V2."""
+
+    width: pydantic.PositiveInt
+    """Of an embedding."""
+    crosses: pydantic.PositiveInt
+    """Layers of the cross network, of full rank."""
+    hidden: list[pydantic.PositiveInt] = pydantic.Field(min_length=1)
+    """Widths of the deep network's layers."""
+    dropout: float = pydantic.Field(ge=0, lt=1)
+    """After each of the deep network's layers; taken to the nearest 1/256."""
+
+    @property
+    def dropped(self) -> int:
+        """Of 256 hidden units, how many are dropped on average."""
+        return round(256 * self.dropout)
+
+
+class ClickScale(Scale):
+    """The numbers of one scale of the variant."""
+
+    data: ClickData
+    model: ClickModel
+
+    @property
+    def inputs(self) -> int:
+        """Width of the embedded columns side by side."""
+        return (self.data.categories + self.data.numbers) * self.model.width
+
+
+class ClickRate(Workload[ClickScale]):
+    """Prediction of clicks, judged by AUC on held-out examples."""
+
+    def parameters(self) -> dict[str, ParameterSpec]:
+        """One table for all categories, a vector for each number, and the two networks."""
+        data, model, inputs = self.settings.data, self.settings.model, self.settings.inputs
+        shapes: dict[str, tuple[tuple[int, ...], Role]] = {
+            "embedding.weight": ((data.vocabulary, model.width), "embedding"),
+            "number.weight": ((data.numbers, model.width), "embedding"),
+        }
+        layers = [(f"cross.{index}", inputs, inputs) for index in range(model.crosses)]
+        widths = itertools.pairwise([inputs, *model.hidden])
+        layers += [(f"deep.{index}", *pair) for index, pair in enumerate(widths)]
+        for name, fan_in, fan_out in [*layers, ("head", inputs + model.hidden[-1], 1)]:
+            shapes[f"{name}.weight"] = ((fan_out, fan_in), "weight")
+            shapes[f"{name}.bias"] = ((fan_out,), "bias")
+        return {name: ParameterSpec(shape, role) for name, (shape, role) in shapes.items()}
+
+    def initial_weights(self, seed: int) -> Weights:
+        """Matrices of variance 1 / inputs (2 before a ReLU), embeddings of EMBEDDING_STD."""
+        random = np.random.default_rng(seed)
+        weights: Weights = {}
+        for name, spec in self.parameters().items():
+            if spec.role == "bias":
+                weights[name] = np.zeros(spec.shape, np.float32)
+                continue
+            gain = 2 if name.startswith("deep.") else 1
+            std = (gain / spec.shape[1]) ** 0.5 if spec.role == "weight" else EMBEDDING_STD
+            drawn = random.standard_normal(spec.shape, np.float32)
+            weights[name] = drawn * np.float32(std)
+        return weights
+
+    def fetch(self) -> None:
+        """Fetch MovieLens-100k (toy, laptop), or look for Criteo_x1's files (standard)."""
+        clicks.fetch(self.settings.data.source)
+
+    def stream(self, seed: int) -> Stream:
+        """Training examples in shuffled epochs, with the units kept by dropout."""
+        train, size = self._part("train"), self.settings.batch_size
+
+        def make(rows: Array, random: np.random.Generator) -> Batch:
+            return train.batch(rows) | self._kept(random)
+
+        return Epochs(len(train.click), size, make, seed, self.settings.data.prefetch)
+
+    def evaluate(
+        self, measure: Measure, split: Split, stream: Stream, window: Window
+    ) -> dict[str, float]:
+        """AUC and mean logloss, in nats, of the part's first examples; of all of them at test."""
+        part, data = self._part(_PARTS[split]), self.settings.data
+        count = min(data.validation, len(part.click)) if split == "validation" else len(part.click)
+        logloss, scores = 0.0, np.empty(count, np.float32)
+        for start in range(0, count, data.rows):
+            rows = slice(start, min(start + data.rows, count))
+            found = measure(part.batch(rows))
+            logloss += float(found["loss"])
+            scores[rows] = found["score"]
+        return {
+            f"{split}/auc": area_under_curve(scores, part.click[:count] == 1),
+            f"{split}/logloss": logloss / count,
+        }
+
+    def batch_like(self, seed: int = 0) -> Batch:
+        """Categories drawn uniformly, numbers in [0, 1], even odds of a click.
+
+        `categories` int32 (B, C), `numbers` float32 (B, K), `click` float32 (B,), and with
+        dropout `kept` uint8 (B, hidden units), 1 where a unit is kept.
+        """
+        random, data = np.random.default_rng(seed), self.settings.data
+        size = self.settings.batch_size
+        return {
+            "categories": random.integers(0, data.vocabulary, (size, data.categories), np.int32),
+            "numbers": random.random((size, data.numbers), np.float32),
+            "click": random.integers(0, 2, size).astype(np.float32),
+            **self._kept(random),
+        }
+
+    def torch_model(self) -> Any:
+        """DCN-V2 in PyTorch."""
+        from workloads.recommender.model_torch import DcnTorch
+
+        return DcnTorch(self.settings)
+
+    def jax_model(self) -> JaxModel:
+        """DCN-V2 in JAX."""
+        from workloads.recommender.model_jax import DcnJax
+
+        return DcnJax(self.settings)
+
+    def _kept(self, random: np.random.Generator) -> Batch:
+        model = self.settings.model
+        if not model.dropped:
+            return {}
+        shape = (self.settings.batch_size, sum(model.hidden))
+        drawn = random.integers(0, 256, shape, np.uint8)
+        return {"kept": (drawn >= model.dropped).astype(np.uint8)}
+
+    def _part(self, part: clicks.Part) -> clicks.Clicks:
+        return self._parts[part]
+
+    @functools.cached_property
+    def _parts(self) -> dict[clicks.Part, clicks.Clicks]:
+        data = self.settings.data
+        found = clicks.load(data.source)
+        for (name, part), expected in zip(found.items(), data.examples, strict=True):
+            if len(part.click) != expected:
+                raise WorkloadError(
+                    f"{data.source}: the {name} part has {len(part.click):,} examples where there "
+                    f"should be {expected:,}; fetch the files again"
+                )
+            if part.categories.min() < 0 or part.categories.max() >= data.vocabulary:
+                raise WorkloadError(
+                    f"{data.source}: an id of the {name} part is not below {data.vocabulary:,}; "
+                    "fetch the files again"
+                )
+        return found
+
+
+def area_under_curve(scores: Array, clicked: Array) -> float:
+    """The share of (clicked, not clicked) pairs that `scores` put in the right order.
+
+    A tie counts half. NaN where there is no such pair, or where a score is NaN.
+    """
+    ones, zeros = int(clicked.sum()), int((~clicked).sum())
+    if not ones or not zeros or np.isnan(scores).any():
+        return float("nan")
+    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(counts) - (counts - 1) / 2
+    return float((ranks[place][clicked].sum() - ones * (ones + 1) / 2) / (ones * zeros))

@@ -1,0 +1,220 @@
+"""The two towers and the click model in JAX: the torch modules' parameter names and shapes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+
+from workloads.recommender import CUT, NDCG
+from workloads.recommender.data import RELEVANT, SEEN
+
+if TYPE_CHECKING:
+    from workloads.recommender import RecommenderScale
+    from workloads.recommender.ctr import ClickScale
+
+Arrays = dict[str, jax.Array]
+_TINY = 1e-12
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TwoTowersJax:
+    """Users and films as unit vectors, each fused of an id's view and an attribute view.
+
+    The score of a film for a user is their cosine over the temperature plus the film's bias.
+    Networks and gates compute in the scale's type; cosines, scores and losses are float32.
+    """
+
+    settings: RecommenderScale
+
+    def loss(self, params: Arrays, batch: Arrays, rng: jax.Array) -> tuple[jax.Array, Arrays]:
+        """Mean nats of the film among all films, plus the weighted contrast of a user's views.
+
+        The by-product `loss` is without the contrast, which is beside it.
+        """
+        identity, attributes, _ = self._user_views(params, batch)
+        user = self._fuse_user(params, batch, identity, attributes)
+        scores, _ = self._scores(params, user, batch)
+        nats = _cross_entropy(scores, batch["item"]).mean()
+        contrast = self._contrast(identity, attributes, batch["user"])
+        total = nats + self.settings.model.contrast * contrast
+        return total, {"loss": nats, "contrast": contrast}
+
+    def measure(self, params: Arrays, batch: Arrays) -> Arrays:
+        """Of a training batch the nats, summed; of a ranking batch the metrics, summed over users.
+
+        With them go the weight of each attribute and the share of the id in a film, summed alike.
+        """
+        identity, attributes, gates = self._user_views(params, batch)
+        user = self._fuse_user(params, batch, identity, attributes)
+        scores, shares = self._scores(params, user, batch)
+        count = jnp.int32(len(scores))
+        if "item" in batch:
+            return {"loss": _cross_entropy(scores, batch["item"]).sum(), "count": count}
+        sums = ranking(scores, batch["status"])
+        return {
+            **{name: value.sum() for name, value in sums.items()},
+            "field_gate": gates.sum(0),
+            "item_gate": shares.mean() * len(scores),
+            "count": count,
+        }
+
+    def project(self, params: Arrays) -> Arrays:
+        """Unchanged: the weights are free."""
+        return params
+
+    @property
+    def _dtype(self) -> str:
+        return self.settings.compute.dtype
+
+    def _user_views(self, params: Arrays, batch: Arrays) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """View of the id and of the attributes, (B, width), and the attributes' weights (B, 4)."""
+        fields = params["field.weight"][batch["fields"]].astype(self._dtype)
+        hidden = jnp.tanh(fields @ params["field_hidden.weight"].astype(self._dtype).T)
+        scores = (hidden @ params["field_score.weight"].astype(self._dtype).T)[..., 0]
+        gates = jax.nn.softmax(scores.astype(jnp.float32), axis=1)
+        told = (fields * gates.astype(self._dtype)[..., None]).sum(1)
+        profile = batch["profile"]
+        liked = params["profile.weight"][profile].astype(self._dtype).sum(1)
+        attributes = _mlp(params, "user", told + liked / math.sqrt(profile.shape[1]))
+        identity = params["user_id.weight"][batch["user"]].astype(self._dtype)
+        return identity, attributes, gates
+
+    def _fuse_user(
+        self, params: Arrays, batch: Arrays, identity: jax.Array, attributes: jax.Array
+    ) -> jax.Array:
+        kept = batch["user_kept"].astype(self._dtype)[:, None]
+        share = _gate(params, "user_gate", identity, attributes) * kept
+        return _unit(_mixed(share, identity, attributes))
+
+    def _scores(
+        self, params: Arrays, user: jax.Array, batch: Arrays
+    ) -> tuple[jax.Array, jax.Array]:
+        """Scores (B, items) of unit vectors (B, width), and the ids' shares (items, width)."""
+        made = batch["genres"][0].astype(self._dtype) @ params["genre.weight"].astype(self._dtype)
+        dated = params["period.weight"][batch["period"][0]].astype(self._dtype)
+        attributes = _mlp(params, "item", made + dated)
+        identity = params["item_id.weight"].astype(self._dtype)
+        share = _gate(params, "item_gate", identity, attributes)
+        item = _unit(_mixed(share, identity, attributes))
+        scores = user @ item.T / self.settings.model.temperature
+        scores = scores + params["item_bias.weight"][:, 0]
+        return scores, share.astype(jnp.float32)
+
+    def _contrast(self, identity: jax.Array, attributes: jax.Array, user: jax.Array) -> jax.Array:
+        """InfoNCE: of the batch's users, which id has these attributes? Its twins do not count."""
+        logits = _unit(attributes) @ _unit(identity).T / self.settings.model.temperature
+        place = jnp.arange(len(user))
+        twins = (user[:, None] == user) & (place[:, None] != place)
+        return _cross_entropy(jnp.where(twins, -jnp.inf, logits), place).mean()
+
+
+def ranking(scores: jax.Array, status: jax.Array) -> Arrays:
+    """NDCG, hit rate, recall and reciprocal rank at 10 of each row, (rows,), of all items.
+
+    Items with status SEEN are left out, those with RELEVANT are to be found. Where scores tie,
+    each of their ranks counts by the share of the relevant among the tied.
+    """
+    relevant = status == RELEVANT
+    scores = jnp.where(status == SEEN, -jnp.inf, scores)
+    top, where = jax.lax.top_k(scores, CUT)
+    same = top[:, :, None] == top[:, None, :]
+    found = jnp.take_along_axis(relevant, where, axis=1)
+    # Not `top[:, -1:]`: with a slice of it, XLA sorts the whole row on a CPU.
+    last = top.min(axis=1, keepdims=True)
+    # Items tied with the tenth may stand outside the ten: those are counted over the whole row.
+    edge = scores == last
+    tied = jnp.where(top == last, edge.sum(1, keepdims=True), same.sum(2))
+    hits = jnp.where(
+        top == last, (edge & relevant).sum(1, keepdims=True), (same & found[:, None, :]).sum(2)
+    )
+    gain = hits / tied
+    ranks = jnp.arange(1, CUT + 1)
+    discount = 1 / jnp.log2(ranks + 1.0)
+    total = relevant.sum(1)
+    ideal = jnp.cumsum(discount)[jnp.clip(total, 1, CUT) - 1]
+    missed = jnp.cumprod(1 - gain, axis=1)
+    first = gain * jnp.pad(missed[:, :-1], ((0, 0), (1, 0)), constant_values=1.0)
+    return {
+        NDCG: (gain * discount).sum(1) / ideal,
+        "hit_rate_at_10": 1 - missed[:, -1],
+        "recall_at_10": gain.sum(1) / jnp.maximum(total, 1),
+        "mrr_at_10": (first / ranks).sum(1),
+    }
+
+
+def _cross_entropy(logits: jax.Array, target: jax.Array) -> jax.Array:
+    chosen = jnp.take_along_axis(logits, target[:, None], axis=1)[:, 0]
+    return jax.nn.logsumexp(logits, axis=1) - chosen
+
+
+def _unit(x: jax.Array) -> jax.Array:
+    x = x.astype(jnp.float32)
+    return x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), _TINY)
+
+
+def _linear(params: Arrays, name: str, x: jax.Array) -> jax.Array:
+    return x @ params[f"{name}.weight"].astype(x.dtype).T + params[f"{name}.bias"].astype(x.dtype)
+
+
+def _mlp(params: Arrays, side: str, x: jax.Array) -> jax.Array:
+    return _linear(params, f"{side}_down", jax.nn.gelu(_linear(params, f"{side}_up", x)))
+
+
+def _gate(params: Arrays, name: str, identity: jax.Array, attributes: jax.Array) -> jax.Array:
+    return jax.nn.sigmoid(_linear(params, name, jnp.concatenate((identity, attributes), axis=1)))
+
+
+def _mixed(share: jax.Array, identity: jax.Array, attributes: jax.Array) -> jax.Array:
+    return share * identity + (1 - share) * attributes
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DcnJax:
+    """DCN-V2: crossed and deep features of the embedded columns, and a linear head on both.
+
+    Networks compute in the scale's type; log-odds and loss are float32.
+    """
+
+    settings: ClickScale
+
+    def loss(self, params: Arrays, batch: Arrays, rng: jax.Array) -> tuple[jax.Array, Arrays]:
+        """Mean binary cross-entropy in nats."""
+        loss = _binary_cross_entropy(self._score(params, batch), batch["click"]).mean()
+        return loss, {"loss": loss}
+
+    def measure(self, params: Arrays, batch: Arrays) -> Arrays:
+        """`loss`, nats summed over `count` examples, and each one's `score`, its log-odds (B,)."""
+        score = self._score(params, batch)
+        loss = _binary_cross_entropy(score, batch["click"]).sum()
+        return {"loss": loss, "count": jnp.int32(len(score)), "score": score}
+
+    def project(self, params: Arrays) -> Arrays:
+        """Unchanged: the weights are free."""
+        return params
+
+    def _score(self, params: Arrays, batch: Arrays) -> jax.Array:
+        """Log-odds of a click, float32 (B,); units are dropped where the batch says so."""
+        model, size = self.settings.model, len(batch["numbers"])
+        told = params["embedding.weight"][batch["categories"]].reshape(size, -1)
+        scaled = (batch["numbers"][..., None] * params["number.weight"]).reshape(size, -1)
+        start = jnp.concatenate((told, scaled), axis=1).astype(self.settings.compute.dtype)
+        crossed = start
+        for index in range(model.crosses):
+            crossed = start * _linear(params, f"cross.{index}", crossed) + crossed
+        deep, unit = start, 0
+        for index, width in enumerate(model.hidden):
+            deep = jax.nn.relu(_linear(params, f"deep.{index}", deep))
+            if "kept" in batch:
+                kept = batch["kept"][:, unit : unit + width].astype(deep.dtype)
+                deep = deep * kept * (256 / (256 - model.dropped))
+            unit += width
+        both = jnp.concatenate((crossed, deep), axis=1)
+        return _linear(params, "head", both)[:, 0].astype(jnp.float32)
+
+
+def _binary_cross_entropy(score: jax.Array, click: jax.Array) -> jax.Array:
+    return jax.nn.softplus(score) - click * score

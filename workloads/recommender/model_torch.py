@@ -1,0 +1,224 @@
+"""The two towers and the click model in PyTorch."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from workloads.recommender import CUT, NDCG
+from workloads.recommender.data import RELEVANT, SEEN
+from workloads.recommender.movielens import FIELDS, GENRES, PERIODS
+
+if TYPE_CHECKING:
+    from workloads.recommender import RecommenderScale
+    from workloads.recommender.ctr import ClickScale
+
+Tensors = dict[str, Tensor]
+
+
+class TwoTowersTorch(nn.Module):
+    """Users and films as unit vectors, each fused of an id's view and an attribute view.
+
+    The score of a film for a user is their cosine over the temperature plus the film's bias.
+    Networks and gates compute in the scale's type; cosines, scores and losses are float32.
+    """
+
+    def __init__(self, settings: RecommenderScale) -> None:
+        super().__init__()
+        model, items = settings.model, settings.data.items
+        width = model.width
+        self.dtype: torch.dtype = getattr(torch, settings.compute.dtype)
+        self.temperature, self.contrast = model.temperature, model.contrast
+        self.user_id = nn.Embedding(settings.warm_users, width)
+        self.field = nn.Embedding(sum(FIELDS.values()), width)
+        self.profile = nn.Embedding(items, width)
+        self.item_id = nn.Embedding(items, width)
+        self.genre = nn.Embedding(len(GENRES), width)
+        self.period = nn.Embedding(PERIODS, width)
+        self.field_hidden = nn.Linear(width, width, bias=False)
+        self.field_score = nn.Linear(width, 1, bias=False)
+        self.user_up, self.user_down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        self.user_gate = nn.Linear(2 * width, width)
+        self.item_up, self.item_down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        self.item_gate = nn.Linear(2 * width, width)
+        self.item_bias = nn.Embedding(items, 1)
+
+    def loss(self, batch: Tensors, generator: torch.Generator) -> tuple[Tensor, Tensors]:
+        """Mean nats of the film among all films, plus the weighted contrast of a user's views.
+
+        The by-product `loss` is without the contrast, which is beside it.
+        """
+        identity, attributes, _ = self._user_views(batch)
+        scores = self._scores(self._fuse_user(batch, identity, attributes), batch)[0]
+        nats = F.cross_entropy(scores, batch["item"].long())
+        contrast = self._contrast(identity, attributes, batch["user"])
+        return nats + self.contrast * contrast, {
+            "loss": nats.detach(),
+            "contrast": contrast.detach(),
+        }
+
+    def measure(self, batch: Tensors) -> Tensors:
+        """Of a training batch the nats, summed; of a ranking batch the metrics, summed over users.
+
+        With them go the weight of each attribute and the share of the id in a film, summed alike.
+        """
+        identity, attributes, gates = self._user_views(batch)
+        scores, shares = self._scores(self._fuse_user(batch, identity, attributes), batch)
+        count = torch.full((), len(scores), device=scores.device)
+        if "item" in batch:
+            nats = F.cross_entropy(scores, batch["item"].long(), reduction="sum")
+            return {"loss": nats, "count": count}
+        sums = ranking(scores, batch["status"])
+        return {
+            **{name: value.sum() for name, value in sums.items()},
+            "field_gate": gates.sum(0),
+            "item_gate": shares.mean() * len(scores),
+            "count": count,
+        }
+
+    def project(self) -> None:
+        """Nothing: the weights are free."""
+
+    def _user_views(self, batch: Tensors) -> tuple[Tensor, Tensor, Tensor]:
+        """View of the id and of the attributes, (B, width), and the attributes' weights (B, 4)."""
+        fields = self.field(batch["fields"].long()).to(self.dtype)
+        hidden = torch.tanh(_linear(fields, self.field_hidden))
+        gates = torch.softmax(_linear(hidden, self.field_score)[..., 0].float(), dim=1)
+        told = (fields * gates.to(self.dtype)[..., None]).sum(1)
+        profile = batch["profile"].long()
+        liked = self.profile(profile).to(self.dtype).sum(1) / math.sqrt(profile.shape[1])
+        attributes = _mlp(told + liked, self.user_up, self.user_down)
+        identity = self.user_id(batch["user"].long()).to(self.dtype)
+        return identity, attributes, gates
+
+    def _fuse_user(self, batch: Tensors, identity: Tensor, attributes: Tensor) -> Tensor:
+        kept = batch["user_kept"].to(self.dtype)[:, None]
+        share = _gate(identity, attributes, self.user_gate) * kept
+        return F.normalize(_mixed(share, identity, attributes).float(), dim=1)
+
+    def _scores(self, user: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:
+        """Scores (B, items) of unit vectors (B, width), and the ids' shares (items, width)."""
+        genres = batch["genres"][0].to(self.dtype)
+        made = genres @ self.genre.weight.to(self.dtype)
+        dated = self.period(batch["period"][0].long()).to(self.dtype)
+        attributes = _mlp(made + dated, self.item_up, self.item_down)
+        identity = self.item_id.weight.to(self.dtype)
+        share = _gate(identity, attributes, self.item_gate)
+        item = F.normalize(_mixed(share, identity, attributes).float(), dim=1)
+        return user @ item.T / self.temperature + self.item_bias.weight[:, 0], share.float()
+
+    def _contrast(self, identity: Tensor, attributes: Tensor, user: Tensor) -> Tensor:
+        """InfoNCE: of the batch's users, which id has these attributes? Its twins do not count."""
+        one, other = F.normalize(attributes.float(), dim=1), F.normalize(identity.float(), dim=1)
+        logits = one @ other.T / self.temperature
+        twins = (user[:, None] == user) & ~torch.eye(
+            len(user), dtype=torch.bool, device=user.device
+        )
+        logits = logits.masked_fill(twins, -torch.inf)
+        return F.cross_entropy(logits, torch.arange(len(user), device=user.device))
+
+
+def ranking(scores: Tensor, status: Tensor) -> Tensors:
+    """NDCG, hit rate, recall and reciprocal rank at 10 of each row, (rows,), of all items.
+
+    Items with status SEEN are left out, those with RELEVANT are to be found. Where scores tie,
+    each of their ranks counts by the share of the relevant among the tied.
+    """
+    relevant = status == RELEVANT
+    scores = scores.masked_fill(status == SEEN, -torch.inf)
+    top, where = scores.topk(CUT)
+    same = top[:, :, None] == top[:, None, :]
+    found = relevant.gather(1, where)
+    last = top[:, -1:]
+    # Items tied with the tenth may stand outside the ten: those are counted over the whole row.
+    edge = scores == last
+    tied = torch.where(top == last, edge.sum(1, keepdim=True), same.sum(2))
+    hits = torch.where(
+        top == last, (edge & relevant).sum(1, keepdim=True), (same & found[:, None, :]).sum(2)
+    )
+    gain = hits / tied
+    ranks = torch.arange(1, CUT + 1, device=scores.device)
+    discount = 1 / torch.log2(ranks + 1.0)
+    total = relevant.sum(1)
+    ideal = discount.cumsum(0)[total.clamp(1, CUT) - 1]
+    missed = torch.cumprod(1 - gain, dim=1)
+    first = gain * F.pad(missed[:, :-1], (1, 0), value=1.0)
+    return {
+        NDCG: (gain * discount).sum(1) / ideal,
+        "hit_rate_at_10": 1 - missed[:, -1],
+        "recall_at_10": gain.sum(1) / total.clamp(min=1),
+        "mrr_at_10": (first / ranks).sum(1),
+    }
+
+
+def _linear(x: Tensor, layer: nn.Linear) -> Tensor:
+    bias = None if layer.bias is None else layer.bias.to(x.dtype)
+    return F.linear(x, layer.weight.to(x.dtype), bias)
+
+
+def _mlp(x: Tensor, up: nn.Linear, down: nn.Linear) -> Tensor:
+    return _linear(F.gelu(_linear(x, up), approximate="tanh"), down)
+
+
+def _gate(identity: Tensor, attributes: Tensor, layer: nn.Linear) -> Tensor:
+    return torch.sigmoid(_linear(torch.cat((identity, attributes), dim=1), layer))
+
+
+def _mixed(share: Tensor, identity: Tensor, attributes: Tensor) -> Tensor:
+    return share * identity + (1 - share) * attributes
+
+
+class DcnTorch(nn.Module):
+    """DCN-V2: crossed and deep features of the embedded columns, and a linear head on both.
+
+    Networks compute in the scale's type; log-odds and loss are float32.
+    """
+
+    def __init__(self, settings: ClickScale) -> None:
+        super().__init__()
+        data, model, inputs = settings.data, settings.model, settings.inputs
+        self.dtype: torch.dtype = getattr(torch, settings.compute.dtype)
+        self.hidden = model.hidden
+        self.scale = 256 / (256 - model.dropped)
+        self.embedding = nn.Embedding(data.vocabulary, model.width)
+        self.number = nn.Embedding(data.numbers, model.width)
+        self.cross = nn.ModuleList(nn.Linear(inputs, inputs) for _ in range(model.crosses))
+        pairs = itertools.pairwise([inputs, *model.hidden])
+        self.deep = nn.ModuleList(nn.Linear(one, other) for one, other in pairs)
+        self.head = nn.Linear(inputs + model.hidden[-1], 1)
+
+    def loss(self, batch: Tensors, generator: torch.Generator) -> tuple[Tensor, Tensors]:
+        """Mean binary cross-entropy in nats."""
+        loss = F.binary_cross_entropy_with_logits(self._score(batch), batch["click"])
+        return loss, {"loss": loss.detach()}
+
+    def measure(self, batch: Tensors) -> Tensors:
+        """`loss`, nats summed over `count` examples, and each one's `score`, its log-odds (B,)."""
+        score = self._score(batch)
+        loss = F.binary_cross_entropy_with_logits(score, batch["click"], reduction="sum")
+        count = torch.full((), len(score), device=score.device)
+        return {"loss": loss, "count": count, "score": score}
+
+    def project(self) -> None:
+        """Nothing: the weights are free."""
+
+    def _score(self, batch: Tensors) -> Tensor:
+        """Log-odds of a click, float32 (B,); units are dropped where the batch says so."""
+        told = self.embedding(batch["categories"].long()).flatten(1)
+        scaled = (batch["numbers"][..., None] * self.number.weight).flatten(1)
+        start = torch.cat((told, scaled), dim=1).to(self.dtype)
+        crossed = start
+        for layer in self.cross:
+            crossed = start * _linear(crossed, layer) + crossed  # type: ignore[arg-type]
+        deep = start
+        kept = batch["kept"].split(self.hidden, dim=1) if "kept" in batch else None
+        for index, layer in enumerate(self.deep):
+            deep = F.relu(_linear(deep, layer))  # type: ignore[arg-type]
+            if kept is not None:
+                deep = deep * kept[index].to(self.dtype) * self.scale
+        return _linear(torch.cat((crossed, deep), dim=1), self.head)[:, 0].float()

@@ -108,7 +108,7 @@ def _batches(workload: Workload[Any], real_data: bool, steps: int) -> list[Batch
         return [workload.batch_like(seed) for seed in range(steps)]
     stream = workload.stream(seed=0)
     try:
-        return [stream.next(lambda seen: seen) for _ in range(steps)]
+        return [stream.next(lambda seen: np.zeros(len(seen), np.int32)) for _ in range(steps)]
     finally:
         stream.close()
 

@@ -137,8 +137,8 @@ def measure(found: Scenario, experts: Sequence[Sequence[float]] = ()) -> Measure
             pair: after / before for pair, (before, after) in backward.items()
         },
         backward_transfer_contrast={pair: _contrast(*both) for pair, both in backward.items()},
-        ste_rel_perf=blocks.per_task(alone, _relative_performance),
-        sample_efficiency=blocks.per_task(alone, _sample_efficiency),
+        ste_rel_perf=blocks.compared(alone, _relative_performance),
+        sample_efficiency=blocks.falling(blocks.compared(alone, _sample_efficiency)),
     )
 
 
@@ -158,11 +158,15 @@ class _Blocks:
     def __init__(self, found: Scenario) -> None:
         self.learning: dict[str, dict[int, Curve]] = {}
         self.evaluating: dict[str, dict[int, float]] = {}
+        self.when: dict[str, list[int]] = {}  # a task's experiences, counted through the scenario
+        before = 0
         for index, block in enumerate(found):
             if isinstance(block, Learning):
                 values = _scaled(smooth(np.asarray(block.accuracy, np.float64)))
                 self.learning.setdefault(block.task, {})[index] = values
-            else:
+                self.when.setdefault(block.task, []).extend(range(before, before + len(values)))
+            before += len(block.accuracy)
+            if isinstance(block, Evaluating):
                 for task, value in block.accuracy.items():
                     scaled = float(_scaled(np.float64(value)))
                     self.evaluating.setdefault(task, {})[index] = scaled
@@ -210,7 +214,7 @@ class _Blocks:
                         kind.setdefault(f"{source}->{target}", (seen[first], seen[second]))
         return forward, backward
 
-    def per_task(
+    def compared(
         self, experts: Sequence[Curve], compare: Callable[[Curve, Curve], float | None]
     ) -> Values:
         """Each task's joined learning curve against every expert's; the mean over experts."""
@@ -222,6 +226,14 @@ class _Blocks:
             if known:
                 found[task] = statistics.fmean(known)
         return found
+
+    def falling(self, efficiency: Values) -> Values:
+        """Nothing was learnt of a task whose accuracy fell: 0."""
+        slopes = {
+            task: np.polyfit(self.when[task], np.concatenate(list(self.learning[task].values())), 1)
+            for task in efficiency
+        }
+        return {task: 0.0 if slopes[task][0] < 0 else efficiency[task] for task in efficiency}
 
     def _firsts(self, task: str) -> list[int]:
         """The first evaluation after each learning block of the task."""
@@ -250,5 +262,4 @@ def _sample_efficiency(learner: Curve, expert: Curve) -> float | None:
     if not when or not when_expert:
         return None
     height = float(ours.max() / theirs.max())
-    slope = np.polyfit(np.arange(len(learner)), learner, 1)[0]
-    return 0.0 if height < LEARNT_SHARE or slope < 0 else height * when_expert / when
+    return 0.0 if height < LEARNT_SHARE else height * when_expert / when

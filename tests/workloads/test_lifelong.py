@@ -268,10 +268,10 @@ def settings_with(**changes):
             {"data__kind": "split", "data__tasks": 3},
             "10 classes cannot be split evenly among 3 tasks; choose a divisor of 10",
         ),
-        ({"data__turn": 1510}, "is no whole number of check periods"),
+        ({"data__turn": 610}, "is no whole number of check periods"),
         ({"data__memory": 9}, "memory 9 holds not one image for each of 10 tasks"),
         ({"data__replay": 64}, "replay 64 leaves no room for the present task in a batch of 64"),
-        ({"evaluation_period": 70}, "is no whole number of evaluation periods of 70 steps"),
+        ({"evaluation_period": 50}, "is no whole number of evaluation periods of 50 steps"),
         ({"model__stages": [16, 16, 16]}, "3 stages cannot halve a side of 28 pixels each time"),
         ({"model__stages": [24]}, "a stage of 24 channels is no whole number of groups of 16"),
     ],
@@ -311,7 +311,7 @@ def loaded(monkeypatch):
 
 
 def test_a_task_counts_once_it_is_mastered(loaded):
-    workload, model = workloads.get(TOY), FakeModel(right=90)
+    workload, model = workloads.get(TOY), FakeModel(right=45)
     source = workload.stream(0)
     window = Window(10, {"loss": 3.0, "correct": 320.0, "count": 640.0})
     before = workload.evaluate(model.measure, "validation", source, window)
@@ -332,7 +332,7 @@ def test_no_metric_is_ever_missing(loaded):
     source = workload.stream(0)
     found = workload.evaluate(FakeModel(0).measure, "validation", source, Window(0, {}))
     assert all(np.isfinite(value) for value in found.values())
-    tested = workload.evaluate(FakeModel(300).measure, "test", source, Window(0, {}))
+    tested = workload.evaluate(FakeModel(325).measure, "test", source, Window(0, {}))
     assert tested == {"test/accuracy": pytest.approx(0.5)}
 
 

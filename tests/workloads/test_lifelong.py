@@ -377,14 +377,14 @@ def both(workload, batch):
             model.act(tensors["image"]).numpy(),
         )
     net = workload.jax_model()
-    taken = jax.value_and_grad(net.loss, has_aux=True)(weights, batch, jax.random.key(0))
-    (value, counted), slopes = taken
+    value_and_grad = jax.jit(jax.value_and_grad(net.loss, has_aux=True))
+    (value, counted), slopes = value_and_grad(weights, batch, jax.random.key(0))
     theirs = (
         float(value),
         {name: np.asarray(g) for name, g in slopes.items()},
         {name: float(v) for name, v in counted.items()},
-        {name: np.asarray(v) for name, v in net.measure(weights, batch).items()},
-        np.asarray(net.act(weights, batch["image"])),
+        {name: np.asarray(v) for name, v in jax.jit(net.measure)(weights, batch).items()},
+        np.asarray(jax.jit(net.act)(weights, batch["image"])),
     )
     return ours, theirs
 

@@ -119,7 +119,9 @@ def scenario(record: Record) -> Scenario:
 
 def curve(found: Scenario, task: str) -> tuple[float, ...]:
     """All learning blocks of one task, joined."""
-    parts = [block.accuracy for block in found if isinstance(block, Learning) and block.task == task]
+    parts = [
+        block.accuracy for block in found if isinstance(block, Learning) and block.task == task
+    ]
     return tuple(itertools.chain.from_iterable(parts))
 
 
@@ -168,7 +170,7 @@ class _Blocks:
             before += len(block.accuracy)
             if isinstance(block, Evaluating):
                 for task, value in block.accuracy.items():
-                    scaled = float(_scaled(np.float64(value)))
+                    (scaled,) = _scaled(np.array([value])).tolist()
                     self.evaluating.setdefault(task, {})[index] = scaled
 
     def maintenance(self, reference: Callable[[str, int], float]) -> Values:

@@ -86,9 +86,7 @@ def _table(rows: list[tuple[Record, Any]]) -> str:
     """Trials as columns: there are more measures than trials to look at."""
     from suite.columns import columns
 
-    heads = [
-        "/".join((record.header.submission, *_numbers(record))) for record, _ in rows
-    ]
+    heads = ["/".join((record.header.submission, *_numbers(record))) for record, _ in rows]
     values = [measures.lifetime() for _, measures in rows]
     body = [
         (name, *("" if one[name] is None else f"{one[name]:.4g}" for one in values))

@@ -85,8 +85,8 @@ class Lifelong(Workload[LifelongScale]):
     ) -> dict[str, float]:
         """Accuracy on unseen images of every task; `validation/retained` is what is judged.
 
-        That is the mean over all tasks, where a task not yet mastered counts as 0. `task00/accuracy`
-        and so on are the tasks' own, mastered or not.
+        That is the mean over all tasks, where a task not yet mastered counts as 0.
+        `task00/accuracy` and so on are the tasks' own, mastered or not.
         """
         assert isinstance(stream, MasteryStream)
         tasks = range(self.settings.data.tasks)

@@ -159,7 +159,7 @@ class MasteryStream(Stream):
         return np.random.default_rng((self._seed, sequence, index))
 
     def _tell(self, name: str, **details: Json) -> None:
-        self._pending.append({"name": name, "task": self._task, "at": self._step} | details)
+        self._pending.append({"name": name, "task": self._task, "at": self._step, **details})
 
 
 def _joined(one: Batch, other: Batch) -> Batch:

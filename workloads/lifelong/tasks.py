@@ -78,7 +78,9 @@ def turned(form: Form, angle: float) -> Array:
     return np.concatenate(planes)
 
 
-def shown_batch(source: Labelled, tasks: Sequence[Task], parts: Sequence[tuple[int, Array]]) -> Batch:
+def shown_batch(
+    source: Labelled, tasks: Sequence[Task], parts: Sequence[tuple[int, Array]]
+) -> Batch:
     """Rows of `source` as tasks show them: `image`, `label` and `task`, the task's index.
 
     `parts` gives a task's index and the rows to be shown as it shows them.

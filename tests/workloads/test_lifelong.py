@@ -240,14 +240,14 @@ def test_a_stream_continues_where_its_state_was_taken(before, after, kind, unkno
     state = json.loads(json.dumps(first.state()))
     second = stream(99, kind=kind)
     draw(second, Learner(second), 7)
-    assert second.validation
+    assert second.validation()
     second.load_state(state)
     ours = draw(first, Learner(first, *unknown), after)
     theirs = draw(second, Learner(second, *unknown), after)
     assert all(same(one, other) for one, other in zip(ours, theirs, strict=True))
     assert first.events() == second.events()
     assert first.state() == second.state()
-    assert same(first.validation, second.validation)
+    assert same(first.validation(), second.validation())
 
 
 # The numbers

@@ -93,7 +93,7 @@ class Lifelong(Workload[LifelongScale]):
         if split == "test":
             accuracy = [_accuracies(measure(stream.test(index)))[index] for index in tasks]
             return {"test/accuracy": float(np.mean(accuracy))}
-        accuracy = list(_accuracies(measure(stream.validation)))
+        accuracy = list(_accuracies(measure(stream.validation())))
         mastered = stream.mastered
         metrics = {
             RETAINED: float(sum(accuracy[index] for index in mastered) / len(tasks)),

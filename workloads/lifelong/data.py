@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,11 +63,12 @@ class MasteryStream(Stream):
         self._turn += 1
         return batch
 
-    @functools.cached_property
     def validation(self) -> Batch:
-        """The validation images of every task, each as its task shows it."""
-        rows = [(index, task.validation) for index, task in enumerate(self._tasks)]
-        return shown_batch(self._images.held_out, self._tasks, rows)
+        """The validation images of every task, each as its task shows it; always the same."""
+        if self._judged is None:
+            rows = [(index, task.validation) for index, task in enumerate(self._tasks)]
+            self._judged = shown_batch(self._images.held_out, self._tasks, rows)
+        return self._judged
 
     def test(self, index: int) -> Batch:
         """The test images of one task."""
@@ -111,7 +111,7 @@ class MasteryStream(Stream):
         self._tasks: list[Task] = make_tasks(self._data, self._images, seed)
         self._memory: Batch = {}
         self._asked: tuple[int, Batch] | None = None
-        self.__dict__.pop("validation", None)
+        self._judged: Batch | None = None
 
     def _check(self, policy: Policy) -> None:
         if self._asked is None or self._asked[0] != self._task:

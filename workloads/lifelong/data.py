@@ -38,6 +38,7 @@ class MasteryStream(Stream):
         self._waiting = list(range(data.tasks))
         self._remembered: list[int] = []
         self._pending: list[dict[str, Json]] = []
+        self._judged: Batch | None
         self._set_seed(seed)
         self._tell("task")
 
@@ -111,7 +112,7 @@ class MasteryStream(Stream):
         self._tasks: list[Task] = make_tasks(self._data, self._images, seed)
         self._memory: Batch = {}
         self._asked: tuple[int, Batch] | None = None
-        self._judged: Batch | None = None
+        self._judged = None
 
     def _check(self, policy: Policy) -> None:
         if self._asked is None or self._asked[0] != self._task:

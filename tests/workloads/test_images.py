@@ -168,6 +168,17 @@ def test_rows_of_cifars_binary_files_are_fine_classes_and_pixels(cifar):
     assert all(held[bytes(image)] == label for image, label in shown)
 
 
+def test_a_standard_task_shows_its_ten_classes(cifar):
+    stream = workloads.get("lifelong-standard-v1").stream(seed=1)
+    batch = stream.next(lambda seen: seen)
+    assert batch["image"].shape == (256, 3072)
+    assert len(set(batch["label"].tolist())) == 10
+    held_out = stream.validation()
+    of_task = [set(held_out["label"][held_out["task"] == index].tolist()) for index in range(10)]
+    assert set(batch["label"].tolist()) >= of_task[0] > set()
+    assert sum(map(len, of_task)) == len(set.union(*of_task))
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [

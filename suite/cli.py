@@ -8,6 +8,7 @@ import click
 
 from suite.commands.check import check
 from suite.commands.data import data
+from suite.commands.lifelong import lifelong
 from suite.commands.list import list_
 from suite.commands.new import new
 from suite.commands.parity import parity
@@ -80,5 +81,7 @@ def main() -> None:
     """
 
 
-for command in (run, score, report, list_, show, new, check, try_, parity, set_targets, data):
+for command in (
+    *(run, score, report, list_, show, new, check, try_, parity, set_targets, data, lifelong),
+):
     main.add_command(command)

@@ -12,6 +12,7 @@ import submissions
 import workloads
 from submissions.load import execute, unload
 from workloads.homeostatic import data
+from workloads.images import PIXELS, Labelled
 
 LR, FRACTION = 0.1, 0.2
 CHANGE = LR * FRACTION
@@ -171,9 +172,9 @@ def batches():
     """Fifty batches of overlapping blobs, one a class, whose labels shift."""
     random = np.random.default_rng(0)
     classes = np.tile(np.arange(10, dtype=np.int32), 40)
-    means = random.integers(0, 56, (10, data.PIXELS))
-    pixels = means[classes] + random.integers(0, 200, (len(classes), data.PIXELS))
-    images = data.Labelled(pixels.astype(np.uint8), classes)
+    means = random.integers(0, 56, (10, PIXELS))
+    pixels = means[classes] + random.integers(0, 200, (len(classes), PIXELS))
+    images = Labelled(pixels.astype(np.uint8), classes)
     source = data.ShiftStream(images, 20, [25], 25, seed=0)
     return [source.next(lambda seen: seen) for _ in range(50)]
 

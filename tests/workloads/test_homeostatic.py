@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import workloads
 from workloads.contract import Window
 from workloads.homeostatic import PREQUENTIAL, DataConfig, Homeostatic, HomeostaticScale, data
+from workloads.images import PIXELS, Images, Labelled
 
 TOY = "homeostatic-toy-v1"
 IDS = [id for id in workloads.ids() if id.startswith("homeostatic-")]
@@ -22,8 +23,8 @@ SCALES = [id for id in IDS if "+" not in id]
 
 def noise(count=64, seed=0):
     random = np.random.default_rng(seed)
-    images = random.integers(0, 256, (count, data.PIXELS), dtype=np.uint8)
-    return data.Labelled(images, np.arange(count, dtype=np.int32) % data.CLASSES)
+    images = random.integers(0, 256, (count, PIXELS), dtype=np.uint8)
+    return Labelled(images, np.arange(count, dtype=np.int32) % data.CLASSES)
 
 
 IMAGES = noise()
@@ -229,8 +230,8 @@ class FakeModel:
 
 @pytest.fixture
 def held_out(monkeypatch):
-    images = data.Images(noise(64), noise(700, seed=1))
-    monkeypatch.setattr(data, "load", lambda source: images)
+    images = Images(noise(64), noise(700, seed=1))
+    monkeypatch.setattr("workloads.images.load", lambda source: images)
     return images.held_out
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pydantic
 
+from workloads import images
 from workloads.config import Scale
 from workloads.contract import (
     Batch,
@@ -92,7 +93,7 @@ class HomeostaticScale(Scale):
     @property
     def widths(self) -> list[int]:
         """Pixels, hidden widths, classes."""
-        return [data.PIXELS, *self.model.hidden, data.CLASSES]
+        return [images.PIXELS, *self.model.hidden, data.CLASSES]
 
     @pydantic.model_validator(mode="after")
     def _whole_windows(self) -> HomeostaticScale:
@@ -139,14 +140,14 @@ class Homeostatic(Workload[HomeostaticScale]):
 
     def fetch(self) -> None:
         """Fetch the digits (toy), or look for the idx files (laptop, standard)."""
-        data.fetch(self.settings.data.source)
+        images.fetch(self.settings.data.source)
 
     def stream(self, seed: int) -> data.ShiftStream:
         """Training batches whose labels shift; order and shifts depend on the seed alone."""
         settings = self.settings
-        images = data.load(settings.data.source).train
+        train = images.load(settings.data.source).train
         size, season = settings.batch_size, settings.data.season_steps
-        return data.ShiftStream(images, size, settings.data.periods, season, seed)
+        return data.ShiftStream(train, size, settings.data.periods, season, seed)
 
     def evaluate(
         self, measure: Measure, split: Split, stream: Stream, window: Window
@@ -159,7 +160,7 @@ class Homeostatic(Workload[HomeostaticScale]):
         assert isinstance(stream, data.ShiftStream)
         cut = self.settings.data.validation
         where = slice(0, cut) if split == "validation" else slice(cut, None)
-        held_out = data.load(self.settings.data.source).held_out
+        held_out = images.load(self.settings.data.source).held_out
         sums = measure(held_out.batch(where, stream.permutation))
         metrics = {f"{split}/accuracy": float(sums["correct"]) / float(sums["count"])}
         if split == "validation":
@@ -172,7 +173,7 @@ class Homeostatic(Workload[HomeostaticScale]):
         random = np.random.default_rng(seed)
         size = self.settings.batch_size
         return {
-            "image": random.random((size, data.PIXELS), dtype=np.float32),
+            "image": random.random((size, images.PIXELS), dtype=np.float32),
             "label": random.integers(0, data.CLASSES, size, dtype=np.int32),
         }
 

@@ -1,4 +1,4 @@
-"""The images of the homeostatic family: the readers, the splits, and what is said of bad files."""
+"""The images that families share: the readers, the splits, and what is said of bad files."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 import workloads
 from tests.workloads.test_homeostatic import IMAGES
+from workloads import images as data
 from workloads.errors import WorkloadError
-from workloads.homeostatic import data
 
 
 def idx_bytes(values):
@@ -134,3 +134,75 @@ def test_debians_files_are_fashion_mnist(monkeypatch):
     images = data.load("fashion-mnist")
     assert np.bincount(images.train.classes).tolist() == [6000] * 10
     assert np.bincount(images.held_out.classes[:5000]).tolist() == [500] * 10
+
+
+# CIFAR-100
+
+
+def cifar_bytes(count, seed=0):
+    random = np.random.default_rng(seed)
+    rows = random.integers(0, 256, (count, data.CIFAR_ROW), dtype=np.uint8)
+    rows[:, 0], rows[:, 1] = np.arange(count) % 20, np.arange(count)[::-1] % 100
+    return rows
+
+
+@pytest.fixture
+def cifar(folder):
+    place = folder / "cifar-100-binary"
+    place.mkdir()
+    for name, seed in (("train.bin", 0), ("test.bin", 1)):
+        (place / name).write_bytes(cifar_bytes(200, seed).tobytes())
+    return place
+
+
+def test_rows_of_cifars_binary_files_are_fine_classes_and_pixels(cifar):
+    workloads.get("lifelong-standard-v1").fetch()
+    images = data.load("cifar-100")
+    rows = cifar_bytes(200)
+    np.testing.assert_array_equal(images.train.images, rows[:, 2:])
+    np.testing.assert_array_equal(images.train.classes, rows[:, 1])
+    assert images.train.images.shape[1] == data.FORMS["cifar-100"].pixels
+    assert sorted(images.held_out.classes[:100]) == list(range(100))
+    held = {bytes(row[2:]): row[1] for row in cifar_bytes(200, 1)}
+    shown = zip(images.held_out.images, images.held_out.classes, strict=True)
+    assert all(held[bytes(image)] == label for image, label in shown)
+
+
+def test_a_standard_task_shows_its_ten_classes(cifar):
+    stream = workloads.get("lifelong-standard-v1").stream(seed=1)
+    batch = stream.next(lambda seen: seen)
+    assert batch["image"].shape == (256, 3072)
+    assert len(set(batch["label"].tolist())) == 10
+    held_out = stream.validation()
+    of_task = [set(held_out["label"][held_out["task"] == index].tolist()) for index in range(10)]
+    assert set(batch["label"].tolist()) >= of_task[0] > set()
+    assert sum(map(len, of_task)) == len(set.union(*of_task))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda raw: raw[:-1], "are no whole number of rows of 3074"),
+        (lambda raw: b"", "0 bytes"),
+        (lambda raw: raw[:1] + b"\xff" + raw[2:], "a class of 255, where 99 is the last"),
+    ],
+)
+def test_a_damaged_cifar_file_is_named(cifar, spoil, reason):
+    path = cifar / "test.bin"
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(WorkloadError) as told:
+        data.load("cifar-100")
+    assert str(told.value).startswith(f"{path}: not a file of CIFAR-100's binary version")
+    assert reason in str(told.value)
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_where_cifar_is_missing_its_place_is_told(folder, monkeypatch, given):
+    if not given:
+        monkeypatch.delenv("GRADATHLON_DATA")
+    with pytest.raises(WorkloadError) as told:
+        workloads.get("lifelong-standard-v1").fetch()
+    place = str(folder) if given else "$GRADATHLON_DATA"
+    assert f"CIFAR-100 not found in {place}/cifar-100-binary" in str(told.value)
+    assert "cifar-100-binary.tar.gz" in str(told.value)
+    assert "\n" not in str(told.value)

@@ -1,0 +1,54 @@
+"""A trial whose stream depends on the learner: cut off anywhere, it goes the same way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import cluster
+from cluster.spec import TrialSpec
+from scoring.records import Budget, Record, read_record, record_attempts
+
+from .conftest import Make
+from .test_trial import FRAMEWORKS
+
+pytestmark = pytest.mark.network
+STEPS = 840
+
+
+def race(spec: TrialSpec) -> Record:
+    list(cluster.run_all([spec], executor="in_process"))
+    return read_record(record_attempts(spec.run, *spec.key)[-1])
+
+
+def told(record: Record) -> list[object]:
+    evaluations = [(line.steps, dict(line.metrics)) for line in record.evaluations]
+    return [evaluations, [(line.steps, line.name, line.details) for line in record.events]]
+
+
+@pytest.mark.parametrize("submission", FRAMEWORKS)
+def test_killed_in_the_middle_of_a_task_it_ends_the_same(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, submission: str
+) -> None:
+    from workloads.lifelong.data import MasteryStream
+
+    spec = make(submission, workload="lifelong-toy-v1", budget=Budget(STEPS, 1000.0))
+    whole = race(make(submission, workload=spec.workload, run=tmp_path / "b", budget=spec.budget))
+    draw, left = MasteryStream.next, [STEPS * 3 // 4]
+
+    def killed(self: MasteryStream, policy: object) -> object:
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+        return draw(self, policy)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("cluster.trial._CHECKPOINT_SHARE", 1e9)
+    monkeypatch.setattr(MasteryStream, "next", killed)
+    with pytest.raises(KeyboardInterrupt):
+        race(spec)
+    monkeypatch.setattr(MasteryStream, "next", draw)
+    resumed = race(spec)
+    assert len(record_attempts(spec.run, *spec.key)) == 2
+    assert told(resumed) == told(whole)
+    assert [event.name for event in whole.events].count("mastered") >= 2

@@ -1,0 +1,176 @@
+"""The measures of lifelong learning: by hand, and against l2metrics' own results."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from scoring.l2log import export
+from scoring.lifelong import Evaluating, Learning, curve, measure, scenario, smooth
+from scoring.records import RecordError, read_record, record_path
+from suite.cli import main
+from tests.scoring import lifelong_logs
+from tests.scoring.lifelong_logs import DATA
+
+
+@pytest.mark.parametrize("name", ["trial", "visits"])
+def test_measures_are_those_of_l2metrics(name: str) -> None:
+    found = measure(*getattr(lifelong_logs, name)())
+    expected = json.loads((DATA / f"{name}.json").read_text())
+    assert found.lifetime() == pytest.approx(expected["lifetime"], rel=1e-6, abs=1e-9)
+    for measured, values in dataclasses.asdict(found).items():
+        pairs = "transfer" in measured
+        theirs = {
+            task if not pairs else f"{task}->{other}": value[0] if pairs else value
+            for task, by in expected["tasks"].items()
+            for other, value in (by[measured].items() if pairs else [("", by[measured])])
+            if value == value and value is not None
+        }
+        assert values == pytest.approx(theirs, rel=1e-6), measured
+
+
+def test_measures_by_hand() -> None:
+    # Scaled: 100 x + 1.
+    found = measure(
+        (
+            Evaluating({"task00": 0.09, "task01": 0.19}),
+            Learning("task00", (0.5, 0.89)),
+            Evaluating({"task00": 0.79, "task01": 0.39}),
+            Learning("task01", (0.99,)),
+            Evaluating({"task00": 0.39, "task01": 0.99}),
+        ),
+        [(0.24, 0.49, 0.89)],
+    )
+    assert found.perf_maintenance_mrlep == {"task00": pytest.approx(40 - 80)}
+    assert found.perf_maintenance_mrtlp == {"task00": pytest.approx(40 - 90)}
+    assert found.forward_transfer_ratio == {"task00->task01": pytest.approx(2)}
+    assert found.forward_transfer_contrast == {"task00->task01": pytest.approx(1 / 3)}
+    assert found.backward_transfer_ratio == {"task01->task00": pytest.approx(0.5)}
+    assert found.ste_rel_perf == pytest.approx({"task00": 141 / 75, "task01": 100 / 25})
+    assert found.sample_efficiency == {"task00": pytest.approx(2)}
+    assert found.lifetime()["backward_transfer_contrast"] == pytest.approx(-1 / 3)
+
+
+def test_without_an_expert_there_is_nothing_to_compare_with() -> None:
+    found = measure(lifelong_logs.visits()[0])
+    assert found.lifetime()["sample_efficiency"] is None
+    assert found.ste_rel_perf == {}
+
+
+@pytest.mark.parametrize("count", [1, 14, 15, 20, 33, 700])
+def test_smoothing_keeps_length_and_level(count: int) -> None:
+    assert smooth(np.full(count, 0.7)) == pytest.approx([0.7] * count)
+    rising = np.arange(count, dtype=np.float64)
+    assert (smooth(rising) == rising).all() == (count < 15)
+
+
+def test_a_scenario_has_a_block_a_turn_and_an_evaluation_after_each() -> None:
+    record = read_record(DATA / "all.jsonl")
+    found = scenario(record)
+    learnt = [block.task for block in found if isinstance(block, Learning)]
+    assert learnt == [f"task{index:02}" for index in range(10)]
+    assert [type(block) for block in found] == [Learning, Evaluating] * 10
+    checks = [event for event in record.events if event.name == "check"]
+    assert sum(len(curve(found, task)) for task in learnt) == len(checks)
+    evaluated = [dict(block.accuracy) for block in found if isinstance(block, Evaluating)]
+    assert len(evaluated[0]) == 10
+    last = record.evaluations[-1].metrics
+    assert evaluated[-1] == {task: last[f"{task}/accuracy"] for task in learnt}
+
+
+# The log
+
+
+def test_an_exported_log_is_what_l2logger_asks_for(tmp_path: Path) -> None:
+    found, header = lifelong_logs.visits()[0], read_record(DATA / "all.jsonl").header
+    export(found, header, tmp_path / "log")
+    info = json.loads((tmp_path / "log" / "logger_info.json").read_text())
+    assert info == {"metrics_columns": ["accuracy"], "log_format_version": "1.1"}
+    files = sorted(
+        (tmp_path / "log").glob("worker-default/*/data-log.tsv"),
+        key=lambda path: int(path.parent.name.split("-")[0]),
+    )
+    texts = [path.read_text() for path in files]
+    rows = [row for text in texts for row in csv.DictReader(io.StringIO(text), delimiter="\t")]
+    assert [int(row["exp_num"]) for row in rows] == list(range(len(rows)))
+    assert {row["exp_status"] for row in rows} == {"complete"}
+    for number, (block, path) in enumerate(zip(found, files, strict=True)):
+        kind = "train" if isinstance(block, Learning) else "test"
+        assert path.parent.name == f"{number}-{kind}"
+        own = [row for row in rows if row["block_num"] == str(number)]
+        assert {row["block_type"] for row in own} == {kind}
+        values = block.accuracy if kind == "train" else block.accuracy.values()
+        assert [float(row["accuracy"]) for row in own] == list(values)
+    with pytest.raises(RecordError, match="is there already; name another folder"):
+        export(found, header, tmp_path / "log")
+
+
+# The command
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> tuple[str, str]:
+    for name in ("all", "alone"):
+        text = (DATA / f"{name}.jsonl").read_text()
+        header = read_record(DATA / f"{name}.jsonl").header
+        path = record_path(tmp_path / name, header.workload, header.submission, 0, 0)
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    return str(tmp_path / "all"), str(tmp_path / "alone")
+
+
+def call(*words: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(main, ["lifelong", *words])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_the_command_tells_measures_and_writes_logs(runs: tuple[str, str], tmp_path: Path) -> None:
+    run, expert = runs
+    logs = str(tmp_path / "logs")
+    code, text, _ = call(run, "--expert", expert, "--export", logs)
+    assert code == 0
+    table = dict(line.split() for line in text.splitlines()[1:])
+    expected = json.loads((DATA / "trial.json").read_text())["lifetime"]
+    assert {name: float(value) for name, value in table.items()} == pytest.approx(
+        expected, rel=1e-3
+    )
+    assert [path.name for path in Path(logs).iterdir()] == [
+        "lifelong-toy-v1-adamw_jax-study0-trial0"
+    ]
+    code, text, _ = call(run, "--format", "json")
+    (told,) = json.loads(text)
+    assert code == 0
+    assert told["submission"] == "adamw_jax"
+    assert told["lifetime"]["sample_efficiency"] is None
+    assert told["tasks"]["backward_transfer_ratio"]["task01->task00"] == pytest.approx(1.0206186)
+    code, text, _ = call(run, "--format", "csv", "--expert", expert)
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert float(row["ste_rel_perf"]) == pytest.approx(expected["ste_rel_perf"])
+
+
+def test_what_is_no_lifelong_run_is_told_in_one_line(runs: tuple[str, str], tmp_path: Path) -> None:
+    code, _, error = call(str(tmp_path))
+    assert code == 2
+    assert "not a run" in error
+    (tmp_path / "trials").mkdir()
+    code, _, error = call(str(tmp_path))
+    assert (code, len(error.splitlines())) == (2, 1)
+    assert "holds no trial of the lifelong family" in error
+
+
+def test_a_trial_without_a_check_is_told(runs: tuple[str, str]) -> None:
+    (path,) = Path(runs[0]).rglob("*.jsonl")
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:3]))
+    code, _, error = call(runs[0])
+    assert code == 2
+    assert "ended before its first check; train for longer" in error
+    path.write_text(lines[0])
+    assert "tells of no tasks" in call(runs[0])[2]

@@ -1,0 +1,445 @@
+"""The stream of tasks, its metric, and its two models; the images have a file of their own."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pydantic
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import workloads
+from workloads.contract import Window
+from workloads.images import FORMS, Form, Images, Labelled
+from workloads.lifelong import RETAINED, DataConfig, Lifelong, LifelongScale
+from workloads.lifelong.data import MasteryStream
+from workloads.lifelong.tasks import make_tasks, turned
+
+TOY = "lifelong-toy-v1"
+IDS = [id for id in workloads.ids() if id.startswith("lifelong-")]
+KINDS = ("permuted", "rotated", "split")
+
+
+def noise(count, seed=0):
+    random = np.random.default_rng(seed)
+    images = random.integers(1, 256, (count, 784), dtype=np.uint8)
+    return Labelled(images, np.arange(count, dtype=np.int32) % 10)
+
+
+IMAGES = Images(noise(200), noise(80, seed=1))
+
+
+def config(**changes):
+    stated = {
+        "source": "mnist-5k",
+        "kind": "permuted",
+        "tasks": 5,
+        "mastery": 0.9,
+        "check_period": 3,
+        "check": 10,
+        "validation": 10,
+        "turn": 12,
+        "memory": 20,
+        "replay": 3,
+    }
+    return DataConfig.model_validate(stated | changes)
+
+
+def stream(seed=0, batch_size=8, **changes):
+    return MasteryStream(IMAGES, config(**changes), batch_size, seed)
+
+
+class Learner:
+    """A policy that knows every task but those named, and can be asked how often it was asked."""
+
+    def __init__(self, source, *unknown):
+        self.source = source
+        self.unknown = unknown
+        self.asked = 0
+
+    def __call__(self, observations):
+        self.asked += 1
+        index = self.source.task
+        if index in self.unknown:
+            return np.full(len(observations), -1)
+        rows = self.source._tasks[index].check
+        return self.source._images.held_out.classes[rows]
+
+
+def draw(source, policy, count):
+    return [source.next(policy) for _ in range(count)]
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(np.array_equal(one[k], other[k]) for k in one)
+
+
+def names(events):
+    return [(event.name, event.details["task"], event.details["at"]) for event in events]
+
+
+# The tasks
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_shown_depends_on_the_seed_alone(kind):
+    data = config(kind=kind)
+    first, again, other = (make_tasks(data, IMAGES, seed) for seed in (4, 4, 5))
+    for one, two in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.pixels, two.pixels)
+        np.testing.assert_array_equal(one.train, two.train)
+    moved = [
+        not (np.array_equal(a.pixels, b.pixels) and np.array_equal(a.train, b.train))
+        for a, b in zip(first, other, strict=True)
+    ]
+    assert any(moved) == (kind != "rotated")
+
+
+def test_every_permuted_task_shows_all_pixels_in_an_order_of_its_own():
+    made = make_tasks(config(), IMAGES, 0)
+    for task in made:
+        np.testing.assert_array_equal(np.sort(task.pixels), np.arange(784))
+        shown = task.show(IMAGES.train.images[:5])
+        np.testing.assert_array_equal(
+            np.sort(shown, axis=1), np.sort(IMAGES.train.images[:5], axis=1)
+        )
+    assert len({tuple(task.pixels) for task in made}) == len(made)
+
+
+def test_split_tasks_share_no_class_and_leave_none_out():
+    made = make_tasks(config(kind="split"), IMAGES, 3)
+    classes = [set(IMAGES.train.classes[task.train].tolist()) for task in made]
+    assert [len(one) for one in classes] == [2] * 5
+    assert set.union(*classes) == set(range(10))
+    for task, own in zip(made, classes, strict=True):
+        for rows in (task.check, task.validation, task.test):
+            assert set(IMAGES.held_out.classes[rows].tolist()) <= own
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_held_out_images_have_one_use_each(kind):
+    for task in make_tasks(config(kind=kind), IMAGES, 0):
+        rows = np.concatenate([task.check, task.validation, task.test])
+        assert len(set(rows.tolist())) == len(rows) == (16 if kind == "split" else 80)
+        assert len(task.check) == (8 if kind == "split" else 10)
+        assert len(task.validation) == (4 if kind == "split" else 10)
+
+
+def test_a_quarter_turn_is_numpys():
+    form = FORMS["cifar-100"]
+    image = np.random.default_rng(0).integers(0, 256, (3, 32, 32))
+    found = image.reshape(-1)[turned(form, np.pi / 2)].reshape(3, 32, 32)
+    np.testing.assert_array_equal(found, np.rot90(image, axes=(2, 1)))
+
+
+def test_a_turned_image_is_black_where_the_original_ends():
+    pixels = turned(Form(1, 28, 10), np.pi / 4).reshape(28, 28)
+    assert (pixels[[0, 0, -1, -1], [0, -1, 0, -1]] == -1).all()
+    assert (pixels[9:19, 9:19] >= 0).all()
+    assert turned(Form(1, 28, 10), 0.0).tolist() == list(range(784))
+    task = make_tasks(config(kind="rotated", tasks=4), IMAGES, 0)[1]
+    shown = task.show(IMAGES.train.images[:2])
+    assert (shown[:, task.pixels < 0] == 0).all()
+    assert (shown[:, task.pixels >= 0] > 0).all()
+
+
+# The stream
+
+
+def test_a_learner_that_knows_everything_goes_from_task_to_task():
+    source = stream()
+    policy = Learner(source)
+    draw(source, policy, 17)
+    assert names(source.events()) == [
+        ("task", 0, 0),
+        *(
+            (name, task + (name == "task"), 3 * task + 3)
+            for task in range(4)
+            for name in ("check", "mastered", "task")
+        ),
+        *((name, 4, 15) for name in ("check", "mastered")),
+    ]
+    assert source.mastered == [0, 1, 2, 3, 4]
+    assert source.task == 4
+    assert policy.asked == 5
+    assert source.events() == []
+
+
+def test_what_is_not_mastered_in_its_turn_comes_again_at_the_end():
+    source = stream(tasks=2)
+    policy = Learner(source, 0)
+    draw(source, policy, 20)
+    assert [event for event in names(source.events()) if event[0] != "check"] == [
+        ("task", 0, 0),
+        ("task", 1, 12),
+        ("mastered", 1, 15),
+        ("task", 0, 15),
+    ]
+    assert source.mastered == [1]
+    draw(source, policy, 40)
+    assert source.task == 0, "the last of the line stays"
+    policy.unknown = ()
+    draw(source, policy, 6)
+    assert source.mastered == [0, 1]
+    assert [event[0] for event in names(source.events())].count("mastered") == 1
+
+
+def test_before_there_is_a_memory_a_batch_is_all_of_the_first_task():
+    source = stream(tasks=2)
+    never = Learner(source, 0, 1)
+    first = draw(source, never, 12)
+    assert all((batch["task"] == 0).all() for batch in first)
+    later = draw(source, never, 12)
+    assert all(batch["task"].tolist() == [1] * 5 + [0] * 3 for batch in later)
+
+
+def test_only_the_tasks_share_of_memory_is_replayed():
+    source = stream(tasks=2, memory=8)
+    never = Learner(source, 0, 1)
+    draw(source, never, 12)
+    replayed = {bytes(row) for batch in draw(source, never, 12) for row in batch["image"][5:]}
+    assert 3 <= len(replayed) <= 4
+    task = make_tasks(config(tasks=2), IMAGES, 0)[0]
+    shown = (task.show(IMAGES.train.images) * np.float32(1 / 255)).astype(np.float32)
+    assert replayed <= {bytes(row) for row in shown}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_labels_are_those_of_the_images(kind):
+    source = stream(kind=kind)
+    made, policy = make_tasks(config(kind=kind), IMAGES, 0), Learner(source)
+    label_of = {
+        (index, bytes(row)): label
+        for index, task in enumerate(made)
+        for row, label in zip(task.show(IMAGES.train.images), IMAGES.train.classes, strict=True)
+    }
+    for batch in draw(source, policy, 20):
+        pixels = np.round(batch["image"] * 255).astype(np.uint8)
+        rows = zip(batch["task"], pixels, strict=True)
+        assert [label_of[index, bytes(row)] for index, row in rows] == batch["label"].tolist()
+        assert batch["image"].dtype == np.float32
+        assert batch["label"].dtype == batch["task"].dtype == np.int32
+
+
+@given(
+    before=st.integers(0, 60),
+    after=st.integers(0, 30),
+    kind=st.sampled_from(KINDS),
+    unknown=st.sets(st.integers(0, 4)),
+    told=st.booleans(),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_stream_continues_where_its_state_was_taken(before, after, kind, unknown, told):
+    first = stream(5, kind=kind)
+    draw(first, Learner(first, *unknown), before)
+    if told:
+        first.events()
+    state = json.loads(json.dumps(first.state()))
+    second = stream(99, kind=kind)
+    draw(second, Learner(second), 7)
+    assert second.validation()
+    second.load_state(state)
+    ours = draw(first, Learner(first, *unknown), after)
+    theirs = draw(second, Learner(second, *unknown), after)
+    assert all(same(one, other) for one, other in zip(ours, theirs, strict=True))
+    assert first.events() == second.events()
+    assert first.state() == second.state()
+    assert same(first.validation(), second.validation())
+
+
+# The numbers
+
+
+def settings_with(**changes):
+    stated = workloads.get(TOY).settings.model_dump()
+    for path, value in changes.items():
+        section, _, key = path.rpartition("__")
+        (stated[section] if section else stated)[key] = value
+    return LifelongScale.model_validate(stated)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"data__kind": "split", "data__tasks": 3},
+            "10 classes cannot be split evenly among 3 tasks; choose a divisor of 10",
+        ),
+        ({"data__turn": 610}, "is no whole number of check periods"),
+        ({"data__memory": 9}, "memory 9 holds not one image for each of 10 tasks"),
+        ({"data__replay": 64}, "replay 64 leaves no room for the present task in a batch of 64"),
+        ({"evaluation_period": 50}, "is no whole number of evaluation periods of 50 steps"),
+        ({"model__stages": [16, 16, 16]}, "3 stages cannot halve a side of 28 pixels each time"),
+        ({"model__stages": [24]}, "a stage of 24 channels is no whole number of groups of 16"),
+    ],
+)
+def test_what_does_not_fit_is_refused(changes, message):
+    with pytest.raises(pydantic.ValidationError, match=re.escape(message)):
+        settings_with(**changes)
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_every_scale_in_every_variant_is_whole(id):
+    stated = workloads.get(id).settings
+    assert stated.data.check_period % stated.evaluation_period == 0
+    assert stated.step_hint % stated.evaluation_period == 0
+
+
+# The metric
+
+
+class FakeModel:
+    """Right about the first `right` images of each task."""
+
+    def __init__(self, right):
+        self.right = right
+        self.calls = 0
+
+    def measure(self, batch):
+        self.calls += 1
+        counts = np.bincount(batch["task"], minlength=10)
+        return {"task_correct": np.minimum(counts, self.right), "task_count": counts}
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    found = Images(noise(200), noise(1000, seed=1))
+    monkeypatch.setattr("workloads.images.load", lambda source: found)
+
+
+def test_a_task_counts_once_it_is_mastered(loaded):
+    workload, model = workloads.get(TOY), FakeModel(right=45)
+    source = workload.stream(0)
+    window = Window(10, {"loss": 3.0, "correct": 320.0, "count": 640.0})
+    before = workload.evaluate(model.measure, "validation", source, window)
+    assert before[RETAINED] == 0
+    assert before["validation/accuracy"] == pytest.approx(0.9)
+    assert before["train/accuracy"] == 0.5
+    assert [before[f"task{index:02}/accuracy"] for index in range(10)] == [0.9] * 10
+    draw(source, Learner(source), 5 * workload.settings.data.check_period + 1)
+    after = workload.evaluate(model.measure, "validation", source, window)
+    assert after[RETAINED] == pytest.approx(0.45)
+    assert after["stream/mastered"] == 5
+    assert model.calls == 2, "all tasks in one call"
+    assert workload.metric.name == RETAINED
+
+
+def test_no_metric_is_ever_missing(loaded):
+    workload = workloads.get(TOY)
+    source = workload.stream(0)
+    found = workload.evaluate(FakeModel(0).measure, "validation", source, Window(0, {}))
+    assert all(np.isfinite(value) for value in found.values())
+    tested = workload.evaluate(FakeModel(325).measure, "test", source, Window(0, {}))
+    assert tested == {"test/accuracy": pytest.approx(0.5)}
+
+
+# The models
+
+
+def small(id, dtype="float32"):
+    """The workload of that id uncompiled, and narrow."""
+    workload = workloads.get(id)
+    stated = workload.settings
+    model = stated.model
+    narrow = model.model_copy(
+        update={"hidden": [12] * len(model.hidden), "stages": [16] * len(model.stages)}
+    )
+    changed = stated.model_copy(
+        update={
+            "batch_size": 20,
+            "model": narrow,
+            "compute": stated.compute.model_copy(update={"dtype": dtype, "compile": False}),
+        }
+    )
+    return Lifelong(workload.id, changed, workload.metric, None)
+
+
+def both(workload, batch):
+    """(loss, gradients, by-products, measured, chosen) in torch and in JAX."""
+    import jax
+    import torch
+
+    weights = workload.initial_weights(0)
+    model = workload.torch_model()
+    model.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
+    tensors = {name: torch.from_numpy(array) for name, array in batch.items()}
+    loss, sums = model.loss(tensors, torch.Generator())
+    loss.backward()
+    with torch.no_grad():
+        ours = (
+            loss.item(),
+            {name: p.grad.numpy() for name, p in model.named_parameters()},
+            {name: value.item() for name, value in sums.items()},
+            {name: value.numpy() for name, value in model.measure(tensors).items()},
+            model.act(tensors["image"]).numpy(),
+        )
+    net = workload.jax_model()
+    value_and_grad = jax.jit(jax.value_and_grad(net.loss, has_aux=True))
+    (value, counted), slopes = value_and_grad(weights, batch, jax.random.key(0))
+    theirs = (
+        float(value),
+        {name: np.asarray(g) for name, g in slopes.items()},
+        {name: float(v) for name, v in counted.items()},
+        {name: np.asarray(v) for name, v in jax.jit(net.measure)(weights, batch).items()},
+        np.asarray(jax.jit(net.act)(weights, batch["image"])),
+    )
+    return ours, theirs
+
+
+@pytest.mark.parametrize("id", [TOY, "lifelong-standard-v1"])
+def test_both_back_ends_compute_the_same(id):
+    workload = small(id)
+    ours, theirs = both(workload, workload.batch_like(1))
+    assert ours[0] == pytest.approx(theirs[0], rel=1e-5)
+    for name, gradient in ours[1].items():
+        assert np.abs(gradient).max() > 0, name
+        apart = np.linalg.norm(gradient - theirs[1][name])
+        assert apart <= 1e-5 * np.linalg.norm(gradient), name
+    assert ours[2] == pytest.approx(theirs[2], rel=1e-5)
+    assert ours[3].keys() == theirs[3].keys()
+    for name, value in ours[3].items():
+        np.testing.assert_allclose(value, theirs[3][name], rtol=1e-5)
+    assert ours[4].dtype == theirs[4].dtype == np.int32
+    np.testing.assert_array_equal(ours[4], theirs[4])
+
+
+def test_measure_counts_by_hand():
+    workload = small(TOY)
+    batch, weights = workload.batch_like(2), workload.initial_weights(0)
+    x = batch["image"].astype(np.float64)
+    for index in range(3):
+        x = np.maximum(x, 0) if index else x
+        x = x @ weights[f"layers.{index}.weight"].T + weights[f"layers.{index}.bias"]
+    batch["label"][:7] = x.argmax(1)[:7]
+    right = x.argmax(1) == batch["label"]
+    losses = np.log(np.exp(x).sum(1)) - x[np.arange(len(x)), batch["label"]]
+    (loss, _, sums, measured, chosen), _ = both(workload, batch)
+    assert loss == pytest.approx(losses.mean(), rel=1e-5)
+    assert sums == pytest.approx(
+        {"loss": losses.mean(), "correct": right.sum(), "count": 20}, rel=1e-5
+    )
+    assert measured["loss"] == pytest.approx(losses.sum(), rel=1e-5)
+    np.testing.assert_array_equal(chosen, x.argmax(1))
+    np.testing.assert_array_equal(measured["task_count"], np.bincount(batch["task"], minlength=10))
+    np.testing.assert_array_equal(
+        measured["task_correct"], np.bincount(batch["task"][right], minlength=10)
+    )
+
+
+def test_the_initial_loss_is_that_of_a_guess():
+    workload = workloads.get(TOY)
+    ours, _ = both(workload, workload.batch_like(0))
+    assert ours[0] == pytest.approx(np.log(10), abs=0.7)
+
+
+@pytest.mark.parametrize("id", [TOY, "lifelong-standard-v1"])
+def test_bfloat16_computes_near_float32_over_float32_weights(id):
+    batch = small(id).batch_like(1)
+    rough, exact = both(small(id, "bfloat16"), batch), both(small(id), batch)
+    for one, other in zip(rough, exact, strict=True):
+        assert one[0] != other[0]
+        assert one[0] == pytest.approx(other[0], rel=0.03)
+        assert all(gradient.dtype == np.float32 for gradient in one[1].values())

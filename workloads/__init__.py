@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from workloads.config import Family
     from workloads.contract import Workload
 
-FAMILIES = ("lm", "homeostatic")
+FAMILIES = ("lm", "homeostatic", "climate")
 SCALES = ("toy", "laptop", "standard")
 
 
@@ -70,6 +70,10 @@ def _classes(name: str) -> tuple[type[Workload[Any]], type[Any]]:
         from workloads.lm import LanguageModel, LmScale
 
         return LanguageModel, LmScale
+    if name == "climate":
+        from workloads.climate import Climate, ClimateScale
+
+        return Climate, ClimateScale
     from workloads.homeostatic import Homeostatic, HomeostaticScale
 
     return Homeostatic, HomeostaticScale

@@ -19,8 +19,8 @@ from workloads.contract import Array
 if TYPE_CHECKING:
     from workloads.climate.generate import Course, Generation
 
-SETTLE, FORCING_SETTLE = 30, 20
-"""Days cut off the beginning of a run over the prescribed sea surface."""
+FORCING_SETTLE = 20
+"""Days cut off the beginning of the runs that tell the radiative forcing."""
 
 
 def assemble(generation: Generation, names: list[str]) -> None:
@@ -115,23 +115,9 @@ def facts(
 
 
 def _forcing(courses: dict[str, Course]) -> dict[str, float]:
-    """Change of the net flux at the top over the same sea surface, W/m2, day by day of the year."""
-    fixed = courses["fixed"].series
-    control = dict(zip(fixed["days"][SETTLE:], fixed["toa"][SETTLE:], strict=True))
-    return {
-        level: float(
-            np.mean(
-                [
-                    toa - control[day]
-                    for day, toa in list(
-                        zip(
-                            courses[f"fixed-{level}"].series["days"],
-                            courses[f"fixed-{level}"].series["toa"],
-                            strict=True,
-                        )
-                    )[FORCING_SETTLE:]
-                ]
-            )
-        )
-        for level in (*TRAINED[1:], HELD_OUT)
+    """Change of the net flux at the top over the same sea surface, on the same days, W/m2."""
+    top = {
+        level: float(np.mean(courses[f"fixed-{level}"].series["toa"][FORCING_SETTLE:]))
+        for level in LEVELS
     }
+    return {level: top[level] - top["1x"] for level in (*TRAINED[1:], HELD_OUT)}

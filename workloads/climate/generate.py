@@ -6,7 +6,7 @@
    of each give the next Q-flux: the slab then stays where it is observed, on its own.
 3. `1x`, `2x`, `4x`, `3x`: free over the slab ocean, each begun from the last nudged run, the
    warmer ones from a warmer sea. After the spin-up, their states are kept.
-4. `fixed-2x` ...: over the observed sea surface again, for the radiative forcing.
+4. `fixed-1x` ...: over the observed sea surface again, for the radiative forcing.
 
 Everything a stage did is a checkpoint in the cache, so that a run that was cut off goes on there.
 """
@@ -66,7 +66,7 @@ def stages(recipe: Recipe) -> list[Stage]:
     spun_up, length = found[-1].name, recipe.spin_up_days + recipe.kept_days
     for level in (*TRAINED, "3x"):
         found.append(Stage(level, "free", level, length, spun_up, spun_up, recipe.spin_up_days))
-    for level in LEVELS[1:]:
+    for level in LEVELS:
         found.append(Stage(f"fixed-{level}", "fixed", level, FORCING_DAYS, "fixed"))
     return found
 

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -170,7 +171,7 @@ def read(recipe: Recipe) -> Archive:
     """
     folder = recipe.folder
     try:
-        with np.load(folder / TABLES) as found:
+        with (folder / TABLES).open("rb") as file, np.load(file) as found:
             arrays = {name: found[name] for name in found.files}
         facts = json.loads((folder / FACTS).read_text())
         tables = Tables(arrays)
@@ -185,7 +186,7 @@ def read(recipe: Recipe) -> Archive:
         }
         _check(recipe, runs, facts)
         return _archive(recipe, runs, arrays)
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())
         raise WorkloadError(
             f"{folder}: damaged ({reason}); delete the folder and fetch it again"

@@ -37,10 +37,10 @@ class ClimateJax:
             block = f"blocks.{layer}."
             z = self._norm(params, block + "norm1", y)
             mixed = self._convolve(params[block + "spectral.weight"], z)
-            y = _gelu(mixed + self._linear(params, block + "skip", z))
-            hidden = self._norm(params, block + "norm2", y)
+            z = _gelu(mixed + self._linear(params, block + "skip", z))
+            hidden = self._norm(params, block + "norm2", z)
             hidden = _gelu(self._linear(params, block + "up", hidden))
-            y = z + self._linear(params, block + "down", hidden)
+            y = y + self._linear(params, block + "down", hidden)
         out = self._linear(params, "decoder", jnp.concatenate([y, x], 1))
         return out.astype(jnp.float32)
 

@@ -74,9 +74,9 @@ class ClimateTorch(nn.Module):
         for block in self.blocks:
             assert isinstance(block, Block)
             z = self._norm(y, block.norm1)
-            y = F.gelu(self._convolve(z, block.spectral) + self._linear(z, block.skip))
-            hidden = F.gelu(self._linear(self._norm(y, block.norm2), block.up))
-            y = z + self._linear(hidden, block.down)
+            z = F.gelu(self._convolve(z, block.spectral) + self._linear(z, block.skip))
+            hidden = F.gelu(self._linear(self._norm(z, block.norm2), block.up))
+            y = y + self._linear(hidden, block.down)
         return self._linear(torch.cat([y, x], 1), self.decoder).float()
 
     def loss(

@@ -118,7 +118,7 @@ def test_what_is_within_reach_of_a_state(archive):
 # Cut off
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -131,9 +131,9 @@ def test_a_generation_that_is_cut_off_goes_on_to_the_same_bytes(tmp_path, monkey
 
         def report(now, reached, stage=stage, day=day):
             if (now, reached) == (stage, day):
-                raise Killed
+                raise KilledError
 
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             generation(report=report).run()
     generate()
     again = {path.name: path.read_bytes() for path in RECIPE.folder.glob("*.npy")}

@@ -250,7 +250,7 @@ def _scales(runs: dict[str, Files], train: Sequence[Pair]) -> Scales:
     return Scales(**found, **pairs)  # type: ignore[arg-type]
 
 
-def _estimate(runs: dict[str, Files], train: Sequence[Pair]) -> dict[str, Array]:
+def _estimate(runs: dict[str, Files], train: Sequence[Pair]) -> dict[str, Any]:
     count = min(SCALE_STATES, len(train))
     chosen = [train[index * len(train) // count] for index in range(count)]
     states = np.stack([runs[level].raw_prognostic(index) for level, index in chosen])

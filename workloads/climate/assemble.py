@@ -28,7 +28,7 @@ def assemble(generation: Generation, names: list[str]) -> None:
     recipe = generation.recipe
     courses = {name: generation.course(name) for name in names}
     raw = {level: np.array(courses[level].series["states"]) for level in LEVELS}
-    tables = _scales(raw) | _tables(generation, courses)
+    tables: dict[str, Any] = _scales(raw) | _tables(generation, courses)
     folder = recipe.folder.with_suffix(".writing")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -82,11 +82,9 @@ class Atmosphere:
 
     def step(self, sea: Array, co2: float) -> Weather:
         """Six hours on, over the sea surface temperature `sea` in K, at `co2` times the control."""
-        import jax.numpy as jnp
-
         forcing = self._forcing.copy(
-            co2_vmr=jnp.asarray(REFERENCE_CO2 * co2**CO2_EXPONENT),
-            sea_surface_temperature=jnp.asarray(sea.T, jnp.float32),
+            co2_vmr=np.array(REFERENCE_CO2 * co2**CO2_EXPONENT, np.float32),
+            sea_surface_temperature=np.ascontiguousarray(sea.T, np.float32),
         )
         found = self._model.resume(
             forcing=forcing, save_interval=QUARTER_DAY, total_time=QUARTER_DAY

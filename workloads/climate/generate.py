@@ -14,6 +14,7 @@ Everything a stage did is a checkpoint in the cache, so that a run that was cut 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import shutil
 import sys
 from collections.abc import Sequence
@@ -87,7 +88,7 @@ class Course:
             for name in ("days", "flux", "sun", "toa", "warmth", "states", "steps")
         }
 
-    def arrays(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, Any]:
         """For `numpy.savez`."""
         kept = {name: np.array(values) for name, values in self.series.items()}
         assert self.sea is not None
@@ -234,22 +235,21 @@ def main(arguments: Sequence[str]) -> int:
 
     from workloads.climate.assemble import assemble
 
-    console = rich.console.Console(stderr=True)
-    for name in arguments:
-        recipe = RECIPES[name]
-        plan = stages(recipe)
-        total = sum(stage.days for stage in plan)
-        with rich.progress.Progress(console=console) as bars:
-            bar = bars.add_task("loading the model", total=total)
-            before = dict(zip((s.name for s in plan), _cumulated(plan), strict=True))
-
-            def report(stage: str, day: int, bars: Any = bars, bar: Any = bar) -> None:
-                bars.update(bar, completed=before[stage] + day, description=f"{name}: {stage}")
-
-            generation = Generation(recipe, Atmosphere(recipe), report)
+    with rich.progress.Progress(console=rich.console.Console(stderr=True)) as bars:
+        for name in arguments:
+            recipe = RECIPES[name]
+            plan = stages(recipe)
+            before = dict(zip((stage.name for stage in plan), _cumulated(plan), strict=True))
+            bar = bars.add_task("loading the model", total=sum(stage.days for stage in plan))
+            progress = functools.partial(_progress, bars, bar, before)
+            generation = Generation(recipe, Atmosphere(recipe), progress)
             generation.run()
-        assemble(generation, [stage.name for stage in plan])
+            assemble(generation, list(before))
     return 0
+
+
+def _progress(bars: Any, bar: Any, before: dict[str, int], stage: str, day: int) -> None:
+    bars.update(bar, completed=before[stage] + day, description=f"simulating: {stage}")
 
 
 def _cumulated(plan: Sequence[Stage]) -> list[int]:

@@ -203,7 +203,8 @@ def _check(recipe: Recipe, runs: Mapping[str, Segments], facts: Mapping[str, Any
 
 
 def _archive(recipe: Recipe, runs: Mapping[str, Segments], arrays: Mapping[str, Array]) -> Archive:
-    train, validation = [], []
+    train: list[Pair] = []
+    validation: list[Pair] = []
     length = recipe.segment_steps + 1
     for level in TRAINED:
         for number, pairs in enumerate(runs[level].pairs(length)):

@@ -1,4 +1,4 @@
-"""The spherical harmonic transform as real matrices: Fourier along longitude, Legendre along latitude.
+"""The spherical harmonic transform as real matrices: Fourier, then Legendre.
 
 Both back ends multiply by the same matrices, so that neither needs an FFT or a complex number.
 Orthonormal harmonics with the Condon-Shortley phase, on a Gaussian grid whose latitudes go from

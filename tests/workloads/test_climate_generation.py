@@ -145,6 +145,16 @@ def test_a_generation_that_is_cut_off_goes_on_to_the_same_bytes(tmp_path, monkey
 # What is told
 
 
+def test_another_climate_than_the_known_one_is_refused():
+    climate = {level: {} for level in LEVELS}
+    for (level, name), (known, _) in generated.KNOWN["slab-short"].items():
+        climate[level][name] = known
+    generated.check_climate("slab-short", climate)
+    climate["4x"]["surface_temperature"] += 1
+    with pytest.raises(ValueError, match="mean surface_temperature at 4x CO2 is 290.6, not within"):
+        generated.check_climate("slab-short", climate)
+
+
 def test_without_the_model_its_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path))
     monkeypatch.setattr(generated.importlib.util, "find_spec", lambda name: None)

@@ -12,7 +12,7 @@ import numpy as np
 
 from workloads.climate.archive import DIAGNOSTICS, HELD_OUT, LEVELS, TRAINED, prognostic_names
 from workloads.climate.gcm import day_of_year
-from workloads.climate.generated import FACTS, TABLES
+from workloads.climate.generated import FACTS, TABLES, check_climate
 from workloads.climate.slab import annual_cycle
 from workloads.contract import Array
 
@@ -24,11 +24,17 @@ FORCING_SETTLE = 20
 
 
 def assemble(generation: Generation, names: list[str]) -> None:
-    """Write the archive's folder, by a rename, and remove the checkpoints."""
+    """Write the archive's folder, by a rename, and remove the checkpoints.
+
+    Raises:
+        ValueError: its climate is not the one that this release knows.
+    """
     recipe = generation.recipe
     courses = {name: generation.course(name) for name in names}
     raw = {level: np.array(courses[level].series["states"]) for level in LEVELS}
     tables: dict[str, Any] = _scales(raw) | _tables(generation, courses)
+    told = facts(generation, courses, raw)
+    check_climate(recipe.name, told["climate"])
     folder = recipe.folder.with_suffix(".writing")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -42,7 +48,7 @@ def assemble(generation: Generation, names: list[str]) -> None:
         normalised = (fields - mean[:, None, None]) / std[:, None, None]
         np.save(folder / f"{level}.npy", normalised.astype(np.float16))
     np.savez(folder / TABLES, **tables)
-    (folder / FACTS).write_text(json.dumps(facts(generation, courses, raw), indent=1) + "\n")
+    (folder / FACTS).write_text(json.dumps(told, indent=1) + "\n")
     os.replace(folder, recipe.folder)
     shutil.rmtree(generation.work)
 

@@ -33,6 +33,18 @@ from workloads.errors import WorkloadError
 
 VALIDATION_EVERY, VALIDATION_FIRST = 11, 5
 """Of a run's segments, every so many validates, from this one on."""
+KNOWN = {
+    "slab-short": {
+        ("1x", "air_temperature_3"): (284.5, 0.5),
+        ("1x", "air_temperature_0"): (208.1, 1.0),
+        ("1x", "eastward_wind_1"): (11.8, 1.0),
+        ("1x", "surface_temperature"): (288.1, 0.4),
+        ("4x", "air_temperature_0"): (201.9, 1.0),
+        ("4x", "surface_temperature"): (289.6, 0.4),
+    }
+}
+"""Global means over the kept states and by how much a generation may miss them: the weather
+differs between processors, the climate does not."""
 FACTS = "facts.json"
 TABLES = "tables.npz"
 
@@ -191,6 +203,21 @@ def read(recipe: Recipe) -> Archive:
         raise WorkloadError(
             f"{folder}: damaged ({reason}); delete the folder and fetch it again"
         ) from None
+
+
+def check_climate(recipe: str, climate: Mapping[str, Mapping[str, float]]) -> None:
+    """Compare the global means of each CO2 level with those that this release knows.
+
+    Raises:
+        ValueError: one is too far off.
+    """
+    for (level, name), (known, tolerance) in KNOWN.get(recipe, {}).items():
+        found = climate[level][name]
+        if not abs(found - known) <= tolerance:
+            raise ValueError(
+                f"{recipe}: the mean {name} at {level} CO2 is {found:.4g}, not within "
+                f"{tolerance:g} of {known:g}: this is another climate than the release knows"
+            )
 
 
 def _check(recipe: Recipe, runs: Mapping[str, Segments], facts: Mapping[str, Any]) -> None:

@@ -23,16 +23,17 @@ class ClimateJax:
         self.layers = settings.model.layers
         self.gain = settings.model.gain
         self.prognostic = settings.prognostic
-        self.norm_axes = (1, 2, 3) if settings.model.norm == "layer" else (2, 3)
+        self.norm_axes = (0, 2, 3) if settings.model.norm == "layer" else (2, 3)
         self.dtype = settings.compute.dtype
         self.harmonics = harmonics
         self.area = area
 
     def outputs(self, params: Params, state: jax.Array, forcing: jax.Array) -> jax.Array:
         """Normalised changes and diagnostics, float32 (B, outputs, nlat, nlon)."""
-        x = jnp.concatenate([state, forcing], 1).astype(self.dtype)
+        # Channels first, then examples: a 1 x 1 convolution and its gradient are one product each.
+        x = jnp.concatenate([state, forcing], 1).astype(self.dtype).swapaxes(0, 1)
         y = self._linear(params, "encoder", x)
-        y = y + self.gain * params["position"].astype(self.dtype)
+        y = y + self.gain * params["position"].astype(self.dtype)[:, None]
         for layer in range(self.layers):
             block = f"blocks.{layer}."
             z = self._norm(params, block + "norm1", y)
@@ -41,8 +42,8 @@ class ClimateJax:
             hidden = self._norm(params, block + "norm2", z)
             hidden = _gelu(self._linear(params, block + "up", hidden))
             y = y + self._linear(params, block + "down", hidden)
-        out = self._linear(params, "decoder", jnp.concatenate([y, x], 1))
-        return out.astype(jnp.float32)
+        out = self._linear(params, "decoder", jnp.concatenate([y, x], 0))
+        return out.swapaxes(0, 1).astype(jnp.float32)
 
     def loss(
         self, params: Params, batch: Params, rng: jax.Array
@@ -78,31 +79,31 @@ class ClimateJax:
 
     def _linear(self, params: Params, name: str, x: jax.Array) -> jax.Array:
         weight = (self.gain * params[name + ".weight"]).astype(x.dtype)
-        batch, _, nlat, nlon = x.shape
-        y = (weight @ x.reshape(batch, -1, nlat * nlon)).reshape(batch, -1, nlat, nlon)
-        return y + params[name + ".bias"].astype(x.dtype)[:, None, None]
+        y = (weight @ x.reshape(len(x), -1)).reshape(-1, *x.shape[1:])
+        return y + params[name + ".bias"].astype(x.dtype)[:, None, None, None]
 
     def _norm(self, params: Params, name: str, x: jax.Array) -> jax.Array:
         y = x.astype(jnp.float32)
         centred = y - y.mean(self.norm_axes, keepdims=True)
         scale = jax.lax.rsqrt((centred**2).mean(self.norm_axes, keepdims=True) + EPSILON)
         weight, bias = params[name + ".weight"], params[name + ".bias"]
-        return (centred * scale * weight[:, None, None] + bias[:, None, None]).astype(x.dtype)
+        y = centred * scale * weight[:, None, None, None] + bias[:, None, None, None]
+        return y.astype(x.dtype)
 
     def _convolve(self, weight: jax.Array, x: jax.Array) -> jax.Array:
         """Each degree of the field's harmonics times a complex matrix over channels."""
         tables = self.harmonics
-        batch, width, nlat, _ = x.shape
+        width, batch, nlat, _ = x.shape
         orders, degrees = tables.orders, tables.degrees
         waves = (x @ tables.fourier.astype(x.dtype)).reshape(batch * width, nlat, 2, orders)
         waves = waves.transpose(3, 0, 2, 1).reshape(orders, batch * width * 2, nlat)
         found = waves @ tables.analysis.astype(x.dtype)
-        found = found.reshape(orders, batch, width, 2, degrees).transpose(4, 1, 0, 3, 2)
+        found = found.reshape(orders, width, batch, 2, degrees).transpose(4, 2, 0, 3, 1)
         mixed = found.reshape(degrees, batch * orders, 2 * width) @ self._complex(weight, x.dtype)
-        mixed = mixed.reshape(degrees, batch, orders, 2, width).transpose(2, 1, 4, 3, 0)
+        mixed = mixed.reshape(degrees, batch, orders, 2, width).transpose(2, 4, 1, 3, 0)
         waves = mixed.reshape(orders, batch * width * 2, degrees) @ tables.synthesis.astype(x.dtype)
-        waves = waves.reshape(orders, batch, width, 2, nlat).transpose(1, 2, 4, 3, 0)
-        return waves.reshape(batch, width, nlat, 2 * orders) @ tables.inverse.astype(x.dtype)
+        waves = waves.reshape(orders, width, batch, 2, nlat).transpose(1, 2, 4, 3, 0)
+        return waves.reshape(width, batch, nlat, 2 * orders) @ tables.inverse.astype(x.dtype)
 
     def _complex(self, weight: jax.Array, dtype: jnp.dtype) -> jax.Array:
         """Complex matrices (degrees, in, out, 2) as real ones (degrees, 2 in, 2 out)."""

@@ -125,9 +125,9 @@ def _warmth(archive: Archive, member: _Member) -> float:
 def _reference(archive: Archive, member: _Member, days: int) -> tuple[Array, float]:
     """Mean state and mean sea surface of the archive's own run over the same days."""
     run, kept = member.run, member.run.within(member.start, days * STEPS_A_DAY)
-    mean: Array = np.mean(np.stack([run.prognostic(i) for i in kept]), axis=0, dtype=np.float64)
+    states: Array = np.stack([run.prognostic(index) for index in kept]).astype(np.float64)
     seas = [archive.slab.beneath(run.surface(index), run.beyond(index, 0)[0]) for index in kept]
-    return mean, float(np.mean([_sea_mean(archive, sea) for sea in seas]))
+    return states.mean(0), float(np.mean([_sea_mean(archive, sea) for sea in seas]))
 
 
 def _bias(archive: Archive, member: _Member, reference: Array) -> Array:

@@ -76,7 +76,7 @@ def spread(pairs: Sequence[Pair], count: int) -> list[Pair]:
 
 
 def batches(archive: Archive, pairs: Sequence[Pair], size: int) -> Iterator[Batch]:
-    """The pairs' examples in batches; made once where the archive is small."""
+    """The pairs' examples in batches, the last perhaps a smaller one."""
     for start in range(0, len(pairs), size):
         yield archive.batch(pairs[start : start + size])
 

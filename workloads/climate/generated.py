@@ -113,7 +113,7 @@ class Segments(Run):
     """A run kept in float16, in segments of consecutive states.
 
     `fields` is (states, channels, nlat, nlon): prognostic channels, diagnostic ones and the
-    surface temperature, all normalised; `hours` (states,) counts quarter days from the run's
+    surface temperature, all normalised; `steps` (states,) counts quarter days from the run's
     first kept state.
     """
 

@@ -1,0 +1,243 @@
+"""Emulation of an atmosphere over a slab ocean under several CO2 levels, one step at a time.
+
+After Clark et al., "ACE2-SOM: Coupling an ML atmospheric emulator to a slab ocean and learning
+the sensitivity of climate to changed CO2" (arXiv 2412.04418). A spherical Fourier neural operator
+learns six-hour steps at 1x, 2x and 4x CO2; 3x is kept for the test.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pydantic
+
+from workloads.climate.archive import DIAGNOSTICS, FORCINGS, prognostic_names
+from workloads.climate.harmonics import Grid, harmonics
+from workloads.config import Scale
+from workloads.contract import (
+    Array,
+    Batch,
+    JaxModel,
+    Measure,
+    ParameterSpec,
+    Role,
+    Split,
+    Stream,
+    Weights,
+    Window,
+    Workload,
+)
+from workloads.yaml_config import Model
+
+if TYPE_CHECKING:
+    from workloads.climate.archive import Archive
+
+RMSE = "validation/rmse"
+POSITION_STD = 0.02
+
+
+class DataConfig(Model):
+    """Which archive, on which grid, and how much of it is looked at when judging."""
+
+    source: Literal["slab-short", "slab-long", "ace2-som"]
+    nlat: pydantic.PositiveInt
+    nlon: pydantic.PositiveInt
+    levels: pydantic.PositiveInt
+    """Layers of the atmosphere that the archive holds."""
+    validation: pydantic.PositiveInt
+    """One-step examples that an evaluation looks at."""
+    test: pydantic.PositiveInt
+    """One-step examples at the held-out CO2 level."""
+    rollout_days: pydantic.PositiveInt
+    """How long the emulator runs on its own, over the slab ocean, when a trial has ended."""
+    prefetch: pydantic.NonNegativeInt = 0
+    """Batches made ahead by a thread."""
+
+    @property
+    def grid(self) -> Grid:
+        """The Gaussian grid."""
+        return Grid(self.nlat, self.nlon)
+
+
+class ModelConfig(Model):
+    """Sizes and form of the operator."""
+
+    width: pydantic.PositiveInt
+    """Channels between encoder and decoder."""
+    hidden: pydantic.PositiveInt
+    """Width of the blocks' MLPs."""
+    layers: pydantic.PositiveInt
+    degrees: pydantic.PositiveInt
+    """Spherical harmonics of degree below this are mixed."""
+    norm: Literal["layer", "instance"] = "layer"
+    """Whether a norm averages over the sphere and all channels, or over the sphere alone."""
+    gain: pydantic.PositiveFloat
+    """What the model multiplies its stored matrices by; they start smaller by as much."""
+
+
+class ClimateScale(Scale):
+    """The numbers of one scale of the family."""
+
+    data: DataConfig
+    model: ModelConfig
+
+    @property
+    def prognostic(self) -> int:
+        """Channels that are stepped on."""
+        return len(prognostic_names(self.data.levels))
+
+    @property
+    def inputs(self) -> int:
+        """Channels that the model is given."""
+        return self.prognostic + len(FORCINGS)
+
+    @property
+    def outputs(self) -> int:
+        """Channels that the model predicts."""
+        return self.prognostic + len(DIAGNOSTICS)
+
+    @pydantic.model_validator(mode="after")
+    def _fits(self) -> ClimateScale:
+        if self.model.degrees > self.data.nlat:
+            raise ValueError(
+                f"model.degrees {self.model.degrees} is more than the {self.data.nlat} latitudes "
+                "can tell apart; choose fewer degrees"
+            )
+        for name, count in (("validation", self.data.validation), ("test", self.data.test)):
+            if count % self.batch_size:
+                raise ValueError(
+                    f"data.{name} {count} is no whole number of batches of {self.batch_size}; "
+                    f"make it a multiple of {self.batch_size}"
+                )
+        return self
+
+
+class Climate(Workload[ClimateScale]):
+    """Steps of six hours, judged by `validation/rmse`: persistence is 1, perfection 0.
+
+    The root mean square error of each prognostic channel over the sphere, over that of saying
+    that nothing changes; the mean over channels.
+    """
+
+    def parameters(self) -> dict[str, ParameterSpec]:
+        """Matrices are (out, in), spectral ones (degrees, in, out, 2): real and imaginary part."""
+        settings, model = self.settings, self.settings.model
+        width, data = model.width, settings.data
+        shapes: dict[str, tuple[tuple[int, ...], Role]] = {
+            "position": ((width, data.nlat, data.nlon), "embedding"),
+            "encoder.weight": ((width, settings.inputs), "weight"),
+            "encoder.bias": ((width,), "bias"),
+        }
+        for layer in range(model.layers):
+            block = f"blocks.{layer}."
+            shapes |= {
+                block + "norm1.weight": ((width,), "norm"),
+                block + "norm1.bias": ((width,), "bias"),
+                block + "spectral.weight": ((model.degrees, width, width, 2), "weight"),
+                block + "skip.weight": ((width, width), "weight"),
+                block + "skip.bias": ((width,), "bias"),
+                block + "norm2.weight": ((width,), "norm"),
+                block + "norm2.bias": ((width,), "bias"),
+                block + "up.weight": ((model.hidden, width), "weight"),
+                block + "up.bias": ((model.hidden,), "bias"),
+                block + "down.weight": ((width, model.hidden), "weight"),
+                block + "down.bias": ((width,), "bias"),
+            }
+        shapes |= {
+            "decoder.weight": ((settings.outputs, width + settings.inputs), "weight"),
+            "decoder.bias": ((settings.outputs,), "bias"),
+        }
+        return {name: ParameterSpec(shape, role) for name, (shape, role) in shapes.items()}
+
+    def initial_weights(self, seed: int) -> Weights:
+        """Gaussian matrices of variance 1 / (inputs gain^2), a small decoder, biases zero.
+
+        Spectral matrices have half of that variance for the real and half for the imaginary part.
+        The decoder begins ten times smaller, so that the first prediction is near persistence.
+        """
+        random = np.random.default_rng(seed)
+        gain = self.settings.model.gain
+        weights: Weights = {}
+        for name, spec in self.parameters().items():
+            if spec.role in ("norm", "bias"):
+                value = 1.0 if spec.role == "norm" else 0.0
+                weights[name] = np.full(spec.shape, value, np.float32)
+                continue
+            std = POSITION_STD
+            if spec.role == "weight":
+                fan_in = spec.shape[1]
+                std = math.sqrt((0.5 if "spectral" in name else 1.0) / fan_in)
+            std *= (0.1 if name.startswith("decoder") else 1.0) / gain
+            weights[name] = random.standard_normal(spec.shape, np.float32) * np.float32(std)
+        return weights
+
+    def fetch(self) -> None:
+        """Generate the archive in a process of its own, or look for ACE2-SOM's files."""
+        from workloads.climate import data
+
+        data.fetch(self.settings.data)
+
+    def stream(self, seed: int) -> Stream:
+        """Shuffled steps of all training levels; their order depends on the seed alone."""
+        from workloads.climate.data import Steps
+
+        archive = self._archive()
+        return Steps(archive, self.settings.batch_size, seed, self.settings.data.prefetch)
+
+    def evaluate(
+        self, measure: Measure, split: Split, stream: Stream, window: Window
+    ) -> dict[str, float]:
+        """One-step error; when a trial has ended, also what the emulator does on its own."""
+        from workloads.climate import data, rollout
+
+        archive, settings = self._archive(), self.settings
+        pairs = archive.validation if split == "validation" else archive.test
+        count = settings.data.validation if split == "validation" else settings.data.test
+        squared: Array = np.zeros(settings.outputs)
+        persistence: Array = np.zeros(settings.outputs)
+        for batch in data.batches(archive, data.spread(pairs, count), settings.batch_size):
+            sums = measure(batch)
+            squared += sums["squared"]
+            persistence += sums["persistence"]
+        skill = np.sqrt(squared / persistence)[: settings.prognostic]
+        metrics = {f"{split}/rmse": float(skill.mean())}
+        if split == "validation":
+            return metrics
+        return metrics | rollout.judge(archive, measure, settings.data.rollout_days)
+
+    def batch_like(self, seed: int = 0) -> Batch:
+        """Gaussian fields."""
+        random, settings = np.random.default_rng(seed), self.settings
+        size, nlat, nlon = settings.batch_size, settings.data.nlat, settings.data.nlon
+        channels = {
+            "state": settings.prognostic,
+            "forcing": len(FORCINGS),
+            "target": settings.outputs,
+        }
+        return {
+            name: random.standard_normal((size, count, nlat, nlon), np.float32)
+            for name, count in channels.items()
+        }
+
+    def torch_model(self) -> Any:
+        """The operator in PyTorch."""
+        from workloads.climate.model_torch import ClimateTorch
+
+        return ClimateTorch(self.settings, *self._tables())
+
+    def jax_model(self) -> JaxModel:
+        """The operator in JAX."""
+        from workloads.climate.model_jax import ClimateJax
+
+        return ClimateJax(self.settings, *self._tables())
+
+    def _tables(self) -> tuple[Any, Array]:
+        grid = self.settings.data.grid
+        return harmonics(grid, self.settings.model.degrees), grid.area.astype(np.float32)
+
+    def _archive(self) -> Archive:
+        from workloads.climate import data
+
+        return data.load(self.settings.data)

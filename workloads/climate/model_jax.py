@@ -1,0 +1,117 @@
+"""The spherical Fourier neural operator in JAX: the torch module's parameter names and shapes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+
+if TYPE_CHECKING:
+    from workloads.climate import ClimateScale
+    from workloads.climate.harmonics import Harmonics
+    from workloads.contract import Array
+
+Params = dict[str, jax.Array]
+EPSILON = 1e-6
+
+
+class ClimateJax:
+    """One six-hour step: the normalised change of the state, and the fluxes at its end."""
+
+    def __init__(self, settings: ClimateScale, harmonics: Harmonics, area: Array) -> None:
+        self.layers = settings.model.layers
+        self.gain = settings.model.gain
+        self.prognostic = settings.prognostic
+        self.norm_axes = (0, 2, 3) if settings.model.norm == "layer" else (2, 3)
+        self.dtype = settings.compute.dtype
+        self.harmonics = harmonics
+        self.area = area
+
+    def outputs(self, params: Params, state: jax.Array, forcing: jax.Array) -> jax.Array:
+        """Normalised changes and diagnostics, float32 (B, outputs, nlat, nlon)."""
+        # Channels first, then examples: a 1 x 1 convolution and its gradient are one product each.
+        x = jnp.concatenate([state, forcing], 1).astype(self.dtype).swapaxes(0, 1)
+        y = self._linear(params, "encoder", x)
+        y = y + self.gain * params["position"].astype(self.dtype)[:, None]
+        for layer in range(self.layers):
+            block = f"blocks.{layer}."
+            z = self._norm(params, block + "norm1", y)
+            mixed = self._convolve(params[block + "spectral.weight"], z)
+            z = _gelu(mixed + self._linear(params, block + "skip", z))
+            hidden = self._norm(params, block + "norm2", z)
+            hidden = _gelu(self._linear(params, block + "up", hidden))
+            y = y + self._linear(params, block + "down", hidden)
+        out = self._linear(params, "decoder", jnp.concatenate([y, x], 0))
+        return out.swapaxes(0, 1).astype(jnp.float32)
+
+    def loss(
+        self, params: Params, batch: Params, rng: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Area-weighted mean squared error over all channels, each in its own normalised unit."""
+        squared = self._squared(params, batch)
+        loss = squared.mean()
+        return loss, {"loss": loss, "changes": squared[:, : self.prognostic].mean()}
+
+    def measure(self, params: Params, batch: Params) -> dict[str, jax.Array]:
+        """Sums over the examples; of a batch without targets, the outputs themselves."""
+        if "target" not in batch:
+            return {"output": self.outputs(params, batch["state"], batch["forcing"])}
+        squared = self._squared(params, batch)
+        return {
+            "loss": squared.mean(1).sum(),
+            "squared": squared.sum(0),
+            "persistence": self._mean(batch["target"] ** 2).sum(0),
+            "count": jnp.float32(len(squared)),
+        }
+
+    def project(self, params: Params) -> Params:
+        """Unchanged: the weights are free."""
+        return params
+
+    def _squared(self, params: Params, batch: Params) -> jax.Array:
+        """Area-weighted squared error of every example and channel, (B, outputs)."""
+        found = self.outputs(params, batch["state"], batch["forcing"])
+        return self._mean((found - batch["target"]) ** 2)
+
+    def _mean(self, field: jax.Array) -> jax.Array:
+        return field.mean(-1) @ self.area
+
+    def _linear(self, params: Params, name: str, x: jax.Array) -> jax.Array:
+        weight = (self.gain * params[name + ".weight"]).astype(x.dtype)
+        y = (weight @ x.reshape(len(x), -1)).reshape(-1, *x.shape[1:])
+        return y + params[name + ".bias"].astype(x.dtype)[:, None, None, None]
+
+    def _norm(self, params: Params, name: str, x: jax.Array) -> jax.Array:
+        y = x.astype(jnp.float32)
+        centred = y - y.mean(self.norm_axes, keepdims=True)
+        scale = jax.lax.rsqrt((centred**2).mean(self.norm_axes, keepdims=True) + EPSILON)
+        weight, bias = params[name + ".weight"], params[name + ".bias"]
+        y = centred * scale * weight[:, None, None, None] + bias[:, None, None, None]
+        return y.astype(x.dtype)
+
+    def _convolve(self, weight: jax.Array, x: jax.Array) -> jax.Array:
+        """Each degree of the field's harmonics times a complex matrix over channels."""
+        tables = self.harmonics
+        width, batch, nlat, _ = x.shape
+        orders, degrees = tables.orders, tables.degrees
+        waves = (x @ tables.fourier.astype(x.dtype)).reshape(batch * width, nlat, 2, orders)
+        waves = waves.transpose(3, 0, 2, 1).reshape(orders, batch * width * 2, nlat)
+        found = waves @ tables.analysis.astype(x.dtype)
+        found = found.reshape(orders, width, batch, 2, degrees).transpose(4, 2, 0, 3, 1)
+        mixed = found.reshape(degrees, batch * orders, 2 * width) @ self._complex(weight, x.dtype)
+        mixed = mixed.reshape(degrees, batch, orders, 2, width).transpose(2, 4, 1, 3, 0)
+        waves = mixed.reshape(orders, batch * width * 2, degrees) @ tables.synthesis.astype(x.dtype)
+        waves = waves.reshape(orders, width, batch, 2, nlat).transpose(1, 2, 4, 3, 0)
+        return waves.reshape(width, batch, nlat, 2 * orders) @ tables.inverse.astype(x.dtype)
+
+    def _complex(self, weight: jax.Array, dtype: jnp.dtype) -> jax.Array:
+        """Complex matrices (degrees, in, out, 2) as real ones (degrees, 2 in, 2 out)."""
+        weight = (self.gain * weight).astype(dtype)
+        real, imaginary = weight[..., 0], weight[..., 1]
+        above = jnp.concatenate([real, imaginary], 2)
+        return jnp.concatenate([above, jnp.concatenate([-imaginary, real], 2)], 1)
+
+
+def _gelu(x: jax.Array) -> jax.Array:
+    return jax.nn.gelu(x, approximate=False)

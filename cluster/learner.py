@@ -15,6 +15,10 @@ Build = Callable[[Parameters | None], Any]
 Draw = Callable[[], Batch]
 
 
+class DeviceError(Exception):
+    """The accelerator that a trial asks for cannot be used."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Entry:
     """Everything a learner is made of: the workload, its starting point, and the submission.

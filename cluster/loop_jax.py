@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from cluster.checkpoint import StateError
-from cluster.learner import Draw, Entry, warm_up_policy
+from cluster.learner import DeviceError, Draw, Entry, warm_up_policy
 from submissions.contract import JaxSubmission
 from workloads.contract import Array, Batch, JaxModel
 
@@ -97,6 +97,12 @@ class JaxLearner:
     def __init__(self, entry: Entry) -> None:
         self._entry = entry
         self._model = entry.workload.jax_model()
+        gpus = entry.resources.gpus
+        if gpus and jax.default_backend() == "cpu":
+            raise DeviceError(
+                f"a trial asks for {gpus} accelerator(s) and JAX {jax.__version__} finds none: "
+                "pip install 'jax[cuda13]', or set `gpus: 0`"
+            )
         self._key = jax.random.key(entry.seed)
         self._rules = _rules(entry.build(None), entry.module)
         self._train = self._compile_step()

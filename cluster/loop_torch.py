@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from cluster.checkpoint import StateError
-from cluster.learner import Draw, Entry, warm_up_policy
+from cluster.learner import DeviceError, Draw, Entry, warm_up_policy
+from cluster.spec import Resources
 from submissions.contract import Parameters, SubmissionError, TorchSubmission
 from workloads.contract import Array, Batch
 
@@ -214,13 +215,23 @@ def _algorithm(made: Any, run: _Run) -> _Algorithm:
     return algorithm
 
 
+def _device(resources: Resources) -> torch.device:
+    if not resources.gpus:
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise DeviceError(
+            f"a trial asks for {resources.gpus} accelerator(s) and PyTorch {torch.__version__} "
+            "finds none: install its CUDA build, or set `gpus: 0`"
+        )
+    return torch.device("cuda")
+
+
 class TorchLearner:
     """See `cluster.learner.Learner`."""
 
     def __init__(self, entry: Entry) -> None:
         torch.set_num_threads(entry.resources.cores)
-        cuda = entry.resources.gpus > 0 and torch.cuda.is_available()
-        self._device = torch.device("cuda" if cuda else "cpu")
+        self._device = _device(entry.resources)
         self._entry = entry
         self._compiled_model: Any = None
         self._run: _Run

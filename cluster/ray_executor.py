@@ -33,8 +33,6 @@ def _race(spec: TrialSpec) -> Iterator[Any]:
     # Ray ends workers by SIGTERM, and its handler raises SystemExit: to the trial that would look
     # like a submission's own doing. Cut off dead, it can be resumed.
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(1))
-    if not spec.resources.gpus:
-        os.environ["JAX_PLATFORMS"] = "cpu"
     # Nothing may be yielded before the cores are held: Ray would import more beside.
     with hold_cores(spec.resources.cores) as cores:
         trial = run_trial(spec, cores)

@@ -9,6 +9,7 @@ to its result, bit by bit, as one left alone.
 from __future__ import annotations
 
 import math
+import os
 import random
 import statistics
 import time
@@ -24,7 +25,7 @@ from cluster.attempts import header_of, saved_state
 from cluster.clock import Clock, Reading
 from cluster.deadline import Deadline, Overdue
 from cluster.frameworks import make_learner
-from cluster.learner import Entry, Learner, LearnersPolicy, make_card
+from cluster.learner import DeviceError, Entry, Learner, LearnersPolicy, make_card
 from cluster.spec import TrialSpec, Update
 from scoring.records import (
     End,
@@ -45,6 +46,8 @@ SPREAD_BOUND = 1.5
 """A trial whose slow step times (p90) exceed its quick ones (p10) by this factor is flagged."""
 _CHECKPOINT_SHARE = 0.05
 """Checkpoints may take up to this share of a trial's time."""
+_KNOWN = (SubmissionError, DeviceError, checkpoint.StateError, Overdue)
+"""Errors whose message says everything."""
 
 
 def run_trial(spec: TrialSpec, cores: list[int] | None = None) -> Generator[Update, None, Outcome]:
@@ -57,6 +60,8 @@ def run_trial(spec: TrialSpec, cores: list[int] | None = None) -> Generator[Upda
             an outcome (`failed`), never an exception.
     """
     yield Update(spec.key, "preparing")
+    if not spec.resources.gpus:
+        os.environ["JAX_PLATFORMS"] = "cpu"  # read when the submission first imports JAX
     workload = workloads.get(spec.workload)
     workload.fetch()
     trial = _Trial(spec, workload, cores or [])
@@ -138,7 +143,7 @@ class _Trial:
         """End as `failed`, with the reason in one line and the traceback kept."""
         if self._clock.running:
             self._last = self._clock.read()  # no barrier: the device may be what failed
-        known = isinstance(error, SubmissionError | checkpoint.StateError | Overdue)
+        known = isinstance(error, _KNOWN)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
         reason = " ".join(reason.split()) or type(error).__name__
         self._end("failed", reason, traceback=_own_traceback(error))

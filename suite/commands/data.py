@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from workloads.fetch import WheelMember
+    from pathlib import Path
+
+    from workloads.fetch import Artefact
 
 
 @click.group()
@@ -22,17 +24,17 @@ def data() -> None:
 
 @data.command(name="list")
 def list_() -> None:
-    """List every pinned artefact: whether it is here, its size, and where it lies."""
+    """List every artefact that the cache holds or can hold: is it here, how large, and where."""
     from suite.columns import columns
     from workloads.fetch import cache_folder, data_folder
 
     rows = []
     for family, artefact in _artefacts():
         here = artefact.path.exists()
-        size = f"{artefact.path.stat().st_size / 1e6:.1f} MB" if here else ""
+        size = f"{_bytes(artefact.path) / 1e6:.1f} MB" if here else ""
         state = "here" if here else "not fetched"
-        rows.append((family, artefact.requirement, state, size, str(artefact.path)))
-    click.echo(columns(("family", "package", "state", "size", "path"), rows))
+        rows.append((family, artefact.origin, state, size, str(artefact.path)))
+    click.echo(columns(("family", "out of", "state", "size", "path"), rows))
     click.echo(f"cache folder: {cache_folder()}", err=True)
     where = data_folder() or "not set; `gradathlon data fetch ID` tells what a workload needs"
     click.echo(f"data folder (GRADATHLON_DATA): {where}", err=True)
@@ -59,15 +61,20 @@ def fetch(workloads: tuple[str, ...]) -> None:
         click.echo(f"{id}: here")
 
 
-def _artefacts() -> Iterator[tuple[str, WheelMember]]:
+def _bytes(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files)
+
+
+def _artefacts() -> Iterator[tuple[str, Artefact]]:
     import importlib
 
     from workloads import FAMILIES
-    from workloads.fetch import WheelMember
+    from workloads.fetch import Artefact
 
     for family in FAMILIES:
         # Every family keeps its data in a module of this name, and its artefacts as constants.
         module = importlib.import_module(f"workloads.{family}.data")
         for value in vars(module).values():
-            if isinstance(value, WheelMember):
+            if isinstance(value, Artefact) and not isinstance(value, type):
                 yield family, value

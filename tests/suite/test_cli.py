@@ -205,6 +205,20 @@ def test_data_list_tells_what_is_here(
     assert "not set" in result.stderr
 
 
+def test_data_list_counts_the_files_of_a_generated_archive(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workloads.climate.data import SHORT
+
+    monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path))
+    SHORT.path.mkdir(parents=True)
+    for name in ("1x.npy", "2x.npy"):
+        (SHORT.path / name).write_bytes(b"x" * 1_000_000)
+    (line,) = [line for line in invoke("data", "list").stdout.splitlines() if "slab-short" in line]
+    assert line.startswith("climate ")
+    assert "2.0 MB" in line
+
+
 def test_data_fetch_fetches(raced: Any, invoke: Invoke) -> None:
     result = invoke("data", "fetch", "lm-toy-v1")
     assert result.exit_code == 0

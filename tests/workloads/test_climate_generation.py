@@ -22,7 +22,7 @@ def archive(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADATHLON_CACHE", str(tmp_path_factory.mktemp("cache")))
         generate()
-        yield generated.read(RECIPE), json.loads((RECIPE.folder / generated.FACTS).read_text())
+        yield generated.read(RECIPE), json.loads((RECIPE.path / generated.FACTS).read_text())
 
 
 # The slab
@@ -125,7 +125,7 @@ class KilledError(Exception):
 def test_a_generation_that_is_cut_off_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path / "whole"))
     generate()
-    whole = {path.name: path.read_bytes() for path in RECIPE.folder.glob("*.npy")}
+    whole = {path.name: path.read_bytes() for path in RECIPE.path.glob("*.npy")}
     monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path / "cut"))
     for stage, day in (("fixed", 45), ("nudged0", 100), ("2x", 97), ("4x", 1)):
 
@@ -136,10 +136,10 @@ def test_a_generation_that_is_cut_off_goes_on_to_the_same_bytes(tmp_path, monkey
         with pytest.raises(KilledError):
             generation(report=report).run()
     generate()
-    again = {path.name: path.read_bytes() for path in RECIPE.folder.glob("*.npy")}
+    again = {path.name: path.read_bytes() for path in RECIPE.path.glob("*.npy")}
     assert whole.keys() == {f"{level}.npy" for level in LEVELS}
     assert whole == again
-    assert [path.name for path in RECIPE.folder.parent.iterdir()] == [RECIPE.folder.name]
+    assert [path.name for path in RECIPE.path.parent.iterdir()] == [RECIPE.path.name]
 
 
 # What is told
@@ -182,8 +182,8 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["2x.npy", "tables.npz", "facts.json"])
 @pytest.mark.parametrize("spoil", [lambda raw: raw[: len(raw) // 2], lambda raw: b"", None])
 def test_a_damaged_archive_is_named(archive, tmp_path, monkeypatch, name, spoil):
-    for path in RECIPE.folder.iterdir():
-        copy = tmp_path / "climate" / RECIPE.folder.name / path.name
+    for path in RECIPE.path.iterdir():
+        copy = tmp_path / "climate" / RECIPE.path.name / path.name
         copy.parent.mkdir(parents=True, exist_ok=True)
         raw = path.read_bytes()
         if path.name != name:

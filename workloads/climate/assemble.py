@@ -35,7 +35,7 @@ def assemble(generation: Generation, names: list[str]) -> None:
     tables: dict[str, Any] = _scales(raw) | _tables(generation, courses)
     told = facts(generation, courses, raw)
     check_climate(recipe.name, told["climate"])
-    folder = recipe.folder.with_suffix(".writing")
+    folder = recipe.path.with_suffix(".writing")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     mean = np.concatenate(
@@ -49,7 +49,7 @@ def assemble(generation: Generation, names: list[str]) -> None:
         np.save(folder / f"{level}.npy", normalised.astype(np.float16))
     np.savez(folder / TABLES, **tables)
     (folder / FACTS).write_text(json.dumps(told, indent=1) + "\n")
-    os.replace(folder, recipe.folder)
+    os.replace(folder, recipe.path)
     shutil.rmtree(generation.work)
 
 

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workloads.climate.archive import Archive, Pair
+from workloads.climate.recipe import RECIPES
 from workloads.contract import Array, Batch, Policy, Stream
 from workloads.errors import WorkloadError
 
 if TYPE_CHECKING:
     from workloads.climate import DataConfig
+
+SHORT, LONG = RECIPES["slab-short"], RECIPES["slab-long"]
 
 
 def fetch(config: DataConfig) -> None:
@@ -30,7 +33,6 @@ def fetch(config: DataConfig) -> None:
         ace2.find()
     else:
         from workloads.climate import generated
-        from workloads.climate.recipe import RECIPES
 
         generated.fetch(RECIPES[config.source])
 
@@ -58,7 +60,6 @@ def _load(source: str) -> Archive:
 
         return ace2.read()
     from workloads.climate import generated
-    from workloads.climate.recipe import RECIPES
 
     generated.fetch(RECIPES[source])
     return generated.read(RECIPES[source])

@@ -106,7 +106,7 @@ class Generation:
 
     def __init__(self, recipe: Recipe, atmosphere: Any, report: Any) -> None:
         self.recipe = recipe
-        self.work = recipe.folder.with_suffix(".work")
+        self.work = recipe.path.with_suffix(".work")
         self.work.mkdir(parents=True, exist_ok=True)
         self._atmosphere = atmosphere
         self._report = report

@@ -58,15 +58,15 @@ def fetch(recipe: Recipe) -> None:
     Raises:
         WorkloadError: the general circulation model is not installed, or failed.
     """
-    if (recipe.folder / FACTS).exists():
+    if recipe.path.exists():
         return
     if importlib.util.find_spec("jcm") is None:
         raise WorkloadError(
-            f"{recipe.folder}: not there, and generating it needs the package {MODEL}: "
+            f"{recipe.path}: not there, and generating it needs the package {MODEL}: "
             "pip install 'gradathlon[climate]'"
         )
     with _lock(recipe):
-        if not (recipe.folder / FACTS).exists():
+        if not recipe.path.exists():
             _generate(recipe)
 
 
@@ -81,7 +81,7 @@ def _generate(recipe: Recipe) -> None:
         env=os.environ | {"PYTHONPATH": path, "JAX_PLATFORMS": "cpu"},
         stdout=subprocess.DEVNULL,
     )
-    if done.returncode or not (recipe.folder / FACTS).exists():
+    if done.returncode or not recipe.path.exists():
         raise WorkloadError(
             f"{recipe.name}: its generation ended with exit code {done.returncode}; what it said "
             "stands above; fetching again goes on from its last checkpoint"
@@ -92,7 +92,7 @@ class _lock:  # noqa: N801
     """Held by the one process that generates an archive."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self._path = recipe.folder.with_suffix(".lock")
+        self._path = recipe.path.with_suffix(".lock")
 
     def __enter__(self) -> None:
         try:
@@ -181,7 +181,7 @@ def read(recipe: Recipe) -> Archive:
     Raises:
         WorkloadError: damaged, or cut short.
     """
-    folder = recipe.folder
+    folder = recipe.path
     try:
         with (folder / TABLES).open("rb") as file, np.load(file) as found:
             arrays = {name: found[name] for name in found.files}

@@ -58,8 +58,13 @@ class Recipe:
         return hashlib.sha256(stated.encode()).hexdigest()[:8]
 
     @property
-    def folder(self) -> Path:
-        """Where the archive lies once it is made."""
+    def origin(self) -> str:
+        """The package whose model makes it."""
+        return f"{MODEL} ({self.name})"
+
+    @property
+    def path(self) -> Path:
+        """The folder of the archive, put there whole once it is made."""
         return cache_folder() / "climate" / f"{self.name}-{self.digest}"
 
 

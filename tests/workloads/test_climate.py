@@ -96,7 +96,7 @@ def same(one, other):
 
 @pytest.mark.parametrize("prefetch", [0, 3])
 def test_an_epoch_shows_every_step_once(archive, prefetch):
-    stream = data.Steps(archive, 4, 1, prefetch)
+    stream = data.steps(archive, 4, 1, prefetch)
     size = len(archive.train) // 4
     for _ in range(2):
         seen = {
@@ -111,10 +111,10 @@ def test_an_epoch_shows_every_step_once(archive, prefetch):
 @pytest.mark.parametrize("prefetch", [0, 3])
 @given(st.integers(0, 90), st.integers(1, 5))
 def test_a_stream_continues_where_its_state_was_taken(archive, prefetch, before, after):
-    first = data.Steps(archive, 4, 5, prefetch)
+    first = data.steps(archive, 4, 5, prefetch)
     draw(first, before)
     kept = json.loads(json.dumps(first.state()))
-    second = data.Steps(archive, 4, 99, prefetch)
+    second = data.steps(archive, 4, 99, prefetch)
     draw(second, 7)
     second.load_state(kept)
     for one, other in zip(draw(first, after), draw(second, after), strict=True):
@@ -125,11 +125,11 @@ def test_a_stream_continues_where_its_state_was_taken(archive, prefetch, before,
 
 
 def test_arrays_belong_to_the_caller(archive):
-    stream = data.Steps(archive, 4, 1)
+    stream = data.steps(archive, 4, 1)
     for array in draw(stream, 1)[0].values():
         array += 1
     stream.load_state({"seed": 1, "drawn": 0})
-    assert same(draw(stream, 1)[0], draw(data.Steps(archive, 4, 1), 1)[0])
+    assert same(draw(stream, 1)[0], draw(data.steps(archive, 4, 1), 1)[0])
 
 
 def test_held_out_steps_are_spread_evenly(archive):

@@ -114,7 +114,7 @@ def test_splits_are_by_time_and_level(folder):
         validation = [index for name, index in archive.validation if name == level]
         assert max(train) < min(validation)
         assert archive.starts[level] == min(validation)
-    stream = data.Steps(archive, 4, 0, prefetch=2)
+    stream = data.steps(archive, 4, 0, prefetch=2)
     batch = stream.next(lambda seen: seen)
     stream.close()
     assert batch["state"].shape == (4, 33, 6, 12)

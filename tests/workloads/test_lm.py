@@ -17,6 +17,7 @@ from workloads.errors import WorkloadError
 from workloads.lm import LanguageModel, LmData, LmScale, rotary_tables
 from workloads.lm.corpus import part_of
 from workloads.lm.data import SEPARATOR, SUMMARIES, Windows, in_order, read_corpus
+from workloads.numbered import NumberedStream
 
 TOY = workloads.get("lm-toy-v1")
 NO_WINDOW = Window(0, {"loss": 0.0})
@@ -163,7 +164,7 @@ def test_held_out_windows_follow_each_other_and_share_one_token() -> None:
 
 def test_an_epoch_takes_every_window_once_and_the_next_differs() -> None:
     arrays = [np.arange(0, 50, dtype=np.uint16), np.arange(1000, 1090, dtype=np.uint16)]
-    stream = Windows(arrays, BYTES, 3, seed=1)
+    stream = NumberedStream(Windows(arrays, BYTES, 3), seed=1)
     batches = (50 // 4 - 1 + 90 // 4 - 1) // 3
     epochs = []
     for _ in range(2):
@@ -177,8 +178,8 @@ def test_an_epoch_takes_every_window_once_and_the_next_differs() -> None:
 
 def test_prefetching_changes_no_batch() -> None:
     array = [np.arange(400, dtype=np.uint16)]
-    plain = Windows(array, BYTES, 3, seed=1)
-    ahead = Windows(array, BYTES.model_copy(update={"prefetch": 3}), 3, seed=1)
+    plain = NumberedStream(Windows(array, BYTES, 3), seed=1)
+    ahead = NumberedStream(Windows(array, BYTES, 3), seed=1, prefetch=3)
     for number in range(80):
         if number == 40:
             ahead.load_state(ahead.state())
@@ -190,7 +191,7 @@ def test_prefetching_changes_no_batch() -> None:
 
 def test_too_little_text_is_said() -> None:
     with pytest.raises(WorkloadError, match="shorter than one batch of 3 x 4 tokens"):
-        Windows([np.arange(12)], BYTES, 3, seed=0)
+        Windows([np.arange(12)], BYTES, 3)
 
 
 @pytest.mark.network

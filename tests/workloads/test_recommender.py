@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import workloads
 from workloads.contract import Window
 from workloads.recommender import CUT, NDCG, Recommender, RecommenderScale, data, movielens
-from workloads.recommender.stream import Epochs, fixed_order
+from workloads.recommender.stream import epochs, fixed_order
 
 TOY = "recommender-toy-v1"
 IDS = [id for id in workloads.ids() if id.startswith("recommender-") and not id.endswith("+ctr")]
@@ -213,10 +213,10 @@ def draw(source, count):
 @given(st.integers(0, 30), st.integers(0, 12), st.sampled_from([0, 3]))
 @settings(deadline=None)
 def test_a_stream_continues_where_its_state_was_taken(before, after, prefetch):
-    first = Epochs(22, 4, make_rows, 5, prefetch)
+    first = epochs(22, 4, make_rows, 5, prefetch)
     draw(first, before)
     state = json.loads(json.dumps(first.state()))
-    second = Epochs(22, 4, make_rows, 99, prefetch)
+    second = epochs(22, 4, make_rows, 99, prefetch)
     draw(second, 7)
     second.load_state(state)
     for one, other in zip(draw(first, after), draw(second, after), strict=True):
@@ -227,14 +227,14 @@ def test_a_stream_continues_where_its_state_was_taken(before, after, prefetch):
 
 
 def test_an_epoch_shows_no_example_twice_and_the_next_leaves_out_others():
-    source = Epochs(22, 4, make_rows, 0)
-    epochs = [np.concatenate([b["rows"] for b in draw(source, 5)]) for _ in range(2)]
-    assert all(len(set(epoch.tolist())) == 20 for epoch in epochs)
-    assert set(epochs[0].tolist()) != set(epochs[1].tolist())
+    source = epochs(22, 4, make_rows, 0)
+    shown = [np.concatenate([b["rows"] for b in draw(source, 5)]) for _ in range(2)]
+    assert all(len(set(epoch.tolist())) == 20 for epoch in shown)
+    assert set(shown[0].tolist()) != set(shown[1].tolist())
 
 
 def test_prefetching_changes_nothing():
-    plain, ahead = Epochs(22, 4, make_rows, 3), Epochs(22, 4, make_rows, 3, prefetch=2)
+    plain, ahead = epochs(22, 4, make_rows, 3), epochs(22, 4, make_rows, 3, prefetch=2)
     for one, other in zip(draw(plain, 13), draw(ahead, 13), strict=True):
         assert all(np.array_equal(one[key], other[key]) for key in one)
     ahead.close()

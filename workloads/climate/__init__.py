@@ -181,10 +181,10 @@ class Climate(Workload[ClimateScale]):
 
     def stream(self, seed: int) -> Stream:
         """Shuffled steps of all training levels; their order depends on the seed alone."""
-        from workloads.climate.data import Steps
+        from workloads.climate.data import steps
 
         archive = self._archive()
-        return Steps(archive, self.settings.batch_size, seed, self.settings.data.prefetch)
+        return steps(archive, self.settings.batch_size, seed, self.settings.data.prefetch)
 
     def evaluate(
         self, measure: Measure, split: Split, stream: Stream, window: Window

@@ -22,6 +22,7 @@ from workloads.contract import (
     Window,
     Workload,
 )
+from workloads.numbered import NumberedStream
 from workloads.yaml_config import Model
 
 if TYPE_CHECKING:
@@ -141,7 +142,8 @@ class LanguageModel(Workload[LmScale]):
         from workloads.lm.data import Windows
 
         data = self.settings.data
-        return Windows(self._corpus().train, data, self.settings.batch_size, seed)
+        windows = Windows(self._corpus().train, data, self.settings.batch_size)
+        return NumberedStream(windows, seed, data.prefetch)
 
     def evaluate(
         self, measure: Measure, split: Split, stream: Stream, window: Window

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import collections
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workloads.contract import Array, Batch, Policy, Stream
+from workloads.contract import Array, Batch
 from workloads.errors import WorkloadError
 from workloads.fetch import WheelMember
 from workloads.lm.corpus import Corpus, Part, part_of
@@ -80,18 +78,19 @@ def in_order(tokens: Array, batch_size: int, context: int, count: int) -> Iterat
         yield windows[start : start + batch_size].astype(np.int32)
 
 
-class Windows(Stream):
+class Windows:
     """Epochs of windows that do not overlap, in an order drawn from the seed and the epoch.
 
     Each epoch also draws where its first window begins, so that windows differ between epochs.
-    A batch is a function of the seed and its number alone: the number drawn is all the state.
+
+    Raises:
+        WorkloadError: the text is shorter than one batch.
     """
 
-    def __init__(self, arrays: Sequence[Array], data: LmData, batch_size: int, seed: int) -> None:
+    def __init__(self, arrays: Sequence[Array], data: LmData, batch_size: int) -> None:
         self._arrays = arrays
         self._context = data.context
         self._batch_size = batch_size
-        self._seed = seed
         # One window less than fits, to leave room for the epoch's offset.
         self._ends = np.cumsum([max(len(array) // data.context - 1, 0) for array in arrays])
         self._batches = int(self._ends[-1]) // batch_size
@@ -100,53 +99,23 @@ class Windows(Stream):
                 f"{data.source}: the training text is shorter than one batch of "
                 f"{batch_size} x {data.context} tokens"
             )
-        self._drawn = 0
-        self._epoch: tuple[int, int, Array] | None = None
-        self._ahead: collections.deque[Future[Batch]] = collections.deque()
-        self._prefetch = data.prefetch
-        self._pool = ThreadPoolExecutor(1, "prefetch") if data.prefetch else None
+        self._epoch: tuple[int, int] | None = None
+        self._offset = 0
+        self._order: Array = np.empty(0, np.int64)
 
-    def next(self, policy: Policy) -> Batch:
-        """{"tokens": int32 (batch_size, context + 1)}; the policy is not asked."""
-        if self._pool is None:
-            batch = self._make(self._drawn)
-        else:
-            while len(self._ahead) <= self._prefetch:
-                number = self._drawn + len(self._ahead)
-                self._ahead.append(self._pool.submit(self._make, number))
-            batch = self._ahead.popleft().result()
-        self._drawn += 1
-        return batch
+    def __call__(self, seed: int, number: int) -> Batch:
+        """{"tokens": int32 (batch_size, context + 1)}."""
+        epoch, place = divmod(number, self._batches)
+        if self._epoch != (seed, epoch):
+            random = np.random.default_rng([seed, epoch])
+            self._offset = int(random.integers(self._context))
+            self._order = random.permutation(int(self._ends[-1]))
+            self._epoch = seed, epoch
+        chosen = self._order[place * self._batch_size : (place + 1) * self._batch_size]
+        return {"tokens": np.stack([self._window(int(w)) for w in chosen]).astype(np.int32)}
 
-    def state(self) -> dict[str, Any]:
-        """Seed and number of batches drawn."""
-        return {"seed": self._seed, "drawn": self._drawn}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Continue after the batches drawn."""
-        while self._ahead:
-            self._ahead.popleft().result()
-        self._seed, self._drawn = int(state["seed"]), int(state["drawn"])
-        self._epoch = None
-
-    def close(self) -> None:
-        """End the prefetching thread."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-
-    def _make(self, number: int) -> Batch:
-        epoch, position = divmod(number, self._batches)
-        if self._epoch is None or self._epoch[0] != epoch:
-            rng = np.random.default_rng([self._seed, epoch])
-            offset = int(rng.integers(self._context))
-            self._epoch = (epoch, offset, rng.permutation(int(self._ends[-1])))
-        _, offset, order = self._epoch
-        chosen = order[position * self._batch_size : (position + 1) * self._batch_size]
-        rows = [self._window(int(window), offset) for window in chosen]
-        return {"tokens": np.stack(rows).astype(np.int32)}
-
-    def _window(self, window: int, offset: int) -> Array:
+    def _window(self, window: int) -> Array:
         which = int(np.searchsorted(self._ends, window, side="right"))
         before = int(self._ends[which - 1]) if which else 0
-        start = offset + (window - before) * self._context
+        start = self._offset + (window - before) * self._context
         return self._arrays[which][start : start + self._context + 1]

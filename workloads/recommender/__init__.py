@@ -30,7 +30,7 @@ from workloads.contract import (
 )
 from workloads.errors import WorkloadError
 from workloads.recommender import data, movielens
-from workloads.recommender.stream import Epochs
+from workloads.recommender.stream import epochs
 from workloads.yaml_config import Model
 
 NDCG = "ndcg_at_10"
@@ -130,7 +130,7 @@ class Recommender(Workload[RecommenderScale]):
         split, stated = self._split(), self.settings.data
         make = data.TrainingBatches(split, stated.profile, stated.id_drop)
         size = self.settings.batch_size
-        return Epochs(len(split.owner), size, make, seed, stated.prefetch)
+        return epochs(len(split.owner), size, make, seed, stated.prefetch)
 
     def evaluate(
         self, measure: Measure, split: Split, stream: Stream, window: Window

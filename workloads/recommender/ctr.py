@@ -30,7 +30,7 @@ from workloads.contract import (
 )
 from workloads.errors import WorkloadError
 from workloads.recommender import clicks
-from workloads.recommender.stream import Epochs
+from workloads.recommender.stream import epochs
 from workloads.yaml_config import Model
 
 EMBEDDING_STD = 0.1
@@ -130,7 +130,7 @@ class ClickRate(Workload[ClickScale]):
         def make(rows: Array, random: np.random.Generator) -> Batch:
             return train.batch(rows) | self._kept(random)
 
-        return Epochs(len(train.click), size, make, seed, self.settings.data.prefetch)
+        return epochs(len(train.click), size, make, seed, self.settings.data.prefetch)
 
     def evaluate(
         self, measure: Measure, split: Split, stream: Stream, window: Window

@@ -111,11 +111,12 @@ class MetricConfig(Model):
 
 
 class Task(Model):
-    """A variant that is a task of its own: its scales are not overlays, and its metric may differ.
+    """A variant that is a task of its own: its scales are not overlays; title and metric may differ.
 
     In `config.yaml` it is told from an overlay by its key `scales`.
     """
 
+    title: str | None = None
     metric: MetricConfig | None = None
     scales: dict[ScaleName, dict[str, Any]]
 
@@ -182,6 +183,11 @@ class Family:
         task = self._task(id.variant)
         stated = (task and task.metric) or self.config.metric
         return Metric(stated.name, stated.goal, settings.metric_window)
+
+    def title(self, id: WorkloadId) -> str:
+        """What the workload is, in a line: the family's title or the task's own."""
+        task = self._task(id.variant)
+        return (task and task.title) or self.config.title
 
     def _task(self, variant: str | None) -> Task | None:
         return self.tasks.get(variant) if variant else None

@@ -39,7 +39,7 @@ def _workloads() -> Listing:
             sign = "<=" if workload.metric.goal == "min" else ">="
             target = f"{workload.metric.key} {sign} {race.target:g}" if race else "no target yet"
             budget = f"{race.budget.steps} / {race.budget.seconds:g} s" if race else ""
-            yield id, target, budget, workloads.family(workload.id.family).config.title
+            yield id, target, budget, workloads.family(workload.id.family).title(workload.id)
 
     return ("workload", "target", "budget", "what it is"), rows()
 

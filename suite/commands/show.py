@@ -52,7 +52,7 @@ def _workload(name: str) -> str:
     numbers = sum(math.prod(spec.shape) for spec in workload.parameters().values())
     about: dict[str, Any] = {
         "workload": name,
-        "title": workloads.family(workload.id.family).config.title,
+        "title": workloads.family(workload.id.family).title(workload.id),
         "metric": f"{metric.key} ({metric.goal})",
         "parameters": numbers,
         "settings": workload.settings.model_dump(mode="json", exclude={"provisional_budget"}),

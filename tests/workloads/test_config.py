@@ -72,6 +72,13 @@ def test_a_tasks_settings_are_no_overlay(tmp_path: Path) -> None:
     assert (own.batch_size, own.breadth) == (3, 5)
 
 
+def test_a_task_may_have_a_title_of_its_own(tmp_path: Path) -> None:
+    text = TEXT.replace("  other:\n", "  other:\n    title: Another\n")
+    found = family(tmp_path, text)
+    titles = [found.title(WorkloadId.parse(id)) for id in found.ids()]
+    assert titles == ["A family", "A family", "Another", "A family", "A family"]
+
+
 def test_a_task_may_have_a_metric_of_its_own(tmp_path: Path) -> None:
     found = family(tmp_path)
     for variant, name, goal in (

@@ -318,20 +318,18 @@ def _conclude(
 
 
 def write_race(path: Path, id: WorkloadId, race: Race) -> None:
-    """Put a result into the `targets` section that ends a family's config.yaml, atomically.
+    """Put a result into the section `targets` that ends a family's config.yaml, atomically.
 
     Everything above the section stays as it is, comments included.
 
     Raises:
-        WorkloadError: the file has no such section, or cannot be written.
+        WorkloadError: the file cannot be written.
     """
     import yaml
 
     text = path.read_text(encoding="utf-8")
-    head, found, _ = text.partition("\ntargets:")
-    if not found:
-        raise WorkloadError(f"{path}: has no section `targets:` at its end to write into")
-    targets = dict(yaml.safe_load(text)["targets"] or {})
+    head = text.partition("\ntargets:")[0].rstrip("\n") + "\n"
+    targets = dict(yaml.safe_load(text).get("targets") or {})
     targets[id.race] = race.model_dump(mode="json")
     body = yaml.safe_dump({"targets": targets}, sort_keys=False, default_flow_style=None, width=100)
     scratch = path.with_suffix(".yaml.part")

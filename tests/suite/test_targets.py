@@ -402,12 +402,12 @@ def test_a_shipped_configuration_can_be_written_into(race_set: Any) -> None:
     assert written["procedure"]["winner"] == "nadamw_torch"
 
 
-def test_no_section_to_write_into_is_told(tmp_path: Path) -> None:
+def test_the_first_target_begins_the_section(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    path.write_text("version: 1\n")
-    with pytest.raises(WorkloadError, match=r"config\.yaml: has no section `targets:`"):
-        write(path, "lm-toy-v1", 2.5)
-    assert path.read_text() == "version: 1\n"
+    path.write_text("version: 1  # no target yet\n")
+    write(path, "lm-toy-v1", 2.5)
+    assert path.read_text().startswith("version: 1  # no target yet\n\ntargets:\n")
+    assert yaml.safe_load(path.read_text())["targets"]["toy"]["target"] == 2.5
 
 
 def test_an_unwritable_configuration_is_told(tmp_path: Path, monkeypatch: Any) -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 
 from workloads.yaml_config import ConfigError, Document, Key, Model, nearest
 
+if TYPE_CHECKING:
+    from submissions.source import Source
+
 FOLDER = Path(__file__).parent / "suites"
 Scalar = None | bool | int | float | str
+Points = list[dict[str, Scalar]]
+_Error = Callable[[Sequence[Key], str], ConfigError]
 
 
 class Holding(Model):
@@ -39,8 +44,10 @@ class Suite(Model):
     budget_factor: pydantic.PositiveFloat | None = None
     """On a workload's budget; None is 1 for external and 1.5 for self tuning, as in AlgoPerf."""
     resources: Holding = Holding()
-    points: dict[str, list[dict[str, Scalar]]] = pydantic.Field(default_factory=dict)
+    points: dict[str, Points] = pydantic.Field(default_factory=dict)
     """Fixed hyperparameter points of some submissions, tried in order instead of tuned ones."""
+    points_on: dict[str, dict[str, Points]] = pydantic.Field(default_factory=dict)
+    """The same on single workloads, by id and submission, before those of `points`."""
 
     @property
     def factor(self) -> float:
@@ -102,7 +109,7 @@ def _read(path: Path) -> NamedSuite:
     )
     for key, message in _contradictions(suite):
         raise document.error([key], message)
-    _check_names(suite, document.error)
+    _check_points(suite, _check_names(suite, document.error), document.error)
     return NamedSuite(path.stem, suite)
 
 
@@ -117,7 +124,8 @@ def _contradictions(suite: Suite) -> list[tuple[str, str]]:
     return []
 
 
-def _check_names(suite: Suite, error: Callable[[Sequence[Key], str], ConfigError]) -> None:
+def _check_names(suite: Suite, error: _Error) -> dict[str, Source]:
+    """The submissions by their names."""
     import workloads
     from submissions.contract import SubmissionError
     from submissions.source import find
@@ -130,31 +138,47 @@ def _check_names(suite: Suite, error: Callable[[Sequence[Key], str], ConfigError
             workloads.get(id)
         except WorkloadError as problem:
             raise error(["workloads", number], str(problem)) from None
-    names: list[str] = []
+    sources: dict[str, Source] = {}
     for number, word in enumerate(suite.submissions):
         try:
-            names.append(find(word).name)
+            source = find(word)
         except SubmissionError as problem:
             raise error(["submissions", number], str(problem)) from None
-        if names[-1] in names[:-1]:
-            raise error(["submissions", number], f"a second submission named {names[-1]!r}")
-    for name in suite.points:
-        if name not in names:
-            raise error(["points", name], f"not among the submissions{nearest(name, names)}")
-        _check_points(suite, name, find(suite.submissions[names.index(name)]), error)
+        if source.name in sources:
+            raise error(["submissions", number], f"a second submission named {source.name!r}")
+        sources[source.name] = source
+    return sources
 
 
-def _check_points(
-    suite: Suite, name: str, source: Any, error: Callable[[Sequence[Key], str], ConfigError]
-) -> None:
-    points = suite.points[name]
+def _check_points(suite: Suite, sources: dict[str, Source], error: _Error) -> None:
+    for id in suite.points_on:
+        if id not in suite.workloads:
+            hint = nearest(id, suite.workloads)
+            raise error(["points_on", id], f"not among the workloads{hint}")
+    for path, name, points in _all_points(suite):
+        if name not in sources:
+            raise error(path, f"not among the submissions{nearest(name, sources)}")
+        for at, message in _wrong_points(suite, sources[name], points):
+            raise error([*path, *at], message)
+
+
+def _all_points(suite: Suite) -> Iterator[tuple[list[Key], str, Points]]:
+    """Path, submission and points of every entry of `points` and `points_on`."""
+    for name, points in suite.points.items():
+        yield ["points", name], name, points
+    for id, by_name in suite.points_on.items():
+        for name, points in by_name.items():
+            yield ["points_on", id, name], name, points
+
+
+def _wrong_points(
+    suite: Suite, source: Source, points: Points
+) -> Iterator[tuple[Sequence[Key], str]]:
     if not points or (suite.ruleset == "self" and len(points) > 1):
         expected = "one point" if suite.ruleset == "self" else "at least one point"
-        raise error(["points", name], f"expected {expected}, found {len(points)}")
+        yield [], f"expected {expected}, found {len(points)}"
     for number, point in enumerate(points):
         for key in point:
             if key not in source.hyperparameters:
                 hint = nearest(key, source.hyperparameters)
-                raise error(
-                    ["points", name, number, key], f"{name} has no such hyperparameter{hint}"
-                )
+                yield [number, key], f"{source.name} has no such hyperparameter{hint}"

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import pydantic
+
 from cluster.spec import Resources, TrialSpec
 from scoring.records import REFERENCE, Budget, Target
 from suite.config import NamedSuite, Suite
@@ -57,6 +59,12 @@ class Entrant(Model):
     file: str
     points: list[list[dict[str, Scalar]]]
     """By study, then by trial."""
+    points_on: dict[str, list[list[dict[str, Scalar]]]] = pydantic.Field(default_factory=dict)
+    """The same on single workloads, by id, in their place."""
+
+    def on(self, id: str) -> list[list[dict[str, Scalar]]]:
+        """The points on a workload, by study, then by trial."""
+        return self.points_on.get(id, self.points)
 
 
 class Text(Model):
@@ -123,7 +131,15 @@ def make_plan(named: NamedSuite, *, reference: bool = True) -> Planned:
         suite=suite,
         workloads=courses,
         submissions={
-            name: Entrant(file=f"{name}.py", points=_points(source, suite))
+            name: Entrant(
+                file=f"{name}.py",
+                points=_points(source, suite),
+                points_on={
+                    id: _points(source, suite, by_name[name])
+                    for id, by_name in suite.points_on.items()
+                    if id in raced and name in by_name
+                },
+            )
             for name, source in entered.items()
         },
         texts={
@@ -183,8 +199,8 @@ def _course(workload: Workload[Any], references: dict[Framework, ReferenceEntran
     )
 
 
-def _points(source: Source, suite: Suite) -> list[list[Point]]:
-    fixed = suite.points.get(source.name)
+def _points(source: Source, suite: Suite, stated: list[Point] | None = None) -> list[list[Point]]:
+    fixed = suite.points.get(source.name) if stated is None else stated
     if fixed is not None:
         _refuse_unknown(source, fixed)
         studies = [list(fixed[: suite.trials]) for _ in range(suite.studies)]
@@ -237,9 +253,10 @@ def _specs(planned: Planned, run: Path) -> Iterator[TrialSpec]:
         for trial in range(suite.trials):
             for id in planned.plan.workloads:
                 for name, raced in planned.plan.submissions.items():
-                    if trial < len(raced.points[study]):
+                    points = raced.on(id)[study]
+                    if trial < len(points):
                         source = planned.sources[raced.file]
-                        point = raced.points[study][trial]
+                        point = points[trial]
                         yield _spec(planned.plan, run, (id, name, study, trial), source, point)
 
 

@@ -111,7 +111,7 @@ class MetricConfig(Model):
 
 
 class Task(Model):
-    """A variant that is a task of its own: its scales are not overlays; title and metric may differ.
+    """A variant that is a task of its own: no overlay, and title and metric may differ.
 
     In `config.yaml` it is told from an overlay by its key `scales`.
     """

@@ -106,6 +106,14 @@ BAD = {
         GOOD + "points: {adamw: []}\n",
         ":7: points.adamw: expected at least one point, found 0",
     ),
+    "points on another workload": (
+        GOOD + "points_on:\n  lm-toy-v2: {adamw: [{lr: 0.1}]}\n",
+        ":8: points_on.lm-toy-v2: not among the workloads; did you mean 'lm-toy-v1'?",
+    ),
+    "points on a workload without a name": (
+        GOOD + "points_on:\n  lm-toy-v1:\n    sgd: [{lr: 0.1}]\n    adamw: [{rate: 0.1}]\n",
+        ":10: points_on.lm-toy-v1.adamw.0.rate: adamw has no such hyperparameter",
+    ),
     "empty": ("", ":1: expected a mapping of keys, found nothing"),
     "not YAML": (GOOD + "x: [\n", ":8: not valid YAML: "),
     "a callable": (GOOD + "seed: !!python/name:os.system\n", ":7: not valid YAML: "),

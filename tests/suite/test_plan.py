@@ -149,6 +149,23 @@ def test_a_suites_own_points_overrule_tuning(raced: dict[str, Race], tmp_path: P
     assert ("lm-toy-v1", "adamw", 0, 2) not in keys
 
 
+def test_points_on_a_workload_go_before_the_others(raced: dict[str, Race], tmp_path: Path) -> None:
+    named = suite(
+        points={"adamw": [{"lr": 0.5}, {"lr": 0.25}]},
+        points_on={"lm-toy-v1": {"adamw": [{"lr": 0.125}]}},
+    )
+    keys = by_key(make_plan(named), tmp_path)
+    assert {
+        (id, trial): spec.hyperparameters["lr"]
+        for (id, name, study, trial), spec in keys.items()
+        if name == "adamw" and study == 1
+    } == {
+        ("lm-toy-v1", 0): 0.125,
+        ("homeostatic-toy-v1", 0): 0.5,
+        ("homeostatic-toy-v1", 1): 0.25,
+    }
+
+
 def test_a_workload_without_a_target_is_refused(
     raced: dict[str, Race], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,13 +15,15 @@ def run_all(
     *,
     executor: Executor = "ray",
     address: str | None = None,
+    at_once: int | None = None,
     watch: Watch | None = None,
 ) -> Iterator[Finished]:
     """Run trials, several at a time where there are cores, and yield each as it ends.
 
     Trials that already ended in this run come first, at once, unraced; one that was cut off
     continues from its checkpoint. `address` is a Ray cluster's ("auto" joins the one on this
-    machine); None starts a local one. `watch` is called with news of running trials.
+    machine); None starts a local one. `at_once` trials race at the same time, on Ray and where not
+    given as many as there is room for. `watch` is called with news of running trials.
 
     Raises:
         ClusterError: no cores, or no cluster at `address`.
@@ -48,7 +50,7 @@ def run_all(
     else:
         from cluster.ray_executor import run_on_ray
 
-        yield from run_on_ray(left, watch, address)
+        yield from run_on_ray(left, watch, address, at_once)
 
 
 def _ignore(update: Update) -> None:

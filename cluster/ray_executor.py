@@ -55,11 +55,13 @@ class _Running:
     hung: bool = False
 
 
-def run_on_ray(specs: Sequence[TrialSpec], watch: Watch, address: str | None) -> Iterator[Finished]:
+def run_on_ray(
+    specs: Sequence[TrialSpec], watch: Watch, address: str | None, at_once: int | None
+) -> Iterator[Finished]:
     """See `cluster.run_all`."""
     with ray_session(address):
         _check_room(specs)
-        race = _Race(specs, watch)
+        race = _Race(specs, watch, at_once or _IN_FLIGHT)
         while race.unfinished:
             yield from race.look()
 
@@ -67,10 +69,11 @@ def run_on_ray(specs: Sequence[TrialSpec], watch: Watch, address: str | None) ->
 class _Race:
     """The trials in flight, and those that wait."""
 
-    def __init__(self, specs: Sequence[TrialSpec], watch: Watch) -> None:
+    def __init__(self, specs: Sequence[TrialSpec], watch: Watch, at_once: int) -> None:
         self._waiting = collections.deque((spec, 0) for spec in specs)
         self._running: dict[Any, _Running] = {}  # by the stream of the trial's news
         self._watch = watch
+        self._at_once = at_once
 
     @property
     def unfinished(self) -> bool:
@@ -78,7 +81,7 @@ class _Race:
 
     def look(self) -> Iterator[Finished]:
         """Submit what fits, wait a moment for news, and yield the trials that ended."""
-        while self._waiting and len(self._running) < _IN_FLIGHT:
+        while self._waiting and len(self._running) < self._at_once:
             self._submit(*self._waiting.popleft())
         streams: list[Any] = list(self._running)
         ready: list[Any] = ray.wait(streams, num_returns=1, timeout=_LOOK_EVERY_S)[0]

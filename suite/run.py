@@ -31,6 +31,7 @@ class Request:
         workloads: ids instead of the suite's.
         output: the run's folder; None for one named after the suite and the time.
         address: of a Ray cluster; None for this machine.
+        at_once: trials at the same time; None for as many as there is room for.
         resume: go on with the run in `output`.
         executor: where trials run.
         studies: instead of the suite's.
@@ -46,6 +47,7 @@ class Request:
     workloads: tuple[str, ...] = ()
     output: Path | None = None
     address: str | None = None
+    at_once: int | None = None
     resume: bool = False
     executor: Literal["ray", "in_process"] = "ray"
     studies: int | None = None
@@ -225,7 +227,11 @@ def _race(request: Request, specs: Sequence[TrialSpec]) -> list[Finished]:
     finished = []
     with display(specs) as shown:
         ended = cluster.run_all(
-            specs, executor=request.executor, address=request.address, watch=shown.update
+            specs,
+            executor=request.executor,
+            address=request.address,
+            at_once=request.at_once,
+            watch=shown.update,
         )
         for trial in ended:
             shown.finish(trial)

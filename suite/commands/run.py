@@ -51,6 +51,13 @@ import click
     metavar="ADDRESS",
     help="A Ray cluster: auto, or ray://host:port. Without it, a local one is started.",
 )
+@click.option(
+    "--at-once",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Trials at the same time, instead of as many as there are cores for. One or two fewer "
+    "leave a core to whatever else the machine does: times are quieter.",
+)
 @click.option("--studies", type=click.IntRange(min=1), help="Independent repetitions of tuning.")
 @click.option("--trials", type=click.IntRange(min=1), help="Hyperparameter points of a study.")
 @click.option(

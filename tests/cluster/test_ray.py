@@ -57,6 +57,19 @@ def test_trials_in_workers_are_bit_identical_to_trials_here(make: Make, tmp_path
         assert core in os.sched_getaffinity(0)
 
 
+def test_no_more_trials_at_once_than_asked_for(make: Make) -> None:
+    specs = [make("adamw_jax", trial=trial, budget=Budget(200, 100.0)) for trial in range(3)]
+    heard: list[tuple[str, int]] = []
+
+    def watch(update: Update) -> None:
+        heard.append((update.phase, update.key[3]))
+
+    for finished in cluster.run_all(specs, at_once=1, watch=watch):
+        heard.append(("finished", finished.spec.trial))
+    told = [news for news in heard if news[0] in ("preparing", "finished")]
+    assert told == [(word, trial) for trial in range(3) for word in ("preparing", "finished")]
+
+
 def test_a_killed_trial_continues_and_ends_as_if_nothing_had_happened(
     make: Make, tmp_path: Path
 ) -> None:

@@ -51,15 +51,21 @@ class FakeCluster:
     def __init__(self) -> None:
         self.asked: list[TrialSpec] = []
         self.trained: list[TrialSpec] = []
-        self.executors: list[tuple[str, str | None]] = []
+        self.executors: list[tuple[str, str | None, int | None]] = []
         self.end_of: Callable[[TrialSpec], str] = lambda spec: "reached"
         self.before: Callable[[TrialSpec], None] = lambda spec: None
 
     def run_all(
-        self, specs: Sequence[TrialSpec], *, executor: str, address: str | None, watch: Any
+        self,
+        specs: Sequence[TrialSpec],
+        *,
+        executor: str,
+        address: str | None,
+        at_once: int | None,
+        watch: Any,
     ) -> Iterator[Finished]:
         self.asked = list(specs)
-        self.executors.append((executor, address))
+        self.executors.append((executor, address, at_once))
         for spec in specs:
             outcome = ended_before(spec)
             if outcome is None:

@@ -28,13 +28,13 @@ def test_a_run_ends_in_a_leaderboard_on_stdout(fake: FakeCluster, invoke: Invoke
     assert "[14/14]" in result.stderr
     assert "gradathlon report out" in result.stderr
     assert len(read_run(Path("out"))) == 14
-    assert fake.executors == [("ray", None)]
+    assert fake.executors == [("ray", None, None)]
 
 
-def test_the_executor_and_the_address_are_handed_on(fake: FakeCluster, invoke: Invoke) -> None:
+def test_where_and_how_many_at_once_is_handed_on(fake: FakeCluster, invoke: Invoke) -> None:
     run_demo(invoke, "--executor", "in-process")
-    invoke("run", "demo", "-o", "other", "--address", "auto")
-    assert fake.executors == [("in_process", None), ("ray", "auto")]
+    invoke("run", "demo", "-o", "other", "--address", "auto", "--at-once", "2")
+    assert fake.executors == [("in_process", None, None), ("ray", "auto", 2)]
 
 
 def test_the_default_folder_is_named_after_the_suite(fake: FakeCluster, invoke: Invoke) -> None:

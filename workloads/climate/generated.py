@@ -75,8 +75,8 @@ def _generate(recipe: Recipe) -> None:
 
     house = str(Path(workloads.__file__).parents[1])
     path = os.pathsep.join(filter(None, (house, os.environ.get("PYTHONPATH"))))
-    # A process of its own: the model wants JAX on the CPU, warns at length of what its packages will
-    # change, and leaves a gigabyte behind.
+    # A process of its own: the model wants JAX on the CPU, warns at length of what its packages
+    # will change, and leaves a gigabyte behind.
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "workloads.climate.generate", recipe.name],
         env=os.environ | {"PYTHONPATH": path, "JAX_PLATFORMS": "cpu"},

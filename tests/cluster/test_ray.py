@@ -17,6 +17,7 @@ import pytest
 import cluster
 from cluster.spec import ClusterError, Finished, Resources, TrialSpec, Update
 from scoring.records import Budget, Record, read_record, record_attempts
+from tests.workloads.at_hand import workload_at_hand
 
 from .conftest import Make
 from .test_trial import HANGS, metrics
@@ -70,15 +71,30 @@ def test_no_more_trials_at_once_than_asked_for(make: Make) -> None:
     assert told == [(word, trial) for trial in range(3) for word in ("preparing", "finished")]
 
 
+STEPS = {
+    "homeostatic-toy-v1": 3000,
+    "lm-toy-v1": 300,
+    "recommender-toy-v1": 600,
+    "rl_nap-toy-v1": 6000,
+    "lifelong-toy-v1": 900,
+    "climate-toy-v1": 500,
+}
+
+
+@pytest.mark.parametrize(
+    "id", [pytest.param(id, marks=[pytest.mark.slow] * (k > 0)) for k, id in enumerate(STEPS)]
+)
 def test_a_killed_trial_continues_and_ends_as_if_nothing_had_happened(
-    make: Make, tmp_path: Path
+    make: Make, tmp_path: Path, id: str
 ) -> None:
-    budget = Budget(3000, 300.0)
-    calm = [make(name, run=tmp_path / "calm", target=0.9999, budget=budget) for name in FRAMEWORKS]
-    hit = [make(name, run=tmp_path / "hit", target=0.9999, budget=budget) for name in FRAMEWORKS]
+    workload_at_hand(id)
+    steps = STEPS[id]
+    changes = {"workload": id, "budget": Budget(steps, 300.0)}
+    calm = [make(name, run=tmp_path / "calm", **changes) for name in FRAMEWORKS]
+    hit = [make(name, run=tmp_path / "hit", **changes) for name in FRAMEWORKS]
     undisturbed = {f.spec.submission: record_of(f) for f in cluster.run_all(calm)}
     moments = random.Random(3)
-    kills = {spec.key: moments.randrange(300, 2500) for spec in hit}
+    kills = {spec.key: moments.randrange(steps // 10, steps * 4 // 5) for spec in hit}
 
     def kill(update: Update) -> None:
         if update.phase == "training" and update.steps >= kills.get(update.key, 10**9):

@@ -203,6 +203,30 @@ def test_no_target_where_every_nadamw_is_dropped(race_set: Any) -> None:
         race_set()
 
 
+def test_a_winner_that_fails_on_a_fresh_seed_gives_way_to_the_next_finalist(race_set: Any) -> None:
+    steady = race_set.cluster.quality
+    race_set.cluster.quality = lambda spec: (
+        0.1 if (spec.trial, spec.study) == (0, FRESH[-1]) else steady(spec)
+    )
+    race = race_set()
+    assert tuple(map(len, race_set.cluster.calls)) == (*STAGES, STAGES[-1])
+    first, second = race_set.cluster.stage(3), race_set.cluster.stage(4)
+    assert {spec.trial for spec in first} == {0} and {spec.trial for spec in second} == {1}
+    assert race.reference["torch"].hyperparameters == dict(second[0].hyperparameters)
+    (aside,) = race.procedure["unreliable"]
+    assert aside["hyperparameters"] == dict(first[0].hyperparameters)
+    assert aside["best"]["nadamw_torch"][-1] == 0.1
+    assert any("fell behind the last of the survivors" in said for said in race_set.said)
+    assert race.target > 0.6
+
+
+def test_no_target_where_no_nadamw_is_reliable(race_set: Any) -> None:
+    steady = race_set.cluster.quality
+    race_set.cluster.quality = lambda spec: 0.1 if spec.study == FRESH[3] else steady(spec)
+    with pytest.raises(WorkloadError, match="every nadamw_torch among the finalists fell behind"):
+        race_set()
+
+
 def test_every_fresh_run_meets_the_target_and_the_budget_is_four_times_the_slower_median(
     race_set: Any,
 ) -> None:

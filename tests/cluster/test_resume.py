@@ -158,7 +158,7 @@ def test_an_outcome_that_was_written_survives_the_death_of_its_process(make: Mak
     spec = make(budget=Budget(200, 100.0))
     outcome, _ = race(spec)
     lost = _Running(spec, crashes=MAX_CRASHES - 1, heard=0.0)
-    (done,) = _Race([], lambda news: None)._crashed(lost, WorkerCrashedError())
+    (done,) = _Race([], lambda news: None, 2)._crashed(lost, WorkerCrashedError())
     assert done.outcome == outcome
     assert len(record_attempts(spec.run, *spec.key)) == 1
 
@@ -175,7 +175,7 @@ def test_only_the_silent_are_ended_not_those_that_nobody_listened_to(
     unread = lambda streams, timeout: (streams, []) if spoke else ([], streams)  # noqa: E731
     monkeypatch.setattr(ray, "wait", unread)
     monkeypatch.setattr(ray, "cancel", lambda stream, force: ended.append(stream))
-    here = _Race([], lambda news: None)
+    here = _Race([], lambda news: None, 2)
     here._running["stream"] = _Running(make(), crashes=0, heard=-1e9, silence_s=1.0)
     here._end_the_hung()
     assert ended == ([] if spoke else ["stream"])

@@ -18,7 +18,7 @@ from workloads.contract import Array, Batch
 Tensors = dict[str, torch.Tensor]
 
 
-class _Methods(torch.nn.Module):
+class Methods(torch.nn.Module):
     """Lets `functional_call` reach any method of a model, at any weights."""
 
     def __init__(self, model: Any) -> None:
@@ -66,7 +66,7 @@ class _Run:
         self.generator = torch.Generator(device).manual_seed(entry.seed)
         self.noted: list[Tensors] = []
         self.batch: Tensors | None = None
-        self._methods = _Methods(self.model)
+        self._methods = Methods(self.model)
         self.loss = model.loss
         self.act = getattr(model, "act", None)
         if entry.workload.settings.compute.compile:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workloads
+from cluster.loop_torch import Methods
 from cluster.sgd_torch import StillPolicy
 from tests.workloads.at_hand import workload_at_hand
 from workloads.contract import Array, Batch, Weights, Window, Workload
@@ -149,6 +150,24 @@ def test_a_batch_of_random_values_is_enough_to_train_on(id: str, framework: str)
     sums = side.measure(batch)
     assert float(sums["count"]) > 0
     assert np.isfinite(sums["loss"]).all()
+
+
+@pytest.mark.parametrize("id", TOYS)
+def test_a_torch_model_can_be_asked_at_other_weights(id: str) -> None:
+    """As submissions that look ahead do: with plain tensors in the parameters' place."""
+    workload = workloads.get(id)
+    batch, other = workload.batch_like(), workload.initial_weights(1)
+    there = Side(workload, "torch", other)
+    here = Side(workload, "torch", workload.initial_weights(0)).model
+    call = Methods(here)
+    tensors = {f"model.{name}": torch.from_numpy(value) for name, value in other.items()}
+    with torch.no_grad():
+        sums = torch.func.functional_call(call, tensors, ("measure", _tensors(batch)))
+        generator = torch.Generator().manual_seed(0)
+        loss, _ = torch.func.functional_call(call, tensors, ("loss", _tensors(batch), generator))
+    for name, value in there.measure(batch).items():
+        np.testing.assert_array_equal(sums[name].numpy(), value, err_msg=name)
+    assert float(loss) == there.gradients(batch)[0]
 
 
 @pytest.mark.network

@@ -70,12 +70,19 @@ class PlayTorch(nn.Module):
         """Bring each hidden matrix back to its initial norm."""
         if self.network.project:
             for name, norm in self.network.norms.items():
-                weight = self.get_parameter(name)
+                weight = self._weight(name)
                 weight.mul_(norm / torch.linalg.vector_norm(weight))
+
+    def _weight(self, name: str) -> Tensor:
+        # Not `get_parameter`, which refuses the plain tensors of a call at other weights.
+        owner, _, own_name = name.rpartition(".")
+        weight = getattr(self.get_submodule(owner), own_name)
+        assert isinstance(weight, Tensor)
+        return weight
 
     def _norm_ratio(self) -> Tensor:
         ratios = [
-            torch.linalg.vector_norm(self.get_parameter(name)) / norm
+            torch.linalg.vector_norm(self._weight(name)) / norm
             for name, norm in self.network.norms.items()
         ]
         return torch.stack(ratios).mean()

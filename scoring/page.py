@@ -250,7 +250,7 @@ def _facts(board: Board, records: Sequence[Record]) -> Markup:
     versions = _variants(record.header.versions for record in records)
     for title, variants in (("Hardware", hardware), ("Versions", versions)):
         for text, count in variants:
-            share = f" ({count} trials)" if len(variants) > 1 else ""
+            share = f" ({count} trial{'s' * (count > 1)})" if len(variants) > 1 else ""
             facts.append((title + share, text))
     items = [
         element(

@@ -80,7 +80,7 @@ def curves_svg(board: Board, records: Sequence[Record], workload: str) -> str:
         element("text", clipped(workload, 25), class_="ink strong"),
         *_legend(rows, looks),
         element("text", "marker: target first met", y=16, class_="soft"),
-        element("text", "faint: missed, or not the fastest", y=16, class_="soft"),
+        element("text", "faint: missed, or slower", y=16, class_="soft"),
     ]
     return _plot_card(f"{workload}: learning curves", told, drawing, legend)
 

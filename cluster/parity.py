@@ -57,9 +57,10 @@ def compare(workload_id: str, *, rows: int | None = None, steps: int = SGD_STEPS
         WorkloadError: no such workload.
     """
     workload = workloads.get(workload_id)
+    real_data = workload.at_hand()
     try:
-        workload.fetch()
-        real_data = True
+        if real_data:
+            workload.fetch()
     except WorkloadError:
         real_data = False
     context = multiprocessing.get_context("spawn")

@@ -179,6 +179,10 @@ class Workload(abc.ABC, Generic[S]):
             WorkloadError: the data are missing, damaged or cannot be fetched.
         """
 
+    def at_hand(self) -> bool:
+        """Whether `fetch` is done in seconds; not so where it would compute for minutes."""
+        return True
+
     @abc.abstractmethod
     def stream(self, seed: int) -> Stream:
         """A fresh stream of training batches; fetches the data when need be."""

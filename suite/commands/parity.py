@@ -33,7 +33,8 @@ def parity(ctx: click.Context, /, workloads: tuple[str, ...], rows: int | None, 
     Loss, gradients, and steps of plain SGD, in both frameworks from equal weights. Prints the
     largest relative difference of each. Exit code 1 if a workload exceeds 1e-5 (loss and
     gradients) or 1e-3 (after the steps). Without arguments, all toy workloads. Where the data
-    cannot be had, batches of random values of the same shapes are used.
+    cannot be had, or would be generated for minutes first, batches of random values of the same
+    shapes are used.
 
     \b
     Examples:

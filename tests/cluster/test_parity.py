@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,15 @@ def test_both_back_ends_of_every_toy_workload_agree(id: str) -> None:
 def test_a_comparison_runs_in_a_process_of_its_own() -> None:
     found = compare("homeostatic-toy-v1", rows=2, steps=3)
     assert found.ok, found
+
+
+def test_no_climate_is_generated_for_a_comparison(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path))
+    found = compare("climate-toy-v1", rows=2, steps=3)
+    assert found.ok and not found.real_data
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_workload_is_the_callers_error() -> None:

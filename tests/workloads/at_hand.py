@@ -7,14 +7,12 @@ from typing import Any
 import pytest
 
 import workloads
-from workloads.climate.recipe import RECIPES
 from workloads.contract import Workload
 
 
 def workload_at_hand(id: str) -> Workload[Any]:
     """The workload, whose data are here or fetched within seconds; skips the test otherwise."""
     workload = workloads.get(id)
-    recipe = RECIPES.get(getattr(workload.settings.data, "source", ""))
-    if recipe is not None and not recipe.path.exists():
+    if not workload.at_hand():
         pytest.skip(f"not generated here yet: gradathlon data fetch {id.split('+')[0]}")
     return workload

@@ -179,6 +179,12 @@ class Climate(Workload[ClimateScale]):
 
         data.fetch(self.settings.data)
 
+    def at_hand(self) -> bool:
+        """Whether the archive need not be generated first."""
+        from workloads.climate import data
+
+        return data.at_hand(self.settings.data)
+
     def stream(self, seed: int) -> Stream:
         """Shuffled steps of all training levels; their order depends on the seed alone."""
         from workloads.climate.data import steps

@@ -34,6 +34,11 @@ def fetch(config: DataConfig) -> None:
         generated.fetch(RECIPES[config.source])
 
 
+def at_hand(config: DataConfig) -> bool:
+    """Whether the archive, if it is a generated one, has been generated."""
+    return config.source not in RECIPES or RECIPES[config.source].path.exists()
+
+
 def load(config: DataConfig) -> Archive:
     """The archive of a source, opened once a process and generated when need be.
 

@@ -28,6 +28,11 @@ class Methods(torch.nn.Module):
     def forward(self, method: str, *args: Any) -> Any:
         return getattr(self.model, method)(*args)
 
+    def at(self, params: Tensors, method: str, *args: Any) -> Any:
+        """A method of the model with these tensors in its parameters' place."""
+        prefixed = {f"model.{name}": value for name, value in params.items()}
+        return torch.func.functional_call(self, prefixed, (method, *args))
+
 
 class _Problem:
     """The training objective as torch submission objects see it."""
@@ -83,8 +88,7 @@ class _Run:
         """A method of the model at other weights than the live ones, or at these."""
         if params is self.params:
             return self.loss(*args) if method == "loss" else getattr(self.model, method)(*args)
-        prefixed = {f"model.{name}": value for name, value in params.items()}
-        return torch.func.functional_call(self._methods, prefixed, (method, *args))
+        return self._methods.at(params, method, *args)
 
     def to_device(self, batch: Batch) -> Tensors:
         return {

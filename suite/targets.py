@@ -134,10 +134,7 @@ class _Procedure:
         values = {c: self._best(curves[c, 0]) for c in survivors}
         ranked = self._ranked(values)
         self.last_survivor = values[ranked[-1]]
-        self.tuned = [
-            {"submission": c.submission, "hyperparameters": c.point, "best": _digits(values[c])}
-            for c in ranked
-        ]
+        self.tuned = [_told(c, _digits(values[c])) for c in ranked]
         finalists = ranked[:FINALISTS]
         ours = [c for c in ranked if c.submission == REFERENCE]
         if not ours:
@@ -192,21 +189,14 @@ class _Procedure:
         }
 
     def _reliable(self, by_name: Mapping[str, list[Curve]]) -> bool:
-        bests = [self._best(curve) for curves in by_name.values() for curve in curves]
-        return all(self.metric.reached(value, self.last_survivor) for value in bests)
+        every = [curve for curves in by_name.values() for curve in curves]
+        return all(
+            self.metric.reached(value, self.last_survivor) for value in _bests(self.metric, every)
+        )
 
     def _put_aside(self, candidate: Candidate, by_name: Mapping[str, list[Curve]]) -> None:
-        bests = {
-            name: [_digits(self._best(curve)) for curve in curves]
-            for name, curves in by_name.items()
-        }
-        self.unreliable.append(
-            {
-                "submission": candidate.submission,
-                "hyperparameters": candidate.point,
-                "best": bests,
-            }
-        )
+        bests = {name: _published_bests(self.metric, runs) for name, runs in by_name.items()}
+        self.unreliable.append(_told(candidate, bests))
         self.settings.say(
             f"{self.settings.workload}: {candidate.submission} at {dict(candidate.point)} fell "
             f"behind the last of the survivors ({self.last_survivor:.4g}) on a fresh seed; the "
@@ -263,7 +253,7 @@ class _Procedure:
         return judged_curve(dataclasses.replace(record, evaluations=seen), self.metric)
 
     def _best(self, curve: Curve) -> float:
-        return self.metric.best(list(curve.values))
+        return _bests(self.metric, [curve])[0]
 
     def _ranked(self, values: Mapping[Candidate, float]) -> list[Candidate]:
         sign = 1 if self.metric.goal == "min" else -1
@@ -282,7 +272,7 @@ def judged_curve(record: Record, metric: Metric) -> Curve:
 
 def spread(metric: Metric, curves: Sequence[Curve]) -> float:
     """Standard deviation over runs of the best judged value; 0 of a single run."""
-    bests = [metric.best(list(curve.values)) for curve in curves]
+    bests = _bests(metric, curves)
     return statistics.stdev(bests) if len(bests) > 1 else 0.0
 
 
@@ -292,7 +282,7 @@ def loosest(metric: Metric, curves: Sequence[Curve], slack: float = 0.0) -> floa
     Raises:
         WorkloadError: a run has no judged value.
     """
-    bests = [metric.best(list(curve.values)) for curve in curves]
+    bests = _bests(metric, curves)
     if not all(map(math.isfinite, bests)):
         raise WorkloadError(f"a run of the winner has no finite {metric.key}; no target can be set")
     up = metric.goal == "min"
@@ -352,7 +342,7 @@ def _conclude(
                 "unreliable": procedure.unreliable,
                 "fresh": {
                     name: {
-                        "best": [_digits(metric.best(list(curve.values))) for curve in curves],
+                        "best": _published_bests(metric, curves),
                         "steps": [hit[0] for hit in hits[name]],
                         "cpu_s": [round(hit[1], 2) for hit in hits[name]],
                     }
@@ -395,6 +385,22 @@ def _rounded(point: Point) -> Point:
         name: float(f"{value:.4g}") if isinstance(value, float) else value
         for name, value in point.items()
     }
+
+
+def _told(candidate: Candidate, best: object) -> dict[str, Any]:
+    return {
+        "submission": candidate.submission,
+        "hyperparameters": candidate.point,
+        "best": best,
+    }
+
+
+def _bests(metric: Metric, curves: Sequence[Curve]) -> list[float]:
+    return [metric.best(list(curve.values)) for curve in curves]
+
+
+def _published_bests(metric: Metric, curves: Sequence[Curve]) -> list[float]:
+    return [_digits(value) for value in _bests(metric, curves)]
 
 
 def _digits(value: float) -> float:

@@ -160,11 +160,11 @@ def test_a_torch_model_can_be_asked_at_other_weights(id: str) -> None:
     there = Side(workload, "torch", other)
     here = Side(workload, "torch", workload.initial_weights(0)).model
     call = Methods(here)
-    tensors = {f"model.{name}": torch.from_numpy(value) for name, value in other.items()}
+    tensors = {name: torch.from_numpy(value) for name, value in other.items()}
     with torch.no_grad():
-        sums = torch.func.functional_call(call, tensors, ("measure", _tensors(batch)))
+        sums = call.at(tensors, "measure", _tensors(batch))
         generator = torch.Generator().manual_seed(0)
-        loss, _ = torch.func.functional_call(call, tensors, ("loss", _tensors(batch), generator))
+        loss, _ = call.at(tensors, "loss", _tensors(batch), generator)
     for name, value in there.measure(batch).items():
         np.testing.assert_array_equal(sums[name].numpy(), value, err_msg=name)
     assert float(loss) == there.gradients(batch)[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -75,8 +77,7 @@ class PlayTorch(nn.Module):
 
     def _weight(self, name: str) -> Tensor:
         # Not `get_parameter`, which refuses the plain tensors of a call at other weights.
-        owner, _, own_name = name.rpartition(".")
-        weight = getattr(self.get_submodule(owner), own_name)
+        weight = operator.attrgetter(name)(self)
         assert isinstance(weight, Tensor)
         return weight
 

@@ -24,7 +24,7 @@ def finished(spec: TrialSpec) -> Outcome | None:
 
     A record in its place of other hyperparameters, seed, source or workload is not its own.
     """
-    attempts = record_attempts(spec.run, *spec.key)
+    attempts = record_attempts(spec.run, spec.key)
     if not attempts or not has_header(attempts[-1]):
         return None
     record = read_record(attempts[-1])
@@ -36,7 +36,7 @@ def finished(spec: TrialSpec) -> Outcome | None:
 
 def write_failure(spec: TrialSpec, reason: str) -> Outcome:
     """End a trial whose process cannot write any more, in an attempt of its own."""
-    attempts = record_attempts(spec.run, *spec.key)
+    attempts = record_attempts(spec.run, spec.key)
     seen: tuple[str, ...] = ()
     if attempts and has_header(attempts[-1]):
         seen = tuple(attempts[-1].read_text().split("\n")[:-1])

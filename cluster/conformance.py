@@ -19,9 +19,9 @@ import numpy as np
 import workloads
 from cluster import checkpoint
 from cluster.checkpoint import StateError
-from cluster.frameworks import make_learner
-from cluster.learner import Entry, Learner, make_card
-from cluster.spec import Resources
+from cluster.learners import make_learner
+from cluster.learners.contract import Entry, Learner, make_card
+from scoring.ground.words import Resources
 from submissions.contract import SubmissionError
 from submissions.load import build, execute
 from submissions.source import Source

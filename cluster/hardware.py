@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from cluster.spec import Resources
+from scoring.ground.words import Resources
 
 COMMIT = "GRADATHLON_COMMIT"
 """Tells workers, which run a copy of the code, the commit that it is a copy of."""

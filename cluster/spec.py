@@ -7,22 +7,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from scoring.records import Budget, Clock, Outcome, Target, record_path
+from scoring.ground.errors import UserError
+from scoring.ground.words import Budget, Clock, Resources, Ruleset, Target, TrialKey
+from scoring.records import Outcome, record_path
 from submissions.source import Source
 
 Phase = Literal["queued", "waiting for a core", "preparing", "warming up", "training", "ended"]
 
 
-class ClusterError(Exception):
+class ClusterError(UserError):
     """The place to race cannot be had: one line that says what, where and what to do."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Resources:
-    """What one trial holds alone: cores it is pinned to, one thread each, and accelerators."""
-
-    cores: int = 1
-    gpus: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,19 +38,17 @@ class TrialSpec:
     target: Target | None
     budget: Budget
     clock: Clock = "wall"
-    resources: Resources = Resources()
-    ruleset: str = "external"
+    resources: Resources = Resources()  # noqa: RUF009 - frozen
+    ruleset: Ruleset = "external"
 
     @property
-    def key(self) -> tuple[str, str, int, int]:
+    def key(self) -> TrialKey:
         """What tells the trial apart from every other of its run."""
-        return (self.workload, self.submission, self.study, self.trial)
+        return TrialKey(self.workload, self.submission, self.study, self.trial)
 
     def record(self, attempt: int) -> Path:
         """Where the record of that attempt lies."""
-        return record_path(
-            self.run, self.workload, self.submission, self.study, self.trial, attempt
-        )
+        return record_path(self.run, self.key, attempt)
 
     @property
     def extensible(self) -> bool:
@@ -73,7 +65,7 @@ class TrialSpec:
 class Update:
     """News of a running trial."""
 
-    key: tuple[str, str, int, int]
+    key: TrialKey
     phase: Phase
     steps: int = 0
     wall_s: float = 0.0

@@ -24,8 +24,8 @@ from cluster import checkpoint
 from cluster.attempts import header_of, saved_state
 from cluster.clock import Clock, Reading
 from cluster.deadline import Deadline, Overdue
-from cluster.frameworks import make_learner
-from cluster.learner import DeviceError, Entry, Learner, LearnersPolicy, make_card
+from cluster.learners import make_learner
+from cluster.learners.contract import DeviceError, Entry, Learner, LearnersPolicy, make_card
 from cluster.spec import TrialSpec, Update
 from scoring.records import (
     End,
@@ -87,7 +87,7 @@ class _Trial:
         self.judged: float | None = None
         self._saved = saved_state(spec)
         seen = tuple(self._saved["record"][1:]) if self._saved else ()
-        attempts = record_attempts(spec.run, *spec.key)
+        attempts = record_attempts(spec.run, spec.key)
         header = encode(header_of(spec, cores))
         self._writer = Writer(spec.record(len(attempts)), (header, *seen))
         seeds = np.random.SeedSequence(spec.seed).generate_state(4)
@@ -246,7 +246,7 @@ class _Trial:
             return "diverged", f"{broken[0]} is {metrics[broken[0]]} at step {self._steps}"
         on_time = spec.clock == "steps" or self._on_clock(self._last) <= spec.budget.seconds
         aim = target.value if target else math.nan
-        if on_time and judged is not None and metric.reached(judged, aim):
+        if on_time and target is not None and target.met_by(judged):
             return "reached", f"{metric.key} {judged:.6g} meets {aim:g}"
         if not on_time:
             return "budget", _out_of_time(spec)

@@ -12,10 +12,11 @@ import numpy as np
 
 from scoring import algoperf, frame, gradathlon
 from scoring.bootstrap import FEW, Resampler, Studies
+from scoring.ground.words import Clock
 from scoring.notes import remarks, yardstick_remarks
 from scoring.profiles import TAU_MAX, corners
 from scoring.ranking import Score, ranks
-from scoring.records import REFERENCE, Clock, RecordError
+from scoring.records import REFERENCE, RecordError
 
 if TYPE_CHECKING:
     import pandas as pd

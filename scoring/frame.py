@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from scoring.records import REFERENCE, Clock, Record, RecordError, Target, read_run
+from scoring.ground.words import Clock, Target, TrialKey
+from scoring.records import REFERENCE, Record, RecordError, read_run
 from scoring.times import best_metric, ended_at, first_hit, time_to_result
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Key = tuple[str, str, int, int]
 
 
 def load(runs: Sequence[Path]) -> pd.DataFrame:
@@ -42,12 +41,12 @@ def load(runs: Sequence[Path]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    kept: dict[Key, tuple[Path, Record]] = {}
+    kept: dict[TrialKey, tuple[Path, Record]] = {}
     reference_of: dict[tuple[str, str], Path] = {}
     for run in runs:
         for record in read_run(run):
             header = record.header
-            key = (header.workload, header.submission, header.study, header.trial)
+            key = header.key
             if header.submission.startswith(REFERENCE):
                 if reference_of.setdefault(key[:2], run) == run:
                     kept[key] = (run, record)

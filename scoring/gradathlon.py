@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scoring.bootstrap import Resampler, Studies
+from scoring.ground.words import Clock
 from scoring.profiles import TAU_MAX
 from scoring.ranking import Score
-from scoring.records import REFERENCE, Clock, RecordError
+from scoring.records import REFERENCE, RecordError
 
 if TYPE_CHECKING:
     import pandas as pd

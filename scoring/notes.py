@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from scoring.records import REFERENCE, Clock
+from scoring.ground.words import Clock
+from scoring.records import REFERENCE
 
 if TYPE_CHECKING:
     import pandas as pd

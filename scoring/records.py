@@ -17,34 +17,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from scoring.ground.errors import UserError
+from scoring.ground.words import Budget, Clock, Framework, Target, TrialKey
+
 FORMAT = 1
 End = Literal["reached", "budget", "diverged", "pruned", "failed"]
-Clock = Literal["wall", "cpu", "steps"]
 REFERENCE = "reference-"
 """Submissions so prefixed (`reference-torch`) are the protocol's own reference trials."""
 
 _FILE = re.compile(r"study(?P<study>\d+)-trial(?P<trial>\d+)(?:\.(?P<attempt>\d+))?\.jsonl")
 
 
-class RecordError(Exception):
+class RecordError(UserError):
     """Records that cannot be read or written: one line that says what, where and what to do."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Target:
-    """The metric to reach."""
-
-    metric: str
-    goal: Literal["min", "max"]
-    value: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Budget:
-    """The steps and the seconds of the official clock after which a trial ends."""
-
-    steps: int
-    seconds: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +41,7 @@ class Header:
 
     workload: str
     submission: str
-    framework: str
+    framework: Framework
     study: int
     trial: int
     seed: int
@@ -70,6 +55,11 @@ class Header:
     ruleset: str = "external"
     settings_sha256: str = ""
     """Of the workload's numbers (sizes, data, metric); empty where another tool wrote none."""
+
+    @property
+    def key(self) -> TrialKey:
+        """Which trial of its run this is."""
+        return TrialKey(self.workload, self.submission, self.study, self.trial)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,13 +197,11 @@ class Writer:
         self.lines.extend(texts)
 
 
-def record_path(
-    run: Path, workload: str, submission: str, study: int, trial: int, attempt: int = 0
-) -> Path:
+def record_path(run: Path, key: TrialKey, attempt: int = 0) -> Path:
     """Where the record of a trial's attempt lies within a run."""
     suffix = f".{attempt}" if attempt else ""
-    name = f"study{study}-trial{trial}{suffix}.jsonl"
-    return run / "trials" / workload / submission / name
+    name = f"study{key.study}-trial{key.trial}{suffix}.jsonl"
+    return run / "trials" / key.workload / key.submission / name
 
 
 def read_record(path: Path) -> Record:
@@ -246,13 +234,11 @@ def read_record(path: Path) -> Record:
     )
 
 
-def record_attempts(
-    run: Path, workload: str, submission: str, study: int, trial: int
-) -> list[Path]:
+def record_attempts(run: Path, key: TrialKey) -> list[Path]:
     """The records of a trial's attempts so far, in order; attempt n is at index n."""
-    folder = record_path(run, workload, submission, study, trial).parent
+    folder = record_path(run, key).parent
     found = {}
-    for path in folder.glob(f"study{study}-trial{trial}.*jsonl"):
+    for path in folder.glob(f"study{key.study}-trial{key.trial}.*jsonl"):
         if match := _FILE.fullmatch(path.name):
             found[int(match["attempt"] or 0)] = path
     return [found[attempt] for attempt in sorted(found)]
@@ -263,10 +249,10 @@ def record_files(run: Path) -> Iterator[Path]:
 
     An attempt whose process died within its first line has no header yet and does not count.
     """
-    newest: dict[tuple[str, str, int, int], tuple[int, Path]] = {}
+    newest: dict[TrialKey, tuple[int, Path]] = {}
     for path in (run / "trials").glob("*/*/*.jsonl"):
         if (match := _FILE.fullmatch(path.name)) and has_header(path):
-            key = (path.parts[-3], path.parts[-2], int(match["study"]), int(match["trial"]))
+            key = TrialKey(path.parts[-3], path.parts[-2], int(match["study"]), int(match["trial"]))
             attempt = int(match["attempt"] or 0)
             newest[key] = max(newest.get(key, (-1, path)), (attempt, path))
     for key in sorted(newest):

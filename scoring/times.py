@@ -6,7 +6,8 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from scoring.records import Clock, Evaluation, Header, Outcome, Record, Target
+from scoring.ground.words import Clock, Target, best
+from scoring.records import Evaluation, Header, Outcome, Record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,13 +27,6 @@ class Readings:
         return reading
 
 
-def meets(value: float | None, target: Target) -> bool:
-    """Whether a metric's value is at the target or beyond; what is not finite never is."""
-    if value is None or not math.isfinite(value):
-        return False
-    return value <= target.value if target.goal == "min" else value >= target.value
-
-
 def first_hit(header: Header, evaluations: Sequence[Evaluation]) -> int | None:
     """Index of the first evaluation that meets the header's target within its budget, or None.
 
@@ -42,7 +36,7 @@ def first_hit(header: Header, evaluations: Sequence[Evaluation]) -> int | None:
     for index, evaluation in enumerate(evaluations):
         if header.target is None or not _within(header, evaluation):
             return None
-        if meets(evaluation.metrics.get(header.target.metric), header.target):
+        if header.target.met_by(evaluation.metrics.get(header.target.metric)):
             return index
     return None
 
@@ -64,10 +58,7 @@ def ended_at(record: Record) -> Readings:
 def best_metric(evaluations: Sequence[Evaluation], target: Target) -> float:
     """The best value that any evaluation saw, NaN when there is none."""
     values = [one.metrics.get(target.metric, math.nan) for one in evaluations]
-    known = [value for value in values if not math.isnan(value)]
-    if not known:
-        return math.nan
-    return min(known) if target.goal == "min" else max(known)
+    return best(values, target.goal)
 
 
 def _within(header: Header, evaluation: Evaluation) -> bool:

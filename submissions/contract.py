@@ -19,14 +19,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-Framework = Literal["torch", "jax"]
-Role = Literal["weight", "bias", "embedding", "norm"]
+from scoring.ground.errors import UserError
+from scoring.ground.words import Role
+
 RESERVED = ("params", "workload")
 
 
-class SubmissionError(Exception):
+class SubmissionError(UserError):
     """A submission that cannot race: one line that says what is wrong, where, and what to do."""
 
 

@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from submissions.contract import Card, Framework, Parameters, SubmissionError
-from submissions.nearest import nearest
+from scoring.ground.errors import nearest
+from scoring.ground.words import Framework
+from submissions.contract import Card, Parameters, SubmissionError
 from submissions.reading import FUNCTION
 from submissions.source import Source
 

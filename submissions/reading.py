@@ -7,8 +7,9 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from submissions.contract import RESERVED, Framework, SubmissionError
-from submissions.nearest import nearest
+from scoring.ground.errors import nearest
+from scoring.ground.words import Framework
+from submissions.contract import RESERVED, SubmissionError
 from submissions.space import SearchSpace, SpaceError
 
 FUNCTION = "submission"

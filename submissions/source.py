@@ -16,8 +16,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from submissions.contract import RESERVED, Framework, SubmissionError
-from submissions.nearest import nearest
+from scoring.ground.errors import nearest
+from scoring.ground.words import Framework
+from submissions.contract import RESERVED, SubmissionError
 from submissions.reading import defines_submission, read_facts
 from submissions.space import SearchSpace
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 GROUP = "gradathlon.submissions"
 """The entry-point group of installed submissions; an entry's value names a module."""
 
-_FOLDER = Path(__file__).parent
+_FOLDER = Path(__file__).parent / "methods"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 # The benchmark's own reference trials are recorded under this prefix.
 _TAKEN = "reference-"
@@ -105,7 +106,7 @@ def find(word: str) -> Source:
         offers = " and ".join(places)
         raise SubmissionError(f"{word}: offered by {offers}; give the path of the file you mean")
     if word in shipped():
-        path = _FOLDER / f"{word}.py"
+        path = _shipped()[word]
         return parse(word, _read(path, str(path)), str(path))
     if entries:
         path = _module_file(entries[0])
@@ -117,9 +118,9 @@ def find(word: str) -> Source:
 
 
 @functools.cache
-def _shipped() -> tuple[str, ...]:
-    files = sorted(_FOLDER.glob("*.py"))
-    return tuple(f.stem for f in files if defines_submission(f.read_text(encoding="utf-8")))
+def _shipped() -> dict[str, Path]:
+    files = sorted(_FOLDER.glob("*/*.py"), key=lambda file: file.stem)
+    return {f.stem: f for f in files if defines_submission(f.read_text(encoding="utf-8"))}
 
 
 def shipped() -> list[str]:

@@ -11,9 +11,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from submissions.nearest import nearest
+from scoring.ground.errors import nearest
+from scoring.ground.words import Scalar
 
-Scalar = None | bool | int | float | str
 Scaling = Literal["linear", "log"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from submissions.contract import Framework
+from scoring.ground.words import Framework
 
 _TORCH = '''\
 """AdamW with one tuned learning rate: replace it with your own training algorithm."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from scoring.ground.errors import UserError
 from suite.commands.check import check
 from suite.commands.data import data
 from suite.commands.lifelong import lifelong
@@ -38,25 +39,13 @@ class FrontDoor(click.Group):
         except KeyboardInterrupt:
             click.echo("gradathlon: stopped", err=True)
             ctx.exit(INTERRUPTED)
-        except Exception as error:
-            if not isinstance(error, _users_errors()):
-                raise
+        except UserError as error:
             click.echo(f"gradathlon: error: {error}", err=True)
             ctx.exit(BAD_INPUT)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order in which a newcomer meets them, not alphabetical."""
         return list(self.commands)
-
-
-def _users_errors() -> tuple[type[Exception], ...]:
-    from cluster.spec import ClusterError
-    from scoring.records import RecordError
-    from submissions.contract import SubmissionError
-    from workloads.errors import WorkloadError
-    from workloads.yaml_config import ConfigError
-
-    return (WorkloadError, SubmissionError, RecordError, ConfigError, ClusterError)
 
 
 @click.group(cls=FrontDoor, context_settings={"help_option_names": ["-h", "--help"]})

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 
-from workloads.yaml_config import ConfigError, Document, Key, Model, nearest
+from scoring.ground.documents import ConfigError, Document, Key, Model
+from scoring.ground.errors import nearest
+from scoring.ground.words import Clock, Point
 
 if TYPE_CHECKING:
     from submissions.source import Source
 
 FOLDER = Path(__file__).parent / "suites"
-Scalar = None | bool | int | float | str
-Points = list[dict[str, Scalar]]
+Points = list[Point]
 _Error = Callable[[Sequence[Key], str], ConfigError]
 
 
@@ -39,7 +40,7 @@ class Suite(Model):
     studies: pydantic.PositiveInt
     trials: pydantic.PositiveInt = 1
     """Of each study; self tuning has one."""
-    clock: Literal["wall", "cpu", "steps"] = "wall"
+    clock: Clock = "wall"
     seed: pydantic.NonNegativeInt = 0
     budget_factor: pydantic.PositiveFloat | None = None
     """On a workload's budget; None is 1 for external and 1.5 for self tuning, as in AlgoPerf."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from cluster.spec import Finished, TrialSpec, Update
+from scoring.ground.words import TrialKey
 from suite.progress import Progress
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class PlainLines:
         self._say(f"[{counts.done}/{counts.total}] {end_line(finished)}")
 
 
-def trial_name(key: tuple[str, str, int, int]) -> str:
+def trial_name(key: TrialKey) -> str:
     """A trial in words."""
     workload, submission, study, trial = key
     return f"{workload} {submission} study {study} trial {trial}"

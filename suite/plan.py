@@ -5,29 +5,28 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 
-from cluster.spec import Resources, TrialSpec
-from scoring.records import REFERENCE, Budget, Target
+from cluster.spec import TrialSpec
+from scoring.ground.documents import ConfigError, Model
+from scoring.ground.errors import nearest
+from scoring.ground.words import Budget, Framework, Goal, Resources, Scalar, Target, TrialKey
+from scoring.records import REFERENCE
 from suite.config import NamedSuite, Suite
 from suite.tuning import Point, trial_seed, tuned_points, with_defaults, without_value
-from workloads.yaml_config import ConfigError, Model, nearest
 
 if TYPE_CHECKING:
     from submissions.source import Source
     from workloads.contract import Workload
 
-Scalar = None | bool | int | float | str
-Framework = Literal["torch", "jax"]
 
-
-class Goal(Model):
+class TargetText(Model):
     """The metric to reach."""
 
     metric: str
-    goal: Literal["min", "max"]
+    goal: Goal
     value: float
 
 
@@ -48,7 +47,7 @@ class ReferenceEntrant(Model):
 class Course(Model):
     """A workload as it is raced: its target, its own budget, and its references."""
 
-    target: Goal
+    target: TargetText
     budget: Limit
     references: dict[Framework, ReferenceEntrant]
 
@@ -193,7 +192,7 @@ def _course(workload: Workload[Any], references: dict[Framework, ReferenceEntran
     assert workload.race is not None
     metric, race = workload.metric, workload.race
     return Course(
-        target=Goal(metric=metric.key, goal=metric.goal, value=race.target),
+        target=TargetText(metric=metric.key, goal=metric.goal, value=race.target),
         budget=Limit(steps=race.budget.steps, seconds=race.budget.seconds),
         references=references,
     )
@@ -247,7 +246,7 @@ def _specs(planned: Planned, run: Path) -> Iterator[TrialSpec]:
             for framework, entrant in course.references.items():
                 source = planned.sources[entrant.file]
                 yield _spec(
-                    planned.plan, run, (id, f"{REFERENCE}{framework}", study, 0), source,
+                    planned.plan, run, TrialKey(id, f"{REFERENCE}{framework}", study, 0), source,
                     entrant.hyperparameters,
                 )  # fmt: skip
         for trial in range(suite.trials):
@@ -256,12 +255,12 @@ def _specs(planned: Planned, run: Path) -> Iterator[TrialSpec]:
                     points = raced.on(id)[study]
                     if trial < len(points):
                         source = planned.sources[raced.file]
-                        point = points[trial]
-                        yield _spec(planned.plan, run, (id, name, study, trial), source, point)
+                        key = TrialKey(id, name, study, trial)
+                        yield _spec(planned.plan, run, key, source, points[trial])
 
 
 def _spec(
-    plan: Plan, run: Path, key: tuple[str, str, int, int], source: Source, point: Mapping[str, Any]
+    plan: Plan, run: Path, key: TrialKey, source: Source, point: Mapping[str, Any]
 ) -> TrialSpec:
     id, name, study, trial = key
     course, suite = plan.workloads[id], plan.suite

@@ -9,8 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from cluster.spec import Finished, TrialSpec, Update
-
-Key = tuple[str, str, int, int]
+from scoring.ground.words import TrialKey
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +33,9 @@ class Progress:
         self._now = now
         self._start = now()
         self._lock = threading.Lock()
-        self._running: dict[Key, Update] = {}
-        self._seen: set[Key] = set()
-        self._done: dict[Key, Finished] = {}
+        self._running: dict[TrialKey, Update] = {}
+        self._seen: set[TrialKey] = set()
+        self._done: dict[TrialKey, Finished] = {}
 
     def update(self, news: Update) -> bool:
         """Take in news of a trial; whether the trial has just got its core."""

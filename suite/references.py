@@ -53,7 +53,7 @@ def reuse(specs: Sequence[TrialSpec], cache: Path, digest: str) -> list[TrialSpe
     spared = []
     for spec in filter(is_shared, specs):
         kept = stored_path(cache, digest, spec)
-        if not record_attempts(spec.run, *spec.key) and _is_complete(kept):
+        if not record_attempts(spec.run, spec.key) and _is_complete(kept):
             _copy(kept, spec.record(0))
             spared.append(spec)
     return spared
@@ -66,7 +66,7 @@ def keep(finished: Finished, cache: Path) -> None:
     """
     if not is_shared(finished.spec) or finished.outcome.end not in WORTH_KEEPING:
         return
-    record = record_attempts(finished.spec.run, *finished.spec.key)[-1]
+    record = record_attempts(finished.spec.run, finished.spec.key)[-1]
     digest = read_record(record).header.hardware.get("digest")
     if not isinstance(digest, str):
         return

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from scoring.ground.documents import ConfigError
+from scoring.ground.words import Clock
 from suite import config, run_file
 from suite.plan import Planned, make_plan
-from workloads.yaml_config import ConfigError
 
 if TYPE_CHECKING:
-    from cluster.spec import Finished, Resources, TrialSpec
+    from cluster.spec import Finished, TrialSpec
+    from scoring.ground.words import Resources
 
 INTERRUPTED = 130
 """The exit code of a run stopped by Ctrl-C, as shells have it."""
@@ -52,7 +54,7 @@ class Request:
     executor: Literal["ray", "in_process"] = "ray"
     studies: int | None = None
     trials: int | None = None
-    clock: Literal["wall", "cpu", "steps"] | None = None
+    clock: Clock | None = None
     seed: int | None = None
     dry_run: bool = False
     reference: bool = True
@@ -241,8 +243,9 @@ def _race(request: Request, specs: Sequence[TrialSpec]) -> list[Finished]:
 
 
 def _show_board(folder: Path) -> None:
-    from scoring import board, tables
+    from scoring import board
     from scoring.records import RecordError
+    from scoring.report import tables
 
     try:
         computed = board.compute([folder])
@@ -260,6 +263,6 @@ def _report_failures(finished: Sequence[Finished]) -> int:
     failed = [trial for trial in finished if trial.outcome.end == "failed"]
     for trial in failed:
         reason = one_line(trial.outcome.reason)
-        record = record_attempts(trial.spec.run, *trial.spec.key)[-1]
+        record = record_attempts(trial.spec.run, trial.spec.key)[-1]
         say(f"failed: {trial_name(trial.spec.key)}: {reason} ({record})")
     return 1 if failed else 0

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import yaml
 
+from scoring.ground.documents import ConfigError, read_yaml
 from suite.plan import Plan, Planned
-from workloads.yaml_config import ConfigError, read_yaml
 
 NAME = "run.yaml"
 TEXTS = "submissions"

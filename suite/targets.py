@@ -28,8 +28,9 @@ from typing import Any
 import workloads
 from cluster import Executor, run_all
 from cluster.hardware import fingerprint, versions
-from cluster.spec import Resources, TrialSpec
-from scoring.records import Budget, Record, read_record, record_attempts
+from cluster.spec import TrialSpec
+from scoring.ground.words import Budget, Resources, best
+from scoring.records import Record, read_record, record_attempts
 from submissions.source import Source, find
 from suite.live import display
 from suite.tuning import Point, derive_seed, unit_points
@@ -38,9 +39,9 @@ from workloads.contract import Workload
 from workloads.errors import WorkloadError
 from workloads.metric import Metric
 
-ENTRANTS = {"nadamw_torch": "nadamw", "adamw": "adamw_jax", "sgd": "sgd_jax"}
+ENTRANTS = {"nadamw": "nadamw_jax", "adamw": "adamw_jax", "sgd": "sgd_jax"}
 """The methods that are tuned, in torch, and their twins in JAX."""
-REFERENCE = "nadamw_torch"
+REFERENCE = "nadamw"
 POINTS = 16
 SURVIVORS = len(ENTRANTS) * POINTS // 4
 FINALISTS = 3
@@ -191,7 +192,8 @@ class _Procedure:
     def _reliable(self, by_name: Mapping[str, list[Curve]]) -> bool:
         every = [curve for curves in by_name.values() for curve in curves]
         return all(
-            self.metric.reached(value, self.last_survivor) for value in _bests(self.metric, every)
+            self.metric.target(self.last_survivor).met_by(value)
+            for value in _bests(self.metric, every)
         )
 
     def _put_aside(self, candidate: Candidate, by_name: Mapping[str, list[Curve]]) -> None:
@@ -244,7 +246,7 @@ class _Procedure:
         )
 
     def _curve(self, spec: TrialSpec) -> Curve:
-        record = read_record(record_attempts(spec.run, *spec.key)[-1])
+        record = read_record(record_attempts(spec.run, spec.key)[-1])
         if record.outcome is None or record.outcome.end == "failed":
             reason = record.outcome.reason if record.outcome else "it did not end"
             raise WorkloadError(f"{record.path}: no target can be set: {reason}")
@@ -290,14 +292,14 @@ def loosest(metric: Metric, curves: Sequence[Curve], slack: float = 0.0) -> floa
     scale = 10.0 ** (DIGITS - 1 - math.floor(math.log10(abs(worst)))) if worst else 1.0
     units = (math.ceil if up else math.floor)(worst * scale)
     # The product itself is rounded, and may have come out on the wrong side.
-    missed = not metric.reached(worst, units / scale)
+    missed = not metric.target(units / scale).met_by(worst)
     return (units + (missed if up else -missed)) / scale
 
 
 def first_meeting(metric: Metric, curve: Curve, target: float) -> tuple[int, float]:
     """Steps and seconds at the first evaluation that meets the target; infinity if none does."""
     for steps, seconds, value in zip(curve.steps, curve.seconds, curve.values, strict=True):
-        if metric.reached(value, target):
+        if metric.target(target).met_by(value):
             return steps, seconds
     return 10**9, math.inf
 
@@ -396,7 +398,7 @@ def _told(candidate: Candidate, best: object) -> dict[str, Any]:
 
 
 def _bests(metric: Metric, curves: Sequence[Curve]) -> list[float]:
-    return [metric.best(list(curve.values)) for curve in curves]
+    return [best(list(curve.values), metric.goal) for curve in curves]
 
 
 def _published_bests(metric: Metric, curves: Sequence[Curve]) -> list[float]:

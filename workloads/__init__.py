@@ -22,9 +22,9 @@ def family(name: str) -> Family:
     Raises:
         WorkloadError: no such family; the message names the nearest.
     """
+    from scoring.ground.errors import nearest
     from workloads.config import read_family
     from workloads.errors import WorkloadError
-    from workloads.yaml_config import nearest
 
     if name not in FAMILIES:
         raise WorkloadError(f"unknown workload family {name!r}{nearest(name, FAMILIES)}")
@@ -44,9 +44,9 @@ def get(text: str) -> Workload[Any]:
     Raises:
         WorkloadError: no such workload; the message names the nearest id.
     """
+    from scoring.ground.errors import nearest
     from workloads.config import WorkloadId
     from workloads.errors import WorkloadError
-    from workloads.yaml_config import nearest
 
     try:
         id = WorkloadId.parse(text)

@@ -12,14 +12,15 @@ from typing import Any, Literal, TypeVar
 
 import pydantic
 
+from scoring.ground.documents import Document, Model
+from scoring.ground.errors import nearest
+from scoring.ground.words import Framework, Goal
 from workloads.errors import WorkloadError
-from workloads.metric import Goal, Metric
-from workloads.yaml_config import Document, Model, nearest
+from workloads.metric import Metric
 
 ID = re.compile(
     r"(?P<family>[a-z_]+)-(?P<scale>[a-z]+)-v(?P<version>\d+)(?:\+(?P<variant>[a-z0-9_]+))?"
 )
-Framework = Literal["torch", "jax"]
 ScaleName = Literal["toy", "laptop", "standard"]
 
 

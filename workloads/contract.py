@@ -16,6 +16,7 @@ from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import numpy.typing as npt
 
+from scoring.ground.words import Role
 from workloads.config import Race, Scale, WorkloadId
 from workloads.metric import Metric
 
@@ -27,7 +28,6 @@ Measure: TypeAlias = Callable[[Batch], dict[str, Array]]
 """A batch to sums over its examples (never means, never logits), reduced on the device."""
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
-Role = Literal["weight", "bias", "embedding", "norm"]
 Split = Literal["validation", "test"]
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from typing import Literal
 
-Goal = Literal["min", "max"]
+from scoring.ground.words import Goal, Target
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,13 +24,6 @@ class Metric:
         """The name under which the judged value stands in a record."""
         return self.name if self.window == 1 else f"{self.name}_mean{self.window}"
 
-    def reached(self, value: float, target: float) -> bool:
-        """Whether `value` meets `target`; NaN never does."""
-        return value <= target if self.goal == "min" else value >= target
-
-    def best(self, values: list[float]) -> float:
-        """The best of `values`, ignoring NaN; the worst possible value when there is none."""
-        finite = [value for value in values if not math.isnan(value)]
-        if self.goal == "min":
-            return min(finite, default=math.inf)
-        return max(finite, default=-math.inf)
+    def target(self, value: float) -> Target:
+        """The target at that value of the judged metric."""
+        return Target(self.key, self.goal, value)

@@ -47,8 +47,8 @@ def lifelong(run: Path, expert: Path | None, folder: Path | None, form: str) -> 
         gradathlon try lifelong-toy-v1+expert adamw --steps 1000 -o runs/alone
         gradathlon lifelong runs/all --expert runs/alone --export logs
     """
-    from scoring.l2log import export
-    from scoring.lifelong import curve, measure, scenario
+    from workloads.lifelong.l2log import export
+    from workloads.lifelong.measures import curve, measure, scenario
 
     records = _trials(run)
     experts: dict[str, list[tuple[float, ...]]] = {}

@@ -22,8 +22,8 @@ def new(path: Path, framework: str) -> None:
         gradathlon check my_opt.py
         gradathlon run demo -s my_opt.py -s adamw
     """
+    from scoring.ground.documents import ConfigError
     from submissions.templates import template
-    from workloads.yaml_config import ConfigError
 
     if path.suffix != ".py":
         raise ConfigError(f"{path}: a submission is a Python file; name it {path}.py")

@@ -41,8 +41,8 @@ def report(
         gradathlon report runs/first --picture board -o board.svg
         gradathlon report runs/first --picture lm-toy-v1
     """
-    from scoring import page
-    from workloads.yaml_config import ConfigError
+    from scoring.ground.documents import ConfigError
+    from scoring.report import page
 
     drawn = None if picture is None else _picture(runs, picture, options)
     output = output or Path("report.html" if picture is None else f"{picture}.svg")
@@ -57,8 +57,10 @@ def report(
 
 
 def _picture(runs: tuple[Path, ...], word: str, options: dict[str, Any]) -> str:
-    from scoring import board, page, pictures
-    from workloads.yaml_config import ConfigError, nearest
+    from scoring import board
+    from scoring.ground.documents import ConfigError
+    from scoring.ground.errors import nearest
+    from scoring.report import page, pictures
 
     computed = board.compute(runs, **options)
     records = page.counted(runs)

@@ -28,7 +28,8 @@ def score(runs: tuple[Path, ...], form: str, **options: Any) -> None:
         gradathlon score runs/first
         gradathlon score runs/mine runs/theirs --clock steps --format csv > board.csv
     """
-    from scoring import board, tables
+    from scoring import board
+    from scoring.report import tables
 
     write = {
         "table": tables.terminal,

@@ -27,9 +27,10 @@ def show(name: str) -> None:
 
 def _text(name: str) -> str:
     import workloads
+    from scoring.ground.documents import ConfigError
+    from scoring.ground.errors import nearest
     from submissions import source
     from suite import config
-    from workloads.yaml_config import ConfigError, nearest
 
     submissions = [*source.shipped(), *source.installed()]
     if name.endswith(".py") or name in submissions:

@@ -30,9 +30,9 @@ def set_targets(workload: str, output: Path | None, resume: bool, **options: Any
     Example:
         gradathlon set-targets lm-toy-v1
     """
+    from scoring.ground.documents import ConfigError
     from suite.targets import Settings
     from suite.targets import set_targets as run
-    from workloads.yaml_config import ConfigError
 
     folder = (output or Path("runs") / f"targets-{workload}").absolute()
     if (folder / "trials").exists() and not resume:

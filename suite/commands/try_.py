@@ -48,9 +48,9 @@ def try_(ctx: click.Context, /, workload: str, submission: str, **options: Any) 
     """
     import tempfile
 
+    from scoring.ground.documents import ConfigError
     from submissions.source import find
     from workloads import get
-    from workloads.yaml_config import ConfigError
 
     source, chosen = find(submission), get(workload)
     point = _point(source, options["points"])
@@ -71,7 +71,8 @@ def try_(ctx: click.Context, /, workload: str, submission: str, **options: Any) 
 def _point(source: Source, points: tuple[str, ...]) -> dict[str, Any]:
     import yaml
 
-    from workloads.yaml_config import ConfigError, nearest
+    from scoring.ground.documents import ConfigError
+    from scoring.ground.errors import nearest
 
     point = {}
     for text in points:
@@ -98,8 +99,9 @@ def _train(
     source: Source, workload: str, point: dict[str, Any], folder: Path, options: dict[str, Any]
 ) -> Record:
     import cluster
-    from cluster.spec import Resources, TrialSpec
-    from scoring.records import Budget, read_record, record_attempts
+    from cluster.spec import TrialSpec
+    from scoring.ground.words import Budget, Resources
+    from scoring.records import read_record, record_attempts
     from suite.live import display
 
     spec = TrialSpec(
@@ -119,7 +121,7 @@ def _train(
     with display([spec]) as shown:
         for finished in cluster.run_all([spec], executor="in_process", watch=shown.update):
             shown.finish(finished)
-    return read_record(record_attempts(folder, *spec.key)[-1])
+    return read_record(record_attempts(folder, spec.key)[-1])
 
 
 def _show(record: Record) -> None:

@@ -27,7 +27,8 @@ import workloads
 from cluster.cores import hold_cores
 from cluster.spec import TrialSpec
 from cluster.trial import run_trial
-from scoring.records import Budget, read_record
+from scoring.ground.words import Budget
+from scoring.records import read_record
 from submissions.source import parse
 from workloads.contract import Workload
 

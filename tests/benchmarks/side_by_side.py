@@ -16,7 +16,8 @@ from pathlib import Path
 import cluster
 import workloads
 from cluster.spec import TrialSpec
-from scoring.records import Budget, Outcome
+from scoring.ground.words import Budget
+from scoring.records import Outcome
 from submissions.source import find
 
 SUBMISSIONS = ("adamw", "adamw_jax")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cluster.spec import TrialSpec
-from scoring.records import Budget, Target
+from scoring.ground.words import Budget, Target
 from submissions.source import find
 
 WORKLOAD = "homeostatic-toy-v1"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cluster import hardware
-from cluster.spec import Resources
+from scoring.ground.words import Resources
 
 ROWS = """\
 0, GPU-aaaa-1, NVIDIA H100, 81559 MiB, 570.1

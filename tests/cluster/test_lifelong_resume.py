@@ -8,7 +8,8 @@ import pytest
 
 import cluster
 from cluster.spec import TrialSpec
-from scoring.records import Budget, Record, read_record, record_attempts
+from scoring.ground.words import Budget
+from scoring.records import Record, read_record, record_attempts
 
 from .conftest import Make
 from .test_trial import FRAMEWORKS
@@ -19,7 +20,7 @@ STEPS = 840
 
 def race(spec: TrialSpec) -> Record:
     list(cluster.run_all([spec], executor="in_process"))
-    return read_record(record_attempts(spec.run, *spec.key)[-1])
+    return read_record(record_attempts(spec.run, spec.key)[-1])
 
 
 def told(record: Record) -> list[object]:
@@ -49,6 +50,6 @@ def test_killed_in_the_middle_of_a_task_it_ends_the_same(
         race(spec)
     monkeypatch.setattr(MasteryStream, "next", draw)
     resumed = race(spec)
-    assert len(record_attempts(spec.run, *spec.key)) == 2
+    assert len(record_attempts(spec.run, spec.key)) == 2
     assert told(resumed) == told(whole)
     assert [event.name for event in whole.events].count("mastered") >= 2

@@ -10,10 +10,9 @@ import pytest
 
 import workloads
 from cluster import checkpoint
-from cluster.frameworks import make_learner
-from cluster.learner import Entry, Learner, LearnersPolicy, make_card
-from cluster.spec import Resources
-from scoring.records import Budget
+from cluster.learners import make_learner
+from cluster.learners.contract import Entry, Learner, LearnersPolicy, make_card
+from scoring.ground.words import Budget, Resources
 from submissions.load import build, execute
 from submissions.source import find
 

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 import cluster
-from cluster.spec import ClusterError, Finished, Resources, TrialSpec, Update
-from scoring.records import Budget, Record, read_record, record_attempts
+from cluster.spec import ClusterError, Finished, TrialSpec, Update
+from scoring.ground.words import Budget, Resources
+from scoring.records import Record, read_record, record_attempts
 from tests.workloads.at_hand import workload_at_hand
 
 from .conftest import Make
@@ -27,12 +28,12 @@ FRAMEWORKS = ("adamw", "adamw_jax")
 
 
 def record_of(finished: Finished) -> Record:
-    return read_record(record_attempts(finished.spec.run, *finished.spec.key)[-1])
+    return read_record(record_attempts(finished.spec.run, finished.spec.key)[-1])
 
 
 def worker_of(spec: TrialSpec) -> int:
     """The process that has the trial's record open."""
-    newest = str(record_attempts(spec.run, *spec.key)[-1])
+    newest = str(record_attempts(spec.run, spec.key)[-1])
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and newest in set(_open_files(process)):
             return int(process.name)
@@ -151,7 +152,7 @@ def test_a_users_own_submissions_folder_does_not_shadow_ours(tmp_path: Path) -> 
         from pathlib import Path
         import cluster
         from cluster.spec import TrialSpec
-        from scoring.records import Budget
+        from scoring.ground.words import Budget
         from submissions.source import find
 
         spec = TrialSpec(Path("run").absolute(), "homeostatic-toy-v1", "my_opt",

@@ -12,7 +12,8 @@ import cluster
 from cluster import checkpoint, deadline, hardware
 from cluster.attempts import finished, saved_state
 from cluster.spec import TrialSpec
-from scoring.records import Budget, Outcome, Record, read_record, record_attempts
+from scoring.ground.words import Budget
+from scoring.records import Outcome, Record, read_record, record_attempts
 from workloads.contract import Workload
 
 from .conftest import Make
@@ -23,12 +24,12 @@ pytestmark = pytest.mark.network
 
 def race(spec: TrialSpec) -> tuple[Outcome, Record]:
     (done,) = cluster.run_all([spec], executor="in_process")
-    return done.outcome, read_record(record_attempts(spec.run, *spec.key)[-1])
+    return done.outcome, read_record(record_attempts(spec.run, spec.key)[-1])
 
 
 def forget_outcome(spec: TrialSpec) -> None:
     """As if the process had been killed just before its last line."""
-    path = record_attempts(spec.run, *spec.key)[-1]
+    path = record_attempts(spec.run, spec.key)[-1]
     lines = path.read_text().splitlines(keepends=True)
     assert '"kind": "outcome"' in lines[-1]
     path.write_text("".join(lines[:-1]))
@@ -160,7 +161,7 @@ def test_an_outcome_that_was_written_survives_the_death_of_its_process(make: Mak
     lost = _Running(spec, crashes=MAX_CRASHES - 1, heard=0.0)
     (done,) = _Race([], lambda news: None, 2)._crashed(lost, WorkerCrashedError())
     assert done.outcome == outcome
-    assert len(record_attempts(spec.run, *spec.key)) == 1
+    assert len(record_attempts(spec.run, spec.key)) == 1
 
 
 @pytest.mark.parametrize("spoke", [True, False])

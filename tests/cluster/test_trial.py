@@ -9,8 +9,9 @@ import pytest
 
 import cluster
 from cluster import deadline
-from cluster.spec import Finished, Resources, TrialSpec, Update
-from scoring.records import Budget, Record, read_record, record_attempts
+from cluster.spec import Finished, TrialSpec, Update
+from scoring.ground.words import Budget, Resources
+from scoring.records import Record, read_record, record_attempts
 
 from .conftest import METRIC, Make
 
@@ -21,7 +22,7 @@ FRAMEWORKS = [pytest.param("adamw", id="torch"), pytest.param("adamw_jax", id="j
 def race(*specs: TrialSpec) -> list[tuple[Finished, Record]]:
     done = []
     for finished in cluster.run_all(specs, executor="in_process"):
-        path = record_attempts(finished.spec.run, *finished.spec.key)[-1]
+        path = record_attempts(finished.spec.run, finished.spec.key)[-1]
         done.append((finished, read_record(path)))
     return done
 

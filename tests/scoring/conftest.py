@@ -10,17 +10,8 @@ from typing import Any
 
 import pytest
 
-from scoring.records import (
-    Budget,
-    Clock,
-    Evaluation,
-    Header,
-    Line,
-    Outcome,
-    Target,
-    Writer,
-    record_path,
-)
+from scoring.ground.words import Budget, Clock, Target, TrialKey
+from scoring.records import Evaluation, Header, Line, Outcome, Writer, record_path
 
 TARGET = Target("validation/loss", "min", 1.0)
 HARDWARE = {"cpu": "Test CPU", "cores": 1, "digest": "aaaa"}
@@ -88,7 +79,7 @@ class Run:
                 head = header(
                     workload, submission, study=study, trial=trial, clock=self.clock, **changes
                 )
-                path = record_path(self.folder, workload, submission, study, trial)
+                path = record_path(self.folder, TrialKey(workload, submission, study, trial))
                 write(path, lines(head, time))
         return self
 

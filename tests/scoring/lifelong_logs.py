@@ -24,9 +24,9 @@ from pathlib import Path
 
 import numpy as np
 
-from scoring.l2log import export
-from scoring.lifelong import Evaluating, Learning, Scenario, curve, scenario
 from scoring.records import read_record
+from workloads.lifelong.l2log import export
+from workloads.lifelong.measures import Evaluating, Learning, Scenario, curve, scenario
 
 DATA = Path(__file__).parent / "data" / "lifelong"
 Experts = list[tuple[float, ...]]

@@ -10,16 +10,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from scoring.records import (
-    Budget,
-    Evaluation,
-    EventLine,
-    Header,
-    Outcome,
-    Target,
-    Writer,
-    record_path,
-)
+from scoring.ground.words import Budget, Target
+from scoring.records import Evaluation, EventLine, Header, Outcome, Writer, record_path
 
 LM, DIGITS = "lm-toy-v1", "homeostatic-toy-v1"
 TARGETS = {
@@ -34,7 +26,7 @@ SPEEDS = {
     ("adamw", "torch"): 0.9,
     ("schedule_free_adamw", "torch"): 1.15,
     ("sgd", "torch"): 0.3,
-    ("nadamw", "jax"): 1.05,
+    ("nadamw_jax", "jax"): 1.05,
     ("prodigy", "jax"): 0.75,
     ("homeostat", "jax"): 1.3,
 }
@@ -107,7 +99,7 @@ def _write(folder: Path, head: Header, speed: float, evaluations: int) -> None:
     step_s = SHAPES[head.workload][2] * rng.uniform(0.97, 1.05)
     step_s *= 0.8 if head.framework == "jax" else 1.0
     oddity = ODDITIES.get((head.submission, head.study, head.trial), "")
-    writer = Writer(record_path(folder, head.workload, head.submission, head.study, head.trial))
+    writer = Writer(record_path(folder, head.key))
     writer.write(head)
     end, reason, index = "budget", "the budget of steps was spent", 0
     for index, value in enumerate(_values(head.workload, speed, rng, evaluations, oddity), 1):

@@ -8,6 +8,7 @@ import pytest
 
 from scoring.board import Board, Row, compute
 from scoring.frame import load
+from scoring.ground.words import TrialKey
 from scoring.records import EventLine, RecordError, record_path
 from tests.scoring.conftest import HARDWARE, Run, header, lines, write
 
@@ -122,7 +123,7 @@ def test_a_reference_that_missed_counts_with_when_it_was_stopped(new_run: NewRun
 def test_a_reference_s_failed_trials_are_left_out(new_run: NewRun) -> None:
     run = new_run().add(LM, TORCH, [100]).add(LM, "adamw", [100])
     for study in (1, 2):
-        path = record_path(run.folder, LM, TORCH, study, 0)
+        path = record_path(run.folder, TrialKey(LM, TORCH, study, 0))
         write(path, lines(header(LM, TORCH, study=study), math.inf, "failed"))
     assert row(compute([run.folder]), "adamw").score == 1.0
 
@@ -149,7 +150,7 @@ def test_failed_unfinished_torn_and_unsteady_trials_are_noted(new_run: NewRun) -
     run = new_run().add(LM, TORCH, [20]).add(LM, "adamw", [20])
 
     def trial(number: int) -> Path:
-        return record_path(run.folder, LM, "adamw", 0, number)
+        return record_path(run.folder, TrialKey(LM, "adamw", 0, number))
 
     failed = lines(header(trial=1), math.inf, "failed", reason="ValueError: no")
     write(trial(1), failed)
@@ -258,7 +259,7 @@ def test_the_profile_is_a_step_function(race: Run) -> None:
 
 def test_one_row_a_trial(new_run: NewRun) -> None:
     run = new_run().add(LM, "adamw", [[20, math.inf]])
-    path = record_path(run.folder, LM, "adamw", 1, 0)
+    path = record_path(run.folder, TrialKey(LM, "adamw", 1, 0))
     head, first, second, outcome = lines(header(study=1, hyperparameters={"lr": 1, "b": 0.9}), 30)
     write(path, [head, first, EventLine(3, 1.0, "shift", {}), second, outcome])
     trials = load([run.folder])
@@ -275,6 +276,6 @@ def test_long_lists_in_notes_are_cut(new_run: NewRun) -> None:
     run = new_run().add(LM, TORCH, [20]).add(LM, "adamw", [20])
     for number in range(1, 7):
         broken = lines(header(trial=number), math.inf, "failed", reason=f"reason\n{number}")
-        write(record_path(run.folder, LM, "adamw", 0, number), broken)
+        write(record_path(run.folder, TrialKey(LM, "adamw", 0, number)), broken)
     (note,) = (note for note in compute([run.folder]).notes if "failed" in note)
     assert note == "6 of 7 trials of adamw failed: reason 1; reason 2; reason 3; ..."

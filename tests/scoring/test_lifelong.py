@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from scoring.l2log import export
-from scoring.lifelong import Evaluating, Learning, curve, measure, scenario, smooth
+from scoring.ground.words import TrialKey
 from scoring.records import RecordError, read_record, record_path
 from suite.cli import main
 from tests.scoring import lifelong_logs
 from tests.scoring.lifelong_logs import DATA
+from workloads.lifelong.l2log import export
+from workloads.lifelong.measures import Evaluating, Learning, curve, measure, scenario, smooth
 
 
 @pytest.mark.parametrize("name", ["trial", "visits"])
@@ -120,7 +121,7 @@ def runs(tmp_path: Path) -> tuple[str, str]:
     for name in ("all", "alone"):
         text = (DATA / f"{name}.jsonl").read_text()
         header = read_record(DATA / f"{name}.jsonl").header
-        path = record_path(tmp_path / name, header.workload, header.submission, 0, 0)
+        path = record_path(tmp_path / name, TrialKey(header.workload, header.submission, 0, 0))
         path.parent.mkdir(parents=True)
         path.write_text(text)
     return str(tmp_path / "all"), str(tmp_path / "alone")

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from scoring.axes import Scale, clock_unit, robust_range, short, ticks
 from scoring.board import Board, compute
-from scoring.curves import curve_plot
-from scoring.markup import Markup, element, embedded_json
-from scoring.page import render, write_page
-from scoring.palette import styles
-from scoring.pictures import board_svg, curves_svg, static_profile_svg
-from scoring.plots import score_bar
 from scoring.records import Evaluation, Record, RecordError, read_run
+from scoring.report.axes import Scale, clock_unit, robust_range, short, ticks
+from scoring.report.curves import curve_plot
+from scoring.report.markup import Markup, element, embedded_json
+from scoring.report.page import render, write_page
+from scoring.report.palette import styles
+from scoring.report.pictures import board_svg, curves_svg, static_profile_svg
+from scoring.report.plots import score_bar
 from tests.scoring.page_race import LM, TRACEBACK, race
 
 HOSTILE = "<img src=x onerror=boom()>&\"'"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from scoring.page import write_page
+from scoring.report.page import write_page
 from tests.scoring.page_race import race
 
 sync_api = pytest.importorskip("playwright.sync_api")

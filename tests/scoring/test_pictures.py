@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from scoring.board import Board, compute
-from scoring.curves import CROWD
-from scoring.palette import styles
-from scoring.pictures import board_svg, curves_svg, static_profile_svg
 from scoring.records import Record, RecordError, read_run
+from scoring.report.curves import CROWD
+from scoring.report.palette import styles
+from scoring.report.pictures import board_svg, curves_svg, static_profile_svg
 from scoring.times import first_hit
 from tests.scoring.page_race import DIGITS, LM, race
 

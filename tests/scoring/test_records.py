@@ -8,15 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scoring.ground.words import Budget, Target, TrialKey
 from scoring.records import (
-    Budget,
     Evaluation,
     EventLine,
     Header,
     Line,
     Outcome,
     RecordError,
-    Target,
     Writer,
     decode,
     encode,
@@ -60,6 +59,10 @@ outcomes = st.builds(
     names,
     details,
 )
+
+
+def key(study: int, trial: int) -> TrialKey:
+    return TrialKey("lm-toy-v1", "adamw", study, trial)
 
 
 @given(st.one_of(headers, evaluations, events, outcomes))
@@ -133,10 +136,10 @@ def test_a_file_without_header_is_no_record(tmp_path: Path) -> None:
 
 
 def test_the_highest_attempt_counts(tmp_path: Path) -> None:
-    paths = [record_path(tmp_path, "lm-toy-v1", "adamw", 0, 0, attempt) for attempt in range(11)]
+    paths = [record_path(tmp_path, key(0, 0), attempt) for attempt in range(11)]
     for attempt in (0, 2, 10):
         write(paths[attempt], lines(header(), 10.0 + attempt))
-    write(record_path(tmp_path, "lm-toy-v1", "adamw", 1, 0), lines(header(study=1), 5.0))
+    write(record_path(tmp_path, key(1, 0)), lines(header(study=1), 5.0))
     assert [path.name for path in record_files(tmp_path)] == [
         "study0-trial0.10.jsonl",
         "study1-trial0.jsonl",
@@ -147,10 +150,10 @@ def test_the_highest_attempt_counts(tmp_path: Path) -> None:
 
 def test_attempts_are_listed_in_order(tmp_path: Path) -> None:
     for attempt in range(12):
-        path = record_path(tmp_path, "lm-toy-v1", "adamw", 0, 1, attempt)
+        path = record_path(tmp_path, key(0, 1), attempt)
         write(path, lines(header(trial=1), 10.0))
-    write(record_path(tmp_path, "lm-toy-v1", "adamw", 0, 10), lines(header(trial=10), 10.0))
-    attempts = record_attempts(tmp_path, "lm-toy-v1", "adamw", 0, 1)
+    write(record_path(tmp_path, key(0, 10)), lines(header(trial=10), 10.0))
+    attempts = record_attempts(tmp_path, key(0, 1))
     assert [path.name for path in attempts][:3] == [
         "study0-trial1.jsonl",
         "study0-trial1.1.jsonl",
@@ -165,7 +168,7 @@ def test_a_folder_that_is_no_run_is_told(tmp_path: Path) -> None:
 
 
 def test_a_trial_that_died_within_its_first_line_is_no_trial_yet(tmp_path: Path) -> None:
-    path = record_path(tmp_path, "lm-toy-v1", "adamw", 0, 0)
+    path = record_path(tmp_path, key(0, 0))
     path.parent.mkdir(parents=True)
     path.write_text(encode(header())[:20])
     assert read_run(tmp_path) == []

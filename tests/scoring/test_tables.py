@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from scoring import tables
 from scoring.board import Board, Cell, Row, compute
+from scoring.report import tables
 from tests.scoring.conftest import Run
 
 LM, SHIFT = "lm-toy-v1", "homeostatic-toy-v1"

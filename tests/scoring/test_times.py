@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.records import Budget, Evaluation, Outcome, Record, Target
-from scoring.times import Readings, best_metric, ended_at, first_hit, meets, time_to_result
+from scoring.ground.words import Budget, Target
+from scoring.records import Evaluation, Outcome, Record
+from scoring.times import Readings, best_metric, ended_at, first_hit, time_to_result
 from tests.scoring.conftest import TARGET, header
 
 
@@ -32,8 +33,8 @@ def test_a_goal_to_maximise_is_met_from_above() -> None:
 
 @pytest.mark.parametrize("value", [math.nan, -math.inf, math.inf, None])
 def test_what_is_not_finite_never_meets_a_target(value: float | None) -> None:
-    assert not meets(value, TARGET)
-    assert not meets(value, Target(TARGET.metric, "max", 1.0))
+    assert not TARGET.met_by(value)
+    assert not Target(TARGET.metric, "max", 1.0).met_by(value)
 
 
 def test_an_evaluation_without_the_metric_is_passed_over() -> None:

@@ -39,10 +39,10 @@ def make(name, dtype=np.float32, step_hint=problem.STEPS, **hyperparameters):
 
 
 def test_both_frameworks_ship_the_methods_that_the_readme_promises():
-    promised = {"sgd", "adamw", "nadamw", "schedule_free_adamw", "prodigy"}
+    promised = {"sgd", "adamw", "nadamw_jax", "schedule_free_adamw", "prodigy"}
     assert promised <= set(SHIPPED)
-    assert {"sgd_jax", "adamw_jax", "nadamw", "prodigy_jax"} <= set(JAX)
-    assert {"sgd", "adamw", "nadamw_torch", "schedule_free_adamw", "prodigy"} <= set(TORCH)
+    assert {"sgd_jax", "adamw_jax", "nadamw_jax", "prodigy_jax"} <= set(JAX)
+    assert {"sgd", "adamw", "nadamw", "schedule_free_adamw", "prodigy"} <= set(TORCH)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -123,7 +123,7 @@ def test_an_optax_state_continues_bit_identically_through_numpy(name):
     [
         ("sgd", "sgd_jax", {"lr": 0.1, "weight_decay": 1e-3}),
         ("adamw", "adamw_jax", {"lr": 1e-2, "weight_decay": 0.5}),
-        ("nadamw_torch", "nadamw", {"lr": 1e-2, "weight_decay": 0.5}),
+        ("nadamw", "nadamw_jax", {"lr": 1e-2, "weight_decay": 0.5}),
         ("prodigy", "prodigy_jax", {"weight_decay": 0.1}),
     ],
 )
@@ -157,7 +157,7 @@ def test_the_rate_rises_to_its_peak_and_falls_to_zero(name):
     np.testing.assert_allclose(rates, peak * np.array(expected), atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["adamw", "adamw_jax", "nadamw", "nadamw_torch"])
+@pytest.mark.parametrize("name", ["adamw", "adamw_jax", "nadamw_jax", "nadamw"])
 def test_decoupled_weight_decay_moves_weight_matrices_alone(name):
     without = make(name, lr=1e-2, weight_decay=0.0)
     decayed = make(name, lr=1e-2, weight_decay=1.0)

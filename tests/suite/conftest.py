@@ -19,8 +19,8 @@ from workloads.config import Budget, Race, Reference
 
 HARDWARE = {"cpu": "Test CPU", "cores": 1, "digest": "digest-a"}
 REFERENCES = {
-    "torch": Reference(submission="nadamw_torch", hyperparameters={"lr": 0.004}),
-    "jax": Reference(submission="nadamw", hyperparameters={"lr": 0.004}),
+    "torch": Reference(submission="nadamw", hyperparameters={"lr": 0.004}),
+    "jax": Reference(submission="nadamw_jax", hyperparameters={"lr": 0.004}),
 }
 
 
@@ -77,7 +77,7 @@ class FakeCluster:
     def train(self, spec: TrialSpec) -> Outcome:
         self.trained.append(spec)
         assert spec.target is not None
-        writer = Writer(spec.record(len(record_attempts(spec.run, *spec.key))))
+        writer = Writer(spec.record(len(record_attempts(spec.run, spec.key))))
         head = header_of(spec, [])
         end = self.end_of(spec)
         value = spec.target.value if end == "reached" else float("nan")

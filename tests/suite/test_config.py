@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from scoring.ground.documents import ConfigError
 from suite import config
-from workloads.yaml_config import ConfigError
 
 GOOD = """\
 title: mine

@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 from cluster.spec import Finished, TrialSpec, Update
-from scoring.records import Budget, Outcome, Target
+from scoring.ground.words import Budget, Target
+from scoring.records import Outcome
 from submissions.source import parse
 from suite.live import PERIOD_S, PlainLines, duration, end_line, one_line, screen, summary
 from suite.progress import Counts, Progress

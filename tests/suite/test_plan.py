@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scoring.records import Budget
+from scoring.ground.documents import ConfigError
+from scoring.ground.words import Budget
 from suite.config import NamedSuite, Suite
 from suite.plan import Planned, make_plan
 from tests.suite.conftest import REFERENCES, race
 from workloads.config import Race
-from workloads.yaml_config import ConfigError
 
 
 def suite(**changes: Any) -> NamedSuite:
@@ -114,7 +114,7 @@ def test_the_reference_is_added_for_each_framework_raced(
     keys = by_key(make_plan(suite(submissions=["adamw_jax"])), tmp_path)
     assert {key[1] for key in keys} == {"adamw_jax", "reference-jax"}
     spec = keys["lm-toy-v1", "reference-jax", 1, 0]
-    assert spec.source.name == "nadamw"
+    assert spec.source.name == "nadamw_jax"
     assert spec.hyperparameters["lr"] == 0.004
     assert spec.seed == keys["lm-toy-v1", "adamw_jax", 1, 0].seed
     without = by_key(make_plan(suite(), reference=False), tmp_path)

@@ -10,7 +10,8 @@ import pytest
 import workloads
 from cluster import trial
 from cluster.spec import TrialSpec
-from scoring.records import Budget, read_record, record_attempts
+from scoring.ground.words import Budget
+from scoring.records import read_record, record_attempts
 from submissions.source import find
 from tests.workloads.climate_planet import RECIPE, generate
 from tests.workloads.test_climate import small
@@ -41,7 +42,7 @@ def finish(spec, kill_after=None):
         if kill_after is not None and seen == kill_after:
             updates.close()
             return None
-    record = read_record(record_attempts(spec.run, *spec.key)[-1])
+    record = read_record(record_attempts(spec.run, spec.key)[-1])
     told = {line.steps: line.metrics for line in record.evaluations}
     return json.loads(json.dumps(told)), record.outcome.extra["test"]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pydantic
 import pytest
 
+from scoring.ground.documents import ConfigError
 from workloads.config import Family, Scale, WorkloadId, read_family
 from workloads.errors import WorkloadError
-from workloads.yaml_config import ConfigError
 
 TEXT = """version: 1
 title: A family

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from scoring.ground.documents import ConfigError, parse_yaml
 from workloads import fetch
 from workloads.config import Budget
 from workloads.fetch import WheelMember
-from workloads.yaml_config import ConfigError, parse_yaml
 
 MEMBER = "some/data.csv"
 

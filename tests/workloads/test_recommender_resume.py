@@ -9,8 +9,9 @@ import pytest
 
 import workloads
 from cluster import trial
-from cluster.spec import Resources, TrialSpec
-from scoring.records import Budget, Record, read_record, record_attempts
+from cluster.spec import TrialSpec
+from scoring.ground.words import Budget, Resources
+from scoring.records import Record, read_record, record_attempts
 from submissions.source import find
 from workloads.contract import Workload
 
@@ -37,7 +38,7 @@ def spec(id: str, submission: str, run: Path) -> TrialSpec:
 
 
 def record(asked: TrialSpec) -> Record:
-    return read_record(record_attempts(asked.run, *asked.key)[-1])
+    return read_record(record_attempts(asked.run, asked.key)[-1])
 
 
 def to_the_end(asked: TrialSpec) -> Record:
@@ -74,7 +75,7 @@ def test_a_trial_cut_off_ends_bit_by_bit_as_one_left_alone(
     assert hit.checkpoint.exists()
     assert len(record(hit).evaluations) == 2
     resumed = to_the_end(hit)
-    assert len(record_attempts(hit.run, *hit.key)) == 2
+    assert len(record_attempts(hit.run, hit.key)) == 2
     assert evaluations(resumed) == evaluations(whole)
     assert len(whole.evaluations) == EVALUATIONS
     assert resumed.outcome is not None

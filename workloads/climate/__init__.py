@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pydantic
 
+from scoring.ground.documents import Model
+from scoring.ground.words import Role
 from workloads.climate.archive import DIAGNOSTICS, FORCINGS, prognostic_names
 from workloads.climate.harmonics import Grid, harmonics
 from workloads.config import Scale
@@ -22,14 +24,12 @@ from workloads.contract import (
     JaxModel,
     Measure,
     ParameterSpec,
-    Role,
     Split,
     Stream,
     Weights,
     Window,
     Workload,
 )
-from workloads.yaml_config import Model
 
 if TYPE_CHECKING:
     from workloads.climate.archive import Archive

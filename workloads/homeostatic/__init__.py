@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pydantic
 
+from scoring.ground.documents import Model
 from workloads import images
 from workloads.config import Scale
 from workloads.contract import (
@@ -28,7 +29,6 @@ from workloads.contract import (
     Workload,
 )
 from workloads.homeostatic import data
-from workloads.yaml_config import Model
 
 PREQUENTIAL = "prequential/accuracy"
 

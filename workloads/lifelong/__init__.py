@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from scoring.ground.words import Role
 from workloads import images
 from workloads.contract import (
     Batch,
     JaxModel,
     Measure,
     ParameterSpec,
-    Role,
     Split,
     Stream,
     Weights,

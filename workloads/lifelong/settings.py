@@ -7,9 +7,9 @@ from typing import Literal
 
 import pydantic
 
+from scoring.ground.documents import Model
 from workloads.config import Scale
 from workloads.images import FORMS, Form, Source
-from workloads.yaml_config import Model
 
 GROUP = 16
 """Channels that are normalised together in a convolutional stage."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pydantic
 
+from scoring.ground.documents import Model
+from scoring.ground.words import Role
 from workloads.config import Scale
 from workloads.contract import (
     Array,
@@ -15,7 +17,6 @@ from workloads.contract import (
     JaxModel,
     Measure,
     ParameterSpec,
-    Role,
     Split,
     Stream,
     Weights,
@@ -23,7 +24,6 @@ from workloads.contract import (
     Workload,
 )
 from workloads.numbered import NumberedStream
-from workloads.yaml_config import Model
 
 if TYPE_CHECKING:
     from workloads.lm.corpus import Corpus

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import pydantic
 
+from scoring.ground.documents import Model
+from scoring.ground.words import Role
 from workloads.config import Scale
 from workloads.contract import (
     Batch,
     JaxModel,
     Measure,
     ParameterSpec,
-    Role,
     Split,
     Stream,
     Weights,
@@ -31,7 +32,6 @@ from workloads.contract import (
 from workloads.errors import WorkloadError
 from workloads.recommender import data, movielens
 from workloads.recommender.stream import epochs
-from workloads.yaml_config import Model
 
 NDCG = "ndcg_at_10"
 CUT = 10

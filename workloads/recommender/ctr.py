@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pydantic
 
+from scoring.ground.documents import Model
+from scoring.ground.words import Role
 from workloads.config import Scale
 from workloads.contract import (
     Array,
@@ -21,7 +23,6 @@ from workloads.contract import (
     JaxModel,
     Measure,
     ParameterSpec,
-    Role,
     Split,
     Stream,
     Weights,
@@ -31,7 +32,6 @@ from workloads.contract import (
 from workloads.errors import WorkloadError
 from workloads.recommender import clicks
 from workloads.recommender.stream import epochs
-from workloads.yaml_config import Model
 
 EMBEDDING_STD = 0.1
 _PARTS: dict[Split, clicks.Part] = {"validation": "valid", "test": "test"}

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pydantic
 
+from scoring.ground.documents import Model
 from workloads.config import Scale
 from workloads.contract import (
     Array,
@@ -31,7 +32,6 @@ from workloads.contract import (
 from workloads.rl_nap import data
 from workloads.rl_nap.games import play
 from workloads.rl_nap.network import Convolution, Network
-from workloads.yaml_config import Model
 
 _SPLITS: dict[Split, int] = {"validation": 1, "test": 2}  # which fixed seeds episodes start from
 _JUDGED = 20240701  # no seed of training: their sequences have four numbers

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pydantic
 
+from scoring.ground.documents import Model
+from scoring.ground.errors import nearest
 from workloads.contract import Array, Batch, Event, Policy, Stream
 from workloads.rl_nap.games import KNOWN, Console, Games, Source
 from workloads.rl_nap.replay import Replay
-from workloads.yaml_config import Model, nearest
 
 _CHOICES, _GAMES = 0, 1  # which of a seed's independent random sequences
 

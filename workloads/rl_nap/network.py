@@ -8,8 +8,8 @@ import math
 
 import pydantic
 
+from scoring.ground.documents import Model
 from workloads.contract import ParameterSpec
-from workloads.yaml_config import Model
 
 EPSILON = 1e-5
 """Of the normalisation before each ReLU."""

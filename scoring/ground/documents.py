@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pydantic
 import yaml
 
+from scoring.ground.errors import UserError, nearest
+
 Key = str | int
 
 
-class ConfigError(Exception):
+class ConfigError(UserError):
     """A configuration that cannot be used: one line with file, line, key and what was expected."""
 
 
@@ -24,15 +25,6 @@ class Model(pydantic.BaseModel):
 
 
 M = TypeVar("M", bound=Model)
-
-
-def nearest(word: str, valid: Iterable[str]) -> str:
-    """ ", did you mean `x`?", where some valid word is near; else a list of the valid ones."""
-    words = sorted(valid)
-    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; known: {', '.join(words)}" if words else ""
 
 
 def read_yaml(path: Path, model: type[M]) -> M:

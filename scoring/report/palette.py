@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
-from scoring.markup import Markup, element
 from scoring.records import REFERENCE
+from scoring.report.markup import Markup, element
 
 # Okabe and Ito 2008, "Color Universal Design", darkened (light page) or lightened (dark page)
 # where a thin line would not stand out against the paper.

@@ -13,7 +13,7 @@ from json import dumps
 from typing import Any, Literal
 
 from scoring.board import Board, Cell, Row
-from scoring.records import Clock
+from scoring.ground.words import Clock
 
 MISSED = "—"
 _ROW_FIELDS = (

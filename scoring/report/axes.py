@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterable
 
-from scoring.records import Clock
+from scoring.ground.words import Clock
 
 MINUTE, HOUR = 60.0, 3600.0
 MISSING = "–"

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from scoring.axes import Scale, Unit, clock_unit, short, ticks
 from scoring.board import Board, Row
-from scoring.markup import Markup, element, join
-from scoring.palette import Style
+from scoring.report.axes import Scale, Unit, clock_unit, short, ticks
+from scoring.report.markup import Markup, element, join
+from scoring.report.palette import Style
 
 WIDTH, HEIGHT = 560, 330
 LEFT, RIGHT, TOP, BOTTOM = 60, 14, 30, 48

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from cluster.checkpoint import StateError
-from cluster.learner import DeviceError, Draw, Entry, warm_up_policy
-from cluster.spec import Resources
+from cluster.learners.contract import DeviceError, Draw, Entry, warm_up_policy
+from scoring.ground.words import Resources
 from submissions.contract import Parameters, SubmissionError, TorchSubmission
 from workloads.contract import Array, Batch
 
@@ -231,7 +231,7 @@ def _device(resources: Resources) -> torch.device:
 
 
 class TorchLearner:
-    """See `cluster.learner.Learner`."""
+    """See `cluster.learners.contract.Learner`."""
 
     def __init__(self, entry: Entry) -> None:
         torch.set_num_threads(entry.resources.cores)

@@ -7,11 +7,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scoring.axes import Scale, clock_unit, robust_range, short
-from scoring.markup import Markup, element, join
-from scoring.palette import Style
-from scoring.plots import BOTTOM, END, HEIGHT, LEFT, TOP, Styles, picture, x_axis, y_axis
-from scoring.records import Clock, Record, Target
+from scoring.ground.words import Clock, Target
+from scoring.records import Record
+from scoring.report.axes import Scale, clock_unit, robust_range, short
+from scoring.report.markup import Markup, element, join
+from scoring.report.palette import Style
+from scoring.report.plots import BOTTOM, END, HEIGHT, LEFT, TOP, Styles, picture, x_axis, y_axis
 from scoring.times import first_hit
 
 CLOCKS: tuple[Clock, ...] = ("wall", "cpu", "steps")

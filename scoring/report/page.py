@@ -18,15 +18,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scoring.axes import short
 from scoring.board import Board, compute
-from scoring.curves import CLOCKS, CROWD, STYLE, curve_plot
 from scoring.frame import load
-from scoring.markup import Markup, element, embedded_json, escape, join
-from scoring.page_tables import board_table, trials_table
-from scoring.palette import sheet, styles, swatch
-from scoring.plots import Styles, profile_data, profile_plot, ratio_plot, study_plot
-from scoring.records import REFERENCE, Clock, Record, read_record
+from scoring.ground.words import Clock
+from scoring.records import REFERENCE, Record, read_record
+from scoring.report.axes import short
+from scoring.report.curves import CLOCKS, CROWD, STYLE, curve_plot
+from scoring.report.markup import Markup, element, embedded_json, escape, join
+from scoring.report.page_tables import board_table, trials_table
+from scoring.report.palette import sheet, styles, swatch
+from scoring.report.plots import Styles, profile_data, profile_plot, ratio_plot, study_plot
 
 _HOW = {
     "gradathlon": (

@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from scoring.lifelong import Learning, Scenario
 from scoring.records import Header, RecordError
+from workloads.lifelong.measures import Learning, Scenario
 
 _COLUMNS = (
     *("block_num", "exp_num", "worker_id", "block_type", "block_subtype", "task_name"),

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from scoring.axes import Scale
 from scoring.board import Board, Row
-from scoring.curves import STYLE, curve_drawing
-from scoring.markup import Markup, element, join
-from scoring.palette import DARK, LIGHT, sheet, styles, swatch
-from scoring.plots import HEIGHT, WIDTH, Styles, clipped, profile_drawing, score_bar, score_range
 from scoring.records import Record, RecordError
-from scoring.tables import rank_text, time_text
+from scoring.report.axes import Scale
+from scoring.report.curves import STYLE, curve_drawing
+from scoring.report.markup import Markup, element, join
+from scoring.report.palette import DARK, LIGHT, sheet, styles, swatch
+from scoring.report.plots import (
+    HEIGHT,
+    WIDTH,
+    Styles,
+    clipped,
+    profile_drawing,
+    score_bar,
+    score_range,
+)
+from scoring.report.tables import rank_text, time_text
 
 LINE = 30
 COLUMN = 132

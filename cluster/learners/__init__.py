@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from cluster.learner import Entry, Learner
+from cluster.learners.contract import Entry, Learner
 
 
 def make_learner(framework: str, entry: Entry) -> Learner:
     """The learner of "torch" or "jax"."""
     if framework == "torch":
-        from cluster.loop_torch import TorchLearner
+        from cluster.learners.learner_torch import TorchLearner
 
         return TorchLearner(entry)
-    from cluster.loop_jax import JaxLearner
+    from cluster.learners.learner_jax import JaxLearner
 
     return JaxLearner(entry)

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from cluster.checkpoint import StateError
-from cluster.learner import DeviceError, Draw, Entry, warm_up_policy
+from cluster.learners.contract import DeviceError, Draw, Entry, warm_up_policy
 from submissions.contract import JaxSubmission
 from workloads.contract import Array, Batch, JaxModel
 
@@ -92,7 +92,7 @@ def _rules(made: Any, module: Any) -> _Rules:
 
 
 class JaxLearner:
-    """See `cluster.learner.Learner`."""
+    """See `cluster.learners.contract.Learner`."""
 
     def __init__(self, entry: Entry) -> None:
         self._entry = entry

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from cluster.spec import Resources
+from scoring.ground.words import Resources
 from submissions.contract import Card, Parameters
 from workloads.contract import Array, Batch, Weights, Workload
 

@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scoring.axes import MISSING, Scale, short, ticks
 from scoring.board import Board, Cell, Row
-from scoring.markup import Markup, element, join
-from scoring.palette import swatch
-from scoring.plots import Styles, score_bar, score_range
 from scoring.records import Record
-from scoring.tables import interval_text, rank_text, time_text
+from scoring.report.axes import MISSING, Scale, short, ticks
+from scoring.report.markup import Markup, element, join
+from scoring.report.palette import swatch
+from scoring.report.plots import Styles, score_bar, score_range
+from scoring.report.tables import interval_text, rank_text, time_text
 from scoring.times import ended_at, time_to_result
 
 BAR = 190

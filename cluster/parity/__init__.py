@@ -107,7 +107,7 @@ class _Side:
 def _batches(workload: Workload[Any], real_data: bool, steps: int) -> list[Batch]:
     if not real_data:
         return [workload.batch_like(seed) for seed in range(steps)]
-    from cluster.sgd_torch import StillPolicy
+    from cluster.parity.sgd_torch import StillPolicy
 
     policy = StillPolicy(workload.torch_model(), workload.initial_weights(seed=0))
     stream = workload.stream(seed=0)
@@ -118,13 +118,13 @@ def _batches(workload: Workload[Any], real_data: bool, steps: int) -> list[Batch
 
 
 def _torch_run(workload: Workload[Any], weights: Weights, batches: list[Batch]) -> _Side:
-    from cluster.sgd_torch import sgd_run
+    from cluster.parity.sgd_torch import sgd_run
 
     return _Side(*sgd_run(workload.torch_model(), weights, batches, SGD_RATE))
 
 
 def _jax_run(workload: Workload[Any], weights: Weights, batches: list[Batch]) -> _Side:
-    from cluster.sgd_jax import sgd_run
+    from cluster.parity.sgd_jax import sgd_run
 
     return _Side(*sgd_run(workload.jax_model(), weights, batches, SGD_RATE))
 

@@ -1,7 +1,7 @@
 """NadamW with warm-up and cosine decay (torch.optim.NAdam; Dozat 2016, weight decay decoupled).
 
 A huge `momentum_decay` switches off NAdam's momentum schedule (zero would freeze it at half its
-value), which leaves the same method as optax.nadamw, in `nadamw`.
+value), which leaves the same method as optax.nadamw, in `nadamw_jax`.
 Weight decay is multiplied by the rate and applies to weight matrices alone.
 """
 

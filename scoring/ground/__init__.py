@@ -1,0 +1,1 @@
+"""The ground floor: words, errors and documents that every room shares. It imports no room."""

@@ -1,0 +1,70 @@
+"""The vocabulary of a race: each word is defined here once, and means the same in every room."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Literal, NamedTuple, TypeAlias
+
+Framework = Literal["torch", "jax"]
+Goal = Literal["min", "max"]
+Clock = Literal["wall", "cpu", "steps"]
+"""What time is counted on: seconds, CPU seconds of the trial and its children, or steps."""
+Ruleset = Literal["external", "self", "targets", "try"]
+"""How points are chosen: a few a study, of which the fastest counts (`external`); the defaults,
+once (`self`); or no race at all: `targets` are being set, `try` tries a single point."""
+Role = Literal["weight", "head", "bias", "embedding", "norm", "tensor"]
+"""What a parameter is: a hidden layer's matrix `weight`, (out, in); the output layer's `head`;
+`bias`; `embedding`, one row an entry; `norm`, a normalisation's gain; `tensor`, weights that are
+no matrices (a spectral filter, a convolution)."""
+Scalar: TypeAlias = bool | int | float | str | None
+Point: TypeAlias = dict[str, Scalar]
+"""A hyperparameter point: values by the names of `submission`'s arguments."""
+
+
+class TrialKey(NamedTuple):
+    """What tells a trial apart from every other of its run."""
+
+    workload: str
+    submission: str
+    study: int
+    trial: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """The metric to reach."""
+
+    metric: str
+    goal: Goal
+    value: float
+
+    def met_by(self, value: float | None) -> bool:
+        """Whether a metric's value is at the target or beyond; what is not finite never is."""
+        if value is None or not math.isfinite(value):
+            return False
+        return value <= self.value if self.goal == "min" else value >= self.value
+
+
+def best(values: list[float], goal: Goal) -> float:
+    """The best of the finite values, NaN where there is none."""
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return math.nan
+    return min(finite) if goal == "min" else max(finite)
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """The steps and the seconds of the official clock after which a trial ends."""
+
+    steps: int
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Resources:
+    """What one trial holds alone: cores it is pinned to, one thread each, and accelerators."""
+
+    cores: int = 1
+    gpus: int = 0

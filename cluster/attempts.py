@@ -7,6 +7,7 @@ from typing import Any
 
 import workloads
 from cluster import checkpoint, hardware
+from cluster.faults import NODE
 from cluster.spec import TrialSpec
 from scoring.records import (
     Header,
@@ -29,13 +30,19 @@ def finished(spec: TrialSpec) -> Outcome | None:
         return None
     record = read_record(attempts[-1])
     outcome = record.outcome if _is_of(record.header, spec) else None
+    if outcome and outcome.extra.get("fault") == NODE:
+        return None
     if outcome and spec.extensible and outcome.end == "budget":
         return outcome if outcome.steps >= spec.budget.steps else None
     return outcome
 
 
-def write_failure(spec: TrialSpec, reason: str) -> Outcome:
-    """End a trial whose process cannot write any more, in an attempt of its own."""
+def write_failure(spec: TrialSpec, reason: str, **extra: Any) -> Outcome:
+    """End a trial whose process cannot write any more, in an attempt of its own.
+
+    Where the fault is the node's (`fault=NODE`), the trial keeps its checkpoint, and is raced again
+    when the run is resumed.
+    """
     attempts = record_attempts(spec.run, spec.key)
     seen: tuple[str, ...] = ()
     if attempts and has_header(attempts[-1]):
@@ -45,10 +52,11 @@ def write_failure(spec: TrialSpec, reason: str) -> Outcome:
         writer.write(header_of(spec, []))
     last = read_record(writer.path).evaluations[-1:]
     steps, wall_s, cpu_s = (last[0].steps, last[0].wall_s, last[0].cpu_s) if last else (0, 0.0, 0.0)
-    outcome = Outcome("failed", steps, wall_s, cpu_s, reason)
+    outcome = Outcome("failed", steps, wall_s, cpu_s, reason, extra)
     writer.write(outcome)
     writer.close()
-    spec.checkpoint.unlink(missing_ok=True)
+    if extra.get("fault") != NODE:
+        spec.checkpoint.unlink(missing_ok=True)
     return outcome
 
 

@@ -19,11 +19,12 @@ import numpy as np
 import workloads
 from cluster import checkpoint
 from cluster.checkpoint import StateError
+from cluster.entry import Seeds, make_entry
 from cluster.learners import make_learner
-from cluster.learners.contract import Entry, Learner, make_card
+from cluster.learners.contract import Learner
+from cluster.process import seed_globals, set_environment
 from scoring.ground.words import Resources
 from submissions.contract import SubmissionError
-from submissions.load import build, execute
 from submissions.source import Source
 from workloads.contract import Batch
 
@@ -32,6 +33,7 @@ STEPS = 8
 LIMIT_S = 120.0
 _CORNERS = (0.0, 0.5, 0.999)
 _SEED = 20
+_SEEDS = Seeds(_SEED, _SEED, _SEED, _SEED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +90,7 @@ def _stdout_to_stderr() -> None:
 
 
 def _check_here(source: Source, workload_id: str) -> list[Finding]:
-    os.environ["JAX_PLATFORMS"] = "cpu"
+    set_environment(Resources())
     findings: list[Finding] = []
     try:
         for finding in _findings(source, workload_id):
@@ -171,7 +173,6 @@ class _Bench:
         self.source = source
         self.workload = workloads.get(workload_id)
         self.weights = self.workload.initial_weights(_SEED)
-        self.module = execute(source)
         self._first = _first_point(source)
         self.batches: list[Batch] = [self.workload.batch_like(seed) for seed in range(STEPS)]
 
@@ -192,19 +193,8 @@ class _Bench:
         return learner.state()["weights"]
 
     def _begin(self, hyperparameters: Mapping[str, Any]) -> Learner:
-        from cluster.trial import seed_globals
-
-        card = make_card(self.workload, seconds=60.0, seed=_SEED)
-        entry = Entry(
-            workload=self.workload,
-            weights=self.weights,
-            build=lambda params: build(
-                self.module, self.source, hyperparameters, params=params, card=card
-            ),
-            module=self.module,
-            closure=self.source.closure,
-            seed=_SEED,
-            resources=Resources(),
+        entry = make_entry(
+            self.workload, self.source, hyperparameters, _SEEDS, seconds=60.0, resources=Resources()
         )
         seed_globals(_SEED)
         learner = make_learner(self.source.framework, entry)

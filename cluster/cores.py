@@ -49,7 +49,6 @@ def hold_cores(count: int, waiting: Callable[[], None] = lambda: None) -> Iterat
                 told = True
             time.sleep(_WAIT_S)
         _set_affinity(set(held))
-        _one_thread_a_core(count)
         try:
             yield held
         finally:
@@ -95,9 +94,3 @@ def _set_affinity(cores: set[int]) -> None:
     for task in Path("/proc/self/task").iterdir():
         with contextlib.suppress(ProcessLookupError):
             os.sched_setaffinity(int(task.name), cores)
-
-
-def _one_thread_a_core(count: int) -> None:
-    # NPROC is what jax 0.10 reads on a CPU; XLA_FLAGS no longer limit its threads.
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC"):
-        os.environ[name] = str(count)

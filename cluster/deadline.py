@@ -14,6 +14,8 @@ GRACE_S = 30.0
 """What a step may overrun the budget by before it is taken for hung."""
 _LENIENCE = {"wall": 1.0, "cpu": 4.0, "steps": 10.0}
 """How many times its seconds a budget may take on the wall, by the clock that counts."""
+WARM_UP_S = 300.0
+"""What imports, compilation and the first steps may take, whatever the budget: disks are cold."""
 
 
 class Overdue(BaseException):
@@ -21,7 +23,7 @@ class Overdue(BaseException):
 
 
 class Deadline:
-    """Raises `Overdue` in the main thread once a stretch on the clock has far overrun the budget.
+    """Raises `Overdue` in the main thread once a step has far overrun what is left of the budget.
 
     A step that is merely slow ends the trial as `budget` when it returns; this is for one that
     never does. It interrupts Python code, sleeps included; a call that hangs inside an extension
@@ -33,7 +35,9 @@ class Deadline:
         self._steps = steps
         self._usable = threading.current_thread() is threading.main_thread()
         self._previous: object = None
-        self._doing = ""
+        self._seconds = 0.0
+        self._warming_up = False
+        self._seen = -1
 
     def __enter__(self) -> Deadline:
         if self._usable:
@@ -50,23 +54,35 @@ class Deadline:
             self.disarm()
             signal.signal(signal.SIGALRM, self._previous)  # type: ignore[arg-type]
 
-    def arm(self, already: Reading, doing: str = "step") -> None:
-        """Ring when the rest of the budget, and the grace, have passed."""
-        self._doing = doing
-        if self._usable:
-            signal.setitimer(signal.ITIMER_REAL, allowed_s(self._spec, already) + GRACE_S)
+    def arm(self, already: Reading) -> None:
+        """Ring when no step was done while the rest of the budget, and the grace, passed."""
+        self._warming_up = False
+        self._start(allowed_s(self._spec, already) + GRACE_S)
+
+    def arm_warm_up(self) -> None:
+        """Ring when the warm-up takes longer than any has to."""
+        self._warming_up = True
+        self._start(WARM_UP_S)
 
     def disarm(self) -> None:
         """Do not ring."""
         if self._usable:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
+    def _start(self, seconds: float) -> None:
+        self._seconds, self._seen = seconds, self._steps()
+        if self._usable:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+
     def _ring(self, number: int, frame: FrameType | None) -> None:
-        what = f"step {self._steps() + 1}" if self._doing == "step" else self._doing
-        seconds = self._spec.budget.seconds
+        steps = self._steps()
+        if steps > self._seen and not self._warming_up:  # slow, but it does come back
+            self._start(self._seconds)
+            return
+        what = "the warm-up" if self._warming_up else f"step {steps + 1}"
         raise Overdue(
-            f"{what} did not come back: the budget of {seconds:g} s is overrun by "
-            f"{GRACE_S:g} s; look for an endless loop or a wait in the submission"
+            f"{what} did not come back within {self._seconds:g} s; look for an endless loop or a "
+            "wait in the submission"
         )
 
 
@@ -77,3 +93,13 @@ def allowed_s(spec: TrialSpec, already: Reading) -> float:
     on_clock = already.cpu_s if spec.clock == "cpu" else already.wall_s
     left = max(0.0, spec.budget.seconds - on_clock)
     return left * _LENIENCE[spec.clock]
+
+
+def silence_s(spec: TrialSpec, training: bool, wall_s: float) -> float:
+    """Seconds without a word after which a trial's process is taken for hung, from outside.
+
+    Longer than the trial's own alarm, which rings first where it can.
+    """
+    if not training:
+        return 2 * WARM_UP_S
+    return 2 * (allowed_s(spec, Reading(wall_s, 0.0)) + GRACE_S) + 60

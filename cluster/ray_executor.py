@@ -15,7 +15,6 @@ from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from cluster import deadline
 from cluster.attempts import finished, write_failure
-from cluster.clock import Reading
 from cluster.cores import hold_cores
 from cluster.ray_session import ray_session
 from cluster.spec import ClusterError, Finished, TrialSpec, Update, Watch
@@ -35,13 +34,7 @@ def _race(spec: TrialSpec) -> Iterator[Any]:
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(1))
     # Nothing may be yielded before the cores are held: Ray would import more beside.
     with hold_cores(spec.resources.cores) as cores:
-        trial = run_trial(spec, cores)
-        while True:
-            try:
-                yield next(trial)
-            except StopIteration as end:
-                yield end.value
-                return
+        yield from run_trial(spec, cores)
 
 
 @dataclasses.dataclass
@@ -139,9 +132,7 @@ class _Race:
 
 
 def _patience_s(spec: TrialSpec, news: Update) -> float:
-    # The trial's own alarm rings first; this is for a call that hangs inside an extension.
-    left = deadline.allowed_s(spec, Reading(news.wall_s, 0.0))
-    return 2 * (left + deadline.GRACE_S) + 60
+    return deadline.silence_s(spec, news.phase == "training", news.wall_s)
 
 
 def _check_room(specs: Sequence[TrialSpec]) -> None:

@@ -61,6 +61,9 @@ class Learner(Protocol):
     def measure(self, batch: Batch) -> dict[str, Array]:
         """The workload's sums on a batch, at the weights to be judged."""
 
+    def finite(self) -> bool:
+        """Whether the weights to be judged are all finite."""
+
     def act(self, observations: Array) -> Array:
         """The model's `act` at the training weights, for streams that depend on the learner."""
 

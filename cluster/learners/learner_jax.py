@@ -180,6 +180,10 @@ class JaxLearner:
     def measure(self, batch: Batch) -> dict[str, Array]:
         return jax.device_get(self._measure(self._judged, batch))
 
+    def finite(self) -> bool:
+        weights = jax.device_get(self._judged)
+        return all(bool(np.isfinite(value).all()) for value in weights.values())
+
     def act(self, observations: Array) -> Array:
         return np.asarray(self._act(self._params, observations))
 

@@ -287,6 +287,10 @@ class TorchLearner:
             sums = run.call(self._judged, "measure", run.to_device(batch))
         return {name: value.cpu().numpy() for name, value in sums.items()}
 
+    def finite(self) -> bool:
+        with torch.no_grad():
+            return all(bool(torch.isfinite(value).all()) for value in self._judged.values())
+
     def act(self, observations: Array) -> Array:
         return self._ask(self._run.act, observations)
 

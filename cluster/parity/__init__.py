@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import multiprocessing
-import os
 from typing import Any
 
 import numpy as np
 
 import workloads
+from cluster.process import set_environment
+from scoring.ground.words import Resources
 from workloads.contract import Batch, Weights, Workload
 from workloads.errors import WorkloadError
 
@@ -69,7 +70,7 @@ def compare(workload_id: str, *, rows: int | None = None, steps: int = SGD_STEPS
 
 
 def _compare(workload_id: str, real_data: bool, rows: int | None, steps: int) -> Parity:
-    os.environ["JAX_PLATFORMS"] = "cpu"
+    set_environment(Resources())
     workload = in_float32(workloads.get(workload_id))
     weights = workload.initial_weights(seed=0)
     batches = [

@@ -25,7 +25,7 @@ from typing import Any
 
 import workloads
 from cluster.cores import hold_cores
-from cluster.spec import TrialSpec
+from cluster.spec import TrialSpec, Update
 from cluster.trial import run_trial
 from scoring.ground.words import Budget
 from scoring.records import read_record
@@ -86,7 +86,7 @@ def one(id: str, framework: str, windows: int, period: int | None) -> None:
         harness_s: list[float] = []
         before = 0.0
         for update in trial:
-            if update.phase == "training":
+            if isinstance(update, Update) and update.phase == "training" and update.steps:
                 harness_s.append((update.wall_s - before) / period)
                 before = update.wall_s
                 bare_s.append(next(bare))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def test_killed_in_the_middle_of_a_task_it_ends_the_same(
     def killed(self: MasteryStream, policy: object) -> object:
         left[0] -= 1
         if not left[0]:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         return draw(self, policy)  # type: ignore[arg-type]
 
     monkeypatch.setattr("cluster.trial._CHECKPOINT_SHARE", 1e9)

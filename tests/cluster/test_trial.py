@@ -164,6 +164,8 @@ def test_a_submission_that_never_comes_back_is_ended(
     make: Make, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     monkeypatch.setattr(deadline, "GRACE_S", 0.5)
+    if where == "the warm-up":
+        monkeypatch.setattr(deadline, "WARM_UP_S", 5.0)
     spec = make("hung", HANGS.replace("WHEN", "0" if where == "the warm-up" else "8"))
     spec = TrialSpec(**(vars(spec) | {"budget": Budget(500, 1.0)}))
     ((finished, _),) = race(spec)

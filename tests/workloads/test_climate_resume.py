@@ -38,7 +38,7 @@ def finish(spec, kill_after=None):
     updates = trial.run_trial(spec)
     seen = 0
     for update in updates:
-        seen += update.phase == "training"
+        seen += getattr(update, "phase", None) == "training" and update.steps > 0
         if kill_after is not None and seen == kill_after:
             updates.close()
             return None

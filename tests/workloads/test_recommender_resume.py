@@ -9,7 +9,7 @@ import pytest
 
 import workloads
 from cluster import trial
-from cluster.spec import TrialSpec
+from cluster.spec import TrialSpec, Update
 from scoring.ground.words import Budget, Resources
 from scoring.records import Record, read_record, record_attempts
 from submissions.source import find
@@ -52,7 +52,9 @@ def cut_off(asked: TrialSpec) -> None:
     news = trial.run_trial(asked)
     evaluated = 0
     while evaluated < 2:
-        evaluated += next(news).phase == "training"
+        update = next(news)
+        assert isinstance(update, Update)
+        evaluated += update.phase == "training" and update.steps > 0
     news.close()
 
 

@@ -1,0 +1,73 @@
+"""What a trial remembers of its own course: all of it, in one place, kept by checkpoints whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from cluster.clock import Reading
+
+SPREAD_BOUND = 1.5
+"""A trial whose slow step times (p90) exceed its quick ones (p10) by this factor is flagged."""
+
+
+@dataclasses.dataclass
+class Course:
+    """How far a trial has come.
+
+    Attributes:
+        steps: training steps taken.
+        evaluated: steps at the last evaluation.
+        reading: the clock when it last stopped.
+        off_clock_s: seconds of evaluations.
+        checkpoint_s: seconds of checkpoints.
+        judged: the judged metric at the last evaluation; None before its window is full.
+        history: the metric at every evaluation, as measured.
+        windows: seconds a step took, between each two evaluations.
+    """
+
+    steps: int = 0
+    evaluated: int = 0
+    reading: Reading = Reading()  # noqa: RUF009 - frozen
+    off_clock_s: float = 0.0
+    checkpoint_s: float = 0.0
+    judged: float | None = None
+    history: list[float] = dataclasses.field(default_factory=list)
+    windows: list[float] = dataclasses.field(default_factory=list)
+
+    def state(self) -> dict[str, Any]:
+        """All of it, as a checkpoint keeps it."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Course:
+        """The inverse of `state`."""
+        return cls(**{**state, "reading": Reading(**state["reading"])})
+
+    def judge(self, value: float, window: int) -> float | None:
+        """Note the metric as measured; the mean of the last `window`, once there are so many."""
+        self.history.append(value)
+        recent = self.history[-window:]
+        self.judged = sum(recent) / window if len(recent) == window else None
+        return self.judged
+
+    def times(self) -> dict[str, Any]:
+        """For the record: the spread of the seconds a step, and the seconds off the clock."""
+        off_clock = {
+            "evaluation_s": round(self.off_clock_s, 6),
+            "checkpoint_s": round(self.checkpoint_s, 6),
+        }
+        if not self.windows:
+            return off_clock
+        low, high = np.quantile(self.windows, [0.1, 0.9])
+        return {
+            "step_s_median": statistics.median(self.windows),
+            "step_s_p10": float(low),
+            "step_s_p90": float(high),
+            "step_s_unsteady": bool(high > SPREAD_BOUND * low),
+            **off_clock,
+        }

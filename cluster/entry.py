@@ -1,0 +1,57 @@
+"""What a learner is made of, put together: for a trial and for `gradathlon check` alike."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from cluster.learners.contract import Entry, make_card
+from scoring.ground.words import Resources
+from submissions.load import build, execute
+from submissions.source import Source
+from workloads.contract import Workload
+
+
+@dataclasses.dataclass(frozen=True)
+class Seeds:
+    """One seed for each thing that is drawn, all made from the trial's own."""
+
+    weights: int
+    stream: int
+    loss: int
+    own: int
+
+    @classmethod
+    def of(cls, seed: int) -> Seeds:
+        """Independent seeds from one."""
+        return cls(*map(int, np.random.SeedSequence(seed).generate_state(4)))
+
+
+def make_entry(
+    workload: Workload[Any],
+    source: Source,
+    hyperparameters: Mapping[str, Any],
+    seeds: Seeds,
+    *,
+    seconds: float,
+    resources: Resources,
+) -> Entry:
+    """Run the submission's file and put it beside the workload and its initial weights.
+
+    Raises:
+        SubmissionError: the file cannot be run.
+    """
+    module = execute(source)
+    card = make_card(workload, seconds, seeds.own)
+    return Entry(
+        workload=workload,
+        weights=workload.initial_weights(seeds.weights),
+        build=lambda params: build(module, source, hyperparameters, params=params, card=card),
+        module=module,
+        closure=source.closure,
+        seed=seeds.loss,
+        resources=resources,
+    )

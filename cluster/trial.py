@@ -30,8 +30,8 @@ from cluster.learners import make_learner
 from cluster.learners.contract import DeviceError, Learner, LearnersPolicy
 from cluster.process import seed_globals, set_environment
 from cluster.spec import TrialSpec, Update
+from scoring.ground.ends import End
 from scoring.records import (
-    End,
     Evaluation,
     EventLine,
     Outcome,

@@ -6,24 +6,21 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scoring import algoperf, frame, gradathlon
-from scoring.bootstrap import FEW, Resampler, Studies
+from scoring import frame
+from scoring.bootstrap import Studies
+from scoring.ground.clocks import CLOCKS
 from scoring.ground.words import Clock
-from scoring.notes import remarks, yardstick_remarks
 from scoring.profiles import TAU_MAX, corners
-from scoring.ranking import Score, ranks
-from scoring.records import REFERENCE, RecordError
+from scoring.protocols import Judged, Options, find, frameworks
+from scoring.ranking import ranks
+from scoring.records import is_reference
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Protocol = Literal["gradathlon", "algoperf"]
-Times: TypeAlias = dict[str, dict[str, dict[int, float]]]
-"""Submission, workload, study: the study's time-to-result."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,70 +115,21 @@ def compute(
     Raises:
         RecordError: records that cannot be read, or cannot be compared.
     """
-    if protocol not in get_args(Protocol):
-        known = " or ".join(get_args(Protocol))
-        raise RecordError(f"unknown scoring protocol {protocol!r}: expected {known}")
-    if held_out and protocol != "algoperf":
-        raise RecordError("held-out workloads belong to the algoperf protocol: --protocol algoperf")
+    way = find(protocol, held_out=held_out, across_frameworks=across_frameworks)
     trials = frame.load(runs)
     frame.check_comparable(trials)
     clock = clock or frame.official_clock(trials)
-    if clock != "steps" and not mix_hardware:
+    if CLOCKS[clock].of_hardware and not mix_hardware:
         frame.check_hardware(trials)
     trials["time"] = trials[clock]
-    if protocol == "algoperf":
-        return _algoperf(trials, clock, held_out)
-    return _gradathlon(trials, clock, across_frameworks)
+    judged = way.build(trials, Options(clock, across_frameworks, held_out))
+    return _board(protocol, clock, trials, judged)
 
 
-def _gradathlon(trials: pd.DataFrame, clock: Clock, across_frameworks: bool) -> Board:
-    fastest = trials.groupby(["submission", "workload", "study"])["time"].min().reset_index()
-    times = _table(fastest)
-    workloads = sorted(trials["workload"].unique())
-    references = gradathlon.references(trials, clock)
-    resampler = Resampler()
-    scores = {}
-    for name, framework in _frameworks(trials).items():
-        compared_to = None if across_frameworks else framework
-        yardstick = gradathlon.yardstick(references, list(times[name]), compared_to)
-        scores[name] = gradathlon.score(times[name], yardstick, workloads, resampler)
-    notes = [*remarks(trials, clock), *yardstick_remarks(trials)]
-    if any(not score.redrawn.size for score in scores.values()):
-        notes.append("a score that rests on a single study has no interval")
-    fewest = min(len(studies) for own in times.values() for studies in own.values())
-    if 1 < fewest < FEW:
-        notes.append(f"intervals that rest on {fewest} studies are too narrow: run {FEW} or more")
-    return _board("gradathlon", clock, trials, times, scores, notes)
-
-
-def _algoperf(trials: pd.DataFrame, clock: Clock, held_out: bool) -> Board:
-    chosen = algoperf.earliest_evaluation(trials)
-    medians = chosen.groupby(["submission", "workload"])["time"].median().unstack()
-    pairs = _held_out(trials) if held_out else {}
-    by_name = algoperf.ratios(medians, pairs).to_dict("index")
-    scores = {
-        str(name): Score(
-            {str(workload): r for workload, r in row.items()}, algoperf.score(row.values())
-        )
-        for name, row in by_name.items()
-    }
-    notes = remarks(trials, clock)
-    notes += [f"{base} counts only where {variant} is met too" for base, variant in pairs.items()]
-    notes.append("the algoperf protocol has no intervals; every entry can move the others' scores")
-    return _board("algoperf", clock, trials, _table(chosen), scores, notes)
-
-
-def _board(
-    protocol: Protocol,
-    clock: Clock,
-    trials: pd.DataFrame,
-    times: Times,
-    scores: Mapping[str, Score],
-    notes: Sequence[str],
-) -> Board:
-    frameworks = _frameworks(trials)
+def _board(protocol: str, clock: Clock, trials: pd.DataFrame, judged: Judged) -> Board:
+    scores, framework = judged.scores, frameworks(trials)
     order = sorted(scores, key=lambda name: (-scores[name].score, name))
-    racing = [name for name in order if not name.startswith(REFERENCE)]
+    racing = [name for name in order if not is_reference(name)]
     given = ranks([scores[name] for name in racing])
     rank = dict(zip(racing, given, strict=True))
     rows = [
@@ -189,16 +137,16 @@ def _board(
             rank=rank.get(name, 0),
             tied=given.count(rank.get(name, 0)) > 1,
             submission=name,
-            framework=frameworks[name],
+            framework=framework[name],
             score=scores[name].score,
             interval=scores[name].interval,
-            cells=_cells(trials, name, times[name], scores[name].ratios),
+            cells=_cells(trials, name, judged.times[name], scores[name].ratios),
             is_reference=name not in rank,
         )
         for name in order
     ]
     workloads = tuple(next(iter(scores.values())).ratios)
-    return Board(protocol, clock, workloads, tuple(rows), tuple(notes))
+    return Board(protocol, clock, workloads, tuple(rows), tuple(judged.notes))
 
 
 def _cells(
@@ -218,33 +166,3 @@ def _cells(
             trials=len(tried),
         )
     return cells
-
-
-def _table(studies: pd.DataFrame) -> Times:
-    table: Times = {}
-    columns = (studies[name].tolist() for name in ("submission", "workload", "study", "time"))
-    for submission, workload, study, time in zip(*columns, strict=True):
-        table.setdefault(submission, {}).setdefault(workload, {})[study] = time
-    return table
-
-
-def _frameworks(trials: pd.DataFrame) -> dict[str, str]:
-    return dict(trials.drop_duplicates("submission")[["submission", "framework"]].to_numpy())
-
-
-def _held_out(trials: pd.DataFrame) -> dict[str, str]:
-    workloads = sorted(trials["workload"].unique())
-    pairs: dict[str, str] = {}
-    for variant in workloads:
-        base, plus, _ = variant.partition("+")
-        if not plus:
-            continue
-        if base not in workloads:
-            raise RecordError(f"{variant} is held out of {base}, of which there are no trials")
-        if base in pairs:
-            raise RecordError(
-                f"{base} has two held-out variants, {pairs[base]} and {variant}: score runs that "
-                "have one of them"
-            )
-        pairs[base] = variant
-    return pairs

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from scoring.ground.ends import UNFINISHED
 from scoring.ground.words import Clock, Target, TrialKey
-from scoring.records import REFERENCE, Record, RecordError, read_run
+from scoring.records import REFERENCES, Record, RecordError, is_reference, read_run
 from scoring.times import best_metric, ended_at, first_hit, time_to_result
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def load(runs: Sequence[Path]) -> pd.DataFrame:
         for record in read_run(run):
             header = record.header
             key = header.key
-            if header.submission.startswith(REFERENCE):
+            if is_reference(header.submission):
                 if reference_of.setdefault(key[:2], run) == run:
                     kept[key] = (run, record)
             elif key not in kept:
@@ -86,7 +87,7 @@ def check_comparable(trials: pd.DataFrame) -> None:
         RecordError: naming the two trials that differ.
     """
     names = trials["submission"]
-    own = names.where(~names.str.startswith(REFERENCE), names + " on " + trials["workload"])
+    own = names.where(~names.isin(REFERENCES), names + " on " + trials["workload"])
     for what, group, columns in (
         ("target", trials["workload"], ["metric", "goal", "target"]),
         ("settings", trials["workload"], ["settings_sha256"]),
@@ -141,14 +142,10 @@ def _row(run: Path, record: Record) -> dict[str, Any]:
         "run": str(run),
         "path": str(record.path),
         "clock": header.clock,
-        "wall": reached.wall,
-        "cpu": reached.cpu,
-        "steps": reached.steps,
+        **reached,
         "evaluation": -1 if hit is None else hit,
-        "wall_end": ended.wall,
-        "cpu_end": ended.cpu,
-        "steps_end": ended.steps,
-        "end": outcome.end if outcome else "unfinished",
+        **{f"{clock}_end": reading for clock, reading in ended.items()},
+        "end": outcome.end if outcome else UNFINISHED,
         "reason": outcome.reason if outcome else "",
         "best": best_metric(record.evaluations, target),
         "metric": target.metric,

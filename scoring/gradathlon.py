@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scoring.bootstrap import Resampler, Studies
+from scoring.ground.ends import STOPPED
 from scoring.ground.words import Clock
 from scoring.profiles import TAU_MAX
 from scoring.ranking import Score
-from scoring.records import REFERENCE, RecordError
+from scoring.records import REFERENCE, REFERENCES, RecordError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,10 +78,10 @@ def references(trials: pd.DataFrame, clock: Clock) -> dict[str, dict[str, Studie
     stopped: its true time is longer, so that nobody gains. A study whose trials failed, diverged
     or are unfinished is left out.
     """
-    rows = trials[trials["submission"].str.startswith(REFERENCE)]
+    rows = trials[trials["submission"].isin(REFERENCES)]
     met = rows["time"] < np.inf
     rows = rows.assign(time=rows["time"].where(met, rows[f"{clock}_end"]), met=met)
-    rows = rows[rows["met"] | rows["end"].isin(["budget", "pruned"])]
+    rows = rows[rows["met"] | rows["end"].isin(STOPPED)]
     found: dict[str, dict[str, Studies]] = {}
     for key, cell in rows.groupby(["workload", "framework"]):
         workload, framework = map(str, key)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from scoring.ground.clocks import CLOCKS
 from scoring.ground.words import Clock
-from scoring.records import REFERENCE
+from scoring.records import REFERENCES, is_reference
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +28,7 @@ def remarks(trials: pd.DataFrame, clock: Clock) -> list[str]:
 
 def yardstick_remarks(trials: pd.DataFrame) -> Iterator[str]:
     """Where a reference, to which others are compared, missed the target itself."""
-    rows = trials[trials["submission"].str.startswith(REFERENCE)]
+    rows = trials[trials["submission"].isin(REFERENCES)]
     for (name, workload), cell in rows.groupby(["submission", "workload"]):
         met = cell["time"].lt(float("inf")).groupby(cell["study"]).any()
         if not met.all():
@@ -43,7 +44,7 @@ def _missing(trials: pd.DataFrame) -> Iterator[str]:
         counts = rows.groupby("workload")["study"].nunique()
         for workload in workloads:
             if workload not in counts:
-                counted = "not run" if str(name).startswith(REFERENCE) else "counted as missed"
+                counted = "not run" if is_reference(str(name)) else "counted as missed"
                 yield f"{name} has no trial on {workload}: {counted}"
         if counts.nunique() > 1:
             told = ", ".join(f"{counts[w]} on {w}" for w in sorted(counts.index))
@@ -64,9 +65,9 @@ def _ends(trials: pd.DataFrame) -> Iterator[str]:
 def _mixtures(trials: pd.DataFrame, clock: Clock) -> Iterator[str]:
     kinds = trials["digest"].nunique()
     if kinds > 1:
-        unit = "steps" if clock == "steps" else "seconds"
+        unit = "seconds" if CLOCKS[clock].in_seconds else clock
         yield f"{unit} come from {kinds} different kinds of hardware"
-    competing = trials[~trials["submission"].str.startswith(REFERENCE)]
+    competing = trials[~trials["submission"].isin(REFERENCES)]
     rulesets = sorted(competing["ruleset"].unique())
     if len(rulesets) > 1:
         yield f"submissions of different tuning rulesets are compared: {', '.join(rulesets)}"

@@ -15,17 +15,23 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, get_args
 
+from scoring.ground.ends import End
 from scoring.ground.errors import UserError
 from scoring.ground.words import Budget, Clock, Framework, Target, TrialKey
 
 FORMAT = 1
-End = Literal["reached", "budget", "diverged", "pruned", "failed"]
 REFERENCE = "reference-"
-"""Submissions so prefixed (`reference-torch`) are the protocol's own reference trials."""
+"""With a framework behind it, the name of that framework's reference: `reference-torch`."""
+REFERENCES = tuple(f"{REFERENCE}{framework}" for framework in get_args(Framework))
 
 _FILE = re.compile(r"study(?P<study>\d+)-trial(?P<trial>\d+)(?:\.(?P<attempt>\d+))?\.jsonl")
+
+
+def is_reference(submission: str) -> bool:
+    """Whether a submission is the protocol's own reference; no other name is, however it begins."""
+    return submission in REFERENCES
 
 
 class RecordError(UserError):
@@ -202,6 +208,11 @@ def record_path(run: Path, key: TrialKey, attempt: int = 0) -> Path:
     suffix = f".{attempt}" if attempt else ""
     name = f"study{key.study}-trial{key.trial}{suffix}.jsonl"
     return run / "trials" / key.workload / key.submission / name
+
+
+def run_of(path: Path) -> Path:
+    """The run folder of a record that lies where `record_path` puts it."""
+    return path.absolute().parents[3]
 
 
 def read_record(path: Path) -> Record:

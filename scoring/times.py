@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 
+from scoring.ground.clocks import CLOCKS, Moment
 from scoring.ground.words import Clock, Target, best
-from scoring.records import Evaluation, Header, Outcome, Record
+from scoring.records import Evaluation, Header, Record
 
 
-@dataclasses.dataclass(frozen=True)
-class Readings:
-    """One moment on the three clocks: seconds, process CPU seconds, optimizer steps.
+class Readings(dict[Clock, float]):
+    """One moment on every clock; a moment that never came is infinity on all of them."""
 
-    A moment that never came is infinity on all three.
-    """
+    @classmethod
+    def of(cls, moment: Moment) -> Readings:
+        """The readings that a moment carries."""
+        return cls({name: clock.read(moment) for name, clock in CLOCKS.items()})
 
-    wall: float = math.inf
-    cpu: float = math.inf
-    steps: float = math.inf
+    @classmethod
+    def all(cls, value: float) -> Readings:
+        """The same value on every clock."""
+        return cls(dict.fromkeys(CLOCKS, value))
 
     def on(self, clock: Clock) -> float:
         """The reading of one of the clocks."""
-        reading: float = getattr(self, clock)
-        return reading
+        return self[clock]
 
 
 def first_hit(header: Header, evaluations: Sequence[Evaluation]) -> int | None:
@@ -34,7 +35,7 @@ def first_hit(header: Header, evaluations: Sequence[Evaluation]) -> int | None:
     held against the budget on the header's official clock.
     """
     for index, evaluation in enumerate(evaluations):
-        if header.target is None or not _within(header, evaluation):
+        if header.target is None or not within_budget(header, evaluation):
             return None
         if header.target.met_by(evaluation.metrics.get(header.target.metric)):
             return index
@@ -44,15 +45,15 @@ def first_hit(header: Header, evaluations: Sequence[Evaluation]) -> int | None:
 def time_to_result(header: Header, evaluations: Sequence[Evaluation]) -> Readings:
     """The clocks at the first evaluation that meets the target in time, infinite if none does."""
     hit = first_hit(header, evaluations)
-    return Readings() if hit is None else _readings(evaluations[hit])
+    return Readings.all(math.inf) if hit is None else Readings.of(evaluations[hit])
 
 
 def ended_at(record: Record) -> Readings:
     """The last readings that a trial left, zero when it left none."""
-    last: Sequence[Evaluation | Outcome] = [*record.evaluations[-1:]]
+    last: Sequence[Moment] = [*record.evaluations[-1:]]
     if record.outcome is not None:
         last = [record.outcome]
-    return _readings(last[0]) if last else Readings(0.0, 0.0, 0.0)
+    return Readings.of(last[0]) if last else Readings.all(0.0)
 
 
 def best_metric(evaluations: Sequence[Evaluation], target: Target) -> float:
@@ -61,11 +62,8 @@ def best_metric(evaluations: Sequence[Evaluation], target: Target) -> float:
     return best(values, target.goal)
 
 
-def _within(header: Header, evaluation: Evaluation) -> bool:
-    spent = _readings(evaluation)
-    in_seconds = header.clock == "steps" or spent.on(header.clock) <= header.budget.seconds
-    return in_seconds and spent.steps <= header.budget.steps
-
-
-def _readings(moment: Evaluation | Outcome) -> Readings:
-    return Readings(moment.wall_s, moment.cpu_s, float(moment.steps))
+def within_budget(header: Header, moment: Moment) -> bool:
+    """Whether a moment lies within the header's budget: of steps, and of the clock's seconds."""
+    clock = CLOCKS[header.clock]
+    in_seconds = not clock.in_seconds or clock.read(moment) <= header.budget.seconds
+    return in_seconds and moment.steps <= header.budget.steps

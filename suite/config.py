@@ -6,56 +6,17 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import pydantic
-
-from scoring.ground.documents import ConfigError, Document, Key, Model
+from scoring.ground.documents import ConfigError, Document, Key
 from scoring.ground.errors import nearest
-from scoring.ground.words import Clock, Point
+from scoring.run_file import Points, Suite
 
 if TYPE_CHECKING:
     from submissions.source import Source
 
 FOLDER = Path(__file__).parent / "suites"
-Points = list[Point]
 _Error = Callable[[Sequence[Key], str], ConfigError]
-
-
-class Holding(Model):
-    """What one trial holds alone."""
-
-    cores: pydantic.PositiveInt = 1
-    gpus: pydantic.NonNegativeInt = 0
-
-
-class Suite(Model):
-    """The whole of a suite's YAML file."""
-
-    title: str
-    workloads: list[str] = pydantic.Field(min_length=1)
-    submissions: list[str] = pydantic.Field(min_length=1)
-    """Built-in names, installed ones, or paths, which are relative to the suite's file."""
-    ruleset: Literal["external", "self"]
-    studies: pydantic.PositiveInt
-    trials: pydantic.PositiveInt = 1
-    """Of each study; self tuning has one."""
-    clock: Clock = "wall"
-    seed: pydantic.NonNegativeInt = 0
-    budget_factor: pydantic.PositiveFloat | None = None
-    """On a workload's budget; None is 1 for external and 1.5 for self tuning, as in AlgoPerf."""
-    resources: Holding = Holding()
-    points: dict[str, Points] = pydantic.Field(default_factory=dict)
-    """Fixed hyperparameter points of some submissions, tried in order instead of tuned ones."""
-    points_on: dict[str, dict[str, Points]] = pydantic.Field(default_factory=dict)
-    """The same on single workloads, by id and submission, before those of `points`."""
-
-    @property
-    def factor(self) -> float:
-        """The factor on a workload's budget."""
-        if self.budget_factor is not None:
-            return self.budget_factor
-        return 1.5 if self.ruleset == "self" else 1.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from cluster.spec import Finished, TrialSpec, Update
+from scoring.ground.ends import ENDS
 from scoring.ground.words import TrialKey
 from suite.progress import Progress
 
@@ -107,7 +108,7 @@ def end_line(finished: Finished) -> str:
     outcome = finished.outcome
     line = f"{trial_name(finished.spec.key)}: {outcome.end}"
     line += f" after {outcome.steps} steps, {duration(outcome.wall_s)}"
-    if outcome.end in ("failed", "diverged"):
+    if ENDS[outcome.end].broken:
         line += f": {one_line(outcome.reason)}"
     return line
 

@@ -7,83 +7,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pydantic
-
 from cluster.spec import TrialSpec
-from scoring.ground.documents import ConfigError, Model
+from scoring.ground.documents import ConfigError
 from scoring.ground.errors import nearest
-from scoring.ground.words import Budget, Framework, Goal, Resources, Scalar, Target, TrialKey
-from scoring.records import REFERENCE
-from suite.config import NamedSuite, Suite
+from scoring.ground.words import Budget, Framework, Resources, Target, TrialKey
+from scoring.records import REFERENCE, is_reference
+from scoring.run_file import Course, Entrant, Limit, Plan, ReferenceEntrant, Suite, TargetText, Text
+from suite.config import NamedSuite
 from suite.tuning import Point, trial_seed, tuned_points, with_defaults, without_value
 
 if TYPE_CHECKING:
     from submissions.source import Source
     from workloads.contract import Workload
-
-
-class TargetText(Model):
-    """The metric to reach."""
-
-    metric: str
-    goal: Goal
-    value: float
-
-
-class Limit(Model):
-    """The steps and the seconds of clock after which a trial ends."""
-
-    steps: int
-    seconds: float
-
-
-class ReferenceEntrant(Model):
-    """The frozen reference of a framework on a workload: a tuned submission, one trial a study."""
-
-    file: str
-    hyperparameters: dict[str, Scalar]
-
-
-class Course(Model):
-    """A workload as it is raced: its target, its own budget, and its references."""
-
-    target: TargetText
-    budget: Limit
-    references: dict[Framework, ReferenceEntrant]
-
-
-class Entrant(Model):
-    """A submission as it races: the file that holds its text, and its points."""
-
-    file: str
-    points: list[list[dict[str, Scalar]]]
-    """By study, then by trial."""
-    points_on: dict[str, list[list[dict[str, Scalar]]]] = pydantic.Field(default_factory=dict)
-    """The same on single workloads, by id, in their place."""
-
-    def on(self, id: str) -> list[list[dict[str, Scalar]]]:
-        """The points on a workload, by study, then by trial."""
-        return self.points_on.get(id, self.points)
-
-
-class Text(Model):
-    """A submission's text, kept in the run's folder under its file name."""
-
-    name: str
-    origin: str
-    sha256: str
-
-
-class Plan(Model):
-    """All that decides a run's trials; kept in `run.yaml` for a resumed run to go on by."""
-
-    name: str
-    """The suite's."""
-    suite: Suite
-    workloads: dict[str, Course]
-    submissions: dict[str, Entrant]
-    texts: dict[str, Text]
-    """By file name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -265,8 +200,8 @@ def _spec(
     id, name, study, trial = key
     course, suite = plan.workloads[id], plan.suite
     # A reference is what it is under any ruleset: tuned, within the workload's own budget.
-    is_reference = name.startswith(REFERENCE)
-    factor = 1.0 if is_reference else suite.factor
+    fixed = is_reference(name)
+    factor = 1.0 if fixed else suite.factor
     budget = Budget(max(1, round(course.budget.steps * factor)), course.budget.seconds * factor)
     return TrialSpec(
         run=run,
@@ -281,5 +216,5 @@ def _spec(
         budget=budget,
         clock=suite.clock,
         resources=Resources(suite.resources.cores, suite.resources.gpus),
-        ruleset="external" if is_reference else suite.ruleset,
+        ruleset="external" if fixed else suite.ruleset,
     )

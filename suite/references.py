@@ -18,14 +18,14 @@ from pathlib import Path
 
 import workloads
 from cluster.spec import Finished, TrialSpec
-from scoring.records import REFERENCE, RecordError, read_record, record_attempts
-
-WORTH_KEEPING = ("reached", "budget")
+from scoring.ground.clocks import CLOCKS
+from scoring.ground.ends import WHOLE
+from scoring.records import RecordError, is_reference, read_record, record_attempts
 
 
 def is_shared(spec: TrialSpec) -> bool:
     """Whether the trial is a reference's on a clock that depends on the hardware."""
-    return spec.submission.startswith(REFERENCE) and spec.clock != "steps"
+    return is_reference(spec.submission) and CLOCKS[spec.clock].of_hardware
 
 
 def stored_path(cache: Path, digest: str, spec: TrialSpec) -> Path:
@@ -64,7 +64,7 @@ def keep(finished: Finished, cache: Path) -> None:
 
     An unwritable cache is no reason to stop a run: then nothing is kept.
     """
-    if not is_shared(finished.spec) or finished.outcome.end not in WORTH_KEEPING:
+    if not is_shared(finished.spec) or finished.outcome.end not in WHOLE:
         return
     record = record_attempts(finished.spec.run, finished.spec.key)[-1]
     digest = read_record(record).header.hardware.get("digest")
@@ -85,7 +85,7 @@ def _is_complete(path: Path) -> bool:
         outcome = read_record(path).outcome
     except RecordError:
         return False
-    return outcome is not None and outcome.end in WORTH_KEEPING
+    return outcome is not None and outcome.end in WHOLE
 
 
 def _copy(source: Path, target: Path) -> None:

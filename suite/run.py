@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from scoring.ground.documents import ConfigError
+from scoring.ground.ends import ENDS
 from scoring.ground.words import Clock
 from suite import config, run_file
 from suite.plan import Planned, make_plan
@@ -260,7 +261,7 @@ def _report_failures(finished: Sequence[Finished]) -> int:
     from scoring.records import record_attempts
     from suite.live import one_line, trial_name
 
-    failed = [trial for trial in finished if trial.outcome.end == "failed"]
+    failed = [trial for trial in finished if ENDS[trial.outcome.end].fails_run]
     for trial in failed:
         reason = one_line(trial.outcome.reason)
         record = record_attempts(trial.spec.run, trial.spec.key)[-1]

@@ -5,26 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
-from scoring.ground.documents import ConfigError, read_yaml
-from suite.plan import Plan, Planned
+from scoring.ground.documents import ConfigError
+from scoring.run_file import NAME, Plan, RunFile
+from scoring.run_file import read as read_file
+from suite.plan import Planned
 
-NAME = "run.yaml"
 TEXTS = "submissions"
-
-
-class RunFile(Plan):
-    """The content of `run.yaml`: the plan, and the circumstances it was made in."""
-
-    format: Literal[1] = 1
-    date: str
-    """ISO 8601, UTC."""
-    versions: dict[str, str]
-    hardware: dict[str, Any]
-    """Of the machine that planned the run; each record tells its own trial's."""
 
 
 def refuse_used(folder: Path) -> None:
@@ -76,10 +66,9 @@ def read(folder: Path) -> Planned:
     """
     from submissions.source import parse
 
-    path = folder / NAME
-    if not path.exists():
+    file = read_file(folder)
+    if file is None:
         raise ConfigError(f"{folder} holds no run to resume: it has no {NAME}")
-    file = read_yaml(path, RunFile)
     sources = {}
     for name, text in file.texts.items():
         source = parse(text.name, _read_text(folder / TEXTS / name), text.origin)

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterable
 
+from scoring.ground.clocks import CLOCKS
 from scoring.ground.words import Clock
 
 MINUTE, HOUR = 60.0, 3600.0
@@ -39,10 +40,10 @@ class Unit:
 
 
 def clock_unit(clock: Clock, longest: float) -> Unit:
-    """Steps, or the largest of seconds, minutes and hours that leaves `longest` above 4 of it."""
-    if clock == "steps":
-        return Unit("steps")
-    word = {"wall": "wall time", "cpu": "CPU time"}[clock]
+    """The clock's own unit, or the largest of seconds, minutes and hours of which 4 are passed."""
+    word = CLOCKS[clock].axis
+    if not CLOCKS[clock].in_seconds:
+        return Unit(word)
     if longest > 4 * HOUR:
         return Unit(f"{word} (h)", HOUR)
     if longest > 10 * MINUTE:

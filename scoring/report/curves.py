@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from scoring.ground.clocks import CLOCKS
+from scoring.ground.ends import ENDS
 from scoring.ground.words import Clock, Target
 from scoring.records import Record
 from scoring.report.axes import Scale, clock_unit, robust_range, short
@@ -15,7 +17,6 @@ from scoring.report.palette import Style
 from scoring.report.plots import BOTTOM, END, HEIGHT, LEFT, TOP, Styles, picture, x_axis, y_axis
 from scoring.times import first_hit
 
-CLOCKS: tuple[Clock, ...] = ("wall", "cpu", "steps")
 CROWD = 150
 """From so many curves on, those that were not their study's fastest are drawn fainter."""
 STYLE = """
@@ -147,13 +148,12 @@ def _curve(record: Record, target: Target, hit: int | None, fastest: bool, looks
         values=tuple(one.metrics.get(target.metric, math.nan) for one in record.evaluations),
         hit=hit,
         fastest=fastest,
-        stable=record.outcome is None or record.outcome.end not in ("failed", "diverged"),
+        stable=record.outcome is None or not ENDS[record.outcome.end].broken,
     )
 
 
 def _readings(record: Record, clock: Clock) -> tuple[float, ...]:
-    name = {"wall": "wall_s", "cpu": "cpu_s", "steps": "steps"}[clock]
-    return tuple(float(getattr(one, name)) for one in record.evaluations)
+    return tuple(CLOCKS[clock].read(one) for one in record.evaluations)
 
 
 def _clock_scale(curves: Sequence[Curve], clock: Clock) -> Scale:
@@ -227,14 +227,16 @@ def _data(race: _Race) -> dict[str, Any]:
             {
                 "label": curve.label,
                 "hit": curve.hit,
-                "steps": [int(step) for step in curve.readings["steps"]],
-                "wall": [_rounded(time) for time in curve.readings["wall"]],
-                "cpu": [_rounded(time) for time in curve.readings["cpu"]],
+                **{clock: _told_readings(clock, times) for clock, times in curve.readings.items()},
                 "y": [_rounded(value) for value in curve.values],
             }
             for curve in race.curves
         ],
     }
+
+
+def _told_readings(clock: Clock, times: Sequence[float]) -> list[float]:
+    return [_rounded(time) if CLOCKS[clock].in_seconds else int(time) for time in times]
 
 
 def _rounded(value: float) -> float:

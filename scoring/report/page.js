@@ -112,7 +112,7 @@
     light(svg, all(`[data-i="${best.index}"]`, svg));
     say(event, curve.label, [
       `${plot.metric} ${number(curve.y[step])}${step === curve.hit ? ": target met" : ""}`,
-      `${number(curve.wall[step])} s wall, ${number(curve.cpu[step])} s CPU, step ${number(curve.steps[step])}`,
+      data.clocks.map(([name, words]) => words.replace("{}", number(curve[name][step]))).join(", "),
     ]);
   };
   const onProfile = (svg, event) => {

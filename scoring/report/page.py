@@ -10,7 +10,6 @@ import base64
 import hashlib
 import json
 import os
-import re
 import string
 import tempfile
 from collections import Counter
@@ -18,34 +17,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scoring import run_file
 from scoring.board import Board, compute
 from scoring.frame import load
+from scoring.ground.clocks import CLOCKS
+from scoring.ground.ends import ENDS, UNFINISHED
 from scoring.ground.words import Clock
-from scoring.records import REFERENCE, Record, read_record
+from scoring.protocols import PROTOCOLS
+from scoring.records import REFERENCES, Record, is_reference, read_record, run_of
 from scoring.report.axes import short
-from scoring.report.curves import CLOCKS, CROWD, STYLE, curve_plot
+from scoring.report.curves import CROWD, STYLE, curve_plot
 from scoring.report.markup import Markup, element, embedded_json, escape, join
 from scoring.report.page_tables import board_table, trials_table
 from scoring.report.palette import sheet, styles, swatch
 from scoring.report.plots import Styles, profile_data, profile_plot, ratio_plot, study_plot
 
-_HOW = {
-    "gradathlon": (
-        "How to read the score: 1 is as fast to the target as {yardstick}, "
-        "averaged over the workloads; more is faster (4/3 would be instantly), "
-        "and a workload counts 0 from four times the reference's time on, or when it is missed."
-    ),
-    "algoperf": (
-        "How to read the score: it is the area under the submission's performance profile; 1 "
-        "means the fastest on every workload, and a workload counts nothing from four times the "
-        "fastest submission's time on, or when it is missed."
-    ),
-}
 _YARDSTICK = {
     False: "the tuned NadamW reference of the same framework",
     True: "the faster of the frameworks' tuned NadamW references",
 }
-_CLOCK_NAMES = {"wall": "wall clock", "cpu": "CPU time", "steps": "steps"}
 
 
 def write_page(
@@ -105,6 +95,7 @@ def render(board: Board, records: Sequence[Record], *, across_frameworks: bool =
     script = _resource("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     names = " and ".join(dict.fromkeys(folder.name for folder in _folders(records)))
+    how = PROTOCOLS[board.protocol].reading
     parts = {
         "title": escape(f"{names} · Gradathlon"),
         "heading": escape(names),
@@ -112,7 +103,7 @@ def render(board: Board, records: Sequence[Record], *, across_frameworks: bool =
         "facts": _facts(board, records),
         "legend": _legend(records, looks),
         "clocks": _clocks(board.clock),
-        "how": escape(_HOW[board.protocol].format(yardstick=_YARDSTICK[across_frameworks])),
+        "how": escape(how.format(yardstick=_YARDSTICK[across_frameworks])),
         "board": board_table(board, looks),
         "notes": _notes(board),
         "profiles": _profiles(board, looks),
@@ -123,7 +114,12 @@ def render(board: Board, records: Sequence[Record], *, across_frameworks: bool =
         "script": script,
         "script_hash": f"sha256-{digest}",
         "data": embedded_json(
-            {"clock": board.clock, "profile": profile_data(board), "plots": plots}
+            {
+                "clock": board.clock,
+                "clocks": [(clock.name, clock.point) for clock in CLOCKS.values()],
+                "profile": profile_data(board),
+                "plots": plots,
+            }
         ),
     }
     return string.Template(_resource("page.html")).substitute(parts)
@@ -167,9 +163,7 @@ def _race(records: Sequence[Record]) -> str:
     head = records[0].header
     assert head.target is not None
     verb = "at most" if head.target.goal == "min" else "at least"
-    reached = sum(
-        record.outcome is not None and record.outcome.end == "reached" for record in records
-    )
+    reached = sum(record.outcome is not None and ENDS[record.outcome.end].met for record in records)
     return (
         f"Target: {head.target.metric} {verb} {short(head.target.value, 4)}. Budget: "
         f"{head.budget.steps:,} steps or {head.budget.seconds:,.0f} s. "
@@ -215,7 +209,7 @@ def _profiles(board: Board, looks: Styles) -> Markup:
 
 
 def _lead(board: Board, records: Sequence[Record]) -> str:
-    racing = {name for one in records if not (name := one.header.submission).startswith(REFERENCE)}
+    racing = {one.header.submission for one in records} - set(REFERENCES)
     counts = [(racing, "submission"), (board.workloads, "workload"), (records, "trial")]
     told = [f"{len(what):,} {word}{'' if len(what) == 1 else 's'}" for what, word in counts]
     dates = sorted(date for folder in _folders(records) if (date := _date(folder)))
@@ -224,22 +218,19 @@ def _lead(board: Board, records: Sequence[Record]) -> str:
 
 
 def _folders(records: Sequence[Record]) -> list[Path]:
-    """The run folders, RUN of RUN/trials/<workload>/<submission>/<file>."""
-    return list(dict.fromkeys(record.path.absolute().parents[3] for record in records))
+    return list(dict.fromkeys(run_of(record.path) for record in records))
 
 
 def _date(folder: Path) -> str | None:
     """The day on which the run began, None where its `run.yaml` does not tell."""
-    file = folder / "run.yaml"
-    text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
-    found = re.search(r"^date: *['\"]?(\d{4}-\d\d-\d\d)", text, re.MULTILINE)
-    return found[1] if found else None
+    file = run_file.read(folder)
+    return file.day if file else None
 
 
 def _facts(board: Board, records: Sequence[Record]) -> Markup:
-    facts = [("Protocol", board.protocol), ("Clock of the scores", _CLOCK_NAMES[board.clock])]
+    facts = [("Protocol", board.protocol), ("Clock of the scores", CLOCKS[board.clock].label)]
     # A reference runs at hyperparameters chosen beforehand, whatever the race's ruleset.
-    racing = [one.header for one in records if not one.header.submission.startswith(REFERENCE)]
+    racing = [one.header for one in records if not is_reference(one.header.submission)]
     if racing:
         rulesets = sorted({header.ruleset for header in racing})
         facts.append(("Tuning ruleset", ", ".join(rulesets)))
@@ -321,7 +312,7 @@ def _notes(board: Board) -> Markup:
 
 def _filters(records: Sequence[Record], looks: Styles) -> Markup:
     heads = [record.header for record in records]
-    ends = {one.outcome.end if one.outcome else "unfinished" for one in records}
+    ends = {one.outcome.end if one.outcome else UNFINISHED for one in records}
     menus: list[tuple[str, str, list[tuple[str, str]]]] = [
         ("workload", "w", [(name, name) for name in sorted({head.workload for head in heads})]),
         ("submission", "s", [(str(look.series), name) for name, look in looks.items()]),

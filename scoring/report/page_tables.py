@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scoring.board import Board, Cell, Row
+from scoring.ground.ends import UNFINISHED, colour_of, sign_of
 from scoring.records import Record
 from scoring.report.axes import MISSING, Scale, short, ticks
 from scoring.report.markup import Markup, element, join
@@ -16,8 +17,6 @@ from scoring.report.tables import interval_text, rank_text, time_text
 from scoring.times import ended_at, time_to_result
 
 BAR = 190
-# What stands in the table for each end: a sign that needs no colour, and the word.
-SIGNS = {"reached": "●", "budget": "○", "pruned": "◌", "diverged": "▲", "failed": "✕"}
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 
@@ -173,7 +172,7 @@ def trials_table(records: Sequence[Record], looks: Styles) -> Markup:
 def _trial_row(record: Record, looks: Styles) -> Markup:
     head, outcome = record.header, record.outcome
     look = looks[head.submission]
-    end = outcome.end if outcome else "unfinished"
+    end = outcome.end if outcome else UNFINISHED
     extra = outcome.extra if outcome else {}
     spent = ended_at(record)
     result = time_to_result(head, record.evaluations).on(head.clock)
@@ -198,9 +197,9 @@ def _trial_row(record: Record, looks: Styles) -> Markup:
         _number(time_text(result, head.clock), result),
         element("td", _hyperparameters(head.hyperparameters), class_="code"),
         element("td", _reason(record), class_="reason"),
-        _number(f"{spent.steps:,.0f}", spent.steps),
-        _number(time_text(spent.wall, "wall"), spent.wall),
-        _number(time_text(spent.cpu, "cpu"), spent.cpu),
+        _number(f"{spent.on('steps'):,.0f}", spent.on("steps")),
+        _number(time_text(spent.on("wall"), "wall"), spent.on("wall")),
+        _number(time_text(spent.on("cpu"), "cpu"), spent.on("cpu")),
         _number(_step_time(extra), median),
         element("td", head.seed, class_="number"),
         data_s=look.series,
@@ -210,8 +209,8 @@ def _trial_row(record: Record, looks: Styles) -> Markup:
 
 
 def _end_cell(end: str) -> Markup:
-    sign = element("span", SIGNS.get(end, "…"), aria_hidden="true")
-    return element("td", sign, f" {end}", class_=f"end-{end}", data_v=end)
+    sign = element("span", sign_of(end), aria_hidden="true")
+    return element("td", sign, f" {end}", class_=f"end-{colour_of(end)}", data_v=end)
 
 
 def _step_time(extra: Mapping[str, Any]) -> Markup:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
-from scoring.records import REFERENCE
+from scoring.records import is_reference
 from scoring.report.markup import Markup, element
 
 # Okabe and Ito 2008, "Color Universal Design", darkened (light page) or lightened (dark page)
@@ -64,7 +64,7 @@ class Style:
 def styles(submissions: Iterable[str]) -> Mapping[str, Style]:
     """A style for each submission; references are grey and take no colour from the others."""
     names = sorted(set(submissions))
-    racing = [name for name in names if not name.startswith(REFERENCE)]
+    racing = [name for name in names if not is_reference(name)]
     chosen = {}
     for series, name in enumerate(names):
         place = racing.index(name) if name in racing else 0

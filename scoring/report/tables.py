@@ -13,6 +13,7 @@ from json import dumps
 from typing import Any, Literal
 
 from scoring.board import Board, Cell, Row
+from scoring.ground.clocks import CLOCKS
 from scoring.ground.words import Clock
 
 MISSED = "—"
@@ -113,8 +114,8 @@ def time_text(time: float, clock: Clock) -> str:
     """`12.3 s`, `1,234 s`, `400 steps`; an em dash for infinity."""
     if math.isinf(time):
         return MISSED
-    if clock == "steps":
-        return f"{time:,.0f} steps"
+    if not CLOCKS[clock].in_seconds:
+        return f"{time:,.0f} {CLOCKS[clock].unit}"
     return f"{time:,.0f} s" if time >= 1000 else f"{time:.3g} s"
 
 
@@ -134,8 +135,7 @@ def rank_text(row: Row) -> str:
 
 
 def _title(board: Board) -> str:
-    unit = {"wall": "wall-clock seconds", "cpu": "CPU seconds", "steps": "steps"}[board.clock]
-    return f"{board.protocol} score, time-to-result in {unit}"
+    return f"{board.protocol} score, time-to-result in {CLOCKS[board.clock].title}"
 
 
 def _headings(board: Board) -> list[str]:

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from scoring.ground.clocks import CLOCKS
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _OPTIONS = (
@@ -20,7 +22,7 @@ _OPTIONS = (
     ),
     click.option(
         "--clock",
-        type=click.Choice(["wall", "cpu", "steps"]),
+        type=click.Choice(list(CLOCKS)),
         help="What counts as time; the run's own clock unless given.",
     ),
     click.option(

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from scoring.ground.clocks import CLOCKS
+
 
 @click.command()
 @click.argument("suite", required=False, metavar="[SUITE|FILE.yaml]")
@@ -62,7 +64,7 @@ import click
 @click.option("--trials", type=click.IntRange(min=1), help="Hyperparameter points of a study.")
 @click.option(
     "--clock",
-    type=click.Choice(["wall", "cpu", "steps"]),
+    type=click.Choice(list(CLOCKS)),
     help="What counts as time: wall is the official one; cpu holds on a busy machine; steps are "
     "exact.",
 )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scoring.ground.ends import ENDS
+
 if TYPE_CHECKING:
     from scoring.records import Record
     from submissions.source import Source
@@ -62,8 +64,8 @@ def try_(ctx: click.Context, /, workload: str, submission: str, **options: Any) 
         record = _train(source, workload, point, (folder or Path(scratch)).absolute(), options)
     _show(record)
     outcome = record.outcome
-    failed = outcome is None or outcome.end == "failed"
-    if outcome is not None and outcome.end in ("failed", "diverged"):
+    failed = outcome is None or ENDS[outcome.end].fails_run
+    if outcome is not None and ENDS[outcome.end].broken:
         click.echo(f"{outcome.end}: {outcome.reason}", err=True)
     ctx.exit(1 if failed else 0)
 

@@ -11,7 +11,16 @@ from typing import Any
 from unittest import mock
 
 from scoring.ground.words import Budget, Target
-from scoring.records import Evaluation, EventLine, Header, Outcome, Writer, record_path
+from scoring.records import (
+    REFERENCES,
+    Evaluation,
+    EventLine,
+    Header,
+    Outcome,
+    Writer,
+    record_path,
+)
+from tests.scoring.plans import write_plan
 
 LM, DIGITS = "lm-toy-v1", "homeostatic-toy-v1"
 TARGETS = {
@@ -59,14 +68,23 @@ def race(
 ) -> Path:
     """Write a run: each study's first trial is good, later ones worse; sgd fails and diverges."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "run.yaml").write_text("format: 1\ndate: '2026-11-20T08:30:00+00:00'\n")
+    write_plan(
+        folder,
+        {id: (TARGETS[id], _budget(id)) for id in TARGETS},
+        {name: trials for name, _ in speeds if name not in REFERENCES},
+        studies,
+    )
     with mock.patch("os.fsync"):  # thousands of them take many seconds on some disks
         for workload, ((submission, framework), speed) in product(TARGETS, speeds.items()):
-            tried = 1 if submission.startswith("reference") else trials
+            tried = 1 if submission in REFERENCES else trials
             for study, trial in product(range(studies), range(tried)):
                 head = _header(workload, submission, framework, study, trial)
                 _write(folder, head, speed * 0.7**trial, evaluations)
     return folder
+
+
+def _budget(workload: str) -> Budget:
+    return Budget(steps=40 * SHAPES[workload][3], seconds=240.0)
 
 
 def _header(workload: str, submission: str, framework: str, study: int, trial: int) -> Header:
@@ -85,7 +103,7 @@ def _header(workload: str, submission: str, framework: str, study: int, trial: i
         },
         source_sha256="0" * 64,
         target=TARGETS[workload],
-        budget=Budget(steps=40 * SHAPES[workload][3], seconds=240.0),
+        budget=_budget(workload),
         clock="wall",
         hardware=HARDWARE,
         versions=VERSIONS,

@@ -41,7 +41,7 @@ def test_an_evaluation_without_the_metric_is_passed_over() -> None:
     seen = [Evaluation(5, 0.1, 0.1, {"train/loss": 0.0}), *evaluations(0.5)]
     assert first_hit(header(), seen) == 1
     assert first_hit(header(), seen[:1]) is None
-    assert time_to_result(header(), seen[:1]) == Readings(math.inf, math.inf, math.inf)
+    assert time_to_result(header(), seen[:1]) == Readings.all(math.inf)
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_a_harder_target_is_never_met_earlier(values: list[float], value: float)
         header(target=Target(TARGET.metric, "min", min(value, 1.0)), budget=head.budget),
         evaluations(*values),
     )
-    assert hard.wall >= easy.wall
-    assert hard.steps >= easy.steps
+    assert hard["wall"] >= easy["wall"]
+    assert hard["steps"] >= easy["steps"]
 
 
 def test_best_metric_ignores_nan() -> None:
@@ -80,6 +80,7 @@ def test_best_metric_ignores_nan() -> None:
 def test_the_last_readings_are_the_outcome_s_or_the_last_evaluation_s() -> None:
     seen, outcome = tuple(evaluations(2.0, 1.5)), Outcome("budget", 25, 4.0, 3.0, "spent")
     record = Record(Path("x"), header(), seen, (), outcome)
-    assert ended_at(record) == Readings(4.0, 3.0, 25.0)
-    assert ended_at(Record(Path("x"), header(), seen, (), None)) == Readings(3.0, 2.0, 20.0)
-    assert ended_at(Record(Path("x"), header(), (), (), None)) == Readings(0.0, 0.0, 0.0)
+    assert ended_at(record) == Readings(wall=4.0, cpu=3.0, steps=25.0)
+    unfinished = Record(Path("x"), header(), seen, (), None)
+    assert ended_at(unfinished) == Readings(wall=3.0, cpu=2.0, steps=20.0)
+    assert ended_at(Record(Path("x"), header(), (), (), None)) == Readings.all(0.0)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from scoring.ground.documents import ConfigError
+from scoring.run_file import Holding
 from suite import config
 
 GOOD = """\
@@ -24,7 +25,7 @@ def test_a_suite_is_read_with_its_defaults(suite_file: Callable[[str], Path]) ->
     assert named.suite.workloads == ["lm-toy-v1"]
     assert (named.suite.studies, named.suite.trials, named.suite.seed) == (2, 3, 0)
     assert named.suite.clock == "wall"
-    assert named.suite.resources == config.Holding(cores=1, gpus=0)
+    assert named.suite.resources == Holding(cores=1, gpus=0)
 
 
 def test_self_tuning_has_half_as_much_budget_again(suite_file: Callable[[str], Path]) -> None:

@@ -1,0 +1,179 @@
+"""The scoring protocols: one table, with what each is, what it takes and how it scores.
+
+To add a protocol: a function that turns trials into `Judged`, and its row in `PROTOCOLS`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from scoring import algoperf, gradathlon
+from scoring.bootstrap import FEW, Resampler
+from scoring.ground.errors import nearest
+from scoring.ground.words import Clock
+from scoring.notes import remarks, yardstick_remarks
+from scoring.ranking import Score
+from scoring.records import RecordError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Times: TypeAlias = dict[str, dict[str, dict[int, float]]]
+"""Submission, workload, study: the study's time-to-result."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """What a protocol makes of trials: the studies' times, everyone's score, and remarks."""
+
+    times: Times
+    scores: Mapping[str, Score]
+    notes: Sequence[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a board was asked for besides its protocol; each protocol names those it takes."""
+
+    clock: Clock
+    across_frameworks: bool = False
+    held_out: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """One way to score.
+
+    Attributes:
+        name: the word of the command line.
+        build: scores trials, whose column `time` is on the chosen clock.
+        takes: those of the options that mean something to it.
+        help: half a sentence for the command line.
+        reading: how to read its score, for a page; `{yardstick}` stands for what is compared to.
+    """
+
+    name: str
+    build: Callable[[pd.DataFrame, Options], Judged]
+    takes: tuple[str, ...]
+    help: str
+    reading: str
+
+
+def find(name: str, **given: bool) -> Protocol:
+    """The protocol of that name.
+
+    Raises:
+        RecordError: there is none, or an option was given that belongs to another.
+    """
+    if name not in PROTOCOLS:
+        known = " or ".join(PROTOCOLS)
+        hint = nearest(name, PROTOCOLS)
+        raise RecordError(f"unknown scoring protocol {name!r}: expected {known}{hint}")
+    for option, is_set in given.items():
+        if is_set and option not in PROTOCOLS[name].takes:
+            owner = next(other for other in PROTOCOLS.values() if option in other.takes)
+            words = option.replace("_", "-")
+            raise RecordError(
+                f"--{words} belongs to the {owner.name} protocol: --protocol {owner.name}"
+            )
+    return PROTOCOLS[name]
+
+
+def _gradathlon(trials: pd.DataFrame, options: Options) -> Judged:
+    fastest = trials.groupby(["submission", "workload", "study"])["time"].min().reset_index()
+    times = _table(fastest)
+    workloads = sorted(trials["workload"].unique())
+    references = gradathlon.references(trials, options.clock)
+    resampler = Resampler()
+    scores = {}
+    for name, framework in frameworks(trials).items():
+        compared_to = None if options.across_frameworks else framework
+        yardstick = gradathlon.yardstick(references, list(times[name]), compared_to)
+        scores[name] = gradathlon.score(times[name], yardstick, workloads, resampler)
+    notes = [*remarks(trials, options.clock), *yardstick_remarks(trials)]
+    if any(not score.redrawn.size for score in scores.values()):
+        notes.append("a score that rests on a single study has no interval")
+    fewest = min(len(studies) for own in times.values() for studies in own.values())
+    if 1 < fewest < FEW:
+        notes.append(f"intervals that rest on {fewest} studies are too narrow: run {FEW} or more")
+    return Judged(times, scores, notes)
+
+
+def _algoperf(trials: pd.DataFrame, options: Options) -> Judged:
+    chosen = algoperf.earliest_evaluation(trials)
+    medians = chosen.groupby(["submission", "workload"])["time"].median().unstack()
+    pairs = _held_out(trials) if options.held_out else {}
+    by_name = algoperf.ratios(medians, pairs).to_dict("index")
+    scores = {
+        str(name): Score(
+            {str(workload): r for workload, r in row.items()}, algoperf.score(row.values())
+        )
+        for name, row in by_name.items()
+    }
+    notes = remarks(trials, options.clock)
+    notes += [f"{base} counts only where {variant} is met too" for base, variant in pairs.items()]
+    notes.append("the algoperf protocol has no intervals; every entry can move the others' scores")
+    return Judged(_table(chosen), scores, notes)
+
+
+def _table(studies: pd.DataFrame) -> Times:
+    table: Times = {}
+    columns = (studies[name].tolist() for name in ("submission", "workload", "study", "time"))
+    for submission, workload, study, time in zip(*columns, strict=True):
+        table.setdefault(submission, {}).setdefault(workload, {})[study] = time
+    return table
+
+
+def frameworks(trials: pd.DataFrame) -> dict[str, str]:
+    """The framework of every submission."""
+    return dict(trials.drop_duplicates("submission")[["submission", "framework"]].to_numpy())
+
+
+def _held_out(trials: pd.DataFrame) -> dict[str, str]:
+    workloads = sorted(trials["workload"].unique())
+    pairs: dict[str, str] = {}
+    for variant in workloads:
+        base, plus, _ = variant.partition("+")
+        if not plus:
+            continue
+        if base not in workloads:
+            raise RecordError(f"{variant} is held out of {base}, of which there are no trials")
+        if base in pairs:
+            raise RecordError(
+                f"{base} has two held-out variants, {pairs[base]} and {variant}: score runs that "
+                "have one of them"
+            )
+        pairs[base] = variant
+    return pairs
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol(
+            name="gradathlon",
+            build=_gradathlon,
+            takes=("across_frameworks",),
+            help="time compared to the tuned reference of the same framework, with intervals",
+            reading=(
+                "How to read the score: 1 is as fast to the target as {yardstick}, "
+                "averaged over the workloads; more is faster (4/3 would be instantly), and a "
+                "workload counts 0 from four times the reference's time on, or when it is missed."
+            ),
+        ),
+        Protocol(
+            name="algoperf",
+            build=_algoperf,
+            takes=("held_out",),
+            help="compared to the best submission, as on the published leaderboards",
+            reading=(
+                "How to read the score: it is the area under the submission's performance profile; "
+                "1 means the fastest on every workload, and a workload counts nothing from four "
+                "times the fastest submission's time on, or when it is missed."
+            ),
+        ),
+    )
+}
+"""Every protocol by its name; the first is the default."""

@@ -1,0 +1,143 @@
+"""`RUN/run.yaml`: what a run was planned to be. The one place that knows its form.
+
+What was planned is what is scored: the workloads, how many studies and trials, the targets.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+
+from scoring.ground.documents import Model, read_yaml
+from scoring.ground.words import Clock, Framework, Goal, Point, Scalar
+
+NAME = "run.yaml"
+Points = list[Point]
+
+
+class Holding(Model):
+    """What one trial holds alone."""
+
+    cores: pydantic.PositiveInt = 1
+    gpus: pydantic.NonNegativeInt = 0
+
+
+class Suite(Model):
+    """The whole of a suite's YAML file."""
+
+    title: str
+    workloads: list[str] = pydantic.Field(min_length=1)
+    submissions: list[str] = pydantic.Field(min_length=1)
+    """Built-in names, installed ones, or paths, which are relative to the suite's file."""
+    ruleset: Literal["external", "self"]
+    studies: pydantic.PositiveInt
+    trials: pydantic.PositiveInt = 1
+    """Of each study; self tuning has one."""
+    clock: Clock = "wall"
+    seed: pydantic.NonNegativeInt = 0
+    budget_factor: pydantic.PositiveFloat | None = None
+    """On a workload's budget; None is 1 for external and 1.5 for self tuning, as in AlgoPerf."""
+    resources: Holding = Holding()
+    points: dict[str, Points] = pydantic.Field(default_factory=dict)
+    """Fixed hyperparameter points of some submissions, tried in order instead of tuned ones."""
+    points_on: dict[str, dict[str, Points]] = pydantic.Field(default_factory=dict)
+    """The same on single workloads, by id and submission, before those of `points`."""
+
+    @property
+    def factor(self) -> float:
+        """The factor on a workload's budget."""
+        if self.budget_factor is not None:
+            return self.budget_factor
+        return 1.5 if self.ruleset == "self" else 1.0
+
+
+class TargetText(Model):
+    """The metric to reach."""
+
+    metric: str
+    goal: Goal
+    value: float
+
+
+class Limit(Model):
+    """The steps and the seconds of clock after which a trial ends."""
+
+    steps: int
+    seconds: float
+
+
+class ReferenceEntrant(Model):
+    """The frozen reference of a framework on a workload: a tuned submission, one trial a study."""
+
+    file: str
+    hyperparameters: dict[str, Scalar]
+
+
+class Course(Model):
+    """A workload as it is raced: its target, its own budget, and its references."""
+
+    target: TargetText
+    budget: Limit
+    references: dict[Framework, ReferenceEntrant]
+
+
+class Entrant(Model):
+    """A submission as it races: the file that holds its text, and its points."""
+
+    file: str
+    points: list[list[dict[str, Scalar]]]
+    """By study, then by trial."""
+    points_on: dict[str, list[list[dict[str, Scalar]]]] = pydantic.Field(default_factory=dict)
+    """The same on single workloads, by id, in their place."""
+
+    def on(self, id: str) -> list[list[dict[str, Scalar]]]:
+        """The points on a workload, by study, then by trial."""
+        return self.points_on.get(id, self.points)
+
+
+class Text(Model):
+    """A submission's text, kept in the run's folder under its file name."""
+
+    name: str
+    origin: str
+    sha256: str
+
+
+class Plan(Model):
+    """All that decides a run's trials; kept in `run.yaml` for a resumed run to go on by."""
+
+    name: str
+    """The suite's."""
+    suite: Suite
+    workloads: dict[str, Course]
+    submissions: dict[str, Entrant]
+    texts: dict[str, Text]
+    """By file name."""
+
+
+class RunFile(Plan):
+    """The content of `run.yaml`: the plan, and the circumstances it was made in."""
+
+    format: Literal[1] = 1
+    date: str
+    """ISO 8601, UTC."""
+    versions: dict[str, str]
+    hardware: dict[str, Any]
+    """Of the machine that planned the run; each record tells its own trial's."""
+
+    @property
+    def day(self) -> str:
+        """The day on which the run began, as `2026-11-20`."""
+        return self.date[:10]
+
+
+def read(folder: Path) -> RunFile | None:
+    """The plan of the run in `folder`, None where it has no `run.yaml`.
+
+    Raises:
+        ConfigError: it is damaged, with the line of the wrong key.
+    """
+    path = folder / NAME
+    return read_yaml(path, RunFile) if path.exists() else None

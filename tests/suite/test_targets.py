@@ -45,7 +45,7 @@ class Cluster:
     def __init__(self) -> None:
         self.calls: list[list[TrialSpec]] = []
         self.trained: list[TrialSpec] = []
-        self.quality: Quality = favour("nadamw_jax")
+        self.quality: Quality = favour("nadamw")
         self.end_of: Callable[[TrialSpec], str] = lambda spec: "budget"
         self.before: Callable[[TrialSpec], None] = lambda spec: None
 
@@ -139,7 +139,7 @@ def test_the_stages_are_as_stated(race_set: Any) -> None:
     assert {(spec.study, spec.budget.steps) for spec in screen} == {(0, HORIZON // 2)}
     assert {(spec.study, spec.budget.steps) for spec in full} == {(0, HORIZON)}
     assert {spec.study for spec in finals} == {1, 2, 3}
-    assert names(fresh) == ["nadamw_jax", "nadamw"]
+    assert names(fresh) == ["nadamw", "nadamw_jax"]
     assert sorted({spec.study for spec in fresh}) == list(FRESH)
     every = [spec for call in race_set.cluster.calls for spec in call]
     assert all(spec.target is None and spec.clock == "steps" for spec in every)
@@ -187,7 +187,7 @@ def test_finalists_always_hold_the_best_nadamw(race_set: Any) -> None:
     assert names(finals) == ["adamw", "nadamw"]
     assert {s.trial for s in finals if s.submission == "nadamw"} == {0}
     assert len(finals) == 4 * 3
-    assert names(fresh) == ["adamw", "adamw_jax", "nadamw_jax", "nadamw"]
+    assert names(fresh) == ["adamw", "adamw_jax", "nadamw", "nadamw_jax"]
     assert race.procedure["winner"] == "adamw"
     assert {name: r.submission for name, r in race.reference.items()} == {
         "torch": "nadamw",
@@ -199,7 +199,7 @@ def test_finalists_always_hold_the_best_nadamw(race_set: Any) -> None:
 
 
 def test_no_target_where_every_nadamw_is_dropped(race_set: Any) -> None:
-    race_set.cluster.quality = lambda spec: 0.1 if "nadamw_jax" in spec.submission else 0.8
+    race_set.cluster.quality = lambda spec: 0.1 if "nadamw" in spec.submission else 0.8
     with pytest.raises(WorkloadError, match="no point of nadamw is among the best 12"):
         race_set()
 

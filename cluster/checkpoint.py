@@ -1,13 +1,14 @@
 """Checkpoints: nested state in one safetensors file, with no pickle and nothing executed.
 
 Arrays are tensors of the file; everything else is JSON in its metadata, tagged so that tuples,
-non-string keys and bfloat16 come back as they were.
+sets, deques, keys of any plain kind and bfloat16 come back as they were.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ class StateError(Exception):
 def save(path: Path, state: Mapping[str, Any]) -> None:
     """Write `state` atomically: `path` is the old checkpoint or the new one, never half of it.
 
-    Values may be any nesting of dicts, lists and tuples of numpy arrays, numbers, text, booleans
-    and None.
+    Values may be any nesting of dicts, lists, tuples, sets and deques of numpy arrays, numbers,
+    text, booleans and None; keys and members of sets may be any of the last, or tuples of them.
 
     Raises:
         StateError: it holds something else.
@@ -82,19 +83,31 @@ def _encode(value: Any, name: str, arrays: dict[str, Any]) -> Any:
         return {"scalar" if isinstance(value, np.generic) and tag == "array" else tag: name}
     if isinstance(value, int | float):
         return value
+    return _encode_collection(value, name, arrays)
+
+
+def _encode_collection(value: Any, name: str, arrays: dict[str, Any]) -> Any:
     if isinstance(value, tuple):
         return {"tuple": [_encode(v, f"{name}/{i}", arrays) for i, v in enumerate(value)]}
     if isinstance(value, list):
         return [_encode(v, f"{name}/{i}", arrays) for i, v in enumerate(value)]
+    if isinstance(value, deque):
+        items = [_encode(v, f"{name}/{i}", arrays) for i, v in enumerate(value)]
+        return {"deque": [value.maxlen, items]}
+    if isinstance(value, set | frozenset):
+        members = [_key(member, name) for member in value]
+        return {type(value).__name__: sorted(members, key=repr)}
     if isinstance(value, Mapping):
         pairs = [[_key(k, name), _encode(v, f"{name}/{k}", arrays)] for k, v in value.items()]
         return {"dict": pairs}
     raise StateError(f"{name} is a {type(value).__module__}.{type(value).__qualname__}")
 
 
-def _key(key: Any, name: str) -> str | int:
-    if isinstance(key, str | int):
+def _key(key: Any, name: str) -> Any:
+    if key is None or isinstance(key, str | int | float):
         return key
+    if isinstance(key, tuple):
+        return {"tuple": [_key(part, name) for part in key]}
     raise StateError(f"{name} has a key of type {type(key).__qualname__}")
 
 
@@ -114,4 +127,8 @@ def _decode(value: Any, arrays: Mapping[str, Any]) -> Any:
         return arrays[body].view(ml_dtypes.bfloat16)
     if tag == "tuple":
         return tuple(_decode(item, arrays) for item in body)
-    return {key: _decode(item, arrays) for key, item in body}
+    if tag == "deque":
+        return deque(_decode(body[1], arrays), body[0])
+    if tag in ("set", "frozenset"):
+        return {"set": set, "frozenset": frozenset}[tag](_decode(body, arrays))
+    return {_decode(key, arrays): _decode(item, arrays) for key, item in body}

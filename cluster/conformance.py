@@ -23,7 +23,7 @@ from cluster.entry import Seeds, make_entry
 from cluster.learners import make_learner
 from cluster.learners.contract import Learner
 from cluster.process import seed_globals, set_environment
-from scoring.ground.words import Resources
+from scoring.ground.words import Budget, Resources
 from submissions.contract import SubmissionError
 from submissions.source import Source
 from workloads.contract import Batch
@@ -33,6 +33,7 @@ STEPS = 8
 LIMIT_S = 120.0
 _CORNERS = (0.0, 0.5, 0.999)
 _SEED = 20
+_BUDGET = Budget(STEPS, 60.0)
 _SEEDS = Seeds(_SEED, _SEED, _SEED, _SEED)
 
 
@@ -194,11 +195,15 @@ class _Bench:
 
     def _begin(self, hyperparameters: Mapping[str, Any]) -> Learner:
         entry = make_entry(
-            self.workload, self.source, hyperparameters, _SEEDS, seconds=60.0, resources=Resources()
+            self.workload,
+            self.source,
+            hyperparameters,
+            _SEEDS,
+            budget=_BUDGET,
+            resources=Resources(),
         )
         seed_globals(_SEED)
-        learner = make_learner(self.source.framework, entry)
-        learner.warm_up(self.batches[:1])
+        learner = make_learner(self.source.framework, entry, self.batches[:1])
         seed_globals(_SEED)
         learner.begin()
         return learner

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cluster.learners.contract import Entry, make_card
-from scoring.ground.words import Resources
+from scoring.ground.words import Budget, Resources
 from submissions.load import build, execute
 from submissions.source import Source
 from workloads.contract import Workload
@@ -36,7 +36,7 @@ def make_entry(
     hyperparameters: Mapping[str, Any],
     seeds: Seeds,
     *,
-    seconds: float,
+    budget: Budget,
     resources: Resources,
 ) -> Entry:
     """Run the submission's file and put it beside the workload and its initial weights.
@@ -45,7 +45,7 @@ def make_entry(
         SubmissionError: the file cannot be run.
     """
     module = execute(source)
-    card = make_card(workload, seconds, seeds.own)
+    card = make_card(workload, budget, seeds.own)
     return Entry(
         workload=workload,
         weights=workload.initial_weights(seeds.weights),

@@ -40,7 +40,7 @@ from scoring.records import (
     record_attempts,
 )
 from submissions.contract import SubmissionError
-from workloads.contract import Batch, Window, Workload
+from workloads.contract import Batch, Workload
 
 WARM_UP_STEPS = 3
 _CHECKPOINT_SHARE = 0.05
@@ -139,7 +139,13 @@ class _Trial:
                 end = self._evaluate(learner) if due else self._out_of_time()
                 yield self._news()
                 if end is None or spec.extensible:
+                    deadline.arm(course.reading)
+                    self._clock.start()
                     learner.resume_training()
+                    reading = self._clock.stop()
+                    deadline.disarm()
+                    # What ends here ends with the reading of its last evaluation.
+                    course.reading = reading if end is None else course.reading
                     self._keep(learner, always=end is not None)
                 if end is not None:
                     self._end(*end, **self._test)
@@ -166,7 +172,6 @@ class _Trial:
     def _warm_learner(self) -> Learner:
         """Compiled and warmed up; where the trial was cut off, if it was."""
         learner = self._learner()
-        self._warm_up(learner)
         seed_globals(self._seeds.own)
         if self._saved:
             learner.begin()
@@ -180,19 +185,18 @@ class _Trial:
             spec.source,
             spec.hyperparameters,
             self._seeds,
-            seconds=spec.budget.seconds,
+            budget=spec.budget,
             resources=spec.resources,
         )
         seed_globals(self._seeds.own)
-        return make_learner(spec.source.framework, entry)
-
-    def _warm_up(self, learner: Learner) -> None:
-        """A few steps and an evaluation whose results are thrown away."""
         batches = [self.workload.batch_like(seed) for seed in range(WARM_UP_STEPS)]
-        learner.warm_up(batches, self.workload.observations_like())
-        window = Window(WARM_UP_STEPS, learner.drain())
+        observations = self.workload.observations_like()
+        learner = make_learner(spec.source.framework, entry, batches, observations)
+        # An evaluation whose results are thrown away.
+        window = learner.drain().window(WARM_UP_STEPS)
         self.workload.evaluate(learner.measure, "validation", self._stream, window)
         learner.synchronize()
+        return learner
 
     def _train_until_evaluation(self, learner: Learner) -> bool:
         """Steps to the next evaluation; False when the clock's budget ran out before."""
@@ -221,13 +225,12 @@ class _Trial:
         """Evaluate and record; the end of the trial and its reason, if this is it."""
         began, course = _seconds(), self.course
         reading, stream, workload = self._clock.read(), self._stream, self.workload
-        sums = learner.drain()
-        window = Window(steps=course.steps - course.evaluated, sums=sums)
+        window = learner.drain().window(course.steps - course.evaluated)
         course.evaluated = course.steps
         course.windows.append((reading.wall_s - course.reading.wall_s) / window.steps)
         course.reading = reading
         metrics = workload.evaluate(learner.measure, "validation", stream, window)
-        metrics |= {"train/loss": sums["loss"] / window.steps}
+        metrics |= {"train/loss": window.sums["loss"] / window.steps}
         metric = workload.metric
         judged = course.judge(metrics[metric.name], metric.window)
         if judged is not None:

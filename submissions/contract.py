@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any, Protocol
 
 from scoring.ground.errors import UserError
@@ -36,24 +35,27 @@ class Card:
     """What a submission may know of the workload: never its name, never validation data.
 
     Attributes:
-        step_hint: the horizon for schedules, in steps.
+        step_hint: the horizon for schedules, in steps: a trial may go on after it.
         batch_size: examples a step; the workload's, not the submission's, choice.
-        seconds: the clock's budget.
+        max_steps: after how many steps a trial ends at the latest.
+        seconds: the limit on the clock.
         shapes: every parameter's shape; a matrix is (out, in) in both frameworks.
-        roles: every parameter's role.
+        roles: every parameter's role; like `shapes` a plain dict, which `jax.tree` and
+            `optax.multi_transform` take as it is. Changing it changes nothing elsewhere.
         seed: for a submission's own randomness.
     """
 
     step_hint: int
     batch_size: int
+    max_steps: int
     seconds: float
-    shapes: Mapping[str, tuple[int, ...]]
-    roles: Mapping[str, Role]
+    shapes: dict[str, tuple[int, ...]]
+    roles: dict[str, Role]
     seed: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shapes", MappingProxyType(dict(self.shapes)))
-        object.__setattr__(self, "roles", MappingProxyType(dict(self.roles)))
+        object.__setattr__(self, "shapes", dict(self.shapes))
+        object.__setattr__(self, "roles", dict(self.roles))
 
 
 class Parameters(list[Any]):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import inspect
 import linecache
 import sys
 import traceback
@@ -21,10 +22,12 @@ from submissions.reading import FUNCTION
 from submissions.source import Source
 
 _EXPECTED: dict[Framework, str] = {
-    "torch": "a torch optimizer, a pair (optimizer, lr_scheduler), or an object with `init` and"
-    " `update`",
+    "torch": "a torch optimizer, a tuple of optimizers and lr_schedulers, or an object with `init`"
+    " and `update`",
     "jax": "an optax transformation, or an object with `init` and `update`",
 }
+_LOSS_NAMES = ("metrics", "metric", "loss", "val_loss", "value")
+"""What the one argument of a scheduler's `step` is called, where it wants the loss."""
 
 
 def execute(source: Source) -> ModuleType:
@@ -85,13 +88,7 @@ def build(
             built = function(**hyperparameters, **asked)
     except (Exception, SystemExit) as error:
         raise SubmissionError(f"{_where(error, source)}: {_what(error)}") from error
-    if not _can_race(built, source.framework):
-        kind = "None" if built is None else f"a {type(built).__name__}"
-        line = getattr(getattr(function, "__code__", None), "co_firstlineno", 1)
-        expected = _EXPECTED[source.framework]
-        raise SubmissionError(
-            f"{source.origin}:{line}: `{FUNCTION}` returned {kind}; return {expected}"
-        )
+    _refuse_what_cannot_race(built, function, source)
     return built
 
 
@@ -117,19 +114,68 @@ def _check_names(source: Source, hyperparameters: Mapping[str, Any]) -> None:
             raise SubmissionError(f"{source.origin}: hyperparameter {name!r} is not set; {advice}")
 
 
-def _can_race(built: object, framework: Framework) -> bool:
-    """By its methods, so that no framework need be imported here."""
-    if framework == "jax":
-        return _has(built, "init", "update")
-    # An optax transformation is a named tuple with `init` and `update`: not for torch.
-    if isinstance(built, tuple):
-        pair = len(built) == 2 and not _has(built, "init")
-        return pair and _is_optimizer(built[0]) and _has(built[1], "step", "state_dict")
-    return _is_optimizer(built) or _has(built, "init", "update")
+def flatten(built: object) -> list[Any]:
+    """The optimizers and schedulers of any nesting of lists and tuples, in their order."""
+    if isinstance(built, list | tuple):
+        return [part for item in built for part in flatten(item)]
+    return [built]
 
 
-def _is_optimizer(built: object) -> bool:
+def is_optimizer(built: object) -> bool:
+    """Whether it is a torch optimizer, by its methods, so that torch need not be imported here."""
     return _has(built, "step", "state_dict") and hasattr(built, "param_groups")
+
+
+def _refuse_what_cannot_race(built: object, function: Any, source: Source) -> None:
+    wrong = _wrong_for_jax(built) if source.framework == "jax" else _wrong_for_torch(built)
+    if wrong:
+        line = getattr(getattr(function, "__code__", None), "co_firstlineno", 1)
+        raise SubmissionError(f"{source.origin}:{line}: `{FUNCTION}` returned {wrong}")
+
+
+def _wrong_for_jax(built: object) -> str:
+    return "" if _has(built, "init", "update") else _unexpected(built, "jax")
+
+
+def _wrong_for_torch(built: object) -> str:
+    # An optax transformation is a named tuple with `init` and `update`: not for torch.
+    if not isinstance(built, list | tuple) or hasattr(built, "_fields"):
+        fits = is_optimizer(built) or _has(built, "init", "update")
+        return "" if fits and not hasattr(built, "_fields") else _unexpected(built, "torch")
+    parts = flatten(built)
+    if not any(map(is_optimizer, parts)):
+        return _unexpected(built, "torch")
+    for part in parts:
+        wrong = "" if is_optimizer(part) else _wrong_scheduler(part)
+        if wrong:
+            return wrong
+    return ""
+
+
+def _wrong_scheduler(part: Any) -> str:
+    if not _has(part, "step", "state_dict", "load_state_dict"):
+        return f"among its parts {_named(part)}, which is neither an optimizer nor an lr_scheduler"
+    required = [
+        parameter.name
+        for parameter in inspect.signature(part.step).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+    if not required or (len(required) == 1 and required[0] in _LOSS_NAMES):
+        return ""
+    asked = ", ".join(required)
+    return (
+        f"{_named(part)}, whose `step` asks for {asked}; a scheduler is stepped with nothing or,"
+        " if its one argument is called `metrics`, with the training loss"
+    )
+
+
+def _unexpected(built: object, framework: Framework) -> str:
+    return f"{_named(built)}; return {_EXPECTED[framework]}"
+
+
+def _named(built: object) -> str:
+    return "None" if built is None else f"a {type(built).__name__}"
 
 
 def _has(built: object, *methods: str) -> bool:

@@ -24,7 +24,7 @@ class Facts:
         arguments: the arguments of `submission`, reserved names included, in their order.
         defaults: hyperparameters with a default; those without one are set by every point.
         space: the parsed `SEARCH_SPACE`, if any.
-        closure: whether the file says `CLOSURE = True`: its optimizer's step wants a closure.
+        closure: what the file's `CLOSURE` says, if anything: its optimizers want a closure or not.
         summary: the first line of the module's docstring.
     """
 
@@ -32,7 +32,7 @@ class Facts:
     arguments: tuple[str, ...]
     defaults: Mapping[str, Any]
     space: SearchSpace | None
-    closure: bool
+    closure: bool | None
     summary: str
 
 
@@ -65,9 +65,10 @@ class _Reader:
         self._refuse_relative_imports(tree)
         arguments, defaults = self._signature(self._function(tree))
         space = self._space(tree, arguments)
-        closure = self._constant(tree, "CLOSURE")
-        if closure is not None and not isinstance(self._literal(closure, "CLOSURE"), bool):
-            raise self._error(closure, "CLOSURE must be True or False")
+        stated = self._constant(tree, "CLOSURE")
+        closure = None if stated is None else self._literal(stated, "CLOSURE")
+        if stated is not None and not isinstance(closure, bool):
+            raise self._error(stated, "CLOSURE must be True or False")
         self._refuse_unset(tree, arguments, defaults, space)
         docstring = (ast.get_docstring(tree) or "").strip()
         return Facts(
@@ -75,7 +76,7 @@ class _Reader:
             arguments=arguments,
             defaults=defaults,
             space=space,
-            closure=closure is not None and bool(self._literal(closure, "CLOSURE")),
+            closure=closure,
             summary=docstring.splitlines()[0] if docstring else "",
         )
 

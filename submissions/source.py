@@ -47,7 +47,7 @@ class Source:
         arguments: the arguments of `submission`, reserved names included.
         defaults: hyperparameters with a default; those without one are in `space`.
         space: the parsed `SEARCH_SPACE`, None when there is nothing to tune.
-        closure: the step of the optimizer wants a closure (`CLOSURE = True` in the file).
+        closure: what the file's `CLOSURE` says, None where it says nothing.
         summary: the first line of the file's docstring.
     """
 
@@ -59,7 +59,7 @@ class Source:
     arguments: tuple[str, ...]
     defaults: Mapping[str, Any]
     space: SearchSpace | None
-    closure: bool
+    closure: bool | None
     summary: str
 
     @property

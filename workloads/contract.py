@@ -12,7 +12,7 @@ import abc
 import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import numpy.typing as npt
 
@@ -51,12 +51,19 @@ class Event:
 class Window:
     """What training itself saw since the last evaluation.
 
-    `sums` are the by-products of the loss, summed over the `steps` of the window, each taken at
-    the weights before the step's update: predict, then learn. `sums["loss"]` is always there.
+    Attributes:
+        steps: the window's training steps.
+        sums: by-products of the loss, summed over the steps: those of the first loss that the
+            submission takes in a step, of whatever batch. `sums["loss"]` is always there.
+        draws: how many batches were drawn from the stream.
+        drawn: for a workload that declares `prequential` sums, these sums over every batch as it
+            was drawn, measured by the harness at the weights of that moment: predict, then learn.
     """
 
     steps: int
     sums: Mapping[str, float]
+    draws: int = 0
+    drawn: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 class Policy(Protocol):
@@ -149,13 +156,23 @@ class Workload(abc.ABC, Generic[S]):
         settings: the checked numbers of its scale and variant.
         metric: what it is judged by.
         race: target, budget and reference; None until `gradathlon set-targets` found them.
+        prequential: names of scalar sums of `measure` that the harness takes of every training
+            batch as it is drawn, for a metric of how well the learner predicts before it learns.
+            What a submission makes of a batch afterwards cannot move them.
     """
+
+    prequential: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, id: WorkloadId, settings: S, metric: Metric, race: Race | None) -> None:
         self.id = id
         self.settings = settings
         self.metric = metric
         self.race = race
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes the model tells apart; None where there are none."""
+        return None
 
     @property
     def settings_sha256(self) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from scoring.ground.words import Resources
-from submissions.contract import Card, Parameters
-from workloads.contract import Array, Batch, Weights, Workload
+from scoring.ground.words import Budget, Resources
+from submissions.contract import Card, Parameters, SubmissionError
+from workloads.contract import Array, Batch, Weights, Window, Workload
 
 Build = Callable[[Parameters | None], Any]
 """Calls the submission; torch hands in its parameters, JAX None."""
@@ -24,30 +24,47 @@ class Entry:
     """Everything a learner is made of: the workload, its starting point, and the submission.
 
     `module` is the executed submission file, for the functions that may stand beside
-    `submission`; `closure` tells that the optimizer's step wants a closure.
+    `submission`. `closure` is what the file says of its optimizers: they all want a closure, none
+    does, or None: those whose `step` cannot be called without one.
     """
 
     workload: Workload[Any]
     weights: Weights
     build: Build
     module: Any
-    closure: bool
+    closure: bool | None
     seed: int
     resources: Resources
 
 
+@dataclasses.dataclass(frozen=True)
+class Taken:
+    """What training gave since it was last asked.
+
+    Attributes:
+        sums: by-products of the loss, one set a step: those of the step's first loss.
+        drawn: for a prequential workload, the sums that the harness took of every batch as it
+            was drawn, at the weights of that moment.
+        draws: how many batches were drawn.
+    """
+
+    sums: Mapping[str, float]
+    drawn: Mapping[str, float]
+    draws: int
+
+    def window(self, steps: int) -> Window:
+        """The same, over that many steps, as a workload's evaluation wants it."""
+        return Window(steps, self.sums, draws=self.draws, drawn=self.drawn)
+
+
 class Learner(Protocol):
-    """A model that a submission trains."""
+    """A model that a submission trains, compiled and warmed up: `make_learner` gives no other.
 
-    def warm_up(self, batches: list[Batch], observations: Sequence[Array] = ()) -> None:
-        """Compile and touch everything, so that none of it is on the clock.
-
-        Asks the policy about the observations, trains on the batches and makes ready for an
-        evaluation; `begin` throws all of it away.
-        """
+    Whatever is said to be on the clock may run the submission's code; nothing else does.
+    """
 
     def begin(self) -> None:
-        """Start afresh from the initial weights: the submission's init. On the clock."""
+        """Start afresh from the initial weights: `submission()` and its init. On the clock."""
 
     def step(self, draw: Draw) -> None:
         """One training step, perhaps only queued on the device. On the clock."""
@@ -56,7 +73,11 @@ class Learner(Protocol):
         """Return once everything queued is done."""
 
     def prepare_evaluation(self) -> None:
-        """Make ready the weights that the submission wants judged. On the clock."""
+        """Make ready the weights that the submission wants judged. On the clock.
+
+        Raises:
+            SubmissionError: they are not the workload's parameters by name, shape and dtype.
+        """
 
     def measure(self, batch: Batch) -> dict[str, Array]:
         """The workload's sums on a batch, at the weights to be judged."""
@@ -74,13 +95,19 @@ class Learner(Protocol):
         """As `act`, at the weights last kept."""
 
     def resume_training(self) -> None:
-        """Undo `prepare_evaluation`."""
+        """Undo `prepare_evaluation`, and ask the submission for its state. On the clock."""
 
-    def drain(self) -> dict[str, float]:
-        """By-product sums of the loss since the last call; forgets them."""
+    def drain(self) -> Taken:
+        """What training gave since the last call; forgets it."""
 
     def state(self) -> dict[str, Any]:
-        """All that `load_state` needs, for a checkpoint: numpy arrays and plain values."""
+        """All that `load_state` needs, for a checkpoint: numpy arrays and plain values.
+
+        As `resume_training` found it; without one since the last step, as it is now.
+
+        Raises:
+            StateError: the submission remembers what cannot be kept.
+        """
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue, after `begin`, where `state` was taken."""
@@ -113,13 +140,43 @@ def warm_up_policy(learner: Learner, observations: Sequence[Array]) -> None:
         learner.act_as_kept(one)
 
 
-def make_card(workload: Workload[Any], seconds: float, seed: int) -> Card:
+def plain_weights(judged: Any, live: Mapping[str, Any]) -> dict[str, Any]:
+    """The weights to be judged as a plain dict, if they are the workload's parameters.
+
+    Raises:
+        SubmissionError: another name, shape or dtype: one line.
+    """
+    if not isinstance(judged, Mapping):
+        kind = type(judged).__name__
+        raise SubmissionError(f"`eval_params` returned a {kind}; return a dict of weights by name")
+    weights = {str(name): judged[name] for name in judged}
+    odd = sorted(set(weights) ^ set(live))
+    if odd:
+        what = "leave out" if odd[0] in live else "hold the unknown"
+        raise SubmissionError(f"the weights to be judged {what} {odd[0]!r}; keep the model's names")
+    return {name: weights[name] for name in live}
+
+
+def refuse_other_form(name: str, found: tuple[object, str], wanted: tuple[object, str]) -> None:
+    """Weights of another shape or dtype than the workload's are another model.
+
+    Raises:
+        SubmissionError: `found` is not `wanted`: one line.
+    """
+    if found != wanted:
+        what, right = (f"{dtype} {shape}" for shape, dtype in (found, wanted))
+        advice = "a submission trains the workload's model and may not change it"
+        raise SubmissionError(f"the weight {name!r} is {what}, the workload's is {right}; {advice}")
+
+
+def make_card(workload: Workload[Any], budget: Budget, seed: int) -> Card:
     """What the submission may know of the workload."""
     parameters = workload.parameters()
     return Card(
         step_hint=workload.settings.step_hint,
         batch_size=workload.settings.batch_size,
-        seconds=seconds,
+        max_steps=budget.steps,
+        seconds=budget.seconds,
         shapes={name: spec.shape for name, spec in parameters.items()},
         roles={name: spec.role for name, spec in parameters.items()},
         seed=seed,

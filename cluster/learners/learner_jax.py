@@ -8,93 +8,36 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from cluster.checkpoint import StateError
-from cluster.learners.contract import DeviceError, Draw, Entry, warm_up_policy
-from submissions.contract import JaxSubmission
-from workloads.contract import Array, Batch, JaxModel
+from cluster.learners.contract import (
+    DeviceError,
+    Draw,
+    Entry,
+    Taken,
+    plain_weights,
+    refuse_other_form,
+    warm_up_policy,
+)
+from cluster.learners.rules_jax import (
+    Problem,
+    Rules,
+    Tree,
+    implied_eval_params,
+    make_rules,
+    stacked,
+)
+from workloads.contract import Array, Batch
 
-Tree = Any
-_Step = Callable[[Tree, Tree, Tree, Any, Tree], tuple[Tree, Tree, Tree, Any]]
-
-
-class _Problem:
-    """The training objective as JAX submission objects see it, within one step."""
-
-    def __init__(self, model: JaxModel, rng: Any) -> None:
-        self._model = model
-        self._rng = rng
-
-    def loss(self, params: Tree, batch: Tree) -> Any:
-        return self._model.loss(params, batch, self._rng)[0]
-
-    def value_and_grad(self, params: Tree, batch: Tree) -> tuple[Any, Tree]:
-        return jax.value_and_grad(self.loss)(params, batch)
-
-    def measure(self, params: Tree, batch: Tree) -> Tree:
-        return self._model.measure(params, batch)
-
-
-class _TransformationRules:
-    """How an optax transformation makes a step."""
-
-    def __init__(self, transformation: Any, module: Any) -> None:
-        # Line searches, Polyak steps and MoMo ask for the loss; the others ignore it.
-        self.transformation = optax.with_extra_args_support(transformation)
-        self.eval_params = getattr(module, "eval_params", None)
-        self.select_data = getattr(module, "select_data", None)
-
-    def init(self, params: Tree) -> Tree:
-        return self.transformation.init(params)
-
-    def step(self, model: JaxModel, params: Tree, state: Tree, batch: Tree, rng: Any) -> Any:
-        (value, sums), gradients = jax.value_and_grad(model.loss, has_aux=True)(params, batch, rng)
-        updates, state = self.transformation.update(
-            gradients,
-            state,
-            params,
-            value=value,
-            grad=gradients,
-            value_fn=lambda other: model.loss(other, batch, rng)[0],
-        )
-        params = optax.apply_updates(params, updates)
-        return params, state, {"loss": value, **sums}
-
-
-class _ObjectRules:
-    """How an object with `init` and `update` makes a step."""
-
-    def __init__(self, submission: JaxSubmission) -> None:
-        self.submission = submission
-        self.eval_params = getattr(submission, "eval_params", None)
-        self.select_data = getattr(submission, "select_data", None)
-
-    def init(self, params: Tree) -> Tree:
-        return self.submission.init(params)
-
-    def step(self, model: JaxModel, params: Tree, state: Tree, batch: Tree, rng: Any) -> Any:
-        # At the weights before the update, whatever the submission does; where it takes the same
-        # loss, the compiler makes one of both.
-        value, sums = model.loss(params, batch, rng)
-        params, state = self.submission.update(params, state, batch, _Problem(model, rng))
-        return params, state, {"loss": value, **sums}
-
-
-_Rules = _TransformationRules | _ObjectRules
-
-
-def _rules(made: Any, module: Any) -> _Rules:
-    # `submissions.load.build` has seen to it that `made` is one of these.
-    if isinstance(made, optax.GradientTransformation):
-        return _TransformationRules(made, module)
-    return _ObjectRules(made)
+_Step = Callable[[Tree, Tree, Tree, Tree, Any, Tree], tuple[Tree, Tree, Tree, Tree, Any]]
 
 
 class JaxLearner:
     """See `cluster.learners.contract.Learner`."""
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(
+        self, entry: Entry, batches: Sequence[Batch], observations: Sequence[Array] = ()
+    ) -> None:
         self._entry = entry
         self._model = entry.workload.jax_model()
         gpus = entry.resources.gpus
@@ -104,43 +47,52 @@ class JaxLearner:
                 "pip install 'jax[cuda13]', or set `gpus: 0`"
             )
         self._key = jax.random.key(entry.seed)
-        self._rules = _rules(entry.build(None), entry.module)
-        self._train = self._compile_step()
         self._measure = jax.jit(self._model.measure)
-        eval_params = self._rules.eval_params
-        self._eval_params = jax.jit(eval_params) if eval_params else None
         self._act = jax.jit(getattr(self._model, "act", None) or _no_act)
-        self._kept: Tree = None
-        self._names: tuple[str, ...] = ()
-        self._params: Tree = None
-        self._state: Tree = None
-        self._sums: Tree = None
-        self._steps: Any = None
-        self._judged: Tree = None
-
-    def _compile_step(self) -> _Step:
-        model, rules, key = self._model, self._rules, self._key
-
-        def train(params: Tree, state: Tree, sums: Tree, steps: Any, batch: Tree) -> Any:
-            rng = jax.random.fold_in(key, steps)
-            params, state, new = rules.step(model, params, state, batch, rng)
-            # One vector, not a scalar each: every buffer costs a small step its microseconds.
-            sums = sums + jnp.stack([new[name].astype(jnp.float32) for name in self._names])
-            return model.project(params), state, sums, steps + 1
-
-        return jax.jit(train, donate_argnums=(0, 1, 2, 3))
-
-    def warm_up(self, batches: list[Batch], observations: Sequence[Array] = ()) -> None:
+        self._prequential = entry.workload.prequential
+        self._tally = jax.jit(self._add_measure, donate_argnums=1)
         shapes = jax.eval_shape(self._model.loss, self._initial(), batches[0], jax.random.key(0))
         self._names = ("loss", *(name for name in sorted(shapes[1]) if name != "loss"))
+        self._kept: Tree = None
+        self._judged: Tree = None
+        # Compiled as they were built first: what is built again for the race is the same algorithm.
+        rules = make_rules(entry.build(None), entry.module)
+        self._train = self._compile_step(rules)
         self.begin()
+        eval_params = rules.eval_params or implied_eval_params(self._state, self._params)
+        self._eval_params = jax.jit(eval_params) if eval_params else None
+        self._warm_up(batches, observations)
+
+    def _compile_step(self, rules: Rules) -> _Step:
+        model, key, classes = self._model, self._key, self._entry.workload.classes
+        of_draws = self._prequential if rules.measures_draws else ()
+
+        def train(
+            params: Tree, state: Tree, sums: Tree, drawn: Tree, steps: Any, batch: Tree
+        ) -> Any:
+            problem = Problem(model, jax.random.fold_in(key, steps), classes)
+            params, state = rules.step(problem, params, state, batch)
+            sums = sums + problem.first(self._names)
+            if of_draws:
+                drawn = drawn + problem.first(of_draws)
+            return model.project(params), state, sums, drawn, steps + 1
+
+        return jax.jit(train, donate_argnums=(0, 1, 2, 3, 4))
+
+    def _add_measure(self, params: Tree, drawn: Tree, batch: Tree) -> Tree:
+        return drawn + stacked(self._model.measure(params, batch), self._prequential)
+
+    def _warm_up(self, batches: Sequence[Batch], observations: Sequence[Array]) -> None:
         warm_up_policy(self, observations)
         ready = iter(batches)
         for _ in batches:
             self.step(lambda: next(ready, batches[0]))
+        # Asked again at weights that came out of a step, which may be another kind of array.
+        warm_up_policy(self, observations)
         self.prepare_evaluation()
 
     def begin(self) -> None:
+        self._rules = make_rules(self._entry.build(None), self._entry.module)
         self._params = self._initial()
         state = self._rules.init(self._params)
         _check_state(state)
@@ -152,30 +104,53 @@ class JaxLearner:
             ),
             state,
         )
-        self._sums = jnp.zeros(len(self._names), jnp.float32)
+        self._sums, self._drawn = self._zeros()
+        self._draws = 0
         self._steps = jnp.zeros((), jnp.int32)
         self._judged = self._kept = None
 
+    def _zeros(self) -> tuple[Tree, Tree]:
+        sums, count = jnp.zeros(len(self._names), jnp.float32), len(self._prequential)
+        return sums, jnp.zeros(count, jnp.float32) if count else None
+
     def step(self, draw: Draw) -> None:
         if self._rules.select_data is None:
-            batch = draw()
+            batch = self._draw(draw)
         else:
-            problem = _Problem(self._model, jax.random.fold_in(self._key, self._steps))
+            rng = jax.random.fold_in(self._key, self._steps)
+            problem = Problem(self._model, rng, self._entry.workload.classes)
             batch, self._state = self._rules.select_data(
-                self._params, self._state, _drawn(draw), problem
+                self._params, self._state, self._drawn_batches(draw), problem
             )
-        self._params, self._state, self._sums, self._steps = self._train(
-            self._params, self._state, self._sums, self._steps, batch
+        self._params, self._state, self._sums, self._drawn, self._steps = self._train(
+            self._params, self._state, self._sums, self._drawn, self._steps, batch
         )
+
+    def _draw(self, draw: Draw) -> Batch:
+        """The stream's next batch, measured before the submission sees it where that counts."""
+        batch = draw()
+        self._draws += 1
+        if self._prequential and not self._rules.measures_draws:
+            self._drawn = self._tally(self._params, self._drawn, batch)
+        return batch
+
+    def _drawn_batches(self, draw: Draw) -> Iterator[Batch]:
+        while True:
+            yield self._draw(draw)
 
     def synchronize(self) -> None:
         jax.block_until_ready((self._params, self._state, self._sums, self._judged))
 
     def prepare_evaluation(self) -> None:
-        if self._eval_params is None:
-            self._judged = self._params
-        else:
-            self._judged = self._eval_params(self._params, self._state)
+        judged = self._params
+        if self._eval_params is not None:
+            judged = self._eval_params(self._params, self._state)
+        weights = plain_weights(judged, self._entry.weights)
+        for name, spec in self._entry.workload.parameters().items():
+            value = weights[name]
+            form = (tuple(value.shape), str(value.dtype))
+            refuse_other_form(name, form, (tuple(spec.shape), "float32"))
+        self._judged = weights
 
     def measure(self, batch: Batch) -> dict[str, Array]:
         return jax.device_get(self._measure(self._judged, batch))
@@ -197,10 +172,16 @@ class JaxLearner:
     def resume_training(self) -> None:
         self._judged = None  # the step donates the weights: no second name for them may live
 
-    def drain(self) -> dict[str, float]:
-        sums = np.asarray(self._sums)
-        self._sums = jnp.zeros(len(self._names), jnp.float32)
-        return dict(zip(self._names, map(float, sums), strict=True))
+    def drain(self) -> Taken:
+        sums, draws = np.asarray(self._sums), self._draws
+        drawn = np.asarray(self._drawn) if self._prequential else ()
+        self._sums, self._drawn = self._zeros()
+        self._draws = 0
+        return Taken(
+            dict(zip(self._names, map(float, sums), strict=True)),
+            dict(zip(self._prequential, map(float, drawn), strict=True)),
+            draws,
+        )
 
     def state(self) -> dict[str, Any]:
         leaves = [_to_numpy(leaf) for leaf in jax.tree.leaves(self._state)]
@@ -239,11 +220,6 @@ def _check_state(state: Tree) -> None:
 def _copied(arrays: dict[str, Any]) -> Tree:
     # `device_put` may alias numpy memory, and the step donates its arguments: copy.
     return {name: jnp.array(value) for name, value in arrays.items()}
-
-
-def _drawn(draw: Draw) -> Iterator[Tree]:
-    while True:
-        yield draw()
 
 
 def _to_numpy(leaf: Any) -> Any:

@@ -25,7 +25,7 @@ WORKLOAD = "rl_nap-toy-v1"
 
 def learner(submission: str) -> tuple[Learner, Any]:
     workload, source = workloads.get(WORKLOAD), find(submission)
-    module, card = execute(source), make_card(workload, 60.0, 0)
+    module, card = execute(source), make_card(workload, Budget(100, 60.0), 0)
     entry = Entry(
         workload=workload,
         weights=workload.initial_weights(0),
@@ -35,8 +35,8 @@ def learner(submission: str) -> tuple[Learner, Any]:
         seed=0,
         resources=Resources(),
     )
-    made = make_learner(source.framework, entry)
-    made.warm_up([workload.batch_like()], workload.observations_like())
+    batches, observations = [workload.batch_like()], workload.observations_like()
+    made = make_learner(source.framework, entry, batches, observations)
     made.begin()
     return made, workload
 

@@ -140,7 +140,7 @@ BROKEN = {
         "    def init(self, params): return {}\n"
         "    def update(self, params, state, batch, problem): return state\n"
         "def submission(params):\n    return Idle()\n",
-        "without one loss of the batch",
+        "`update` returned without one loss",
     ),
 }
 

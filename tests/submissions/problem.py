@@ -32,7 +32,13 @@ def batch(dtype=np.float32):
 def card(step_hint=STEPS, seed=0):
     shapes = {name: array.shape for name, array in arrays().items()}
     return Card(
-        step_hint=step_hint, batch_size=64, seconds=60.0, shapes=shapes, roles=ROLES, seed=seed
+        step_hint=step_hint,
+        batch_size=64,
+        max_steps=2 * step_hint,
+        seconds=60.0,
+        shapes=shapes,
+        roles=ROLES,
+        seed=seed,
     )
 
 

@@ -127,8 +127,8 @@ def test_wrong_hyperparameters_are_named(load):
         ("raises_at_build", "7: ValueError: Invalid learning rate: -1.0"),
         (
             "returns_none",
-            "6: `submission` returned None; return a torch optimizer, a pair (optimizer,"
-            " lr_scheduler), or an object with `init` and `update`",
+            "6: `submission` returned None; return a torch optimizer, a tuple of optimizers and"
+            " lr_schedulers, or an object with `init` and `update`",
         ),
         (
             "returns_none_jax",
@@ -138,7 +138,7 @@ def test_wrong_hyperparameters_are_named(load):
         (
             "returns_wrong",
             "6: `submission` returned a GradientTransformationExtraArgs; return a torch optimizer,"
-            " a pair (optimizer, lr_scheduler), or an object with `init` and `update`",
+            " a tuple of optimizers and lr_schedulers, or an object with `init` and `update`",
         ),
     ],
 )

@@ -33,7 +33,7 @@ def test_everything_is_read_without_running_the_file():
     assert source.defaults == {"k": -3, "betas": (0.9, 0.99), "name": None}
     assert source.space.names == ("lr", "k")
     assert source.summary == "What it is."
-    assert not source.closure
+    assert source.closure is None
     assert source.sha256 == hashlib.sha256(GOOD.encode()).hexdigest()
     assert pickle.loads(pickle.dumps(source)) == source
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workloads
-from cluster.learners.learner_torch import Methods
+from cluster.learners.run_torch import Methods
 from cluster.parity.sgd_torch import StillPolicy
 from tests.workloads.at_hand import workload_at_hand
 from workloads.contract import Array, Batch, Weights, Window, Workload

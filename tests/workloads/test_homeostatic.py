@@ -239,7 +239,7 @@ def test_the_metric_is_what_training_predicted_before_it_learned(held_out):
     workload, model = workloads.get(TOY), FakeModel()
     source = workload.stream(0)
     draw(source, 101)
-    window = Window(101, {"loss": 50.0, "correct": 1515.0, "count": 2020.0})
+    window = Window(101, {"loss": 50.0}, drawn={"correct": 1515.0, "count": 2020.0})
     metrics = workload.evaluate(model.measure, "validation", source, window)
     assert metrics == {PREQUENTIAL: 0.75, "validation/accuracy": 0.25}
     cut = workload.settings.data.validation

@@ -118,6 +118,13 @@ class HomeostaticScale(Scale):
 class Homeostatic(Workload[HomeostaticScale]):
     """Classification of 28 x 28 images whose labels shift, judged by prequential accuracy."""
 
+    prequential = ("correct", "count")
+
+    @property
+    def classes(self) -> int:
+        """Ten, whatever the shift."""
+        return data.CLASSES
+
     def parameters(self) -> dict[str, ParameterSpec]:
         """Weight (out, in) and bias (out,) of every layer."""
         specs = {}
@@ -164,8 +171,8 @@ class Homeostatic(Workload[HomeostaticScale]):
         sums = measure(held_out.batch(where, stream.permutation))
         metrics = {f"{split}/accuracy": float(sums["correct"]) / float(sums["count"])}
         if split == "validation":
-            seen = window.sums["count"] if window.steps else 0
-            metrics[PREQUENTIAL] = window.sums["correct"] / seen if seen else math.nan
+            seen = window.drawn.get("count", 0)
+            metrics[PREQUENTIAL] = window.drawn["correct"] / seen if seen else math.nan
         return metrics
 
     def batch_like(self, seed: int = 0) -> Batch:

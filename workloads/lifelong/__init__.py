@@ -37,6 +37,11 @@ RETAINED = "validation/retained"
 class Lifelong(Workload[LifelongScale]):
     """Image classification, task after task, judged by what is retained of the mastered ones."""
 
+    @property
+    def classes(self) -> int:
+        """Those of one task."""
+        return self.settings.data.form.classes
+
     def parameters(self) -> dict[str, ParameterSpec]:
         """Convolutions (out, in, 3, 3) and norms of the stages, then linear layers (out, in)."""
         shapes: dict[str, tuple[tuple[int, ...], Role]] = {}

@@ -89,6 +89,11 @@ class LanguageModel(Workload[LmScale]):
     separator that ends a document counts as one byte.
     """
 
+    @property
+    def classes(self) -> int:
+        """The tokens of the vocabulary."""
+        return self.settings.data.vocabulary
+
     def parameters(self) -> dict[str, ParameterSpec]:
         """Embedding, blocks and untied head; matrices are (out, in), there are no biases."""
         model, vocabulary = self.settings.model, self.settings.data.vocabulary

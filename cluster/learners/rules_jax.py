@@ -1,0 +1,154 @@
+"""How JAX submissions make a step: an optax transformation, or an object with two methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+import optax.contrib
+
+from submissions.contract import JaxSubmission, SubmissionError
+from workloads.contract import JaxModel
+
+Tree = Any
+
+
+class Problem:
+    """The training objective as JAX submission objects see it, within one step."""
+
+    def __init__(self, model: JaxModel, rng: Any, classes: int | None) -> None:
+        self._model = model
+        self._rng = rng
+        self.classes = classes
+        self.noted: list[dict[str, Any]] = []
+
+    def loss(self, params: Tree, batch: Tree) -> Any:
+        value, sums = self._model.loss(params, batch, self._rng)
+        # Where the gradient is not followed, `jax.grad` hands values through to its caller, so
+        # that they can be used outside; what is inside of a loop stays there.
+        self.noted.append(jax.lax.stop_gradient({"loss": value, **sums}))
+        return value
+
+    def value_and_grad(self, params: Tree, batch: Tree) -> tuple[Any, Tree]:
+        return jax.value_and_grad(self.loss)(params, batch)
+
+    def losses(self, params: Tree, batch: Tree) -> Any:
+        size = max(len(value) for value in batch.values())
+        axes = {name: 0 if len(value) == size else None for name, value in batch.items()}
+
+        def one(example: Tree) -> Any:
+            # A batch of one; what all examples share stays as it is.
+            rows = {n: v if axes[n] is None else v[None] for n, v in example.items()}
+            return self._model.loss(params, rows, self._rng)[0]
+
+        return jax.vmap(one, (axes,))(batch)
+
+    def measure(self, params: Tree, batch: Tree) -> Tree:
+        return self._model.measure(params, batch)
+
+    def project(self, params: Tree) -> Tree:
+        return self._model.project(params)
+
+    def first(self, names: tuple[str, ...]) -> Any:
+        """By-products of the first loss, as one vector; NaN where all were taken inside loops.
+
+        Raises:
+            SubmissionError: no loss was taken.
+        """
+        if not self.noted:
+            advice = "take `problem.loss` or `problem.value_and_grad` in every step"
+            raise SubmissionError(f"`update` returned without one loss; {advice}")
+        for sums in self.noted:
+            try:
+                return stacked(sums, names)
+            except jax.errors.UnexpectedTracerError:
+                continue  # of a scan, a vmap or another loop
+        return jnp.full(len(names), jnp.nan, jnp.float32)
+
+
+def stacked(sums: dict[str, Any], names: tuple[str, ...]) -> Any:
+    """One vector, not a scalar each: every buffer costs a small step its microseconds."""
+    return jnp.stack([sums[name].astype(jnp.float32) for name in names])
+
+
+class TransformationRules:
+    """How an optax transformation makes a step."""
+
+    def __init__(self, transformation: Any, module: Any) -> None:
+        # Line searches, Polyak steps and MoMo ask for the loss; the others ignore it.
+        self.transformation = optax.with_extra_args_support(transformation)
+        self.eval_params = getattr(module, "eval_params", None)
+        self.select_data = getattr(module, "select_data", None)
+        # Without `select_data` the harness itself takes the loss of the batch as it was drawn.
+        self.measures_draws = self.select_data is None
+
+    def init(self, params: Tree) -> Tree:
+        return self.transformation.init(params)
+
+    def step(self, problem: Problem, params: Tree, state: Tree, batch: Tree) -> tuple[Tree, Tree]:
+        value, gradients = problem.value_and_grad(params, batch)
+        # A copy, so that losses along a line are not the step's.
+        silent = Problem(problem._model, problem._rng, problem.classes)
+        updates, state = self.transformation.update(
+            gradients,
+            state,
+            params,
+            value=value,
+            grad=gradients,
+            value_fn=lambda other: silent.loss(other, batch),
+        )
+        return optax.apply_updates(params, updates), state
+
+
+class ObjectRules:
+    """How an object with `init` and `update` makes a step."""
+
+    measures_draws = False
+
+    def __init__(self, submission: JaxSubmission) -> None:
+        self.submission = submission
+        self.eval_params = getattr(submission, "eval_params", None)
+        self.select_data = getattr(submission, "select_data", None)
+
+    def init(self, params: Tree) -> Tree:
+        return self.submission.init(params)
+
+    def step(self, problem: Problem, params: Tree, state: Tree, batch: Tree) -> tuple[Tree, Tree]:
+        return self.submission.update(params, state, batch, problem)
+
+
+Rules = TransformationRules | ObjectRules
+
+
+def make_rules(made: Any, module: Any) -> Rules:
+    """The rules of what `submission` returned; `submissions.load.build` has looked at it."""
+    if isinstance(made, optax.MultiSteps):
+        made = made.gradient_transformation()
+    if isinstance(made, optax.GradientTransformation):
+        return TransformationRules(made, module)
+    return ObjectRules(made)
+
+
+def implied_eval_params(state: Tree, params: Tree) -> Callable[[Tree, Tree], Tree] | None:
+    """The average that a schedule-free transformation means to be judged by.
+
+    Without this, who forgets `eval_params` would be judged at the iterate of the gradients.
+    """
+    is_free = _is_schedule_free
+    if sum(map(is_free, jax.tree.leaves(state, is_leaf=is_free))) != 1:
+        return None
+
+    def eval_params(params: Tree, state: Tree) -> Tree:
+        (free,) = filter(is_free, jax.tree.leaves(state, is_leaf=is_free))
+        return optax.contrib.schedule_free_eval_params(free, params)
+
+    (free,) = filter(is_free, jax.tree.leaves(state, is_leaf=is_free))
+    whole = jax.tree.structure(free.z) == jax.tree.structure(params)
+    return eval_params if whole else None
+
+
+def _is_schedule_free(node: Any) -> bool:
+    return isinstance(node, optax.contrib.ScheduleFreeState)

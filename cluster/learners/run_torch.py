@@ -1,0 +1,157 @@
+"""A torch model and the objective, as an algorithm trains it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from cluster.learners.contract import Draw, Entry
+from submissions.contract import SubmissionError
+from workloads.contract import Batch
+
+Tensors = dict[str, torch.Tensor]
+Taking = tuple[torch.Tensor, Tensors]
+
+
+class Methods(torch.nn.Module):
+    """Lets `functional_call` reach any method of a model, at any weights."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, method: str, *args: Any) -> Any:
+        return getattr(self.model, method)(*args)
+
+    def at(self, params: Tensors, method: str, *args: Any) -> Any:
+        """A method of the model with these tensors in its parameters' place."""
+        prefixed = {f"model.{name}": value for name, value in params.items()}
+        return torch.func.functional_call(self, prefixed, (method, *args))
+
+
+class Run:
+    """A model from its initial weights on, and the sums that its training leaves behind."""
+
+    def __init__(self, entry: Entry, device: torch.device, model: Any) -> None:
+        self.entry = entry
+        self.device = device
+        self.model = model
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(torch.tensor(entry.weights[name]))
+                parameter.grad = None
+        self.params: Tensors = dict(self.model.named_parameters())
+        self.generator = torch.Generator(device).manual_seed(entry.seed)
+        self.prequential = entry.workload.prequential
+        self.noted: list[Tensors] = []
+        self.drawn: list[Tensors] = []
+        self.draws = 0
+        self._awaited = False
+        self._methods = Methods(self.model)
+        self.loss: Callable[..., Any] = model.loss
+        self.act = getattr(model, "act", None)
+        if entry.workload.settings.compute.compile:
+            self.loss = torch.compile(model.loss)
+            self.act = torch.compile(self.act) if self.act else None
+
+    def call(self, params: Tensors, method: str, *args: Any) -> Any:
+        """A method of the model at other weights than the live ones, or at these."""
+        if params is self.params:
+            return self.loss(*args) if method == "loss" else getattr(self.model, method)(*args)
+        return self._methods.at(params, method, *args)
+
+    def to_device(self, batch: Batch) -> Tensors:
+        """The batch as tensors."""
+        return {
+            name: torch.from_numpy(array).to(self.device, non_blocking=True)
+            for name, array in batch.items()
+        }
+
+    def draw(self, draw: Draw) -> Tensors:
+        """The stream's next batch, measured before the submission sees it where that counts."""
+        batch = self.to_device(draw())
+        self.draws += 1
+        if self.prequential:
+            with torch.no_grad():
+                self._note_drawn(self.model.measure(batch))
+        return batch
+
+    def draw_and_take_loss(self, draw: Draw) -> tuple[Tensors, Taking]:
+        """The next batch, and its loss and by-products, taken at once: its measure too."""
+        batch = self.to_device(draw())
+        self.draws += 1
+        value, sums = self.loss(batch, self.generator)
+        if self.prequential:
+            self._note_drawn(sums)
+        return batch, (value, sums)
+
+    def drawn_batches(self, draw: Draw) -> Iterator[Tensors]:
+        """As many batches as `select_data` likes."""
+        while True:
+            yield self.draw(draw)
+
+    def _note_drawn(self, sums: Tensors) -> None:
+        self.drawn.append({name: sums[name].detach() for name in self.prequential})
+
+    def await_loss(self) -> None:
+        """From now on, the first loss is the step's."""
+        self._awaited = True
+
+    def note(self, value: torch.Tensor, sums: Tensors) -> None:
+        """Keep the by-products if this is the step's first loss."""
+        if self._awaited:
+            self._awaited = False
+            kept = {name: item.detach() for name, item in sums.items()}
+            self.noted.append({"loss": value.detach()} | kept)
+
+    def require_loss(self, what: str) -> None:
+        """A step without a loss cannot have learned.
+
+        Raises:
+            SubmissionError: none was taken since `await_loss`.
+        """
+        if self._awaited:
+            advice = "take `problem.loss` or `problem.value_and_grad` in every step"
+            raise SubmissionError(f"{what} returned without one loss; {advice}")
+
+
+class Problem:
+    """The training objective as torch submission objects see it."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self.classes: int | None = run.entry.workload.classes
+
+    def loss(self, params: Tensors, batch: Tensors) -> torch.Tensor:
+        value, sums = self._run.call(params, "loss", batch, self._run.generator)
+        self._run.note(value, sums)
+        return value
+
+    def value_and_grad(self, params: Tensors, batch: Tensors) -> tuple[torch.Tensor, Tensors]:
+        with torch.enable_grad():
+            value = self.loss(params, batch)
+            gradients = torch.autograd.grad(value, list(params.values()))
+        return value.detach(), dict(zip(params, gradients, strict=True))
+
+    def losses(self, params: Tensors, batch: Tensors) -> torch.Tensor:
+        size = max(len(value) for value in batch.values())
+        axes = {name: 0 if len(value) == size else None for name, value in batch.items()}
+
+        def one(example: Tensors) -> torch.Tensor:
+            # A batch of one; what all examples share stays as it is.
+            rows = {n: v if axes[n] is None else v[None] for n, v in example.items()}
+            return self._run.call(params, "loss", rows, self._run.generator)[0]
+
+        return torch.func.vmap(one, (axes,))(batch)
+
+    def measure(self, params: Tensors, batch: Tensors) -> Tensors:
+        with torch.no_grad():
+            return self._run.call(params, "measure", batch)
+
+    def project(self, params: Tensors) -> Tensors:
+        copies = {name: value.detach().clone() for name, value in params.items()}
+        with torch.no_grad():
+            self._run.call(copies, "project")
+        return copies

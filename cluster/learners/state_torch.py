@@ -1,0 +1,113 @@
+"""What torch algorithms remember, to and from the arrays and plain values of a checkpoint."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from cluster.checkpoint import StateError
+
+_PLAIN = bool | int | float | str | np.generic
+
+
+def to_numpy(value: Any, name: str) -> Any:
+    """Tensors as arrays, objects with a `state_dict` as that, all else as it is.
+
+    Raises:
+        StateError: with the path to what cannot be kept.
+    """
+    if isinstance(value, torch.Tensor):
+        return _array(value)
+    if isinstance(value, Mapping):
+        return {key: to_numpy(item, f"{name}/{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple | deque):
+        items = [to_numpy(item, f"{name}/{i}") for i, item in enumerate(value)]
+        return _like(value, items)
+    if value is None or isinstance(value, _PLAIN | np.ndarray | set | frozenset):
+        return value
+    if _has_state(value):
+        return to_numpy(value.state_dict(), name)
+    raise StateError(
+        f"{name} is a {type(value).__qualname__}, which no checkpoint can keep; use tensors, "
+        "numbers, text, lists, tuples, sets, deques, dicts, or objects with `state_dict` and "
+        "`load_state_dict`"
+    )
+
+
+def to_torch(value: Any, device: torch.device) -> Any:
+    """The inverse, with arrays as tensors; objects are left as their `state_dict`."""
+    if isinstance(value, np.ndarray):
+        if value.dtype.name == "bfloat16":
+            return torch.tensor(value.view(np.uint16)).view(torch.bfloat16).to(device)
+        return torch.tensor(value, device=device)
+    if isinstance(value, dict):
+        return {key: to_torch(item, device) for key, item in value.items()}
+    if isinstance(value, list | tuple | deque):
+        return _like(value, [to_torch(item, device) for item in value])
+    return value
+
+
+def into_objects(saved: Any, fresh: Any) -> Any:
+    """`saved`, with the objects of `fresh` that have a `load_state_dict` in their places."""
+    if _has_state(fresh):
+        fresh.load_state_dict(saved)
+        return fresh
+    if isinstance(saved, dict) and isinstance(fresh, Mapping):
+        return {key: into_objects(item, fresh.get(key)) for key, item in saved.items()}
+    if isinstance(saved, list | tuple) and isinstance(fresh, list | tuple):
+        beside = [*fresh, *([None] * len(saved))]
+        return _like(saved, [into_objects(a, b) for a, b in zip(saved, beside, strict=False)])
+    return saved
+
+
+def load_optimizer(optimizer: Any, saved: Any) -> None:
+    """`load_state_dict`, with every tensor of the type that it was saved in.
+
+    torch casts an optimizer's state to the type of its parameters, so that a moment in bfloat16
+    would come back as float32.
+    """
+    optimizer.load_state_dict(saved)
+    state = getattr(optimizer, "state", None)
+    if not (isinstance(saved, dict) and {"state", "param_groups"} <= set(saved)) or not state:
+        return
+    ids = [number for group in saved["param_groups"] for number in group["params"]]
+    params = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for number, parameter in zip(ids, params, strict=True):
+        if number in saved["state"] and parameter in state:
+            state[parameter] = _typed(state[parameter], saved["state"][number])
+
+
+def _typed(loaded: Any, saved: Any) -> Any:
+    if isinstance(loaded, torch.Tensor) and isinstance(saved, torch.Tensor):
+        return loaded if loaded.dtype == saved.dtype else saved.to(loaded.device)
+    if isinstance(loaded, dict) and isinstance(saved, dict):
+        return {k: _typed(v, saved[k]) if k in saved else v for k, v in loaded.items()}
+    if isinstance(loaded, list) and isinstance(saved, list) and len(loaded) == len(saved):
+        return [_typed(a, b) for a, b in zip(loaded, saved, strict=True)]
+    return loaded
+
+
+def _array(tensor: torch.Tensor) -> Any:
+    tensor = tensor.detach().cpu().contiguous()
+    if tensor.dtype == torch.bfloat16:
+        import ml_dtypes
+
+        return tensor.view(torch.uint16).numpy().copy().view(ml_dtypes.bfloat16)
+    return tensor.numpy().copy()
+
+
+def _like(value: Any, items: list[Any]) -> Any:
+    if isinstance(value, deque):
+        return deque(items, value.maxlen)
+    return tuple(items) if isinstance(value, tuple) else items
+
+
+def _has_state(value: Any) -> bool:
+    methods: list[Callable[..., Any] | None] = [
+        getattr(value, name, None) for name in ("state_dict", "load_state_dict")
+    ]
+    return all(callable(method) for method in methods)

@@ -1,0 +1,95 @@
+"""The paired clock: time counted in the reference's steps, which are timed in turns with it.
+
+On shared hardware a second is not a second: the same trial takes 18 s or 31 s as its neighbours
+please, and CPU time moves with them (caches, frequency, a virtual machine's siblings). What stays
+is the ratio of two programs that run on the same core at the same moment. So every half second
+the trial's clock is stopped for a short turn of the reference's own training steps (same model,
+data, framework, process and core), and the window of the submission that lies between two turns
+is divided by the reference's seconds a step there and then. The sum over windows is the paired
+time: how many steps the reference would have made meanwhile.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Callable
+from time import perf_counter_ns as _now_ns
+
+import numpy as np
+
+from cluster.learners.contract import Learner, LearnersPolicy
+from workloads.contract import Batch, Stream
+
+WINDOW_S = 0.5
+"""Seconds of the submission between two turns of the reference."""
+TURN_S = 0.03
+"""Seconds of a turn: at most 8 % of the time, its barriers and its first step included."""
+WARM_BELOW_S = 0.004
+"""Steps shorter than this get one that is not timed first: the submission's data fill the caches."""
+
+
+@dataclasses.dataclass
+class PairedTime:
+    """Paired time so far, in reference steps, and what is needed to go on.
+
+    Attributes:
+        steps: reference steps that the submission's closed windows were worth.
+        wall_s: the clock's reading at the end of the last closed window.
+        pace_s: the reference's seconds a step at its last turn.
+    """
+
+    steps: float = 0.0
+    wall_s: float = 0.0
+    pace_s: float = 0.0
+
+    def close(self, wall_s: float, pace_s: float) -> None:
+        """End a window at the reading `wall_s`, with the reference's pace measured there.
+
+        The pace within the window is taken as the mean of those at its two ends.
+        """
+        window_s = wall_s - self.wall_s
+        self.steps += window_s / ((self.pace_s + pace_s) / 2)
+        self.wall_s, self.pace_s = wall_s, pace_s
+
+
+class Pacer:
+    """The reference in training, a few steps at a time. Never on the clock.
+
+    `learner` is warmed up and has begun; `stream` is its own. What is random to a submission by
+    the name of a module alone (`random`, `numpy.random`) is left as it was found.
+    """
+
+    def __init__(self, learner: Learner, stream: Stream) -> None:
+        self._learner = learner
+        self._stream = stream
+        self._policy = LearnersPolicy(learner)
+        self._step_s = TURN_S
+
+    def turn(self, now_ns: Callable[[], int] = _now_ns) -> float:
+        """Train for about `TURN_S` and return the seconds a step, the stream's share included."""
+        python, legacy = random.getstate(), np.random.get_state(legacy=False)
+        try:
+            if self._step_s < WARM_BELOW_S:
+                self._steps(1)
+            count = max(1, round(TURN_S / self._step_s))
+            began = now_ns()
+            self._steps(count)
+            self._step_s = (now_ns() - began) / 1e9 / count
+        finally:
+            random.setstate(python)
+            np.random.set_state(legacy)
+        return self._step_s
+
+    def close(self) -> None:
+        """Release the stream."""
+        self._stream.close()
+
+    def _steps(self, count: int) -> None:
+        for _ in range(count):
+            self._learner.step(self._draw)
+        self._learner.drain()  # also a barrier: by-products are read on the host
+        self._learner.synchronize()
+
+    def _draw(self) -> Batch:
+        return self._stream.next(self._policy)

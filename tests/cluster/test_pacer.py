@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.pacer import TURN_S, Pacer, PairedTime
+
+paces = st.floats(1e-4, 1.0)
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 1.0), paces), min_size=1), paces)
+def test_a_machine_twice_as_slow_changes_no_paired_time(
+    windows: list[tuple[float, float]], first: float
+) -> None:
+    """Whatever slows both by the same factor cancels, window by window."""
+    quiet, loaded = PairedTime(pace_s=first), PairedTime(pace_s=2 * first)
+    wall = 0.0
+    for window_s, pace_s in windows:
+        wall += window_s
+        quiet.close(wall, pace_s)
+        loaded.close(2 * wall, 2 * pace_s)
+    assert loaded.steps == pytest.approx(quiet.steps)
+
+
+def test_the_reference_itself_takes_as_much_paired_time_as_steps() -> None:
+    time = PairedTime(pace_s=0.01)
+    for window in range(1, 11):
+        time.close(0.5 * window, 0.01)
+    assert time.steps == pytest.approx(10 * 0.5 / 0.01)
+
+
+class FakeLearner:
+    """Steps that take `step_s` of a pretended clock."""
+
+    def __init__(self, step_s: float) -> None:
+        self.step_s, self.now_s, self.steps = step_s, 0.0, 0
+
+    def step(self, draw: Any) -> None:
+        draw()
+        self.steps += 1
+        self.now_s += self.step_s
+
+    def drain(self) -> dict[str, float]:
+        return {}
+
+    def synchronize(self) -> None:
+        pass
+
+    def now_ns(self) -> int:
+        return round(self.now_s * 1e9)
+
+
+class DrawsAtRandom:
+    def next(self, policy: Any) -> dict[str, Any]:
+        random.random()
+        np.random.random()
+        return {}
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("step_s", [1e-4, 2e-3, 0.02, 0.2])
+def test_a_turn_measures_the_step_and_stays_short(step_s: float) -> None:
+    learner = FakeLearner(step_s)
+    pacer = Pacer(learner, DrawsAtRandom())  # type: ignore[arg-type]
+    for _ in range(3):
+        assert pacer.turn(learner.now_ns) == pytest.approx(step_s)
+    before = learner.now_s
+    pacer.turn(learner.now_ns)
+    assert learner.now_s - before <= max(TURN_S + 2 * step_s, step_s) * 1.001
+
+
+def test_a_turn_leaves_the_global_generators_alone() -> None:
+    learner = FakeLearner(0.01)
+    pacer = Pacer(learner, DrawsAtRandom())  # type: ignore[arg-type]
+    random.seed(5)
+    np.random.seed(5)
+    expected = random.random(), np.random.random()
+    random.seed(5)
+    np.random.seed(5)
+    pacer.turn(learner.now_ns)
+    assert (random.random(), np.random.random()) == expected

@@ -26,7 +26,7 @@ WINDOW_S = 0.5
 TURN_S = 0.03
 """Seconds of a turn: at most 8 % of the time, its barriers and its first step included."""
 WARM_BELOW_S = 0.004
-"""Steps shorter than this get one that is not timed first: the submission's data fill the caches."""
+"""Steps shorter than this get one first that is not timed: caches hold the submission's data."""
 
 
 @dataclasses.dataclass

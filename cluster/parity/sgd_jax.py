@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
-from workloads.contract import Array, Batch, JaxModel, Weights
+from cluster.parity.step import Step
+from workloads.contract import Batch, JaxModel, Weights
 
 
-def sgd_run(
-    model: JaxModel, weights: Weights, batches: list[Batch], rate: float
-) -> tuple[Array, Weights, Array]:
-    """Loss and gradients on the first batch, and the loss there after one step on each batch."""
+def sgd_step(model: JaxModel, rate: float) -> Callable[[Weights, Batch], Step]:
+    """A function that makes one step from given weights on a batch."""
     key = jax.random.key(0)
 
     @jax.jit
@@ -22,11 +22,8 @@ def sgd_run(
         moved = jax.tree.map(lambda p, g: p - rate * g, params, gradients)
         return loss, gradients, model.project(moved)
 
-    params: Any = weights
-    first: tuple[Array, Weights] | None = None
-    for batch in [*batches, batches[0]]:
-        loss, gradients, params = step(params, batch)
-        if first is None:
-            first = np.asarray(loss), jax.device_get(gradients)
-    assert first is not None
-    return *first, np.asarray(loss)
+    def on(weights: Weights, batch: Batch) -> Step:
+        loss, gradients, after = jax.device_get(step(weights, batch))
+        return Step(weights, np.asarray(loss), gradients, after)
+
+    return on

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
+from cluster.parity.step import Step
 from workloads.contract import Array, Batch, Weights
 
 
@@ -29,27 +31,26 @@ class StillPolicy:
         return self(observations)
 
 
-def sgd_run(
-    model: Any, weights: Weights, batches: list[Batch], rate: float
-) -> tuple[Array, Weights, Array]:
-    """Loss and gradients on the first batch, and the loss there after one step on each batch."""
+def sgd_steps(model: Any, weights: Weights, batches: list[Batch], rate: float) -> Iterator[Step]:
+    """Train by plain SGD, one step a batch."""
     params = dict(model.named_parameters())
     _load(model, weights)
     generator = torch.Generator().manual_seed(0)
-    first: tuple[Array, Weights] | None = None
-    for batch in [*batches, batches[0]]:
+    before = weights
+    for batch in batches:
         tensors = {name: torch.from_numpy(array) for name, array in batch.items()}
         loss, _ = model.loss(tensors, generator)
         gradients = torch.autograd.grad(loss, list(params.values()))
-        if first is None:
-            named = zip(params, gradients, strict=True)
-            first = loss.detach().numpy(), {name: value.numpy() for name, value in named}
         with torch.no_grad():
             for parameter, gradient in zip(params.values(), gradients, strict=True):
                 parameter.sub_(gradient, alpha=rate)
             model.project()
-    assert first is not None
-    return *first, loss.detach().numpy()
+        after = {name: value.detach().numpy().copy() for name, value in params.items()}
+        named = zip(params, gradients, strict=True)
+        yield Step(
+            before, loss.detach().numpy(), {name: value.numpy() for name, value in named}, after
+        )
+        before = after
 
 
 def _load(model: Any, weights: Weights) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import workloads
 from cluster import parity
 from cluster.parity import Parity, _compare, compare
+from cluster.parity.step import Step
 from workloads.errors import WorkloadError
 
 TOYS = [id for id in workloads.ids() if "-toy-" in id]
@@ -51,7 +53,7 @@ def test_an_unknown_workload_is_the_callers_error() -> None:
         compare("homeostat-toy-v1")
 
 
-Spoil = Callable[[Any, Any, Any], tuple[Any, Any, Any]]
+Spoil = Callable[[Step], Step]
 
 
 def test_standard_scales_are_compared_in_float32_uncompiled() -> None:
@@ -67,33 +69,35 @@ def with_nan(gradients: dict[str, Any]) -> dict[str, Any]:
 
 
 SPOILT: dict[str, tuple[str, Spoil]] = {
-    "the loss": ("loss", lambda loss, gradients, trained: (loss * 1.0001, gradients, trained)),
+    "the loss": ("loss", lambda step: replace(step, loss=step.loss * 1.0001)),
     "one gradient": (
         "gradient",
-        lambda loss, gradients, trained: (
-            loss,
-            gradients | {"layers.1.bias": gradients["layers.1.bias"] * 1.001},
-            trained,
+        lambda step: replace(
+            step,
+            gradients=step.gradients | {"layers.1.bias": step.gradients["layers.1.bias"] * 1.001},
         ),
     ),
     "a gradient that is not a number": (
         "gradient",
-        lambda loss, gradients, trained: (loss, with_nan(gradients), trained),
+        lambda step: replace(step, gradients=with_nan(step.gradients)),
     ),
-    "training": ("trained", lambda loss, gradients, trained: (loss, gradients, trained * 1.01)),
+    "training": (
+        "trained",
+        lambda step: replace(step, after={k: v * 1.01 for k, v in step.after.items()}),
+    ),
 }
 
 
 @pytest.mark.parametrize("name", SPOILT)
 def test_any_difference_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong, spoil = SPOILT[name]
-    real = parity._jax_run
+    real = parity._both_sides
 
     def spoilt(*given: Any) -> Any:
-        side = real(*given)
-        return parity._Side(*spoil(side.loss, side.gradients, side.trained))
+        for ours, theirs in real(*given):
+            yield ours, spoil(theirs)
 
-    monkeypatch.setattr(parity, "_jax_run", spoilt)
+    monkeypatch.setattr(parity, "_both_sides", spoilt)
     found = _compare("homeostatic-toy-v1", False, **SMALL)
     assert not found.ok
     assert not getattr(found, wrong) < 1e-5

@@ -241,7 +241,7 @@ def test_every_fresh_run_meets_the_target_and_the_budget_is_four_times_the_slowe
     assert slack > 0
     loosened = min(map(quality, fresh)) - slack
     assert loosened - 1.1e-4 < race.target <= loosened + 1e-6
-    for name in ("nadamw_jax", "nadamw"):
+    for name in ("nadamw", "nadamw_jax"):
         told = race.procedure["fresh"][name]
         assert len(told["steps"]) == len(told["best"]) == 10
         assert max(told["steps"]) <= HORIZON

@@ -55,7 +55,10 @@ class Side:
 
     def sgd(self, batch: Batch, rate: float) -> None:
         """One step of plain SGD, then the projection."""
-        gradients = self.gradients(batch)[2]
+        self.move(self.gradients(batch)[2], rate)
+
+    def move(self, gradients: dict[str, Array], rate: float) -> None:
+        """Down these gradients, then the projection."""
         if self.torch:
             with torch.no_grad():
                 for name, p in self.model.named_parameters():
@@ -83,6 +86,10 @@ def both(id: str) -> tuple[Workload[Any], Side, Side]:
     workload = workloads.get(id)
     weights = workload.initial_weights(seed=3)
     return workload, Side(workload, "torch", weights), Side(workload, "jax", weights)
+
+
+def _joined(arrays: Weights) -> Array:
+    return np.concatenate([np.ravel(arrays[name]) for name in sorted(arrays)])
 
 
 @pytest.mark.parametrize("id", TOYS)
@@ -125,15 +132,23 @@ def test_loss_and_every_gradient_agree_between_frameworks(id: str) -> None:
 @pytest.mark.parametrize("id", TOYS)
 def test_fifty_steps_of_sgd_agree_between_frameworks(id: str) -> None:
     workload, in_torch, in_jax = both(id)
+    gaps = []
     for seed in range(50):
+        # From the same weights each time: two runs left to themselves part at the first greedy
+        # choice or ReLU whose argument is within a rounding error of its corner.
+        in_jax.params = in_torch.weights()
         batch = workload.batch_like(seed)
-        in_torch.sgd(batch, rate=0.05)
-        in_jax.sgd(batch, rate=0.05)
-    batch = workload.batch_like(50)
-    assert in_torch.gradients(batch)[0] == pytest.approx(in_jax.gradients(batch)[0], rel=1e-3)
+        loss_t, _, gradients_t = in_torch.gradients(batch)
+        loss_j, _, gradients_j = in_jax.gradients(batch)
+        assert loss_t == pytest.approx(loss_j, rel=1e-5)
+        gaps.append(_distance(_joined(gradients_t), _joined(gradients_j)))
+        in_torch.move(gradients_t, rate=0.05)
+        in_jax.move(gradients_j, rate=0.05)
+        for name, value in in_torch.weights().items():
+            assert _distance(value, in_jax.weights()[name]) < 1e-4, (seed, name)
+    assert max(gaps) < 1e-3, "one corner taken on the other side costs less"
+    assert np.median(gaps) < 1e-5
     moved, start = in_torch.weights(), workload.initial_weights(seed=3)
-    for name, value in in_jax.weights().items():
-        assert _distance(moved[name], value) < 1e-3, name
     assert any(_distance(moved[name], start[name]) > 1e-3 for name in start)
 
 

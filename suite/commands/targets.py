@@ -7,6 +7,10 @@ from typing import Any
 
 import click
 
+from scoring.ground.documents import ConfigError
+from suite.targets.procedure import Settings
+from suite.targets.procedure import set_targets as carry_out
+
 
 @click.command(name="set-targets")
 @click.argument("workload", metavar="WORKLOAD")
@@ -14,35 +18,42 @@ import click
     "-o",
     "--output",
     type=click.Path(path_type=Path),
+    default=Path("targets"),
+    show_default=True,
+    metavar="DIR",
+    help="Where the result is written, in a folder a family.",
+)
+@click.option("--adopt", is_flag=True, help="Put the result into this checkout's workloads/.")
+@click.option(
+    "--trials",
+    type=click.Path(path_type=Path),
     metavar="DIR",
     help="Where the procedure's own trials are kept [default: runs/targets-WORKLOAD].",
 )
-@click.option("--resume", is_flag=True, help="Go on with the procedure begun in DIR.")
+@click.option("--resume", is_flag=True, help="Go on with the procedure begun in --trials.")
 @click.option("--address", metavar="ADDRESS", help="A Ray cluster to join, as in `run`.")
-def set_targets(workload: str, output: Path | None, resume: bool, **options: Any) -> None:
+def set_targets(workload: str, output: Path, trials: Path | None, **options: Any) -> None:
     """Set a workload's target, budget and reference by the stated procedure.
 
     Tunes NadamW, AdamW and SGD over their search spaces, runs the winner on fresh seeds in both
-    frameworks, and writes what came out into the workload's config.yaml: the target that these
-    runs meet, a budget of 4 times their median, and the tuned points.
+    frameworks, and writes what came out: the target that these runs meet, a budget of 4 times
+    their median, and the tuned points; and beside them the procedure's log.
 
     \b
     Example:
         gradathlon set-targets lm-toy-v1
     """
-    from scoring.ground.documents import ConfigError
-    from suite.targets import Settings
-    from suite.targets import set_targets as run
-
-    folder = (output or Path("runs") / f"targets-{workload}").absolute()
-    if (folder / "trials").exists() and not resume:
+    folder = (trials or Path("runs") / f"targets-{workload}").absolute()
+    if (folder / "trials").exists() and not options["resume"]:
         raise ConfigError(
-            f"{folder} already holds trials; go on with them: add --resume, or name another folder"
+            f"{folder} already holds trials; go on with them: add --resume, or name another folder "
+            "with --trials"
         )
-    run(
+    carry_out(
         Settings(
             workload=workload,
             folder=folder,
+            output=None if options["adopt"] else output.absolute(),
             executor="ray",
             address=options["address"],
             say=lambda line: click.echo(line, err=True),

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import math
-import re
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -22,9 +22,11 @@ from scoring.ground.documents import parse_yaml
 from scoring.ground.words import Goal
 from scoring.records import Evaluation, Outcome, Writer, record_attempts
 from submissions.source import find
-from suite import targets
-from suite.targets import Curve, first_meeting, loosest, write_race
-from workloads.config import Budget, Race, Reference, WorkloadId
+from suite.targets import procedure as targets
+from suite.targets import write as writing
+from suite.targets.statistics import Curve, first_meeting, loosest
+from suite.targets.write import Published, Result, adopted_folder, write_result
+from workloads.config import Budget, Reference, WorkloadId
 from workloads.errors import WorkloadError
 from workloads.metric import Metric
 
@@ -101,29 +103,25 @@ def favour(best: str) -> Quality:
 
 @pytest.fixture
 def race_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """`race_set()` runs the procedure on `race_set.cluster`; its file is `race_set.config`."""
-    config = tmp_path / "config.yaml"
-    real = workloads.family("homeostatic")
-    config.write_bytes(real.path.read_bytes())
+    """`race_set()` runs the procedure on `race_set.cluster`; its file is `race_set.file`."""
     stand_in = Cluster()
     monkeypatch.setattr(targets, "run_all", stand_in.run_all)
     # For speed alone: sources are read once, and records need not survive a power cut.
     monkeypatch.setattr(targets, "find", FIND)
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
-    family = dataclasses.replace(real, path=config)
-    monkeypatch.setattr(workloads, "family", lambda name: family)
     monkeypatch.setattr(type(workloads.get(WORKLOAD)), "fetch", lambda self: None)
     facts = {"cpu": "Test CPU", "simd": "avx2", "cores": 1, "digest": "digest-a"}
     monkeypatch.setattr(targets, "fingerprint", lambda resources: facts)
     monkeypatch.setattr(targets, "versions", lambda: {"torch": "2.13"})
 
-    def call() -> Race:
-        folder = tmp_path / "targets"
+    def call() -> Result:
+        folder, output = tmp_path / "trials", tmp_path / "out"
         return targets.set_targets(
-            targets.Settings(WORKLOAD, folder, "in_process", None, call.said.append)  # type: ignore[attr-defined]
+            targets.Settings(WORKLOAD, folder, output, "in_process", None, call.said.append)  # type: ignore[attr-defined]
         )
 
-    call.cluster, call.config, call.said = stand_in, config, []  # type: ignore[attr-defined]
+    call.cluster, call.said = stand_in, []  # type: ignore[attr-defined]
+    call.file = tmp_path / "out" / "homeostatic" / "toy.yaml"  # type: ignore[attr-defined]
     return call
 
 
@@ -189,13 +187,13 @@ def test_finalists_always_hold_the_best_nadamw(race_set: Any) -> None:
     assert len(finals) == 4 * 3
     assert names(fresh) == ["adamw", "adamw_jax", "nadamw", "nadamw_jax"]
     assert race.procedure["winner"] == "adamw"
-    assert {name: r.submission for name, r in race.reference.items()} == {
+    assert {name: r.submission for name, r in race.published.reference.items()} == {
         "torch": "nadamw",
         "jax": "nadamw_jax",
     }
     ours = next(spec for spec in finals if spec.submission == "nadamw")
-    assert race.reference["torch"].hyperparameters == dict(ours.hyperparameters)
-    assert race.target <= 0.7, "the reference meets it too, not the winner alone"
+    assert race.published.reference["torch"].hyperparameters == dict(ours.hyperparameters)
+    assert race.published.target <= 0.7, "the reference meets it too, not the winner alone"
 
 
 def test_no_target_where_every_nadamw_is_dropped(race_set: Any) -> None:
@@ -213,12 +211,12 @@ def test_a_winner_that_fails_on_a_fresh_seed_gives_way_to_the_next_finalist(race
     assert tuple(map(len, race_set.cluster.calls)) == (*STAGES, STAGES[-1])
     first, second = race_set.cluster.stage(3), race_set.cluster.stage(4)
     assert {spec.trial for spec in first} == {0} and {spec.trial for spec in second} == {1}
-    assert race.reference["torch"].hyperparameters == dict(second[0].hyperparameters)
+    assert race.published.reference["torch"].hyperparameters == dict(second[0].hyperparameters)
     (aside,) = race.procedure["unreliable"]
     assert aside["hyperparameters"] == dict(first[0].hyperparameters)
     assert aside["best"]["nadamw"][-1] == 0.1
     assert any("fell behind the last of the survivors" in said for said in race_set.said)
-    assert race.target > 0.6
+    assert race.published.target > 0.6
 
 
 def test_no_target_where_no_nadamw_is_reliable(race_set: Any) -> None:
@@ -240,33 +238,32 @@ def test_every_fresh_run_meets_the_target_and_the_budget_is_four_times_the_slowe
     slack = max(map(statistics.stdev, by_framework.values()))
     assert slack > 0
     loosened = min(map(quality, fresh)) - slack
-    assert loosened - 1.1e-4 < race.target <= loosened + 1e-6
-    for name in ("nadamw", "nadamw_jax"):
+    assert loosened - 1.1e-4 < race.published.target <= loosened + 1e-6
+    for name in ("nadamw_jax", "nadamw"):
         told = race.procedure["fresh"][name]
         assert len(told["steps"]) == len(told["best"]) == 10
         assert max(told["steps"]) <= HORIZON
         assert all(math.isfinite(seconds) for seconds in told["cpu_s"])
     steps = sorted(
-        PERIOD * math.ceil(race.target / race_set.cluster.quality(s) * HORIZON / PERIOD)
+        PERIOD * math.ceil(race.published.target / race_set.cluster.quality(s) * HORIZON / PERIOD)
         for s in fresh
         if s.source.framework == "torch"
     )
     median = (steps[4] + steps[5]) / 2
-    assert race.budget.steps == 4 * median
-    assert race.budget.seconds == pytest.approx(4 * 2.0 * median / 1000, rel=0.05)
+    assert race.published.budget.steps == 4 * median
+    assert race.published.budget.seconds == pytest.approx(4 * 2.0 * median / 1000, rel=0.05)
 
 
 def test_a_diverged_point_is_ranked_by_what_it_reached(race_set: Any) -> None:
     race_set.cluster.end_of = lambda spec: "diverged" if spec.submission == "sgd" else "budget"
-    assert race_set().target > 0.65
+    assert race_set().published.target > 0.65
 
 
 def test_a_failed_trial_ends_the_procedure_with_its_reason(race_set: Any) -> None:
     race_set.cluster.end_of = lambda spec: "failed" if spec.trial == 3 else "budget"
-    before = race_set.config.read_text()
     with pytest.raises(WorkloadError, match=r"study0-trial3\.jsonl: no target .* as asked"):
         race_set()
-    assert race_set.config.read_text() == before, "nothing was written"
+    assert not race_set.file.exists(), "nothing was written"
 
 
 class Killed(BaseException):
@@ -300,8 +297,8 @@ def test_a_stage_begun_again_sees_what_it_first_saw(race_set: Any) -> None:
     """Survivors that were extended since must not be screened by their longer curves."""
     race_set()
     fake, first = race_set.cluster, [spec.key for spec in race_set.cluster.stage(1)]
-    procedure = targets._Procedure(
-        targets.Settings(WORKLOAD, fake.calls[0][0].run, "in_process", None, print),
+    procedure = targets.Procedure(
+        targets.Settings(WORKLOAD, fake.calls[0][0].run, None, "in_process", None, print),
         workloads.get(WORKLOAD),
     )
     survivors = procedure.screen()
@@ -382,62 +379,57 @@ def test_the_first_meeting_counts() -> None:
 
 # Writing
 
-HEAD = "# a comment, kept\nversion: 1   # and this\ntitle: 'targets: not here'\n\n"
 
-
-def a_race(target: float) -> Race:
+def a_result(target: float) -> Result:
     reference = Reference(submission="nadamw", hyperparameters={"lr": 1e-5, "n": 3})
-    budget = Budget(steps=400, seconds=20.0)
-    return Race(
+    published = Published(
         target=target,
-        budget=budget,
+        budget=Budget(steps=400, seconds=20.0),
         reference={"torch": reference, "jax": reference},
-        procedure={"date": "2026-01-01"},
     )
+    return Result(published, {"date": "2026-01-01"})
 
 
-def write(path: Path, id: str, target: float) -> None:
-    write_race(path, WorkloadId.parse(id), a_race(target))
+def test_a_target_and_its_log_are_files_of_their_own(tmp_path: Path) -> None:
+    for id, target in (("lm-toy-v1", 2.5), ("lm-toy-v1+qknorm", 2.25), ("lm-toy-v1", 2.75)):
+        write_result(tmp_path / "lm", WorkloadId.parse(id), a_result(target))
+    names = sorted(path.name for path in (tmp_path / "lm").iterdir())
+    assert names == ["toy+qknorm.procedure.json", "toy+qknorm.yaml", "toy.procedure.json",
+                     "toy.yaml"]  # fmt: skip
+    text = (tmp_path / "lm" / "toy.yaml").read_text()
+    again = parse_yaml(text, Published, "here")
+    assert again == a_result(2.75).published, "strict reading gives back what was written"
+    log = json.loads((tmp_path / "lm" / "toy.procedure.json").read_text())
+    assert log == {"date": "2026-01-01"}
 
 
-def test_everything_above_the_targets_is_kept_and_so_are_the_other_entries(tmp_path: Path) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_text(HEAD + "targets: {}\n")
-    write(path, "lm-toy-v1", 2.5)
-    write(path, "lm-toy-v1+qknorm", 2.25)
-    write(path, "lm-laptop-v1", 1.0)
-    write(path, "lm-toy-v1", 2.75)
-    text = path.read_text()
-    assert text.startswith(HEAD + "targets:\n")
-    found = yaml.safe_load(text)["targets"]
-    assert list(found) == ["toy", "toy+qknorm", "laptop"]
-    assert [found[key]["target"] for key in found] == [2.75, 2.25, 1.0]
-    assert [p.name for p in tmp_path.iterdir()] == ["config.yaml"]
-    again = parse_yaml(yaml.safe_dump(found["toy"]), Race, "here")
-    assert again == a_race(2.75), "strict reading gives back what was written"
+def test_the_procedure_writes_its_result_and_says_where(race_set: Any) -> None:
+    result = race_set()
+    assert race_set.said[-1] == (
+        f"{WORKLOAD}: target {result.published.target:g}, written into {race_set.file}"
+    )
+    assert yaml.safe_load(race_set.file.read_text())["target"] == result.published.target
+    log = json.loads(race_set.file.with_name("toy.procedure.json").read_text())
+    assert log["winner"] == "nadamw"
+    assert set(log["fresh"]) == {"nadamw", "nadamw_jax"}
 
 
-def test_a_shipped_configuration_can_be_written_into(race_set: Any) -> None:
-    above = race_set.config.read_bytes().partition(b"\ntargets:")[0]
-    race = race_set()
-    assert race_set.config.read_bytes().partition(b"\ntargets:")[0] == above
-    assert re.search(r"target 0\.\d+, written into .*config\.yaml", race_set.said[-1])
-    written = yaml.safe_load(race_set.config.read_text())["targets"]["toy"]
-    assert written["target"] == race.target
-    assert written["procedure"]["winner"] == "nadamw"
+def test_adopting_writes_into_a_checkout_and_never_into_an_installed_package(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    id, real = WorkloadId.parse("lm-toy-v1"), workloads.family("lm")
+    for packages, taken in (("src", True), ("site-packages", False)):
+        path = tmp_path / packages / "workloads" / "lm" / "config.yaml"
+        family = dataclasses.replace(real, path=path)
+        monkeypatch.setattr(writing.workloads, "family", lambda name, family=family: family)
+        if taken:
+            assert adopted_folder(id) == path.parent / "targets"
+            continue
+        with pytest.raises(WorkloadError, match="is an installed package, not a checkout"):
+            adopted_folder(id)
 
 
-def test_the_first_target_begins_the_section(tmp_path: Path) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_text("version: 1  # no target yet\n")
-    write(path, "lm-toy-v1", 2.5)
-    assert path.read_text().startswith("version: 1  # no target yet\n\ntargets:\n")
-    assert yaml.safe_load(path.read_text())["targets"]["toy"]["target"] == 2.5
-
-
-def test_an_unwritable_configuration_is_told(tmp_path: Path, monkeypatch: Any) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_text(HEAD + "targets: {}\n")
-    (tmp_path / "config.yaml.part").mkdir()
-    with pytest.raises(WorkloadError, match=r"config\.yaml: cannot be written: Is a directory"):
-        write(path, "lm-toy-v1", 2.5)
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "lm").write_text("in the way")
+    with pytest.raises(WorkloadError, match=r"toy\.yaml: cannot be written: "):
+        write_result(tmp_path / "lm", WorkloadId.parse("lm-toy-v1"), a_result(2.5))

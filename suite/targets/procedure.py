@@ -29,15 +29,26 @@ import workloads
 from cluster import Executor, run_all
 from cluster.hardware import fingerprint, versions
 from cluster.spec import TrialSpec
-from scoring.ground.words import Budget, Resources, best
-from scoring.records import Record, read_record, record_attempts
+from scoring.ground.words import Budget, Resources
+from scoring.records import read_record, record_attempts
 from submissions.source import Source, find
 from suite.live import display
+from suite.targets.statistics import (
+    Curve,
+    bests,
+    digits,
+    first_meeting,
+    judged_curve,
+    loosest,
+    published_bests,
+    spread,
+    two_digits,
+)
+from suite.targets.write import Published, Result, adopted_folder, write_result
 from suite.tuning import Point, derive_seed, unit_points
-from workloads.config import Race, WorkloadId
+from workloads.config import WorkloadId
 from workloads.contract import Workload
 from workloads.errors import WorkloadError
-from workloads.metric import Metric
 
 ENTRANTS = {"nadamw": "nadamw_jax", "adamw": "adamw_jax", "sgd": "sgd_jax"}
 """The methods that are tuned, in torch, and their twins in JAX."""
@@ -48,8 +59,6 @@ FINALISTS = 3
 FINALIST_SEEDS = 3
 FRESH_SEEDS = 10
 BUDGET_FACTOR = 4
-DIGITS = 4
-"""Significant digits of a target."""
 _FRESH = 1000
 """Fresh studies are numbered from here, so that no seed of the tuning comes again."""
 
@@ -64,47 +73,49 @@ class Candidate:
 
 
 @dataclasses.dataclass(frozen=True)
-class Curve:
-    """The judged metric of one run by steps, with the CPU seconds it took."""
-
-    steps: tuple[int, ...]
-    seconds: tuple[float, ...]
-    values: tuple[float, ...]
-
-
-@dataclasses.dataclass(frozen=True)
 class Settings:
-    """Where and how the procedure runs. `say` is told what is going on."""
+    """Where and how the procedure runs.
+
+    Attributes:
+        folder: holds the procedure's own trials.
+        output: holds a folder a family with the results; None puts them into the checkout.
+        say: is told what is going on.
+    """
 
     workload: str
     folder: Path
+    output: Path | None
     executor: Executor
     address: str | None
     say: Callable[[str], None]
 
 
-def set_targets(settings: Settings) -> Race:
-    """Run the procedure, or the rest of it, and write its result into the family's config.yaml.
+def set_targets(settings: Settings) -> Result:
+    """Run the procedure, or the rest of it, and write its result.
 
     Raises:
         WorkloadError: no such workload, or its target cannot be set: a run failed or no run of
-            the winner has a judged value.
+            the winner has a judged value; or it is to be put into an installed package.
     """
     workload = workloads.get(settings.workload)
+    output = _output(settings, workload.id)
     workload.fetch()
-    procedure = _Procedure(settings, workload)
+    procedure = Procedure(settings, workload)
     survivors = procedure.screen()
     finalists = procedure.full_length(survivors)
     ranked = procedure.finals(finalists)
     winner, reference, fresh = procedure.fresh(ranked)
-    race = _conclude(workload, procedure, winner, reference, fresh)
-    path = workloads.family(workload.id.family).path
-    write_race(path, workload.id, race)
-    settings.say(f"{settings.workload}: target {race.target:g}, written into {path}")
-    return race
+    result = _conclude(workload, procedure, winner, reference, fresh)
+    path = write_result(output, workload.id, result)
+    settings.say(f"{settings.workload}: target {result.published.target:g}, written into {path}")
+    return result
 
 
-class _Procedure:
+def _output(settings: Settings, id: WorkloadId) -> Path:
+    return adopted_folder(id) if settings.output is None else settings.output / id.family
+
+
+class Procedure:
     """The stages, each a set of ordinary trials in one folder."""
 
     def __init__(self, settings: Settings, workload: Workload[Any]) -> None:
@@ -135,7 +146,7 @@ class _Procedure:
         values = {c: self._best(curves[c, 0]) for c in survivors}
         ranked = self._ranked(values)
         self.last_survivor = values[ranked[-1]]
-        self.tuned = [_told(c, _digits(values[c])) for c in ranked]
+        self.tuned = [_told(c, digits(values[c])) for c in ranked]
         finalists = ranked[:FINALISTS]
         ours = [c for c in ranked if c.submission == REFERENCE]
         if not ours:
@@ -193,11 +204,11 @@ class _Procedure:
         every = [curve for curves in by_name.values() for curve in curves]
         return all(
             self.metric.target(self.last_survivor).met_by(value)
-            for value in _bests(self.metric, every)
+            for value in bests(self.metric, every)
         )
 
     def _put_aside(self, candidate: Candidate, by_name: Mapping[str, list[Curve]]) -> None:
-        bests = {name: _published_bests(self.metric, runs) for name, runs in by_name.items()}
+        bests = {name: published_bests(self.metric, runs) for name, runs in by_name.items()}
         self.unreliable.append(_told(candidate, bests))
         self.settings.say(
             f"{self.settings.workload}: {candidate.submission} at {dict(candidate.point)} fell "
@@ -255,62 +266,20 @@ class _Procedure:
         return judged_curve(dataclasses.replace(record, evaluations=seen), self.metric)
 
     def _best(self, curve: Curve) -> float:
-        return _bests(self.metric, [curve])[0]
+        return bests(self.metric, [curve])[0]
 
     def _ranked(self, values: Mapping[Candidate, float]) -> list[Candidate]:
         sign = 1 if self.metric.goal == "min" else -1
         return sorted(values, key=lambda c: (sign * values[c], c.submission, c.index))
 
 
-def judged_curve(record: Record, metric: Metric) -> Curve:
-    """The judged metric at the evaluations that have one."""
-    judged = [line for line in record.evaluations if metric.key in line.metrics]
-    return Curve(
-        steps=tuple(line.steps for line in judged),
-        seconds=tuple(line.cpu_s for line in judged),
-        values=tuple(line.metrics[metric.key] for line in judged),
-    )
-
-
-def spread(metric: Metric, curves: Sequence[Curve]) -> float:
-    """Standard deviation over runs of the best judged value; 0 of a single run."""
-    bests = _bests(metric, curves)
-    return statistics.stdev(bests) if len(bests) > 1 else 0.0
-
-
-def loosest(metric: Metric, curves: Sequence[Curve], slack: float = 0.0) -> float:
-    """The target that every one of these runs meets by `slack`, rounded away from them.
-
-    Raises:
-        WorkloadError: a run has no judged value.
-    """
-    bests = _bests(metric, curves)
-    if not all(map(math.isfinite, bests)):
-        raise WorkloadError(f"a run of the winner has no finite {metric.key}; no target can be set")
-    up = metric.goal == "min"
-    worst = max(bests) + slack if up else min(bests) - slack
-    scale = 10.0 ** (DIGITS - 1 - math.floor(math.log10(abs(worst)))) if worst else 1.0
-    units = (math.ceil if up else math.floor)(worst * scale)
-    # The product itself is rounded, and may have come out on the wrong side.
-    missed = not metric.target(units / scale).met_by(worst)
-    return (units + (missed if up else -missed)) / scale
-
-
-def first_meeting(metric: Metric, curve: Curve, target: float) -> tuple[int, float]:
-    """Steps and seconds at the first evaluation that meets the target; infinity if none does."""
-    for steps, seconds, value in zip(curve.steps, curve.seconds, curve.values, strict=True):
-        if metric.target(target).met_by(value):
-            return steps, seconds
-    return 10**9, math.inf
-
-
 def _conclude(
     workload: Workload[Any],
-    procedure: _Procedure,
+    procedure: Procedure,
     winner: Candidate,
     reference: Candidate,
     fresh: Mapping[str, list[Curve]],
-) -> Race:
+) -> Result:
     metric = workload.metric
     every = [curve for curves in fresh.values() for curve in curves]
     target = loosest(metric, every, max(spread(metric, curves) for curves in fresh.values()))
@@ -321,64 +290,46 @@ def _conclude(
     own = [winner.submission, ENTRANTS[winner.submission]]
     steps = max(statistics.median(hit[0] for hit in hits[name]) for name in own)
     seconds = max(statistics.median(hit[1] for hit in hits[name]) for name in own)
-    hardware = fingerprint(Resources())
-    point = reference.point
-    return Race.model_validate(
+    published = Published.model_validate(
         {
             "target": target,
             "budget": {
                 "steps": math.ceil(BUDGET_FACTOR * steps),
-                "seconds": _two_digits(BUDGET_FACTOR * seconds),
+                "seconds": two_digits(BUDGET_FACTOR * seconds),
             },
             "reference": {
-                "torch": {"submission": REFERENCE, "hyperparameters": point},
-                "jax": {"submission": ENTRANTS[REFERENCE], "hyperparameters": point},
-            },
-            "procedure": {
-                "command": f"gradathlon set-targets {procedure.settings.workload}",
-                "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-                "metric": metric.key,
-                "horizon": procedure.horizon,
-                "winner": winner.submission,
-                "tuned": procedure.tuned,
-                "unreliable": procedure.unreliable,
-                "fresh": {
-                    name: {
-                        "best": _published_bests(metric, curves),
-                        "steps": [hit[0] for hit in hits[name]],
-                        "cpu_s": [round(hit[1], 2) for hit in hits[name]],
-                    }
-                    for name, curves in fresh.items()
-                },
-                "hardware": {key: hardware[key] for key in ("cpu", "simd", "cores", "digest")},
-                "versions": versions(),
+                "torch": {"submission": REFERENCE, "hyperparameters": reference.point},
+                "jax": {"submission": ENTRANTS[REFERENCE], "hyperparameters": reference.point},
             },
         }
     )
+    measured = {
+        name: {
+            "best": published_bests(metric, curves),
+            "steps": [hit[0] for hit in hits[name]],
+            "cpu_s": [round(hit[1], 2) for hit in hits[name]],
+        }
+        for name, curves in fresh.items()
+    }
+    return Result(published, _log(procedure, winner, measured))
 
 
-def write_race(path: Path, id: WorkloadId, race: Race) -> None:
-    """Put a result into the section `targets` that ends a family's config.yaml, atomically.
-
-    Everything above the section stays as it is, comments included.
-
-    Raises:
-        WorkloadError: the file cannot be written.
-    """
-    import yaml
-
-    text = path.read_text(encoding="utf-8")
-    head = text.partition("\ntargets:")[0].rstrip("\n") + "\n"
-    targets = dict(yaml.safe_load(text).get("targets") or {})
-    targets[id.race] = race.model_dump(mode="json")
-    body = yaml.safe_dump({"targets": targets}, sort_keys=False, default_flow_style=None, width=100)
-    scratch = path.with_suffix(".yaml.part")
-    try:
-        scratch.write_text(f"{head}\n{body}", encoding="utf-8")
-        scratch.replace(path)
-    except OSError as error:
-        raise WorkloadError(f"{path}: cannot be written: {error.strerror}") from None
-    workloads.forget()
+def _log(
+    procedure: Procedure, winner: Candidate, measured: Mapping[str, dict[str, Any]]
+) -> dict[str, Any]:
+    hardware = fingerprint(Resources())
+    return {
+        "command": f"gradathlon set-targets {procedure.settings.workload}",
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "metric": procedure.metric.key,
+        "horizon": procedure.horizon,
+        "winner": winner.submission,
+        "tuned": procedure.tuned,
+        "unreliable": procedure.unreliable,
+        "fresh": dict(measured),
+        "hardware": {key: hardware[key] for key in ("cpu", "simd", "cores", "digest")},
+        "versions": versions(),
+    }
 
 
 def _rounded(point: Point) -> Point:
@@ -395,19 +346,3 @@ def _told(candidate: Candidate, best: object) -> dict[str, Any]:
         "hyperparameters": candidate.point,
         "best": best,
     }
-
-
-def _bests(metric: Metric, curves: Sequence[Curve]) -> list[float]:
-    return [best(list(curve.values), metric.goal) for curve in curves]
-
-
-def _published_bests(metric: Metric, curves: Sequence[Curve]) -> list[float]:
-    return [_digits(value) for value in _bests(metric, curves)]
-
-
-def _digits(value: float) -> float:
-    return float(f"{value:.6g}")
-
-
-def _two_digits(seconds: float) -> float:
-    return float(f"{seconds:.2g}") if seconds < 100 else float(f"{seconds:.3g}")

@@ -1,0 +1,87 @@
+"""What a set of runs says about a target: their bests, spread, and first meetings."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Sequence
+
+from scoring.ground.words import best
+from scoring.records import Record
+from workloads.errors import WorkloadError
+from workloads.metric import Metric
+
+DIGITS = 4
+"""Significant digits of a target."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """The judged metric of one run by steps, with the CPU seconds it took."""
+
+    steps: tuple[int, ...]
+    seconds: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+def judged_curve(record: Record, metric: Metric) -> Curve:
+    """The judged metric at the evaluations that have one."""
+    judged = [line for line in record.evaluations if metric.key in line.metrics]
+    return Curve(
+        steps=tuple(line.steps for line in judged),
+        seconds=tuple(line.cpu_s for line in judged),
+        values=tuple(line.metrics[metric.key] for line in judged),
+    )
+
+
+def spread(metric: Metric, curves: Sequence[Curve]) -> float:
+    """Standard deviation over runs of the best judged value; 0 of a single run."""
+    found = bests(metric, curves)
+    return statistics.stdev(found) if len(found) > 1 else 0.0
+
+
+def loosest(metric: Metric, curves: Sequence[Curve], slack: float = 0.0) -> float:
+    """The target that every one of these runs meets by `slack`, rounded away from them.
+
+    Raises:
+        WorkloadError: a run has no judged value.
+    """
+    found = bests(metric, curves)
+    if not all(map(math.isfinite, found)):
+        raise WorkloadError(f"a run of the winner has no finite {metric.key}; no target can be set")
+    up = metric.goal == "min"
+    worst = max(found) + slack if up else min(found) - slack
+    scale = 10.0 ** (DIGITS - 1 - math.floor(math.log10(abs(worst)))) if worst else 1.0
+    units = (math.ceil if up else math.floor)(worst * scale)
+    # The product itself is rounded, and may have come out on the wrong side.
+    missed = not metric.target(units / scale).met_by(worst)
+    return (units + (missed if up else -missed)) / scale
+
+
+def first_meeting(metric: Metric, curve: Curve, target: float) -> tuple[int, float]:
+    """Steps and seconds at the first evaluation that meets the target; infinity if none does."""
+    for steps, seconds, value in zip(curve.steps, curve.seconds, curve.values, strict=True):
+        if metric.target(target).met_by(value):
+            return steps, seconds
+    return 10**9, math.inf
+
+
+def bests(metric: Metric, curves: Sequence[Curve]) -> list[float]:
+    """The best judged value of each run."""
+    return [best(list(curve.values), metric.goal) for curve in curves]
+
+
+def published_bests(metric: Metric, curves: Sequence[Curve]) -> list[float]:
+    """The bests to the digits that are published."""
+    return [digits(value) for value in bests(metric, curves)]
+
+
+def digits(value: float) -> float:
+    """To six significant digits."""
+    return float(f"{value:.6g}")
+
+
+def two_digits(seconds: float) -> float:
+    """Seconds to two significant digits, from a hundred on to three."""
+    return float(f"{seconds:.2g}") if seconds < 100 else float(f"{seconds:.3g}")

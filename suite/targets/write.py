@@ -1,0 +1,81 @@
+"""What set-targets leaves: a target readable at a glance, and the procedure's log beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import workloads
+from scoring.ground.documents import Model
+from scoring.ground.words import Framework
+from workloads.config import Budget, Reference, WorkloadId
+from workloads.errors import WorkloadError
+
+PACKAGE_FOLDERS = ("site-packages", "dist-packages")
+
+
+class Published(Model):
+    """The file `<race>.yaml`: what a race on the workload needs."""
+
+    target: float
+    budget: Budget
+    reference: dict[Framework, Reference]
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A target with the log of how it was set, which is kept in `<race>.procedure.json`."""
+
+    published: Published
+    procedure: dict[str, Any]
+
+
+def adopted_folder(id: WorkloadId) -> Path:
+    """Where the family of a checkout keeps its targets.
+
+    Raises:
+        WorkloadError: the family lies in an installed package, which is not written into.
+    """
+    folder = workloads.family(id.family).path.resolve().parent / "targets"
+    if any(part in PACKAGE_FOLDERS for part in folder.parts):
+        raise WorkloadError(
+            f"--adopt: {folder.parent} is an installed package, not a checkout; write the target "
+            "elsewhere with -o DIR, or install the checkout with: pip install -e ."
+        )
+    return folder
+
+
+def write_result(folder: Path, id: WorkloadId, result: Result) -> Path:
+    """Put a result into `folder`, each file whole or not at all; the path of the target.
+
+    Raises:
+        WorkloadError: the folder cannot be written.
+    """
+    body = yaml.safe_dump(
+        result.published.model_dump(mode="json"),
+        sort_keys=False,
+        default_flow_style=None,
+        width=100,
+    )
+    log = json.dumps(result.procedure, indent=1, allow_nan=False) + "\n"
+    path = folder / f"{id.race}.yaml"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # The log first: a target without its procedure must not be seen.
+        _write_whole(folder / f"{id.race}.procedure.json", log)
+        _write_whole(path, body)
+    except OSError as error:
+        raise WorkloadError(f"{path}: cannot be written: {error.strerror}") from None
+    workloads.forget()
+    return path
+
+
+def _write_whole(path: Path, text: str) -> None:
+    scratch = path.with_name(f"{path.name}.part")
+    scratch.write_text(text, encoding="utf-8")
+    os.replace(scratch, path)

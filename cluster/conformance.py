@@ -28,7 +28,7 @@ from submissions.contract import SubmissionError
 from submissions.source import Source
 from workloads.contract import Batch
 
-DEFAULT_WORKLOAD = "homeostatic-toy-v1"
+DEFAULT_WORKLOAD = "homeostatic-toy-v2"
 STEPS = 8
 LIMIT_S = 120.0
 _CORNERS = (0.0, 0.5, 0.999)

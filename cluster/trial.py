@@ -218,8 +218,19 @@ class _Trial:
             course.steps += 1
             if timed and seconds() > budget_s:
                 return False
+            if course.steps == end and self._needs_draws(learner):
+                end = min(end + period, spec.budget.steps)
         learner.prepare_evaluation()
         return True
+
+    def _needs_draws(self, learner: Learner) -> bool:
+        """Whether the window is too short in the stream's own time, which is its batches.
+
+        A submission that trains on each batch for many steps must meet as many shifts in a window
+        as any other.
+        """
+        workload = self.workload
+        return bool(workload.prequential) and learner.draws < workload.settings.evaluation_period
 
     def _evaluate(self, learner: Learner) -> tuple[End, str] | None:
         """Evaluate and record; the end of the trial and its reason, if this is it."""

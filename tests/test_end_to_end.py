@@ -29,7 +29,7 @@ def submission(params, lr=3e-3):
 """
 SUITE = """\
 title: a short race
-workloads: [homeostatic-toy-v1]
+workloads: [homeostatic-toy-v2]
 submissions: [{submissions}]
 ruleset: self
 studies: 1

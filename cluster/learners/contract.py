@@ -63,6 +63,10 @@ class Learner(Protocol):
     Whatever is said to be on the clock may run the submission's code; nothing else does.
     """
 
+    @property
+    def draws(self) -> int:
+        """How many batches were drawn since the last `drain`."""
+
     def begin(self) -> None:
         """Start afresh from the initial weights: `submission()` and its init. On the clock."""
 

@@ -91,6 +91,10 @@ class JaxLearner:
         warm_up_policy(self, observations)
         self.prepare_evaluation()
 
+    @property
+    def draws(self) -> int:
+        return self._draws
+
     def begin(self) -> None:
         self._rules = make_rules(self._entry.build(None), self._entry.module)
         self._params = self._initial()

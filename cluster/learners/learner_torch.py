@@ -59,6 +59,10 @@ class TorchLearner:
             self.step(lambda: next(ready, batches[0]))
         self.prepare_evaluation()
 
+    @property
+    def draws(self) -> int:
+        return self._run.draws
+
     def begin(self) -> None:
         torch.manual_seed(self._entry.seed)
         self._run = run = Run(self._entry, self._device, self._model())

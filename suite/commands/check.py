@@ -11,7 +11,7 @@ import click
     "workload",
     "-w",
     "--workload",
-    default="homeostatic-toy-v1",
+    default="homeostatic-toy-v2",
     show_default=True,
     metavar="ID",
     help="The workload whose model and batches it is tried on; no data are needed.",

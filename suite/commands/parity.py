@@ -38,7 +38,7 @@ def parity(ctx: click.Context, /, workloads: tuple[str, ...], rows: int | None, 
 
     \b
     Examples:
-        gradathlon parity lm-toy-v1 homeostatic-toy-v1
+        gradathlon parity lm-toy-v1 homeostatic-toy-v2
         gradathlon parity lm-standard-v1 --rows 1 --steps 3
     """
     from cluster import parity as comparison

@@ -9,7 +9,7 @@ from cluster.spec import TrialSpec
 from scoring.ground.words import Budget, Target
 from submissions.source import find
 
-WORKLOAD = "homeostatic-toy-v1"
+WORKLOAD = "homeostatic-toy-v2"
 METRIC = "prequential/accuracy_mean4"
 Make = Callable[..., TrialSpec]
 

@@ -73,7 +73,7 @@ def test_no_more_trials_at_once_than_asked_for(make: Make) -> None:
 
 
 STEPS = {
-    "homeostatic-toy-v1": 3000,
+    "homeostatic-toy-v2": 3000,
     "lm-toy-v1": 300,
     "recommender-toy-v1": 600,
     "rl_nap-toy-v1": 6000,
@@ -155,7 +155,7 @@ def test_a_users_own_submissions_folder_does_not_shadow_ours(tmp_path: Path) -> 
         from scoring.ground.words import Budget
         from submissions.source import find
 
-        spec = TrialSpec(Path("run").absolute(), "homeostatic-toy-v1", "my_opt",
+        spec = TrialSpec(Path("run").absolute(), "homeostatic-toy-v2", "my_opt",
                          find("./my_opt.py"), {}, 0, 0, 1, None, Budget(100, 60.0))
         (done,) = cluster.run_all([spec])
         print(done.outcome.end)

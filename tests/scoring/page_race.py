@@ -22,7 +22,7 @@ from scoring.records import (
 )
 from tests.scoring.plans import write_plan
 
-LM, DIGITS = "lm-toy-v1", "homeostatic-toy-v1"
+LM, DIGITS = "lm-toy-v1", "homeostatic-toy-v2"
 TARGETS = {
     LM: Target("validation/bits_per_byte", "min", 2.45),
     DIGITS: Target("validation/prequential_accuracy_mean5", "max", 0.55),

@@ -19,7 +19,7 @@ from workloads.config import Race
 def suite(**changes: Any) -> NamedSuite:
     given: dict[str, Any] = {
         "title": "test",
-        "workloads": ["lm-toy-v1", "homeostatic-toy-v1"],
+        "workloads": ["lm-toy-v1", "homeostatic-toy-v2"],
         "submissions": ["adamw", "adamw_jax"],
         "ruleset": "external",
         "studies": 2,
@@ -37,7 +37,7 @@ def by_key(planned: Planned, run: Path) -> dict[Any, Any]:
 
 def test_every_trial_of_the_product_is_planned_once(raced: dict[str, Race], tmp_path: Path) -> None:
     keys = by_key(make_plan(suite()), tmp_path)
-    both = ("lm-toy-v1", "homeostatic-toy-v1")
+    both = ("lm-toy-v1", "homeostatic-toy-v2")
     product = itertools.product(both, ("adamw", "adamw_jax"), range(2), range(3))
     references = itertools.product(both, ("reference-torch", "reference-jax"), range(2), (0,))
     assert set(keys) == {*product, *references}
@@ -70,7 +70,7 @@ def test_studies_are_paired_across_submissions(
 def test_the_order_of_a_suite_changes_no_trial(raced: dict[str, Race], tmp_path: Path) -> None:
     one = by_key(make_plan(suite()), tmp_path)
     turned = suite(
-        submissions=["adamw_jax", "sgd", "adamw"], workloads=["homeostatic-toy-v1", "lm-toy-v1"]
+        submissions=["adamw_jax", "sgd", "adamw"], workloads=["homeostatic-toy-v2", "lm-toy-v1"]
     )
     other = by_key(make_plan(turned), tmp_path)
     assert all(other[key] == spec for key, spec in one.items())
@@ -91,8 +91,8 @@ def test_trials_get_target_budget_and_resources(raced: dict[str, Race], tmp_path
 def test_the_windowed_metric_is_the_one_judged(raced: dict[str, Race], tmp_path: Path) -> None:
     import workloads
 
-    metric = workloads.get("homeostatic-toy-v1").metric
-    spec = by_key(make_plan(suite()), tmp_path)["homeostatic-toy-v1", "adamw", 0, 0]
+    metric = workloads.get("homeostatic-toy-v2").metric
+    spec = by_key(make_plan(suite()), tmp_path)["homeostatic-toy-v2", "adamw", 0, 0]
     assert (spec.target.metric, spec.target.goal) == (metric.key, metric.goal)
 
 
@@ -161,8 +161,8 @@ def test_points_on_a_workload_go_before_the_others(raced: dict[str, Race], tmp_p
         if name == "adamw" and study == 1
     } == {
         ("lm-toy-v1", 0): 0.125,
-        ("homeostatic-toy-v1", 0): 0.5,
-        ("homeostatic-toy-v1", 1): 0.25,
+        ("homeostatic-toy-v2", 0): 0.5,
+        ("homeostatic-toy-v2", 1): 0.25,
     }
 
 

@@ -58,7 +58,7 @@ def test_an_unknown_picture_is_answered_with_the_nearest(run: Path, invoke: Invo
         "gradathlon: error: --picture: no picture is called 'lm-toy'; did you mean 'lm-toy-v1'?\n"
     )
     assert invoke("report", str(run), "--picture", "").stderr.endswith(
-        "''; known: board, homeostatic-toy-v1, lm-toy-v1, profiles\n"
+        "''; known: board, homeostatic-toy-v2, lm-toy-v1, profiles\n"
     )
     assert [path.name for path in Path().iterdir()] == ["first"]
 

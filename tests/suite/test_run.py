@@ -158,7 +158,7 @@ CONFLICTS = {
     "-s": (["-s", "sgd"], "-s sgd: the run in out was begun with adamw, prodigy, and"),
     "-w": (
         ["-w", "lm-toy-v1"],
-        "-w lm-toy-v1: the run in out was begun with homeostatic-toy-v1, lm-toy-v1, and",
+        "-w lm-toy-v1: the run in out was begun with homeostatic-toy-v2, lm-toy-v1, and",
     ),
     "--no-reference": (
         ["--no-reference"],

@@ -30,7 +30,7 @@ from workloads.config import Budget, Reference, WorkloadId
 from workloads.errors import WorkloadError
 from workloads.metric import Metric
 
-WORKLOAD = "homeostatic-toy-v1"
+WORKLOAD = "homeostatic-toy-v2"
 PERIOD, HORIZON = 200, 8000
 POINTS, FRESH = targets.POINTS, range(1000, 1010)
 STAGES = (48, 12, 9, 20)

@@ -16,7 +16,7 @@ from workloads.contract import Window
 from workloads.homeostatic import PREQUENTIAL, DataConfig, Homeostatic, HomeostaticScale, data
 from workloads.images import PIXELS, Images, Labelled
 
-TOY = "homeostatic-toy-v1"
+TOY = "homeostatic-toy-v2"
 IDS = [id for id in workloads.ids() if id.startswith("homeostatic-")]
 SCALES = [id for id in IDS if "+" not in id]
 
@@ -354,7 +354,7 @@ def test_by_products_and_measure_count_by_hand():
 
 
 def test_bfloat16_computes_near_float32_over_float32_weights():
-    exact = small_float32("homeostatic-standard-v1")
+    exact = small_float32("homeostatic-standard-v2")
     compute = exact.settings.compute.model_copy(update={"dtype": "bfloat16"})
     settings = exact.settings.model_copy(update={"compute": compute})
     rough = Homeostatic(exact.id, settings, exact.metric, None)

@@ -1,4 +1,7 @@
-"""Where it races: the one training loop, the clock, checkpoints, hardware, and two executors."""
+"""Where it races: the one training loop, the clock, checkpoints, hardware, and two executors.
+
+Part of Gradathlon.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,4 @@
-"""Who won: records, time-to-result, performance profiles, scores, their uncertainty, and boards."""
+"""Who won: records, time-to-result, performance profiles, scores, their uncertainty, and boards.
+
+Part of Gradathlon.
+"""

@@ -1,6 +1,8 @@
 """Who races: the submission contract, finding and loading, and one file a method.
 
 source = submissions.find("adamw")      # or "./my_opt.py", or an installed entry point
+
+Part of Gradathlon.
 """
 
 from __future__ import annotations

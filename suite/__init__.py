@@ -1,1 +1,4 @@
-"""The front door: the command line, suites in YAML, tuning, and the plan of a run."""
+"""The front door: the command line, suites in YAML, tuning, and the plan of a run.
+
+Part of Gradathlon.
+"""

@@ -1,37 +1,53 @@
-"""The `gradathlon` command. Nothing heavy is imported before a command's body runs."""
+"""The `gradathlon` command. A command's module is imported when that command is asked for."""
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import click
 
-from scoring.ground.errors import UserError
-from suite.commands.check import check
-from suite.commands.data import data
-from suite.commands.lifelong import lifelong
-from suite.commands.list import list_
-from suite.commands.new import new
-from suite.commands.parity import parity
-from suite.commands.report import report
-from suite.commands.run import run
-from suite.commands.score import score
-from suite.commands.show import show
-from suite.commands.targets import set_targets
-from suite.commands.try_ import try_
+from suite.neighbours import intruder
 
 BAD_INPUT = 2
 INTERRUPTED = 130
 
+COMMANDS = {
+    "run": ("run", "Race submissions on workloads; print the leaderboard."),
+    "score": ("score", "Compute the leaderboard of runs from their records."),
+    "report": ("report", "Write one self-contained HTML page about runs, or one picture."),
+    "list": ("list", "List workloads, submissions or suites."),
+    "show": ("show", "Show all about one workload, submission or suite."),
+    "new": ("new", "Write a submission to begin with."),
+    "check": ("check", "Tell what would go wrong with a submission in a race."),
+    "try": ("try_", "Train for some steps, without a target, and look."),
+    "parity": ("parity", "Compare torch and jax on this machine."),
+    "set-targets": ("targets", "Set a workload's target, budget and reference."),
+    "data": ("data", "See and fetch the data that workloads train on."),
+    "lifelong": ("lifelong", "Tell what lifelong learners kept and carried over."),
+}
+"""Name, module in `suite.commands`, and one line of help, in the order a newcomer meets them.
+
+A module's command bears the command's name, with `_` for `-`, or with `_` behind a word that
+Python has taken.
+"""
+
 
 class FrontDoor(click.Group):
-    """Turns the errors that are a user's to mend into one line on stderr and exit code 2.
+    """Finds commands by name, and turns errors that are a user's to mend into one line, exit 2.
 
     Anything else is a defect of Gradathlon's and keeps its traceback.
     """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was named."""
+        trouble = intruder()
+        if trouble is not None:
+            click.echo(f"gradathlon: error: {trouble}", err=True)
+            ctx.exit(BAD_INPUT)
+        # Not before: the package could be another's.
+        from scoring.ground.errors import UserError
+
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
@@ -45,7 +61,30 @@ class FrontDoor(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order in which a newcomer meets them, not alphabetical."""
-        return list(self.commands)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        file = COMMANDS[cmd_name][0]
+        module = importlib.import_module(f"suite.commands.{file}")
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(module, name, None) or getattr(module, f"{name}_")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command, or an error that names the nearest."""
+        # click looks for near names among the commands that are loaded.
+        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[assignment, arg-type]
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands with their lines of help, none of them imported."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
 @click.group(cls=FrontDoor, context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,9 +107,3 @@ def main() -> None:
     Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a trial or a check
     failed, 2 wrong input, 130 stopped by Ctrl-C.
     """
-
-
-for command in (
-    *(run, score, report, list_, show, new, check, try_, parity, set_targets, data, lifelong),
-):
-    main.add_command(command)

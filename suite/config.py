@@ -6,14 +6,15 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import workloads
 from scoring.ground.documents import ConfigError, Document, Key
 from scoring.ground.errors import nearest
 from scoring.run_file import Points, Suite
-
-if TYPE_CHECKING:
-    from submissions.source import Source
+from submissions.contract import SubmissionError
+from submissions.source import Source, find
+from workloads.errors import WorkloadError
 
 FOLDER = Path(__file__).parent / "suites"
 _Error = Callable[[Sequence[Key], str], ConfigError]
@@ -88,11 +89,6 @@ def _contradictions(suite: Suite) -> list[tuple[str, str]]:
 
 def _check_names(suite: Suite, error: _Error) -> dict[str, Source]:
     """The submissions by their names."""
-    import workloads
-    from submissions.contract import SubmissionError
-    from submissions.source import find
-    from workloads.errors import WorkloadError
-
     for number, id in enumerate(suite.workloads):
         if id in suite.workloads[:number]:
             raise error(["workloads", number], f"{id!r} is given twice")

@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import click
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
 from cluster.spec import Finished, TrialSpec, Update
 from scoring.ground.ends import ENDS
 from scoring.ground.words import TrialKey
 from suite.progress import Progress
-
-if TYPE_CHECKING:
-    from rich.console import Console, Group
-    from rich.table import Table
 
 PERIOD_S = 30.0
 """Seconds between two summaries in plain lines."""
@@ -35,14 +35,11 @@ class Display(Protocol):
 @contextlib.contextmanager
 def display(specs: Sequence[TrialSpec]) -> Iterator[Display]:
     """A display on stderr for as long as the block lasts: live on a terminal, else plain lines."""
-    from rich.console import Console
-
     console = Console(stderr=True)
     progress = Progress(specs)
     if not console.is_terminal:
         yield PlainLines(progress)
         return
-    from rich.live import Live
 
     def render() -> Group:
         return screen(progress)
@@ -128,9 +125,7 @@ def summary(progress: Progress) -> str:
 
 def table(progress: Progress) -> Table:
     """The live table: a row for each running trial, fit for a terminal 80 columns wide."""
-    from rich.table import Table as RichTable
-
-    shown = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("workload", "submission"):
         # Without no_wrap it is these that a narrow terminal shortens, not the numbers.
         shown.add_column(name, overflow="ellipsis")
@@ -152,10 +147,7 @@ def table(progress: Progress) -> Table:
 
 def screen(progress: Progress) -> Group:
     """The summary with the live table beneath."""
-    from rich.console import Group as RichGroup
-    from rich.text import Text
-
-    return RichGroup(Text(summary(progress), style="bold"), table(progress))
+    return Group(Text(summary(progress), style="bold"), table(progress))
 
 
 def duration(seconds: float) -> str:

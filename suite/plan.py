@@ -5,20 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import workloads
 from cluster.spec import TrialSpec
 from scoring.ground.documents import ConfigError
 from scoring.ground.errors import nearest
 from scoring.ground.words import Budget, Framework, Resources, Target, TrialKey
 from scoring.records import REFERENCE, is_reference
 from scoring.run_file import Course, Entrant, Limit, Plan, ReferenceEntrant, Suite, TargetText, Text
+from submissions.source import Source, find
 from suite.config import NamedSuite
 from suite.tuning import Point, trial_seed, tuned_points, with_defaults, without_value
-
-if TYPE_CHECKING:
-    from submissions.source import Source
-    from workloads.contract import Workload
+from workloads.contract import Workload
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +41,6 @@ def make_plan(named: NamedSuite, *, reference: bool = True) -> Planned:
         WorkloadError: an unknown workload.
         SubmissionError: a submission that cannot race.
     """
-    import workloads
-
     suite = named.suite
     entered = _find_all(suite.submissions)
     raced = {id: workloads.get(id) for id in suite.workloads}
@@ -85,8 +82,6 @@ def make_plan(named: NamedSuite, *, reference: bool = True) -> Planned:
 
 
 def _find_all(words: list[str]) -> dict[str, Source]:
-    from submissions.source import find
-
     found: dict[str, Source] = {}
     for word in words:
         source = find(word)
@@ -103,8 +98,6 @@ def _find_all(words: list[str]) -> dict[str, Source]:
 def _references(
     workload: Workload[Any], frameworks: list[Framework]
 ) -> tuple[dict[Framework, ReferenceEntrant], dict[str, Source]]:
-    from submissions.source import find
-
     assert workload.race is not None
     entrants: dict[Framework, ReferenceEntrant] = {}
     sources: dict[str, Source] = {}

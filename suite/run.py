@@ -6,19 +6,25 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import click
 
+import cluster
+import workloads
+from cluster import hardware as machine
+from cluster.spec import Finished, TrialSpec
+from scoring import board
 from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
-from scoring.ground.words import Clock
-from suite import config, run_file
+from scoring.ground.words import Clock, Resources
+from scoring.records import RecordError, record_attempts
+from scoring.report import tables
+from suite import config, references, run_file
+from suite.columns import columns
+from suite.live import display, one_line, trial_name
 from suite.plan import Planned, make_plan
-
-if TYPE_CHECKING:
-    from cluster.spec import Finished, TrialSpec
-    from scoring.ground.words import Resources
+from workloads.fetch import cache_folder
 
 INTERRUPTED = 130
 """The exit code of a run stopped by Ctrl-C, as shells have it."""
@@ -105,8 +111,6 @@ def say(line: str) -> None:
 
 def show_plan(specs: Sequence[TrialSpec]) -> str:
     """The plan as a table: one line a trial, in the order in which they start."""
-    from suite.columns import columns
-
     rows = [
         (
             spec.workload,
@@ -189,8 +193,6 @@ def _fetch_data(planned: Planned, address: str | None) -> None:
     # On another machine it is the trials that fetch; here, trouble is told before anything starts.
     if address is not None:
         return
-    import workloads
-
     for id in planned.plan.workloads:
         workloads.get(id).fetch()
 
@@ -198,11 +200,9 @@ def _fetch_data(planned: Planned, address: str | None) -> None:
 def _prepare_folder(
     request: Request, folder: Path, planned: Planned, specs: Sequence[TrialSpec]
 ) -> None:
-    from cluster.hardware import fingerprint, versions
-
-    hardware = fingerprint(_resources(specs))
+    hardware = machine.fingerprint(_resources(specs))
     if not request.resume:
-        run_file.write(folder, planned, versions=versions(), hardware=hardware)
+        run_file.write(folder, planned, versions=machine.versions(), hardware=hardware)
     if request.address is None:
         _reuse_references(specs, str(hardware["digest"]))
 
@@ -212,9 +212,6 @@ def _resources(specs: Sequence[TrialSpec]) -> Resources:
 
 
 def _reuse_references(specs: Sequence[TrialSpec], digest: str) -> None:
-    from suite import references
-    from workloads.fetch import cache_folder
-
     spared = references.reuse(specs, cache_folder(), digest)
     for id in dict.fromkeys(spec.workload for spec in spared):
         names = [f"{spec.submission} study {spec.study}" for spec in spared if spec.workload == id]
@@ -222,11 +219,6 @@ def _reuse_references(specs: Sequence[TrialSpec], digest: str) -> None:
 
 
 def _race(request: Request, specs: Sequence[TrialSpec]) -> list[Finished]:
-    import cluster
-    from suite import references
-    from suite.live import display
-    from workloads.fetch import cache_folder
-
     finished = []
     with display(specs) as shown:
         ended = cluster.run_all(
@@ -244,10 +236,6 @@ def _race(request: Request, specs: Sequence[TrialSpec]) -> list[Finished]:
 
 
 def _show_board(folder: Path) -> None:
-    from scoring import board
-    from scoring.records import RecordError
-    from scoring.report import tables
-
     try:
         computed = board.compute([folder])
     except RecordError as error:
@@ -258,9 +246,6 @@ def _show_board(folder: Path) -> None:
 
 
 def _report_failures(finished: Sequence[Finished]) -> int:
-    from scoring.records import record_attempts
-    from suite.live import one_line, trial_name
-
     failed = [trial for trial in finished if ENDS[trial.outcome.end].fails_run]
     for trial in failed:
         reason = one_line(trial.outcome.reason)

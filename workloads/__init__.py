@@ -1,6 +1,8 @@
 """What is raced on: the workload contract, data fetching, and one folder a family.
 
 workload = workloads.get("lm-toy-v1+postnorm")
+
+Part of Gradathlon.
 """
 
 from __future__ import annotations

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import click
 
+from cluster import conformance
+from submissions.source import find
+
 
 @click.command()
 @click.argument("submission", metavar="NAME|FILE.py")
@@ -27,9 +30,6 @@ def check(ctx: click.Context, /, submission: str, workload: str) -> None:
     Example:
         gradathlon check my_opt.py
     """
-    from cluster import conformance
-    from submissions.source import find
-
     findings = conformance.check(find(submission), workload_id=workload)
     for finding in findings:
         mark = "ok  " if finding.ok else "FAIL"

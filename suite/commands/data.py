@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from workloads.fetch import Artefact
+import workloads
+from suite.columns import columns
+from workloads.fetch import Artefact, cache_folder, data_folder
 
 
 @click.group()
@@ -25,9 +25,6 @@ def data() -> None:
 @data.command(name="list")
 def list_() -> None:
     """List every artefact that the cache holds or can hold: is it here, how large, and where."""
-    from suite.columns import columns
-    from workloads.fetch import cache_folder, data_folder
-
     rows = []
     for family, artefact in _artefacts():
         here = artefact.path.exists()
@@ -41,8 +38,8 @@ def list_() -> None:
 
 
 @data.command()
-@click.argument("workloads", nargs=-1, metavar="[WORKLOAD]...")
-def fetch(workloads: tuple[str, ...]) -> None:
+@click.argument("named", nargs=-1, metavar="[WORKLOAD]...")
+def fetch(named: tuple[str, ...]) -> None:
     """Fetch the data of some workloads; of all toy ones without arguments.
 
     For a workload at standard scale, tell in one line what is missing and where it comes from.
@@ -51,10 +48,8 @@ def fetch(workloads: tuple[str, ...]) -> None:
     Example:
         gradathlon data fetch lm-toy-v1
     """
-    from workloads import get, ids
-
-    chosen = list(workloads) or [id for id in ids(variants=False) if "-toy-" in id]
-    found = {id: get(id) for id in chosen}
+    chosen = list(named) or [id for id in workloads.ids(variants=False) if "-toy-" in id]
+    found = {id: workloads.get(id) for id in chosen}
     for id, workload in found.items():
         click.echo(f"fetching the data of {id} ...", err=True)
         workload.fetch()
@@ -67,12 +62,7 @@ def _bytes(path: Path) -> int:
 
 
 def _artefacts() -> Iterator[tuple[str, Artefact]]:
-    import importlib
-
-    from workloads import FAMILIES
-    from workloads.fetch import Artefact
-
-    for family in FAMILIES:
+    for family in workloads.FAMILIES:
         # Every family keeps its data in a module of this name, and its artefacts as constants.
         module = importlib.import_module(f"workloads.{family}.data")
         for value in vars(module).values():

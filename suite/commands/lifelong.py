@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import io
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from scoring.records import Record
+from scoring.records import Record, RecordError, read_run
+from suite.columns import columns
+from workloads.lifelong.l2log import export
+from workloads.lifelong.measures import curve, measure, scenario
 
 
 @click.command()
@@ -47,9 +53,6 @@ def lifelong(run: Path, expert: Path | None, folder: Path | None, form: str) -> 
         gradathlon try lifelong-toy-v1+expert adamw --steps 1000 -o runs/alone
         gradathlon lifelong runs/all --expert runs/alone --export logs
     """
-    from workloads.lifelong.l2log import export
-    from workloads.lifelong.measures import curve, measure, scenario
-
     records = _trials(run)
     experts: dict[str, list[tuple[float, ...]]] = {}
     for record in _trials(expert) if expert else []:
@@ -65,8 +68,6 @@ def lifelong(run: Path, expert: Path | None, folder: Path | None, form: str) -> 
 
 
 def _trials(run: Path) -> list[Record]:
-    from scoring.records import RecordError, read_run
-
     found = [one for one in read_run(run) if one.header.workload.startswith("lifelong-")]
     if not found:
         raise RecordError(f"{run}: holds no trial of the lifelong family")
@@ -84,8 +85,6 @@ def _facts(record: Record) -> dict[str, Any]:
 
 def _table(rows: list[tuple[Record, Any]]) -> str:
     """Trials as columns: there are more measures than trials to look at."""
-    from suite.columns import columns
-
     heads = ["/".join((record.header.submission, *_numbers(record))) for record, _ in rows]
     values = [measures.lifetime() for _, measures in rows]
     body = [
@@ -96,9 +95,6 @@ def _table(rows: list[tuple[Record, Any]]) -> str:
 
 
 def _json(rows: list[tuple[Record, Any]]) -> str:
-    import dataclasses
-    import json
-
     told = [
         _facts(record) | {"lifetime": measures.lifetime(), "tasks": dataclasses.asdict(measures)}
         for record, measures in rows
@@ -107,9 +103,6 @@ def _json(rows: list[tuple[Record, Any]]) -> str:
 
 
 def _csv(rows: list[tuple[Record, Any]]) -> str:
-    import csv
-    import io
-
     lines = [_facts(record) | measures.lifetime() for record, measures in rows]
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(lines[0]), lineterminator="\n")

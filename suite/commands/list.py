@@ -6,6 +6,11 @@ from collections.abc import Iterator
 
 import click
 
+import workloads
+from submissions import source
+from suite import config
+from suite.columns import columns
+
 
 @click.command(name="list")
 @click.argument("what", type=click.Choice(["workloads", "submissions", "suites"]))
@@ -20,8 +25,6 @@ def list_(what: str) -> None:
         gradathlon list submissions
         gradathlon list suites
     """
-    from suite.columns import columns
-
     head, rows = {"workloads": _workloads, "submissions": _submissions, "suites": _suites}[what]()
     click.echo(columns(head, list(rows)))
 
@@ -30,8 +33,6 @@ Listing = tuple[tuple[str, ...], Iterator[tuple[str, ...]]]
 
 
 def _workloads() -> Listing:
-    import workloads
-
     def rows() -> Iterator[tuple[str, ...]]:
         for id in workloads.ids():
             workload = workloads.get(id)
@@ -45,8 +46,6 @@ def _workloads() -> Listing:
 
 
 def _submissions() -> Listing:
-    from submissions import source
-
     def rows() -> Iterator[tuple[str, ...]]:
         for name in source.shipped():
             found = source.find(name)
@@ -59,8 +58,6 @@ def _submissions() -> Listing:
 
 
 def _suites() -> Listing:
-    from suite import config
-
     def rows() -> Iterator[tuple[str, ...]]:
         for name in config.shipped():
             suite = config.load(name).suite

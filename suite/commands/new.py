@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+from scoring.ground.documents import ConfigError
+from submissions.templates import template
+
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path), metavar="FILE.py")
@@ -22,9 +25,6 @@ def new(path: Path, framework: str) -> None:
         gradathlon check my_opt.py
         gradathlon run demo -s my_opt.py -s adamw
     """
-    from scoring.ground.documents import ConfigError
-    from submissions.templates import template
-
     if path.suffix != ".py":
         raise ConfigError(f"{path}: a submission is a Python file; name it {path}.py")
     try:

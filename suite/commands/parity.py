@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
-if TYPE_CHECKING:
-    from cluster.parity import Parity
+import workloads
+from cluster import parity as comparison
+from cluster.parity import Parity
+from suite.columns import columns
 
 
 @click.command()
-@click.argument("workloads", nargs=-1, metavar="[WORKLOAD]...")
+@click.argument("named", nargs=-1, metavar="[WORKLOAD]...")
 @click.option(
     "--rows",
     type=click.IntRange(min=1),
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     help="Steps of plain SGD.",
 )
 @click.pass_context
-def parity(ctx: click.Context, /, workloads: tuple[str, ...], rows: int | None, steps: int) -> None:
+def parity(ctx: click.Context, /, named: tuple[str, ...], rows: int | None, steps: int) -> None:
     """Compare torch and jax on this machine.
 
     Loss, gradients, and steps of plain SGD, in both frameworks from equal weights. Prints the
@@ -41,15 +41,11 @@ def parity(ctx: click.Context, /, workloads: tuple[str, ...], rows: int | None, 
         gradathlon parity lm-toy-v1 homeostatic-toy-v2
         gradathlon parity lm-standard-v1 --rows 1 --steps 3
     """
-    from cluster import parity as comparison
-    from suite.columns import columns
-    from workloads import get, ids
-
-    chosen = list(dict.fromkeys(workloads)) or [
-        id for id in ids(variants=False) if id.split("-")[1] == "toy"
+    chosen = list(dict.fromkeys(named)) or [
+        id for id in workloads.ids(variants=False) if id.split("-")[1] == "toy"
     ]
     for id in chosen:
-        get(id)  # an unknown one is told before the first comparison
+        workloads.get(id)  # an unknown one is told before the first comparison
     found = []
     for id in chosen:
         click.echo(f"comparing {id}", err=True)

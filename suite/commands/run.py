@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from scoring.ground.clocks import CLOCKS
+from suite.run import Request
+from suite.run import run as carry_out
 
 
 @click.command()
@@ -90,8 +92,5 @@ def run(ctx: click.Context, /, executor: str, **options: Any) -> None:
         gradathlon run toy-tuned -s ./my_opt.py --studies 1 --trials 2 --dry-run
         gradathlon run --resume -o runs/mine
     """
-    from suite.run import Request
-    from suite.run import run as carry_out
-
     place = "ray" if executor == "ray" else "in_process"
     ctx.exit(carry_out(Request(executor=place, **options)))  # type: ignore[arg-type]

@@ -6,6 +6,13 @@ import math
 from typing import Any
 
 import click
+import yaml
+
+import workloads
+from scoring.ground.documents import ConfigError
+from scoring.ground.errors import nearest
+from submissions import source
+from suite import config
 
 
 @click.command()
@@ -26,12 +33,6 @@ def show(name: str) -> None:
 
 
 def _text(name: str) -> str:
-    import workloads
-    from scoring.ground.documents import ConfigError
-    from scoring.ground.errors import nearest
-    from submissions import source
-    from suite import config
-
     submissions = [*source.shipped(), *source.installed()]
     if name.endswith(".py") or name in submissions:
         return source.describe(source.find(name))
@@ -46,8 +47,6 @@ def _text(name: str) -> str:
 
 
 def _workload(name: str) -> str:
-    import workloads
-
     workload = workloads.get(name)
     metric, race = workload.metric, workload.race
     numbers = sum(math.prod(spec.shape) for spec in workload.parameters().values())
@@ -71,8 +70,6 @@ def _workload(name: str) -> str:
 
 
 def _suite(name: str) -> str:
-    from suite import config
-
     named = config.load(name)
     about = {"suite": named.name, **named.suite.model_dump(mode="json", exclude_none=True)}
     about["budget_factor"] = named.suite.factor
@@ -80,6 +77,4 @@ def _suite(name: str) -> str:
 
 
 def _yaml(about: dict[str, Any]) -> str:
-    import yaml
-
     return yaml.safe_dump(about, sort_keys=False, allow_unicode=True, width=100).rstrip()

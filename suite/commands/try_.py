@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+import yaml
 
+import cluster
+import workloads
+from cluster.spec import TrialSpec
+from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
-
-if TYPE_CHECKING:
-    from scoring.records import Record
-    from submissions.source import Source
+from scoring.ground.errors import nearest
+from scoring.ground.words import Budget, Resources
+from scoring.records import Record, read_record, record_attempts
+from submissions.source import Source, find
+from suite.columns import columns
+from suite.live import display
 
 
 @click.command(name="try")
@@ -48,13 +56,7 @@ def try_(ctx: click.Context, /, workload: str, submission: str, **options: Any) 
         gradathlon try lm-toy-v1 my_opt.py -p lr=0.01
         gradathlon try lm-standard-v1 adamw --steps 500 --cores 8 --gpus 1
     """
-    import tempfile
-
-    from scoring.ground.documents import ConfigError
-    from submissions.source import find
-    from workloads import get
-
-    source, chosen = find(submission), get(workload)
+    source, chosen = find(submission), workloads.get(workload)
     point = _point(source, options["points"])
     folder: Path | None = options["output"]
     if folder is not None and (folder / "trials").exists():
@@ -71,11 +73,6 @@ def try_(ctx: click.Context, /, workload: str, submission: str, **options: Any) 
 
 
 def _point(source: Source, points: tuple[str, ...]) -> dict[str, Any]:
-    import yaml
-
-    from scoring.ground.documents import ConfigError
-    from scoring.ground.errors import nearest
-
     point = {}
     for text in points:
         name, equals, value = text.partition("=")
@@ -100,12 +97,6 @@ def _number(text: str) -> float | str:
 def _train(
     source: Source, workload: str, point: dict[str, Any], folder: Path, options: dict[str, Any]
 ) -> Record:
-    import cluster
-    from cluster.spec import TrialSpec
-    from scoring.ground.words import Budget, Resources
-    from scoring.records import read_record, record_attempts
-    from suite.live import display
-
     spec = TrialSpec(
         run=folder,
         workload=workload,
@@ -127,8 +118,6 @@ def _train(
 
 
 def _show(record: Record) -> None:
-    from suite.columns import columns
-
     if record.evaluations:
         names = list(dict.fromkeys(name for line in record.evaluations for name in line.metrics))
         rows = [

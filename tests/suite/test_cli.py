@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,14 +10,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import pytest
 
 import workloads
 from submissions import source
+from suite.cli import COMMANDS, main
+from suite.neighbours import PACKAGES, intruder
 
 Invoke = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "jax", "optax", "ray", "wandb", "pandas", "scipy", "numpy", "rich", "pydantic")
+ENGINES = ("torch", "jax", "optax", "ray", "wandb")
 
 
 def command_line(code: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -28,8 +34,15 @@ def gradathlon(*words: str) -> subprocess.CompletedProcess[str]:
     return command_line("from suite.cli import main; main(prog_name='gradathlon')", *words)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["data", "--help"]])
-def test_help_loads_nothing_heavy(words: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "unloaded"),
+    [
+        (["--help"], HEAVY),
+        (["data", "--help"], ENGINES),
+        *[([name, "--help"], ENGINES) for name in ("run", "try", "check")],
+    ],
+)
+def test_help_loads_nothing_heavy(words: list[str], unloaded: tuple[str, ...]) -> None:
     code = (
         "import json, sys\nfrom suite.cli import main\n"
         "try:\n    main(prog_name='gradathlon')\n"
@@ -39,7 +52,32 @@ def test_help_loads_nothing_heavy(words: list[str]) -> None:
     assert done.returncode == 0
     assert "Usage: gradathlon" in done.stdout
     loaded = set(json.loads(done.stderr))
-    assert loaded.isdisjoint(HEAVY), loaded.intersection(HEAVY)
+    assert loaded.isdisjoint(unloaded), loaded.intersection(unloaded)
+
+
+def test_every_command_has_one_line_of_help_which_is_its_own() -> None:
+    for name, (_, line) in COMMANDS.items():
+        command = main.get_command(click.Context(main), name)
+        assert command is not None
+        assert command.name == name
+        assert (command.help or "").startswith(line.rstrip("."))
+
+
+def test_a_neighbour_that_took_a_package_is_named(
+    tmp_path: Path,
+) -> None:
+    assert intruder() is None
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, tmp_path / name)
+    code = "from suite.cli import main; main(prog_name='gradathlon')"
+    clean = {"cwd": tmp_path, "capture_output": True, "text": True, "check": False}
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    (tmp_path / "cluster" / "__init__.py").write_text('"""Clusters of points."""\n')
+    words = [sys.executable, "-c", code, "list", "suites"]
+    done = subprocess.run(words, env=environment, **clean)  # type: ignore[call-overload]
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("gradathlon: error: package 'cluster' is not Gradathlon's")
+    assert done.stderr.count("\n") == 1
 
 
 def test_the_help_shows_every_command_and_an_example(invoke: Invoke) -> None:

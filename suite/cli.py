@@ -24,6 +24,7 @@ COMMANDS = {
     "parity": ("parity", "Compare torch and jax on this machine."),
     "set-targets": ("targets", "Set a workload's target, budget and reference."),
     "data": ("data", "See and fetch the data that workloads train on."),
+    "gate": ("gate", "Fail when a score fell or a target takes more steps than in a kept board."),
     "lifelong": ("lifelong", "Tell what lifelong learners kept and carried over."),
 }
 """Name, module in `suite.commands`, and one line of help, in the order a newcomer meets them.

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Check, race, table to the job's summary, page, gate: what the action does, on any machine.
+# Reads SUBMISSION, SUITE, OUTPUT and, for the gate, BASELINE and SLACK.
+set -euo pipefail
+summary=${GITHUB_STEP_SUMMARY:-/dev/stdout}
+
+gradathlon check "$SUBMISSION"
+gradathlon run "$SUITE" -s "$SUBMISSION" -o "$OUTPUT" >/dev/null
+gradathlon score "$OUTPUT" --clock steps --format json > "$OUTPUT/scores.json"
+gradathlon score "$OUTPUT" --clock steps --format markdown >> "$summary"
+gradathlon report "$OUTPUT" -o "$OUTPUT/report.html" >/dev/null
+if [ -n "${BASELINE:-}" ]; then
+  code=0
+  worse=$(gradathlon gate "$OUTPUT" --baseline "$BASELINE" --slack "${SLACK:-0}") || code=$?
+  printf '\n%s\n' "$worse" >> "$summary"
+  exit "$code"
+fi

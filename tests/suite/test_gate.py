@@ -1,0 +1,109 @@
+"""`gradathlon gate`, and the script of the action that uses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.scoring.page_race import race
+
+Invoke = Callable[..., Any]
+ACTION = Path(__file__).parents[2] / ".github" / "actions" / "gradathlon"
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, invoke: Invoke) -> dict[str, Any]:
+    """The board of a run in the folder `first`, also in `scores.json`."""
+    monkeypatch.chdir(tmp_path)
+    race(Path("first"), evaluations=20)
+    text = invoke("score", "first", "--clock", "steps", "--format", "json").stdout
+    Path("scores.json").write_text(text)
+    return json.loads(text)
+
+
+def rewrite(kept: dict[str, Any], change: Callable[[dict[str, Any]], None]) -> None:
+    row = next(row for row in kept["rows"] if not row["is_reference"])
+    change(row)
+    Path("scores.json").write_text(json.dumps(kept))
+
+
+def first_hit(row: dict[str, Any]) -> dict[str, Any]:
+    return next(cell for cell in row["cells"].values() if cell["time"] is not None)
+
+
+def test_a_run_passes_its_own_board(kept: dict[str, Any], invoke: Invoke) -> None:
+    result = invoke("gate", "first", "--baseline", "scores.json")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("**Nothing got worse**: ")
+
+
+def test_more_steps_fail_unless_the_slack_allows_them(kept: dict[str, Any], invoke: Invoke) -> None:
+    rewrite(kept, lambda row: first_hit(row).update(time=first_hit(row)["time"] / 1.04))
+    result = invoke("gate", "first", "--baseline", "scores.json")
+    assert result.exit_code == 1
+    assert result.stdout.count("+4.0 % |") == 1
+    assert invoke("gate", "first", "--baseline", "scores.json", "--slack", "5").exit_code == 0
+
+
+def test_a_fallen_score_and_an_entry_that_is_gone_fail(
+    kept: dict[str, Any], invoke: Invoke
+) -> None:
+    rewrite(kept, lambda row: row.update(score=row["score"] + 0.5))
+    assert "| score |" in invoke("gate", "first", "--baseline", "scores.json").stdout
+    rewrite(kept, lambda row: row.update(submission="gone"))
+    result = invoke("gate", "first", "--baseline", "scores.json")
+    assert result.exit_code == 1
+    assert "| gone | score | " in result.stdout
+    assert "| not raced | " in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "scores.json: not a board (not JSON)"),
+        ("[" * 100_000, "scores.json: not a board (not JSON)"),
+        ("{}", "scores.json: not a board (protocol: Field required)"),
+        ('{"protocol": "gradathlon", "clock": "wall", "rows": []}', "on the clock 'wall'"),
+    ],
+)
+def test_what_is_no_baseline_is_told_in_a_line(
+    text: str, said: str, kept: dict[str, Any], invoke: Invoke
+) -> None:
+    Path("scores.json").write_text(text)
+    result = invoke("gate", "first", "--baseline", "scores.json")
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert said in result.stderr
+
+
+STAND_IN = """#!/bin/sh
+echo "$1" >> calls
+case "$1" in gate) echo worse; exit 1 ;; run) mkdir -p out ;; score) echo "{}" ;; esac
+"""
+
+
+@pytest.mark.parametrize(("baseline", "code"), [("", 0), ("scores.json", 1)])
+def test_the_action_checks_races_shows_and_gates(baseline: str, code: int, tmp_path: Path) -> None:
+    command = tmp_path / "gradathlon"
+    command.write_text(STAND_IN)
+    command.chmod(0o755)
+    given = {"SUBMISSION": "my_opt.py", "SUITE": "ci", "OUTPUT": "out", "BASELINE": baseline}
+    environment = {**os.environ, **given, "GITHUB_STEP_SUMMARY": "summary.md"}
+    environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
+    done = subprocess.run([ACTION / "race.sh"], cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == code
+    stages = ["check", "run", "score", "score", "report", *(["gate"] if baseline else [])]
+    assert (tmp_path / "calls").read_text().split() == stages
+    assert ("worse" in (tmp_path / "summary.md").read_text()) == bool(baseline)
+
+
+def test_the_action_hands_its_inputs_to_the_script() -> None:
+    action = yaml.safe_load((ACTION / "action.yml").read_text())
+    handed = action["runs"]["steps"][0]["env"]
+    assert {f"${{{{ inputs.{name} }}}}" for name in action["inputs"]} == set(handed.values())

@@ -14,10 +14,11 @@ from scoring import frame
 from scoring.bootstrap import Studies
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.words import Clock
+from scoring.notes import completeness_remarks
 from scoring.profiles import TAU_MAX, corners
 from scoring.protocols import Judged, Options, find, frameworks
 from scoring.ranking import ranks
-from scoring.records import is_reference
+from scoring.records import REFERENCES, is_reference
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,14 +117,35 @@ def compute(
         RecordError: records that cannot be read, or cannot be compared.
     """
     way = find(protocol, held_out=held_out, across_frameworks=across_frameworks)
-    trials = frame.load(runs)
+    gathered = frame.gather(runs)
+    trials = gathered.trials
     frame.check_comparable(trials)
     clock = clock or frame.official_clock(trials)
     if CLOCKS[clock].of_hardware and not mix_hardware:
         frame.check_hardware(trials)
+    trials, notes = _as_planned(gathered)
     trials["time"] = trials[clock]
     judged = way.build(trials, Options(clock, across_frameworks, held_out))
-    return _board(protocol, clock, trials, judged)
+    return _board(
+        protocol, clock, trials, dataclasses.replace(judged, notes=[*notes, *judged.notes])
+    )
+
+
+def _as_planned(gathered: frame.Gathered) -> tuple[pd.DataFrame, list[str]]:
+    """The trials that count, planned ones without a record as missed, and remarks on the others."""
+    import pandas as pd
+
+    trials, missing = gathered.trials, gathered.missing
+    if not missing.empty:
+        trials = pd.concat([trials, missing], ignore_index=True)
+    notes = list(completeness_remarks(trials, gathered.refused))
+    # A reference is compared to by what it did; what it lacks is only told.
+    lacking = trials["submission"].isin(REFERENCES) & (trials["path"] == "")
+    trials = trials[~lacking]
+    counted = trials["workload"].isin(gathered.planned)
+    for name in sorted(trials.loc[~counted, "workload"].unique()):
+        notes.append(f"{name} stands apart: it was not planned, and counts for no score")
+    return trials[counted].reset_index(drop=True), notes
 
 
 def _board(protocol: str, clock: Clock, trials: pd.DataFrame, judged: Judged) -> Board:

@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from scoring.claims import Claims, read_claims
+from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import UNFINISHED
 from scoring.ground.words import Clock, Target, TrialKey
-from scoring.records import REFERENCES, Record, RecordError, is_reference, read_run
+from scoring.records import REFERENCES, Record, RecordError, is_reference
 from scoring.times import best_metric, ended_at, first_hit, time_to_result
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@dataclasses.dataclass(frozen=True)
+class Gathered:
+    """The trials of some runs.
+
+    Attributes:
+        trials: the table that `load` gives.
+        records: those it was made of, in the same order.
+        refused: what was left out, one line each.
+        missing: rows for planned trials that have no record or one that was left out, with the
+            columns that a board needs; their times are infinite.
+        planned: the workloads that count.
+    """
+
+    trials: pd.DataFrame
+    records: list[Record]
+    refused: list[str]
+    missing: pd.DataFrame
+    planned: tuple[str, ...]
 
 
 def load(runs: Sequence[Path]) -> pd.DataFrame:
@@ -37,30 +61,85 @@ def load(runs: Sequence[Path]) -> pd.DataFrame:
     is in the first of them: every run brings its own.
 
     Raises:
-        RecordError: not a run, a damaged record, a trial that two runs tell differently, or a
-            trial that had no target.
+        RecordError: not a run, no trial that can be believed, a trial that two runs tell
+            differently, or one that had no target.
+        ConfigError: a damaged `run.yaml`.
+    """
+    return gather(runs).trials
+
+
+def gather(runs: Sequence[Path]) -> Gathered:
+    """Every trial of the runs with what was left out and what is missing.
+
+    Raises:
+        RecordError: as `load`.
     """
     import pandas as pd
 
+    claims = [read_claims(run) for run in dict.fromkeys(runs)]
+    kept = _merge(claims)
+    refused = [one.reason for claim in claims for one in claim.refused]
+    if not kept:
+        why = f"; left out: {refused[0]}" if refused else ""
+        raise RecordError(f"{', '.join(map(str, runs))}: no trial has been recorded yet{why}")
+    order = sorted(kept)
+    trials = pd.DataFrame([_row(*kept[key]) for key in order])
+    plans = [claim.plan for claim in claims]
+    planned = {id for plan in plans if plan for id in plan.workloads}
+    # A run without a plan is taken at its word, but for workloads that only references raced on.
+    for claim in claims:
+        heads = [record.header for record in claim.records if claim.plan is None]
+        racing = {head.workload for head in heads if not is_reference(head.submission)}
+        planned |= racing or {head.workload for head in heads}
+    return Gathered(
+        trials=trials,
+        records=[kept[key][1] for key in order],
+        refused=refused,
+        missing=_missing(claims, kept, trials),
+        planned=tuple(sorted(planned)),
+    )
+
+
+def _merge(claims: Sequence[Claims]) -> dict[TrialKey, tuple[Path, Record]]:
     kept: dict[TrialKey, tuple[Path, Record]] = {}
     reference_of: dict[tuple[str, str], Path] = {}
-    for run in runs:
-        for record in read_run(run):
-            header = record.header
-            key = header.key
+    for claim in claims:
+        for record in claim.records:
+            header, key = record.header, record.header.key
             if is_reference(header.submission):
-                if reference_of.setdefault(key[:2], run) == run:
-                    kept[key] = (run, record)
+                place = (header.workload, header.submission)
+                if reference_of.setdefault(place, claim.run) == claim.run:
+                    kept[key] = (claim.run, record)
             elif key not in kept:
-                kept[key] = (run, record)
+                kept[key] = (claim.run, record)
             elif record.path.read_bytes() != kept[key][1].path.read_bytes():
                 raise RecordError(
                     f"{record.path}: the same trial is told differently in {kept[key][1].path}; "
                     "score the runs apart, or rename the submission in one of them"
                 )
-    if not kept:
-        raise RecordError(f"{', '.join(map(str, runs))}: no trial has been recorded yet")
-    return pd.DataFrame([_row(*kept[key]) for key in sorted(kept)])
+    return kept
+
+
+def _missing(
+    claims: Sequence[Claims], kept: Mapping[TrialKey, Any], trials: pd.DataFrame
+) -> pd.DataFrame:
+    """Rows for the planned trials without a record, and for those that were left out."""
+    import pandas as pd
+
+    first = trials.drop_duplicates("submission").set_index("submission")
+    keys: dict[TrialKey, str] = {}
+    for claim in claims:
+        keys |= {one.key: "refused" for one in claim.refused}
+        keys |= dict.fromkeys(claim.missing, "missing")
+    rows = []
+    for key in sorted(key for key in keys if key not in kept):
+        known = key.submission in first.index
+        row = {**key._asdict(), "end": keys[key], "evaluation": -1, "reason": "", "path": ""}
+        row |= {name: first.at[key.submission, name] if known else ""
+                for name in ("framework", "ruleset", "digest")}  # fmt: skip
+        row |= dict.fromkeys(CLOCKS, math.inf) | {f"{name}_end": 0.0 for name in CLOCKS}
+        rows.append(row | {"unsteady": False, "torn": False})
+    return pd.DataFrame(rows, columns=None if rows else trials.columns)
 
 
 def official_clock(trials: pd.DataFrame) -> Clock:

@@ -50,20 +50,21 @@ def score(
 
     Args:
         own: the submission's studies by workload; times infinite where missed.
-        yardstick: the reference's by workload, finite and above 0, for every workload in `own`.
+        yardstick: the reference's by workload, finite and above 0, for every workload
+            that it met.
         workloads: those that the score is the mean over.
         resampler: redraws the studies, its own and the reference's together.
     """
     ratios: dict[str, np.ndarray] = {}
     for workload in workloads:
-        if workload in own:
+        if workload in own and workload in yardstick:
             fastest = np.min([resampler.medians(one) for one in yardstick[workload]], axis=0)
             ratios[workload] = resampler.medians(own[workload]) / fastest
         else:
             ratios[workload] = np.full(resampler.draws + 1, np.inf)
     scores = np.mean([workload_score(ratio) for ratio in ratios.values()], axis=0)
-    sets = [studies for name in own for studies in (own[name], *yardstick[name])]
-    known = all(len(studies) > 1 for studies in sets)
+    sets = [studies for name in own for studies in (own[name], *yardstick.get(name, ()))]
+    known = bool(sets) and all(len(studies) > 1 for studies in sets)
     return Score(
         ratios={name: float(ratio[0]) for name, ratio in ratios.items()},
         score=float(scores[0]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from scoring.ground.clocks import CLOCKS
@@ -24,6 +24,24 @@ def remarks(trials: pd.DataFrame, clock: Clock) -> list[str]:
         *_mixtures(trials, clock),
         *_doubts(trials, clock),
     ]
+
+
+def completeness_remarks(trials: pd.DataFrame, refused: Sequence[str]) -> Iterator[str]:
+    """What was planned and is not there, and what is there and cannot be believed."""
+    for name, rows in trials.groupby("submission"):
+        missing = int((rows["end"] == "missing").sum())
+        if missing:
+            yield f"{missing} of {len(rows)} planned trials of {name} are missing: {_counted(name)}"
+    if refused:
+        count = f"{len(refused)} record{'s' * (len(refused) > 1)}"
+        yield (
+            f"left out, and counted as missed: {count} that cannot be (gradathlon validate lists "
+            f"them): {_some(list(refused), '; ')}"
+        )
+
+
+def _counted(name: object) -> str:
+    return "left out" if is_reference(str(name)) else "counted as missed"
 
 
 def yardstick_remarks(trials: pd.DataFrame) -> Iterator[str]:

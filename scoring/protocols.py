@@ -6,6 +6,7 @@ To add a protocol: a function that turns trials into `Judged`, and its row in `P
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -90,7 +91,8 @@ def _gradathlon(trials: pd.DataFrame, options: Options) -> Judged:
     scores = {}
     for name, framework in frameworks(trials).items():
         compared_to = None if options.across_frameworks else framework
-        yardstick = gradathlon.yardstick(references, list(times[name]), compared_to)
+        met = [id for id, own in times[name].items() if min(own.values()) < math.inf]
+        yardstick = gradathlon.yardstick(references, met, compared_to)
         scores[name] = gradathlon.score(times[name], yardstick, workloads, resampler)
     notes = [*remarks(trials, options.clock), *yardstick_remarks(trials)]
     if any(not score.redrawn.size for score in scores.values()):

@@ -10,22 +10,45 @@ attempt is whole and counts alone.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, get_args
+from typing import IO, get_args
 
-from scoring.ground.ends import End
+from scoring.consistency import Consistency
 from scoring.ground.errors import UserError
-from scoring.ground.words import Budget, Clock, Framework, Target, TrialKey
+from scoring.ground.words import Framework, TrialKey
+from scoring.lines import Evaluation, EventLine, Header, Line, Outcome, decode, encode
 
-FORMAT = 1
 REFERENCE = "reference-"
 """With a framework behind it, the name of that framework's reference: `reference-torch`."""
 REFERENCES = tuple(f"{REFERENCE}{framework}" for framework in get_args(Framework))
 
+__all__ = [
+    "REFERENCE",
+    "REFERENCES",
+    "Evaluation",
+    "EventLine",
+    "Header",
+    "Line",
+    "Outcome",
+    "Record",
+    "RecordError",
+    "Writer",
+    "decode",
+    "encode",
+    "has_header",
+    "is_reference",
+    "key_of",
+    "read_placed",
+    "read_record",
+    "read_run",
+    "record_attempts",
+    "record_files",
+    "record_path",
+    "run_of",
+]
 _FILE = re.compile(r"study(?P<study>\d+)-trial(?P<trial>\d+)(?:\.(?P<attempt>\d+))?\.jsonl")
 
 
@@ -36,127 +59,6 @@ def is_reference(submission: str) -> bool:
 
 class RecordError(UserError):
     """Records that cannot be read or written: one line that says what, where and what to do."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Header:
-    """The first line of a record: all that identifies the trial and its circumstances.
-
-    `target` is None only in runs that set targets.
-    """
-
-    workload: str
-    submission: str
-    framework: Framework
-    study: int
-    trial: int
-    seed: int
-    hyperparameters: Mapping[str, Any]
-    source_sha256: str
-    target: Target | None
-    budget: Budget
-    clock: Clock
-    hardware: Mapping[str, Any]
-    versions: Mapping[str, str]
-    ruleset: str = "external"
-    settings_sha256: str = ""
-    """Of the workload's numbers (sizes, data, metric); empty where another tool wrote none."""
-
-    @property
-    def key(self) -> TrialKey:
-        """Which trial of its run this is."""
-        return TrialKey(self.workload, self.submission, self.study, self.trial)
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """The clock's three readings and the metrics of the weights at that moment."""
-
-    steps: int
-    wall_s: float
-    cpu_s: float
-    metrics: Mapping[str, float]
-
-
-@dataclasses.dataclass(frozen=True)
-class EventLine:
-    """Something that happened in the workload's stream."""
-
-    steps: int
-    wall_s: float
-    name: str
-    details: Mapping[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """How a trial ended, with a sentence for the reason.
-
-    `extra` holds what is known only at the end: step-time statistics (`step_s_median`,
-    `step_s_p10`, `step_s_p90`), `evaluation_s` (seconds off the clock), test metrics,
-    a failure's traceback.
-    """
-
-    end: End
-    steps: int
-    wall_s: float
-    cpu_s: float
-    reason: str
-    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-
-Line = Header | Evaluation | EventLine | Outcome
-_KINDS: dict[type, str] = {
-    Header: "trial",
-    Evaluation: "eval",
-    EventLine: "event",
-    Outcome: "outcome",
-}
-
-
-def encode(line: Line) -> str:
-    """One JSON line, without the newline. Infinity and NaN are written as JavaScript has them."""
-    body = dataclasses.asdict(line)
-    if isinstance(line, EventLine):
-        body = body.pop("details") | body  # the line's own fields win
-    if isinstance(line, Outcome):
-        body = body.pop("extra") | body
-    head: dict[str, Any] = {"kind": _KINDS[type(line)]}
-    if isinstance(line, Header):
-        head["format"] = FORMAT
-    return json.dumps(head | body)
-
-
-def decode(text: str) -> Line:
-    """The inverse of `encode`; unknown keys of events and outcomes are kept.
-
-    Raises:
-        ValueError: not a line of this format.
-    """
-    body = json.loads(text)
-    if not isinstance(body, dict):
-        raise ValueError("not a JSON object")
-    kind = body.pop("kind", None)
-    if kind == "trial":
-        if body.pop("format", None) != FORMAT:
-            raise ValueError(f"not record format {FORMAT}")
-        target = body.pop("target")
-        names = {field.name for field in dataclasses.fields(Header)}
-        return Header(
-            target=Target(**target) if target else None,
-            budget=Budget(**body.pop("budget")),
-            **{key: value for key, value in body.items() if key in names},
-        )
-    if kind == "eval":
-        keys = ("steps", "wall_s", "cpu_s", "metrics")
-        return Evaluation(**{key: body[key] for key in keys})
-    if kind == "event":
-        known = {key: body.pop(key) for key in ("steps", "wall_s", "name")}
-        return EventLine(**known, details=body)
-    if kind == "outcome":
-        known = {key: body.pop(key) for key in ("end", "steps", "wall_s", "cpu_s", "reason")}
-        return Outcome(**known, extra=body)
-    raise ValueError(f"unknown kind {kind!r}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,30 +121,40 @@ def read_record(path: Path) -> Record:
     """Read one record; a torn last line is left out and told.
 
     Raises:
-        RecordError: unreadable, no header, or a damaged line that is not the last.
+        RecordError: unreadable, no header, or a line that cannot be, named by its number.
     """
-    try:
-        texts = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path}: cannot be read: {error}") from None
+    texts = _texts(path)
     torn = bool(texts.pop())  # a whole record ends in a newline
     lines: list[Line] = []
+    consistency = Consistency()
     for number, text in enumerate(texts, start=1):
         try:
             lines.append(decode(text))
-        except (ValueError, KeyError, TypeError) as error:
-            raise RecordError(f"{path}:{number}: not a line of a trial record: {error}") from None
-    if not lines or not isinstance(lines[0], Header):
-        raise RecordError(f"{path}: has no header line; not a trial record")
-    outcomes = [line for line in lines if isinstance(line, Outcome)]
+            consistency.take(lines[-1])
+        except ValueError as error:
+            raise RecordError(f"{path}:{number}: {error}") from None
+    if not lines:
+        raise RecordError(f"{path}:1: has no header line; not a trial record")
+    header, last = lines[0], lines[-1]
+    assert isinstance(header, Header)
     return Record(
         path=path,
-        header=lines[0],
+        header=header,
         evaluations=tuple(line for line in lines if isinstance(line, Evaluation)),
         events=tuple(line for line in lines if isinstance(line, EventLine)),
-        outcome=outcomes[-1] if outcomes else None,
+        outcome=last if isinstance(last, Outcome) else None,
         torn=torn,
     )
+
+
+def _texts(path: Path) -> list[str]:
+    try:
+        if not path.is_file():
+            raise RecordError(f"{path}: not a regular file; move it out of the run's folder")
+        return path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise RecordError(f"{path}: cannot be read: {reason}") from None
 
 
 def record_attempts(run: Path, key: TrialKey) -> list[Path]:
@@ -259,29 +171,62 @@ def record_files(run: Path) -> Iterator[Path]:
     """The record of the highest attempt of every trial of a run, in a fixed order.
 
     An attempt whose process died within its first line has no header yet and does not count.
+    What is named like a record but is no regular file is among them only for want of another
+    attempt, so that it is told.
     """
     newest: dict[TrialKey, tuple[int, Path]] = {}
     for path in (run / "trials").glob("*/*/*.jsonl"):
-        if (match := _FILE.fullmatch(path.name)) and has_header(path):
+        if (match := _FILE.fullmatch(path.name)) is None:
+            continue
+        attempt = int(match["attempt"] or 0) if path.is_file() else -1
+        if attempt < 0 or has_header(path):
             key = TrialKey(path.parts[-3], path.parts[-2], int(match["study"]), int(match["trial"]))
-            attempt = int(match["attempt"] or 0)
-            newest[key] = max(newest.get(key, (-1, path)), (attempt, path))
+            newest[key] = max(newest.get(key, (-2, path)), (attempt, path))
     for key in sorted(newest):
         yield newest[key][1]
 
 
+def key_of(path: Path) -> TrialKey:
+    """The trial that a record's place in its run says it is of.
+
+    Raises:
+        RecordError: no record lies at such a place.
+    """
+    match = _FILE.fullmatch(path.name)
+    if match is None:
+        raise RecordError(f"{path}: is not named as records are, study0-trial0.jsonl")
+    workload, submission = path.absolute().parts[-3:-1]
+    return TrialKey(workload, submission, int(match["study"]), int(match["trial"]))
+
+
 def has_header(path: Path) -> bool:
     """Whether at least the record's first line is whole."""
-    with path.open("rb") as file:
-        return file.readline().endswith(b"\n")
+    try:
+        with path.open("rb") as file:
+            return file.readline().endswith(b"\n")
+    except OSError:
+        return True  # whoever reads it is told why it cannot be read
 
 
 def read_run(run: Path) -> list[Record]:
     """Every trial of a run that has a header.
 
     Raises:
-        RecordError: not a run folder, or a damaged record.
+        RecordError: not a run folder, or a record that cannot be.
     """
     if not (run / "trials").is_dir():
         raise RecordError(f"{run}: not a run: it has no folder `trials`")
-    return [read_record(path) for path in record_files(run)]
+    return [read_placed(path) for path in record_files(run)]
+
+
+def read_placed(path: Path) -> Record:
+    """Read a record that lies in its run.
+
+    Raises:
+        RecordError: as `read_record`; or its header is of another trial than its place says.
+    """
+    record, key = read_record(path), key_of(path)
+    for name, said, placed in zip(TrialKey._fields, record.header.key, key, strict=True):
+        if said != placed:
+            raise RecordError(f"{path}:1: {name}: {said!r}, but it lies where {placed!r} belongs")
+    return record

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from scoring.consistency import first_hit
 from scoring.ground.clocks import CLOCKS, Moment
 from scoring.ground.words import Clock, Target, best
 from scoring.records import Evaluation, Header, Record
+
+__all__ = ["Readings", "best_metric", "ended_at", "first_hit", "time_to_result"]
 
 
 class Readings(dict[Clock, float]):
@@ -28,20 +31,6 @@ class Readings(dict[Clock, float]):
         return self[clock]
 
 
-def first_hit(header: Header, evaluations: Sequence[Evaluation]) -> int | None:
-    """Index of the first evaluation that meets the header's target within its budget, or None.
-
-    There is no interpolation between evaluations and no confirmation by a later one. Seconds are
-    held against the budget on the header's official clock.
-    """
-    for index, evaluation in enumerate(evaluations):
-        if header.target is None or not within_budget(header, evaluation):
-            return None
-        if header.target.met_by(evaluation.metrics.get(header.target.metric)):
-            return index
-    return None
-
-
 def time_to_result(header: Header, evaluations: Sequence[Evaluation]) -> Readings:
     """The clocks at the first evaluation that meets the target in time, infinite if none does."""
     hit = first_hit(header, evaluations)
@@ -60,10 +49,3 @@ def best_metric(evaluations: Sequence[Evaluation], target: Target) -> float:
     """The best value that any evaluation saw, NaN when there is none."""
     values = [one.metrics.get(target.metric, math.nan) for one in evaluations]
     return best(values, target.goal)
-
-
-def within_budget(header: Header, moment: Moment) -> bool:
-    """Whether a moment lies within the header's budget: of steps, and of the clock's seconds."""
-    clock = CLOCKS[header.clock]
-    in_seconds = not clock.in_seconds or clock.read(moment) <= header.budget.seconds
-    return in_seconds and moment.steps <= header.budget.steps

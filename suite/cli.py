@@ -16,6 +16,7 @@ COMMANDS = {
     "run": ("run", "Race submissions on workloads; print the leaderboard."),
     "score": ("score", "Compute the leaderboard of runs from their records."),
     "report": ("report", "Write one self-contained HTML page about runs, or one picture."),
+    "validate": ("validate", "List the records of runs that cannot be, or were not planned."),
     "list": ("list", "List workloads, submissions or suites."),
     "show": ("show", "Show all about one workload, submission or suite."),
     "new": ("new", "Write a submission to begin with."),

@@ -9,9 +9,10 @@ from typing import Any
 
 import workloads
 from cluster.spec import TrialSpec
+from scoring.claims import budget_of
 from scoring.ground.documents import ConfigError
 from scoring.ground.errors import nearest
-from scoring.ground.words import Budget, Framework, Resources, Target, TrialKey
+from scoring.ground.words import Framework, Resources, Target, TrialKey
 from scoring.records import REFERENCE, is_reference
 from scoring.run_file import Course, Entrant, Limit, Plan, ReferenceEntrant, Suite, TargetText, Text
 from submissions.source import Source, find
@@ -194,8 +195,7 @@ def _spec(
     course, suite = plan.workloads[id], plan.suite
     # A reference is what it is under any ruleset: tuned, within the workload's own budget.
     fixed = is_reference(name)
-    factor = 1.0 if fixed else suite.factor
-    budget = Budget(max(1, round(course.budget.steps * factor)), course.budget.seconds * factor)
+    budget = budget_of(plan, id, name)
     return TrialSpec(
         run=run,
         workload=id,

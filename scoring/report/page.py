@@ -19,12 +19,12 @@ from typing import Any
 
 from scoring import run_file
 from scoring.board import Board, compute
-from scoring.frame import load
+from scoring.frame import gather
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import ENDS, UNFINISHED
 from scoring.ground.words import Clock
 from scoring.protocols import PROTOCOLS
-from scoring.records import REFERENCES, Record, is_reference, read_record, run_of
+from scoring.records import REFERENCES, Record, is_reference, run_of
 from scoring.report.axes import short
 from scoring.report.curves import CROWD, STYLE, curve_plot
 from scoring.report.markup import Markup, element, embedded_json, escape, join
@@ -64,7 +64,7 @@ def counted(runs: Sequence[Path]) -> list[Record]:
     Raises:
         RecordError: as `scoring.frame.load`.
     """
-    return [read_record(Path(path)) for path in load(runs)["path"]]
+    return gather(runs).records
 
 
 def write_whole(output: Path, text: str) -> None:
@@ -90,7 +90,8 @@ def render(board: Board, records: Sequence[Record], *, across_frameworks: bool =
 
     `across_frameworks` only words what the scores are compared to.
     """
-    looks = styles(record.header.submission for record in records)
+    raced = [record.header.submission for record in records]
+    looks = styles([*raced, *(row.submission for row in board.rows)])
     sections, plots = _workloads(board, records, looks)
     script = _resource("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

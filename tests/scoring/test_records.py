@@ -27,7 +27,8 @@ from scoring.records import (
 )
 from tests.scoring.conftest import header, lines, write
 
-reals = st.floats(allow_nan=False)
+reals = st.floats(allow_nan=False, allow_infinity=False)
+seconds = st.floats(0, 1e12)
 names = st.text(max_size=20)
 counts = st.integers(0, 10**9)
 details = st.dictionaries(names.map(lambda name: f"x{name}"), st.one_of(reals, counts, names))
@@ -42,20 +43,22 @@ headers = st.builds(
     hyperparameters=details,
     source_sha256=names,
     target=st.none() | st.builds(Target, names, st.sampled_from(["min", "max"]), reals),
-    budget=st.builds(Budget, counts, reals),
+    budget=st.builds(Budget, counts, st.floats(0)),
     clock=st.sampled_from(["wall", "cpu", "steps"]),
     hardware=details,
     versions=st.dictionaries(names, names),
     ruleset=st.sampled_from(["external", "self"]),
 )
-evaluations = st.builds(Evaluation, counts, reals, reals, st.dictionaries(names, reals))
-events = st.builds(EventLine, counts, reals, names, details)
+evaluations = st.builds(
+    Evaluation, counts, seconds, seconds, st.dictionaries(names, st.floats(allow_nan=False))
+)
+events = st.builds(EventLine, counts, seconds, names, details)
 outcomes = st.builds(
     Outcome,
     st.sampled_from(["reached", "budget", "diverged", "pruned", "failed"]),
     counts,
-    reals,
-    reals,
+    seconds,
+    seconds,
     names,
     details,
 )
@@ -75,8 +78,10 @@ def test_a_line_comes_back_as_it_was_written(line: Line) -> None:
 def test_unknown_header_keys_are_ignored_and_unknown_formats_refused() -> None:
     body = json.loads(encode(header()))
     assert decode(json.dumps(body | {"mood": "sunny"})) == header()
-    with pytest.raises(ValueError, match="format"):
+    with pytest.raises(ValueError, match="newer Gradathlon"):
         decode(json.dumps(body | {"format": 2}))
+    with pytest.raises(ValueError, match=r"expected 1, found 1\.0"):
+        decode(json.dumps(body | {"format": 1.0}))
 
 
 def test_a_record_is_read_back_in_order(tmp_path: Path) -> None:

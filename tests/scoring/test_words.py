@@ -11,7 +11,7 @@ from scoring.ground.ends import ENDS, STOPPED, WHOLE, End, sign_of
 from scoring.ground.words import Clock
 from scoring.protocols import PROTOCOLS, find
 from scoring.records import Evaluation, RecordError, is_reference
-from suite.cli import main
+from suite.commands.score import score
 
 
 def test_every_end_has_its_row() -> None:
@@ -28,7 +28,7 @@ def test_every_clock_has_its_row_and_reads_its_own_field() -> None:
 
 
 def test_the_command_line_offers_every_clock_and_protocol() -> None:
-    offered = {option.name: option for option in main.commands["score"].params}
+    offered = {option.name: option for option in score.params}
     assert list(offered["clock"].type.choices) == list(CLOCKS)  # type: ignore[attr-defined]
     assert list(offered["protocol"].type.choices) == list(PROTOCOLS)  # type: ignore[attr-defined]
 

@@ -1,0 +1,123 @@
+"""A run's records held against what they say themselves and against what was planned.
+
+A record that cannot be, or that is of another race than `run.yaml` planned, is left out and told;
+it touches no other. What was planned and has no record is missing. Both count as missed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from scoring import run_file
+from scoring.ground.words import Budget, Target, TrialKey
+from scoring.records import Record, RecordError, is_reference, key_of, read_placed, record_files
+from scoring.run_file import Plan, RunFile
+
+
+@dataclasses.dataclass(frozen=True)
+class Refused:
+    """A record that is left out: of which trial, and one line with file, line and reason."""
+
+    key: TrialKey
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Claims:
+    """What a run holds.
+
+    Attributes:
+        run: its folder.
+        plan: its `run.yaml`, None where it has none.
+        records: those that can be believed, in a fixed order.
+        refused: those that are left out.
+        missing: the trials that were planned and have no record at all.
+    """
+
+    run: Path
+    plan: RunFile | None
+    records: list[Record]
+    refused: list[Refused]
+    missing: list[TrialKey]
+
+
+def read_claims(run: Path) -> Claims:
+    """Read a run, leaving out what is wrong with it.
+
+    Raises:
+        RecordError: not a run folder.
+        ConfigError: its `run.yaml` is damaged.
+    """
+    if not (run / "trials").is_dir():
+        raise RecordError(f"{run}: not a run: it has no folder `trials`")
+    plan = run_file.read(run)
+    records, refused = [], []
+    for path in record_files(run):
+        try:
+            record = read_placed(path)
+            if plan is not None:
+                _check_planned(record, plan)
+        except RecordError as error:
+            refused.append(Refused(key_of(path), str(error)))
+        else:
+            records.append(record)
+    seen = {record.header.key for record in records} | {one.key for one in refused}
+    planned = planned_trials(plan) if plan else iter(())
+    return Claims(run, plan, records, refused, [key for key in planned if key not in seen])
+
+
+def planned_trials(plan: RunFile) -> Iterator[TrialKey]:
+    """Every trial that a plan asks for; of a reference, one a study."""
+    for workload, course in plan.workloads.items():
+        for framework in course.references:
+            for study in range(plan.suite.studies):
+                yield TrialKey(workload, f"reference-{framework}", study, 0)
+        for name, entrant in plan.submissions.items():
+            for study, points in enumerate(entrant.on(workload)):
+                for trial in range(min(len(points), plan.suite.trials)):
+                    yield TrialKey(workload, name, study, trial)
+
+
+def budget_of(plan: Plan, workload: str, submission: str) -> Budget:
+    """What a plan gives a submission's trials on a workload; a reference has the workload's own."""
+    budget = plan.workloads[workload].budget
+    factor = 1.0 if is_reference(submission) else plan.suite.factor
+    return Budget(max(1, round(budget.steps * factor)), budget.seconds * factor)
+
+
+def _check_planned(record: Record, plan: RunFile) -> None:
+    """Refuse a record of a planned workload whose race is not the planned one."""
+    header = record.header
+    course = plan.workloads.get(header.workload)
+    if course is None:
+        return
+    target = Target(course.target.metric, course.target.goal, course.target.value)
+    if header.target != target:
+        found = f"{header.target.metric} {header.target.value:g}" if header.target else "none"
+        raise _contradiction(record, "target", found, f"{target.metric} {target.value:g}")
+    planned = budget_of(plan, header.workload, header.submission)
+    same = math.isclose(header.budget.seconds, planned.seconds, rel_tol=1e-9)
+    if header.budget.steps != planned.steps or not same:
+        raise _contradiction(record, "budget", _text(header.budget), _text(planned))
+    if header.clock != plan.suite.clock:
+        raise _contradiction(record, "clock", header.clock, plan.suite.clock)
+    entrant = plan.submissions.get(header.submission)
+    if header.study >= plan.suite.studies:
+        raise _contradiction(record, "study", str(header.study), f"{plan.suite.studies} studies")
+    if entrant and header.trial >= len(entrant.on(header.workload)[header.study]):
+        count = len(entrant.on(header.workload)[header.study])
+        raise _contradiction(record, "trial", str(header.trial), f"{count} trials a study")
+
+
+def _contradiction(record: Record, what: str, found: str, planned: str) -> RecordError:
+    return RecordError(
+        f"{record.path}:1: {what}: {found}, but {run_file.NAME} planned {planned}; "
+        "a run's trials are scored as planned"
+    )
+
+
+def _text(budget: Budget) -> str:
+    return f"{budget.steps} steps and {budget.seconds:g} s"

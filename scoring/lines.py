@@ -1,0 +1,268 @@
+"""The lines of a trial record: what each kind holds, how it is written, and what is refused.
+
+A number that is not finite is written as one of the strings "NaN", "Infinity" and "-Infinity",
+so that every line is standard JSON. Where the format has a number these are read back as numbers,
+as are the bare literals of older records; in free-form details they stay text.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from scoring.ground.ends import ENDS, End
+from scoring.ground.errors import nearest
+from scoring.ground.words import Budget, Clock, Framework, Target, TrialKey
+
+if TYPE_CHECKING:
+    import pydantic
+
+FORMAT = 1
+LARGEST = 2**53
+"""Of counts; beyond it other tools' numbers are no longer exact."""
+_NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """The first line of a record: all that identifies the trial and its circumstances.
+
+    `target` is None only in runs that set targets.
+    """
+
+    workload: str
+    submission: str
+    framework: Framework
+    study: int
+    trial: int
+    seed: int
+    hyperparameters: Mapping[str, Any]
+    source_sha256: str
+    target: Target | None
+    budget: Budget
+    clock: Clock
+    hardware: Mapping[str, Any]
+    versions: Mapping[str, str]
+    ruleset: str = "external"
+    settings_sha256: str = ""
+    """Of the workload's numbers (sizes, data, metric); empty where another tool wrote none."""
+
+    @property
+    def key(self) -> TrialKey:
+        """Which trial of its run this is."""
+        return TrialKey(self.workload, self.submission, self.study, self.trial)
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """The clock's three readings and the metrics of the weights at that moment."""
+
+    steps: int
+    wall_s: float
+    cpu_s: float
+    metrics: Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class EventLine:
+    """Something that happened in the workload's stream."""
+
+    steps: int
+    wall_s: float
+    name: str
+    details: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a trial ended, with a sentence for the reason.
+
+    `extra` holds what is known only at the end: step-time statistics (`step_s_median`,
+    `step_s_p10`, `step_s_p90`), `evaluation_s` (seconds off the clock), test metrics,
+    a failure's traceback.
+    """
+
+    end: End
+    steps: int
+    wall_s: float
+    cpu_s: float
+    reason: str
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+Line = Header | Evaluation | EventLine | Outcome
+KINDS: dict[str, type[Line]] = {
+    "trial": Header,
+    "eval": Evaluation,
+    "event": EventLine,
+    "outcome": Outcome,
+}
+_WORDS = {kind: word for word, kind in KINDS.items()}
+
+
+def encode(line: Line) -> str:
+    """One line of standard JSON, without the newline."""
+    body = dataclasses.asdict(line)
+    if isinstance(line, EventLine):
+        body = body.pop("details") | body  # the line's own fields win
+    if isinstance(line, Outcome):
+        body = body.pop("extra") | body
+    head: dict[str, Any] = {"kind": _WORDS[type(line)]}
+    if isinstance(line, Header):
+        head["format"] = FORMAT
+    try:
+        return json.dumps(head | body, allow_nan=False)
+    except ValueError:
+        return json.dumps(_standard(head | body), allow_nan=False)
+
+
+def decode(text: str) -> Line:
+    """The inverse of `encode`; unknown keys of events and outcomes are kept, of others ignored.
+
+    Raises:
+        ValueError: not a line of this format, in words that name the key.
+    """
+    try:
+        body = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(body, dict):
+        raise ValueError("not a JSON object")
+    kind = body.pop("kind", None)
+    if not isinstance(kind, str) or kind not in KINDS:
+        hint = nearest(kind, KINDS) if isinstance(kind, str) else ""
+        raise ValueError(f"unknown kind {kind!r}{hint}")
+    reader = {"trial": _header, "eval": _evaluation, "event": _event, "outcome": _outcome}[kind]
+    return reader(body)
+
+
+def _header(body: dict[str, Any]) -> Header:
+    import pydantic
+
+    check_format(body.pop("format", None))
+    for name, key in (("target", "value"), ("budget", "seconds")):
+        if isinstance(part := body.get(name), dict) and isinstance(part.get(key), str):
+            part[key] = _NOT_FINITE.get(part[key], part[key])
+    try:
+        header = header_form().validate_json(json.dumps(body), strict=True)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{where}: {first['msg'].lower()}") from None
+    counts = {"study": header.study, "trial": header.trial, "budget.steps": header.budget.steps}
+    for name, value in counts.items():
+        _count({name: value}, name)
+    if header.target is not None and not math.isfinite(header.target.value):
+        raise ValueError(f"target.value: expected a finite number, found {header.target.value}")
+    if not header.budget.seconds >= 0:
+        raise ValueError(f"budget.seconds: expected 0 or more, found {header.budget.seconds}")
+    return header
+
+
+def check_format(found: object) -> None:
+    """Refuse any version of the format but this one.
+
+    Raises:
+        ValueError: another version, or none.
+    """
+    if type(found) is int and found > FORMAT:
+        raise ValueError(
+            f"format {found} was written by a newer Gradathlon (this one reads {FORMAT}); update it"
+        )
+    if type(found) is not int or found != FORMAT:
+        raise ValueError(f"format: expected {FORMAT}, found {found!r}; not a record of trials")
+
+
+@functools.cache
+def header_form() -> pydantic.TypeAdapter[Header]:
+    """The typed form of a header's line."""
+    import pydantic
+
+    return pydantic.TypeAdapter(Header)
+
+
+def _evaluation(body: dict[str, Any]) -> Evaluation:
+    metrics = _given(body, "metrics")
+    if not isinstance(metrics, dict):
+        raise ValueError(f"metrics: expected names with numbers, found {_short(metrics)}")
+    values = {name: _number(value, f"metrics.{name}") for name, value in metrics.items()}
+    return Evaluation(*_moment(body), values)
+
+
+def _event(body: dict[str, Any]) -> EventLine:
+    steps, wall_s = _count(body, "steps"), _seconds(body, "wall_s")
+    name = _text(body, "name")
+    known = ("steps", "wall_s", "name")
+    return EventLine(
+        steps, wall_s, name, {key: value for key, value in body.items() if key not in known}
+    )
+
+
+def _outcome(body: dict[str, Any]) -> Outcome:
+    end, reason = _text(body, "end"), _text(body, "reason")
+    if end not in ENDS:
+        raise ValueError(f"end: {end!r} is no end of a trial{nearest(end, ENDS)}")
+    known = ("end", "steps", "wall_s", "cpu_s", "reason")
+    extra = {key: value for key, value in body.items() if key not in known}
+    return Outcome(ENDS[end].name, *_moment(body), reason, extra)
+
+
+def _moment(body: dict[str, Any]) -> tuple[int, float, float]:
+    return _count(body, "steps"), _seconds(body, "wall_s"), _seconds(body, "cpu_s")
+
+
+def _count(body: Mapping[str, Any], key: str) -> int:
+    value = _given(body, key)
+    if type(value) is not int or not 0 <= value <= LARGEST:
+        raise ValueError(f"{key}: expected a whole number, 0 or more, found {_short(value)}")
+    return value
+
+
+def _seconds(body: Mapping[str, Any], key: str) -> float:
+    value = _number(_given(body, key), key)
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{key}: expected finite seconds, 0 or more, found {_short(value)}")
+    return value
+
+
+def _number(value: Any, key: str) -> float:
+    if isinstance(value, str) and value in _NOT_FINITE:
+        return _NOT_FINITE[value]
+    if type(value) is float or (type(value) is int and abs(value) <= LARGEST):
+        return value
+    raise ValueError(f"{key}: expected a number, found {_short(value)}")
+
+
+def _text(body: Mapping[str, Any], key: str) -> str:
+    value = _given(body, key)
+    if not isinstance(value, str):
+        raise ValueError(f"{key}: expected text, found {_short(value)}")
+    return value
+
+
+def _given(body: Mapping[str, Any], key: str) -> Any:
+    if key not in body:
+        raise ValueError(f"{key}: missing")
+    return body[key]
+
+
+def _short(value: object) -> str:
+    if type(value) is int and abs(value) > LARGEST:
+        return "a number beyond 2^53"
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _standard(value: Any) -> Any:
+    """The value with its non-finite numbers as text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, Mapping):
+        return {key: _standard(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_standard(item) for item in value]
+    return value

@@ -1,0 +1,60 @@
+"""The JSON Schema of one line of a trial record, made from the dataclasses that hold the lines.
+
+`python -m scoring.schema` writes it anew; a test keeps the file equal to the code.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from scoring.lines import FORMAT, KINDS, EventLine, Header, Outcome
+
+FILE = Path(__file__).with_name("record.schema.json")
+_FREE = {EventLine: "details", Outcome: "extra"}
+"""Whose further keys stand in the line itself, under any name."""
+_NOT_FINITE = {"enum": ["NaN", "Infinity", "-Infinity"]}
+
+
+def schema() -> dict[str, Any]:
+    """The schema, draft 2020-12."""
+    definitions: dict[str, Any] = {}
+    for word, kind in KINDS.items():
+        form = pydantic.TypeAdapter(kind).json_schema(ref_template="#/$defs/{model}")
+        definitions |= form.pop("$defs", {})
+        properties = {"kind": {"const": word}, **form["properties"]}
+        free = _FREE.get(kind)
+        properties.pop(free or "", None)
+        required = [name for name in form.get("required", []) if name != free]
+        if kind is Header:
+            properties["format"] = {"const": FORMAT}
+            required.insert(0, "format")
+        if "metrics" in properties:
+            number = {"anyOf": [{"type": "number"}, _NOT_FINITE]}
+            properties["metrics"] = {"type": "object", "additionalProperties": number}
+        for name in properties.keys() & {"steps", "wall_s", "cpu_s"}:
+            properties[name] = properties[name] | {"minimum": 0}
+        definitions[word] = {
+            "type": "object",
+            "description": (kind.__doc__ or "").split("\n\n")[0],
+            "properties": properties,
+            "required": ["kind", *required],
+        }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"A line of a Gradathlon trial record, format {FORMAT}",
+        "oneOf": [{"$ref": f"#/$defs/{word}"} for word in KINDS],
+        "$defs": dict(sorted(definitions.items())),
+    }
+
+
+def text() -> str:
+    """The schema's file."""
+    return json.dumps(schema(), indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(text(), encoding="utf-8")

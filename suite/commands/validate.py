@@ -1,0 +1,40 @@
+"""`gradathlon validate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.pass_context
+def validate(ctx: click.Context, runs: tuple[Path, ...]) -> None:
+    """Check that the records of runs can be what they say, and are what was planned.
+
+    One line a problem, with file and line; exit code 1 if there is any. A board leaves such a
+    record out and counts its trial as missed.
+
+    \b
+    Examples:
+        gradathlon validate runs/first
+    """
+    from scoring.claims import read_claims
+
+    found = False
+    for run in runs:
+        claims = read_claims(run)
+        problems = [one.reason for one in claims.refused]
+        problems += [
+            f"{run}: planned, but not there: {key.workload} {key.submission} "
+            f"study {key.study} trial {key.trial}"
+            for key in claims.missing
+        ]
+        for line in problems:
+            click.echo(line)
+        found = found or bool(problems)
+        told = f"{len(claims.records)} records can be believed, {len(problems)} problems"
+        click.echo(f"{run}: {told}", err=True)
+    if found:
+        ctx.exit(1)

@@ -123,7 +123,7 @@ def compute(
     clock = clock or frame.official_clock(trials)
     if CLOCKS[clock].of_hardware and not mix_hardware:
         frame.check_hardware(trials)
-    trials, notes = _as_planned(gathered)
+    trials, notes = _as_planned(gathered, held_out)
     trials["time"] = trials[clock]
     judged = way.build(trials, Options(clock, across_frameworks, held_out))
     return _board(
@@ -131,7 +131,7 @@ def compute(
     )
 
 
-def _as_planned(gathered: frame.Gathered) -> tuple[pd.DataFrame, list[str]]:
+def _as_planned(gathered: frame.Gathered, held_out: bool) -> tuple[pd.DataFrame, list[str]]:
     """The trials that count, planned ones without a record as missed, and remarks on the others."""
     import pandas as pd
 
@@ -142,7 +142,9 @@ def _as_planned(gathered: frame.Gathered) -> tuple[pd.DataFrame, list[str]]:
     # A reference is compared to by what it did; what it lacks is only told.
     lacking = trials["submission"].isin(REFERENCES) & (trials["path"] == "")
     trials = trials[~lacking]
-    counted = trials["workload"].isin(gathered.planned)
+    # What decides over planned workloads counts with them, though it was drawn later.
+    bases = trials["workload"].str.split("+").str[0] if held_out else trials["workload"]
+    counted = trials["workload"].isin(gathered.planned) | bases.isin(gathered.planned)
     for name in sorted(trials.loc[~counted, "workload"].unique()):
         notes.append(f"{name} stands apart: it was not planned, and counts for no score")
     return trials[counted].reset_index(drop=True), notes

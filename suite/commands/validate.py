@@ -11,7 +11,7 @@ import click
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
 @click.pass_context
 def validate(ctx: click.Context, runs: tuple[Path, ...]) -> None:
-    """Check that the records of runs can be what they say, and are what was planned.
+    """List the records of runs that cannot be, or were not planned.
 
     One line a problem, with file and line; exit code 1 if there is any. A board leaves such a
     record out and counts its trial as missed.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 
 from submissions.contract import Card, Parameters
+from submissions.load import flatten, is_optimizer
 
 WIDTHS = (6, 12, 3)
 STEPS = 50
@@ -69,33 +72,50 @@ def jax_loss(params):
 
 
 class TorchRun:
-    """An optimizer, or an (optimizer, scheduler) pair, at work on the problem."""
+    """An optimizer, or a tuple of optimizers and schedulers, at work on the problem."""
 
     def __init__(self, params, built):
         self.params = params
-        self.optimizer, self.scheduler = built if isinstance(built, tuple) else (built, None)
+        self.parts = flatten(built)
+        self.optimizers = [part for part in self.parts if is_optimizer(part)]
+        self.schedulers = [part for part in self.parts if not is_optimizer(part)]
         self.mode("train")
 
     def mode(self, name):
-        getattr(self.optimizer, name, lambda: None)()
+        for optimizer in self.optimizers:
+            getattr(optimizer, name, lambda: None)()
 
     def steps(self, count):
+        return [self._step() for _ in range(count)]
+
+    def _step(self):
         losses = []
-        for _ in range(count):
-            self.optimizer.zero_grad()
-            loss = torch_loss(self.params)
-            loss.backward()
-            self.optimizer.step()
-            if self.scheduler is not None:
-                self.scheduler.step()
-            losses.append(loss.item())
-        return losses
+
+        def closure():
+            with torch.enable_grad():
+                for optimizer in self.optimizers:
+                    optimizer.zero_grad()
+                losses.append(torch_loss(self.params))
+                losses[-1].backward()
+            return losses[-1]
+
+        import torch
+
+        wanted = [inspect.signature(optimizer.step).parameters for optimizer in self.optimizers]
+        asks = ["closure" in w and w["closure"].default is inspect.Parameter.empty for w in wanted]
+        if not all(asks):
+            closure()
+        for optimizer, ask in zip(self.optimizers, asks, strict=True):
+            optimizer.step(closure) if ask else optimizer.step()
+        for scheduler in self.schedulers:
+            scheduler.step()
+        return losses[0].item()
 
     def weights(self):
         return {name: p.detach().numpy().copy() for name, p in self.params.named.items()}
 
     def rates(self):
-        return [group["lr"] for group in self.optimizer.param_groups]
+        return [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
 
 
 class JaxRun:

@@ -27,7 +27,7 @@ def submission(
     decay: str = "cosine",
 ) -> tuple[torch.optim.Optimizer, LambdaLR]:
     groups = [
-        {"params": params.of("weight"), "weight_decay": weight_decay},
+        {"params": params.of("weight", "head", "tensor"), "weight_decay": weight_decay},
         {"params": params.of("bias", "embedding", "norm"), "weight_decay": 0.0},
     ]
     betas = (1 - one_minus_beta1, beta2)

@@ -31,6 +31,7 @@ def submission(
     tail = {"cosine": fall, "constant": optax.constant_schedule(lr)}[decay]
     rise = optax.linear_schedule(lr / ramp, lr, ramp - 1)
     schedule = optax.join_schedules([rise, tail], [ramp])
-    matrices = {name: role == "weight" for name, role in workload.roles.items()}
+    decayed = ("weight", "head", "tensor")
+    matrices = {name: role in decayed for name, role in workload.roles.items()}
     b1 = 1 - one_minus_beta1
     return optax.nadamw(schedule, b1, beta2, weight_decay=weight_decay, mask=matrices)

@@ -1,5 +1,6 @@
 """SGD with Nesterov momentum, warm-up and cosine decay (torch.optim.SGD; Sutskever et al. 2013).
 
+The momentum is tuned too, from 0 to 0.98.
 Weight decay is coupled (an L2 term in the gradient) and applies to weight matrices alone.
 """
 
@@ -11,6 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-3, "max": 3.0, "scaling": "log"},
+    "one_minus_momentum": {"min": 0.02, "max": 1.0, "scaling": "log"},
     "weight_decay": {"min": 1e-6, "max": 1e-3, "scaling": "log"},
     "decay": {"feasible_points": ["cosine", "constant"]},
 }
@@ -26,10 +28,11 @@ def submission(
     decay: str = "cosine",
 ) -> tuple[torch.optim.Optimizer, LambdaLR]:
     groups = [
-        {"params": params.of("weight"), "weight_decay": weight_decay},
+        {"params": params.of("weight", "head", "tensor"), "weight_decay": weight_decay},
         {"params": params.of("bias", "embedding", "norm"), "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.SGD(groups, lr=lr, momentum=1 - one_minus_momentum, nesterov=True)
+    momentum = 1 - one_minus_momentum
+    optimizer = torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0)
     # lr (k + 1) / W in the W steps of warm-up, then lr (1 + cos(pi (k - W) / (T - W))) / 2.
     ramp = max(1, round(warmup * workload.step_hint))
     rest = max(1, workload.step_hint - ramp)

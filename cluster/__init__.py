@@ -5,7 +5,7 @@ Part of Gradathlon.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Literal
 
 from cluster.spec import Finished, TrialSpec, Update, Watch
@@ -20,40 +20,55 @@ def run_all(
     address: str | None = None,
     at_once: int | None = None,
     watch: Watch | None = None,
+    retry_failed: bool = False,
 ) -> Iterator[Finished]:
     """Run trials, several at a time where there are cores, and yield each as it ends.
 
-    Trials that already ended in this run come first, at once, unraced; one that was cut off
-    continues from its checkpoint. `address` is a Ray cluster's ("auto" joins the one on this
-    machine); None starts a local one. `at_once` trials race at the same time, on Ray and where not
-    given as many as there is room for. `watch` is called with news of running trials.
+    Trials that already ended in this run come first, at once, unraced (those that failed are raced
+    again with `retry_failed`); one that was cut off continues from its checkpoint. `address` is a
+    Ray cluster's ("auto" joins the one on this machine); None starts a local one. `at_once` trials
+    race at the same time, on Ray and where not given as many as there is room for. `watch` is
+    called with news of running trials.
 
     Raises:
-        ClusterError: no cores, or no cluster at `address`.
-        WorkloadError: a workload's data cannot be had.
+        ClusterError: no cores, no cluster at `address`, or another driver races this run.
+        WorkloadError: no such workload.
     """
+    from cluster.run_lock import drive
+
+    if not specs:
+        return
+    with drive(specs[0].run):
+        left = yield from _ended_before(specs, retry_failed)
+        if not left:
+            return
+        watch = watch or _ignore
+        for spec in left:
+            watch(Update(spec.key, "queued"))
+        if executor == "in_process":
+            from cluster.in_process import run_here
+
+            yield from run_here(left, watch)
+        else:
+            from cluster.ray_executor import run_on_ray
+
+            yield from run_on_ray(left, watch, address, at_once)
+
+
+def _ended_before(
+    specs: Sequence[TrialSpec], retry_failed: bool
+) -> Generator[Finished, None, list[TrialSpec]]:
     from cluster.attempts import finished
+    from cluster.settings import with_settings
 
     left = []
     for spec in specs:
         outcome = finished(spec)
-        if outcome is None:
-            left.append(spec)
+        if outcome is None or (retry_failed and outcome.end == "failed"):
+            left.append(with_settings(spec))
         else:
             yield Finished(spec, outcome)
-    if not left:
-        return
-    watch = watch or _ignore
-    for spec in left:
-        watch(Update(spec.key, "queued"))
-    if executor == "in_process":
-        from cluster.in_process import run_here
-
-        yield from run_here(left, watch)
-    else:
-        from cluster.ray_executor import run_on_ray
-
-        yield from run_on_ray(left, watch, address, at_once)
+    return left
 
 
 def _ignore(update: Update) -> None:

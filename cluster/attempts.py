@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import workloads
@@ -12,8 +14,11 @@ from cluster.spec import TrialSpec
 from scoring.records import (
     Header,
     Outcome,
+    Record,
+    RecordError,
     Writer,
     decode,
+    encode,
     has_header,
     read_record,
     record_attempts,
@@ -23,17 +28,39 @@ from scoring.records import (
 def finished(spec: TrialSpec) -> Outcome | None:
     """The outcome of a trial that already ended in this run; None when it has yet to.
 
-    A record in its place of other hyperparameters, seed, source or workload is not its own.
+    A record in its place of other hyperparameters, seed, source or workload is not its own, one
+    that is damaged is nobody's, and one that a node cut short is raced again.
     """
     attempts = record_attempts(spec.run, spec.key)
     if not attempts or not has_header(attempts[-1]):
         return None
-    record = read_record(attempts[-1])
+    try:
+        record = read_record(attempts[-1])
+    except RecordError:
+        return None
     outcome = record.outcome if _is_of(record.header, spec) else None
     if outcome and outcome.extra.get("fault") == NODE:
         return None
     if outcome and spec.extensible and outcome.end == "budget":
         return outcome if outcome.steps >= spec.budget.steps else None
+    return outcome
+
+
+def amend(record: Record, outcome: Outcome) -> Outcome:
+    """Write `outcome` in the place of the one in the record, at once or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    lines = record.path.read_text(encoding="utf-8").splitlines(keepends=True)
+    if not isinstance(decode(lines[-1]), Outcome):
+        return outcome
+    scratch = record.path.with_suffix(f".{os.getpid()}.part")
+    with scratch.open("w", encoding="utf-8") as file:
+        file.write("".join(lines[:-1]) + encode(outcome) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(record.path)
     return outcome
 
 
@@ -45,7 +72,7 @@ def write_failure(spec: TrialSpec, reason: str, **extra: Any) -> Outcome:
     """
     attempts = record_attempts(spec.run, spec.key)
     seen: tuple[str, ...] = ()
-    if attempts and has_header(attempts[-1]):
+    if attempts and _readable(attempts[-1]):
         seen = tuple(attempts[-1].read_text().split("\n")[:-1])
     writer = Writer(spec.record(len(attempts)), seen)
     if not seen:
@@ -58,6 +85,16 @@ def write_failure(spec: TrialSpec, reason: str, **extra: Any) -> Outcome:
     if extra.get("fault") != NODE:
         spec.checkpoint.unlink(missing_ok=True)
     return outcome
+
+
+def _readable(path: Path) -> bool:
+    if not has_header(path):
+        return False
+    try:
+        read_record(path)
+    except RecordError:
+        return False
+    return True
 
 
 def header_of(spec: TrialSpec, cores: list[int]) -> Header:

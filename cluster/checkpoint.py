@@ -1,11 +1,13 @@
 """Checkpoints: nested state in one safetensors file, with no pickle and nothing executed.
 
 Arrays are tensors of the file; everything else is JSON in its metadata, tagged so that tuples,
-sets, deques, keys of any plain kind and bfloat16 come back as they were.
+sets, deques, keys of any plain kind and bfloat16 come back as they were. A digest over all of it
+tells a flipped bit.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections import deque
@@ -15,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-FORMAT = 1
+FORMAT = 2
 
 
 class StateError(Exception):
@@ -30,17 +32,26 @@ def save(path: Path, state: Mapping[str, Any]) -> None:
 
     Raises:
         StateError: it holds something else.
+        OSError: the disk is full, or not to be written.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     arrays: dict[str, Any] = {}
     tree = _encode(state, "state", arrays)
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f"{path.name}.{os.getpid()}.part")
-    save_file(arrays, scratch, metadata={"format": str(FORMAT), "state": json.dumps(tree)})
-    with scratch.open("rb+") as file:
-        os.fsync(file.fileno())
-    scratch.replace(path)
+    text = json.dumps(tree)
+    metadata = {"format": str(FORMAT), "state": text, "sha256": _digest(text, arrays)}
+    try:
+        save_file(arrays, scratch, metadata=metadata)
+        with scratch.open("rb+") as file:
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except SafetensorError as error:
+        raise OSError(f"{path}: cannot be written: {error}") from None
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -62,9 +73,20 @@ def load(path: Path) -> dict[str, Any]:
     if metadata.get("format") != str(FORMAT):
         raise StateError(f"{path}: not a checkpoint of format {FORMAT}")
     try:
+        if metadata["sha256"] != _digest(metadata["state"], arrays):
+            raise StateError(f"{path}: not a readable checkpoint: its digest is another")
         return _decode(json.loads(metadata["state"]), arrays)
     except (ValueError, LookupError) as error:
         raise StateError(f"{path}: not a readable checkpoint: {error}") from None
+
+
+def _digest(text: str, arrays: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _encode(value: Any, name: str, arrays: dict[str, Any]) -> Any:

@@ -1,7 +1,9 @@
-"""Cores held alone: a lock file a core, taken by the process that races on it.
+"""Cores held alone: a lock file a core, taken by the process that answers for a trial.
 
-The kernel drops a lock when its process ends, however it ends, so nothing is ever left locked;
-and since the files are the machine's, two runs on one machine never share a core.
+The kernel drops a lock when its process ends, however it ends, and a forked child lets go of its
+parent's, so nothing is ever left locked; and since the files are the machine's, at one fixed place
+whatever TMPDIR says, two runs on one machine never share a core. Containers are apart, unless
+GRADATHLON_CORE_LOCKS names a folder that they share.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,9 @@ from typing import IO
 
 from cluster.spec import ClusterError
 
-_WAIT_S = 0.2
+WAIT_S = 0.2
+"""Between two looks for a free core."""
+_held: set[IO[bytes]] = set()
 
 
 def available_cores() -> list[int]:
@@ -36,26 +39,32 @@ def hold_cores(count: int, waiting: Callable[[], None] = lambda: None) -> Iterat
         ClusterError: the machine has fewer cores than `count`.
     """
     before = os.sched_getaffinity(0)
-    if count > len(before):
-        raise ClusterError(
-            f"a trial asks for {count} cores and this machine lends {len(before)}; "
-            "lower `resources.cores` in the suite"
-        )
     with contextlib.ExitStack() as locks:
         told = False
-        while (held := _lock(count, sorted(before), locks)) is None:
+        while (held := lock_cores(count, locks)) is None:
             if not told:
                 waiting()
                 told = True
-            time.sleep(_WAIT_S)
-        _set_affinity(set(held))
+            time.sleep(WAIT_S)
+        pin(set(held))
         try:
             yield held
         finally:
-            _set_affinity(before)
+            pin(before)
 
 
-def _lock(count: int, cores: list[int], locks: contextlib.ExitStack) -> list[int] | None:
+def lock_cores(count: int, locks: contextlib.ExitStack) -> list[int] | None:
+    """Take `count` cores until `locks` are closed; None where too few are free now.
+
+    Raises:
+        ClusterError: the machine has fewer cores than `count`.
+    """
+    cores = available_cores()
+    if count > len(cores):
+        raise ClusterError(
+            f"a trial asks for {count} cores and this machine lends {len(cores)}; "
+            "lower `resources.cores` in the suite"
+        )
     taken: list[tuple[int, IO[bytes]]] = []
     for core in cores:
         file = _open_lock(core)
@@ -67,7 +76,8 @@ def _lock(count: int, cores: list[int], locks: contextlib.ExitStack) -> list[int
         taken.append((core, file))
         if len(taken) == count:
             for _, held in taken:
-                locks.callback(held.close)
+                _held.add(held)
+                locks.callback(_let_go, held)
             return [core for core, _ in taken]
     for _, file in taken:  # too few: let others have them, or two trials could wait for ever
         file.close()
@@ -76,7 +86,7 @@ def _lock(count: int, cores: list[int], locks: contextlib.ExitStack) -> list[int
 
 def _open_lock(core: int) -> IO[bytes]:
     # One folder for every user of the machine: whoever races, a core is raced on by one trial.
-    folder = Path(tempfile.gettempdir()) / "gradathlon-cores"
+    folder = Path(os.environ.get("GRADATHLON_CORE_LOCKS", "/tmp/gradathlon-cores"))
     with contextlib.suppress(FileExistsError):
         folder.mkdir()
         folder.chmod(0o777)
@@ -89,7 +99,21 @@ def _open_lock(core: int) -> IO[bytes]:
     return os.fdopen(descriptor, "r+b")
 
 
-def _set_affinity(cores: set[int]) -> None:
+def _let_go(file: IO[bytes]) -> None:
+    _held.discard(file)
+    file.close()
+
+
+def _close_in_child() -> None:
+    for file in _held:
+        os.close(file.fileno())  # the lock stays with the parent, and with it alone
+
+
+os.register_at_fork(after_in_child=_close_in_child)
+
+
+def pin(cores: set[int]) -> None:
+    """Let this process, with every thread it has, run on these cores only."""
     # Threads that already run (Ray's own) keep their mask unless moved one by one.
     for task in Path("/proc/self/task").iterdir():
         with contextlib.suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""The Ray executor: every trial in a fresh process, on cores that it holds alone."""
+"""The Ray executor: every trial under a supervisor on some node, on cores that it holds alone."""
 
 from __future__ import annotations
 
@@ -6,55 +6,53 @@ import collections
 import dataclasses
 import os
 import signal
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
-from cluster import deadline
 from cluster.attempts import finished, write_failure
-from cluster.cores import hold_cores
+from cluster.faults import NODE, Interrupts, NodeError
 from cluster.ray_session import ray_session
 from cluster.spec import ClusterError, Finished, TrialSpec, Update, Watch
-from cluster.trial import run_trial
+from cluster.supervisor import supervise
+from scoring.records import Outcome
 
-MAX_CRASHES = 3
-"""How often a trial's process may die before the trial is given up."""
-_IN_FLIGHT = 64
+MAX_SETBACKS = 3
+"""How often nodes may let a trial down, without any progress between, before it is given up."""
+_ALWAYS_AT_ONCE = 64
 _LOOK_EVERY_S = 1.0
 
 
-@ray.remote(max_calls=1, max_retries=0, num_returns="streaming")
+@ray.remote(max_retries=0, num_returns="streaming")
 def _race(spec: TrialSpec) -> Iterator[Any]:
-    """A trial in a worker of its own: yields its news, and its outcome last."""
-    # Ray ends workers by SIGTERM, and its handler raises SystemExit: to the trial that would look
-    # like a submission's own doing. Cut off dead, it can be resumed.
+    """A trial's news from its supervisor; no submission's code runs in this process."""
+    # Cut off dead, a trial can be resumed; its own process dies with this one.
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(1))
-    # Nothing may be yielded before the cores are held: Ray would import more beside.
-    with hold_cores(spec.resources.cores) as cores:
-        yield from run_trial(spec, cores)
+    try:
+        yield from supervise(spec)
+    except OSError as error:
+        yield NodeError(f"{error}")
 
 
 @dataclasses.dataclass
 class _Running:
     spec: TrialSpec
-    crashes: int
-    heard: float
-    """When it last spoke, on the driver's monotonic clock."""
-    silence_s: float = float("inf")
-    """How long it may be silent; unlimited while it waits for a place."""
-    hung: bool = False
+    setbacks: int = 0
+    steps: int = 0
+    """The last that was heard of."""
 
 
 def run_on_ray(
     specs: Sequence[TrialSpec], watch: Watch, address: str | None, at_once: int | None
 ) -> Iterator[Finished]:
     """See `cluster.run_all`."""
-    with ray_session(address):
-        _check_room(specs)
-        race = _Race(specs, watch, at_once or _IN_FLIGHT)
+    # Entered within the session: Ray sets a handler for SIGTERM of its own.
+    with ray_session(address), Interrupts():
+        room = _check_room(specs)
+        # More than there is room for: the next trials wait where they will race.
+        race = _Race(specs, watch, at_once or max(_ALWAYS_AT_ONCE, 2 * room))
         while race.unfinished:
             yield from race.look()
 
@@ -63,7 +61,7 @@ class _Race:
     """The trials in flight, and those that wait."""
 
     def __init__(self, specs: Sequence[TrialSpec], watch: Watch, at_once: int) -> None:
-        self._waiting = collections.deque((spec, 0) for spec in specs)
+        self._waiting = collections.deque(_Running(spec) for spec in specs)
         self._running: dict[Any, _Running] = {}  # by the stream of the trial's news
         self._watch = watch
         self._at_once = at_once
@@ -75,67 +73,65 @@ class _Race:
     def look(self) -> Iterator[Finished]:
         """Submit what fits, wait a moment for news, and yield the trials that ended."""
         while self._waiting and len(self._running) < self._at_once:
-            self._submit(*self._waiting.popleft())
+            self._submit(self._waiting.popleft())
         streams: list[Any] = list(self._running)
         ready: list[Any] = ray.wait(streams, num_returns=1, timeout=_LOOK_EVERY_S)[0]
         for stream in ready:
             running = self._running[stream]
-            try:
-                news: Any = ray.get(next(stream))
-            except RayTaskError as error:
-                raise error.cause from None
-            except RayError as error:
-                del self._running[stream]
-                yield from self._crashed(running, error)
-                continue
+            news = _next(stream)
             if isinstance(news, Update):
-                running.heard = time.monotonic()
-                running.silence_s = _patience_s(running.spec, news)
-                self._watch(news)
-            else:
-                del self._running[stream]
+                self._hear(running, news)
+                continue
+            del self._running[stream]
+            if isinstance(news, Outcome):
                 yield Finished(running.spec, news)
-        self._end_the_hung()
+            else:
+                yield from self._set_back(running, str(news))
 
-    def _submit(self, spec: TrialSpec, crashes: int) -> None:
-        held = spec.resources
-        stream = _race.options(num_cpus=held.cores, num_gpus=held.gpus).remote(spec)
-        self._running[stream] = _Running(spec, crashes, time.monotonic())
+    def _submit(self, running: _Running) -> None:
+        held = running.spec.resources
+        options: dict[str, Any] = {"num_cpus": held.cores, "num_gpus": held.gpus}
+        if running.setbacks:  # elsewhere, if there is an elsewhere
+            options["scheduling_strategy"] = "SPREAD"
+        self._running[_race.options(**options).remote(running.spec)] = running
 
-    def _crashed(self, running: _Running, error: RayError) -> Iterator[Finished]:
-        """A trial whose process died goes on from its checkpoint, but not for ever."""
-        spec, crashes = running.spec, running.crashes + 1
+    def _hear(self, running: _Running, news: Update) -> None:
+        if news.steps > running.steps:
+            running.steps, running.setbacks = news.steps, 0
+        self._watch(news)
+
+    def _set_back(self, running: _Running, reason: str) -> Iterator[Finished]:
+        """A trial let down by its node goes on from its checkpoint, but not for ever."""
+        spec = running.spec
         outcome = finished(spec)
         if outcome:  # its last words were lost on the way, not its record
             yield Finished(spec, outcome)
             return
-        if running.hung:
-            reason = f"gave no sign of life for {running.silence_s:.0f} s and was ended"
-        elif isinstance(error, OutOfMemoryError):
-            reason = "its process was ended because the machine ran out of memory"
-        elif crashes < MAX_CRASHES:
+        running.setbacks += 1
+        if running.setbacks < MAX_SETBACKS:
             self._watch(Update(spec.key, "queued"))
-            self._waiting.appendleft((spec, crashes))
+            self._waiting.appendleft(running)
             return
-        else:
-            reason = f"its process died {crashes} times ({type(error).__name__})"
-        yield Finished(spec, write_failure(spec, reason))
-
-    def _end_the_hung(self) -> None:
-        now = time.monotonic()
-        for stream, running in self._running.items():
-            overdue = now - running.heard > running.silence_s and not running.hung
-            # What it said may lie unread because this process itself was held up.
-            if overdue and not ray.wait([stream], timeout=0)[0]:
-                running.hung = True
-                ray.cancel(stream, force=True)
+        reason = f"let down {running.setbacks} times by its node: {reason}"
+        yield Finished(spec, write_failure(spec, reason, fault=NODE))
 
 
-def _patience_s(spec: TrialSpec, news: Update) -> float:
-    return deadline.silence_s(spec, news.phase == "training", news.wall_s)
+def _next(stream: Any) -> Update | Outcome | NodeError:
+    try:
+        return ray.get(next(stream))
+    except RayTaskError as error:
+        # Of ours: no submission's code runs there.
+        return NodeError(" ".join(f"{error.cause}".split()) or type(error.cause).__name__)
+    except (RayError, StopIteration) as error:
+        return NodeError(f"its supervisor died ({type(error).__name__})")
 
 
-def _check_room(specs: Sequence[TrialSpec]) -> None:
+def _check_room(specs: Sequence[TrialSpec]) -> int:
+    """How many cores there are.
+
+    Raises:
+        ClusterError: no node has what a trial asks for.
+    """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     for held in {spec.resources for spec in specs}:
         fits = [
@@ -148,3 +144,4 @@ def _check_room(specs: Sequence[TrialSpec]) -> None:
                 f"no node has {held.cores} cores and {held.gpus} accelerators for one trial; "
                 "lower `resources` in the suite, or join a larger cluster with --address"
             )
+    return int(sum(node.get("CPU", 0) for node in nodes))

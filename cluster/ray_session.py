@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from cluster.hardware import COMMIT, versions
 from cluster.spec import ClusterError
 
 PACKAGES = ("suite", "cluster", "scoring", "workloads", "submissions")
+_ANSWER_S = 10.0
 _OBJECT_STORE_BYTES = 80_000_000  # Ray's smallest; only news and outcomes pass through it
 _SETTINGS = {
     # A local `ray.init` would write a token file into the home folder, and warn.
@@ -20,8 +22,8 @@ _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Ray prints a page to stdout, which is ours, for every worker that dies.
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",
-    # A trial killed for memory is ended by us, not started again for ever.
-    "RAY_task_oom_retries": "0",
+    # Supervisors see to it that a trial keeps to its share; Ray would end whoever is youngest.
+    "RAY_memory_monitor_refresh_ms": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # Ray makes its workers give way to every other process: not in a race.
     "RAY_worker_niceness": "0",
@@ -35,6 +37,8 @@ def ray_session(address: str | None) -> Iterator[None]:
     Raises:
         ClusterError: nothing answers at `address`.
     """
+    if address is not None:
+        check_address(address)
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     import ray
@@ -59,7 +63,7 @@ def ray_session(address: str | None) -> Iterator[None]:
             options["address"] = address
         try:
             ray.init(**options)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except Exception as error:  # Ray raises bare ones, as when it is slow to start
             where = f"no Ray cluster at {address!r}" if address else "Ray did not start"
             reason = " ".join(str(error).split())[:300]
             raise ClusterError(f"{where}: {reason}") from None
@@ -67,6 +71,28 @@ def ray_session(address: str | None) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+
+
+def check_address(address: str) -> None:
+    """See within seconds whether anything answers at HOST:PORT; Ray itself asks for minutes.
+
+    Raises:
+        ClusterError: nothing does, or it is no address of a cluster.
+    """
+    if address in ("auto", "local"):
+        return
+    if address.startswith("ray://"):
+        raise ClusterError(
+            f"no Ray cluster at {address!r}: Ray's client cannot carry news of running trials; run "
+            "gradathlon on a node of the cluster, with --address auto"
+        )
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ClusterError(f"no Ray cluster at {address!r}: give HOST:PORT, or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()
+    except OSError as error:
+        raise ClusterError(f"no Ray cluster at {address!r}: {error}; is it running?") from None
 
 
 def _stage_code(scratch: Path) -> Path:

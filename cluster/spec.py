@@ -24,7 +24,9 @@ class TrialSpec:
     """One training run, complete: nothing else decides what it does.
 
     `target` is None only in runs that set targets: such a trial goes on to the end of its budget.
-    `run` is an absolute path.
+    `run` is an absolute path. `settings` are the workload's numbers and `settings_sha256` their
+    digest; empty, `run_all` fills them in from its own machine, and a worker whose own differ does
+    not race.
     """
 
     run: Path
@@ -40,6 +42,8 @@ class TrialSpec:
     clock: Clock = "wall"
     resources: Resources = Resources()  # noqa: RUF009 - frozen
     ruleset: Ruleset = "external"
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    settings_sha256: str = ""
 
     @property
     def key(self) -> TrialKey:
@@ -71,6 +75,8 @@ class Update:
     wall_s: float = 0.0
     metric: float | None = None
     """The judged metric at the last evaluation."""
+    off_clock_s: float = 0.0
+    """Seconds of evaluations and checkpoints so far."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,6 @@ from time import perf_counter as _seconds
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 
 import workloads
 from cluster import checkpoint
@@ -29,6 +28,7 @@ from cluster.faults import NodeError, check_interrupt, ours
 from cluster.learners import make_learner
 from cluster.learners.contract import DeviceError, Learner, LearnersPolicy
 from cluster.process import seed_globals, set_environment
+from cluster.settings import check_settings
 from cluster.spec import TrialSpec, Update
 from scoring.ground.ends import End
 from scoring.records import (
@@ -63,6 +63,7 @@ def run_trial(spec: TrialSpec, cores: list[int] | None = None) -> Iterator[Updat
     set_environment(spec.resources)
     with ours(f"{spec.workload}"):
         workload = workloads.get(spec.workload)
+        check_settings(spec, workload)
         workload.fetch()
         trial = _Trial(spec, workload, cores or [])
     news = trial.run()
@@ -167,7 +168,14 @@ class _Trial:
 
     def _news(self) -> Update:
         course = self.course
-        return Update(self.spec.key, "training", course.steps, course.reading.wall_s, course.judged)
+        return Update(
+            self.spec.key,
+            "training",
+            course.steps,
+            course.reading.wall_s,
+            course.judged,
+            course.off_clock_s + course.checkpoint_s,
+        )
 
     def _warm_learner(self) -> Learner:
         """Compiled and warmed up; where the trial was cut off, if it was."""
@@ -305,7 +313,7 @@ class _Trial:
             return
         try:
             checkpoint.save(self.spec.checkpoint, self._state(learner))
-        except (checkpoint.StateError, OSError, SafetensorError) as error:
+        except (checkpoint.StateError, OSError) as error:
             self._warn(f"no checkpoint: {error}")
         self._checkpointed = _seconds()
         self._checkpoint_cost_s = self._checkpointed - began

@@ -3,7 +3,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import tempfile
 import threading
 import time
 from multiprocessing.synchronize import Event as EventType
@@ -15,14 +14,14 @@ import pytest
 from cluster.cores import available_cores, hold_cores
 from cluster.spec import ClusterError
 
+BEFORE = os.sched_getaffinity(0)
 spawn = multiprocessing.get_context("spawn")
 
 
 @pytest.fixture(autouse=True)
 def own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Locks of the test's own: a race on this machine may hold the real ones."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("GRADATHLON_CORE_LOCKS", str(tmp_path / "locks"))
 
 
 def _hold(held: Any, release: EventType) -> None:
@@ -78,3 +77,19 @@ def test_affinity_is_given_back() -> None:
 def test_more_cores_than_the_machine_has_is_an_error() -> None:
     with pytest.raises(ClusterError, match="asks for 4096 cores"), hold_cores(4096):
         pass
+
+
+def test_a_forked_child_does_not_keep_its_parents_core() -> None:
+    with hold_cores(1) as cores:
+        child = os.fork()
+        if not child:
+            time.sleep(60)
+            os._exit(0)
+    try:
+        os.sched_setaffinity(0, cores)
+        with hold_cores(1, lambda: pytest.fail("the child holds the core")) as again:
+            assert again == cores
+    finally:
+        os.sched_setaffinity(0, BEFORE)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 import cluster
 from cluster import checkpoint, deadline, hardware
 from cluster.attempts import finished, saved_state
-from cluster.spec import TrialSpec
+from cluster.run_lock import drive
+from cluster.settings import with_settings
+from cluster.spec import ClusterError, TrialSpec, Update
 from scoring.ground.words import Budget
 from scoring.records import Outcome, Record, read_record, record_attempts
 from workloads.contract import Workload
@@ -152,31 +155,99 @@ def test_numpy_scalars_come_back_as_scalars(tmp_path: Path) -> None:
 
 
 def test_an_outcome_that_was_written_survives_the_death_of_its_process(make: Make) -> None:
-    from ray.exceptions import WorkerCrashedError
-
-    from cluster.ray_executor import MAX_CRASHES, _Race, _Running
+    from cluster.ray_executor import MAX_SETBACKS, _Race, _Running
 
     spec = make(budget=Budget(200, 100.0))
     outcome, _ = race(spec)
-    lost = _Running(spec, crashes=MAX_CRASHES - 1, heard=0.0)
-    (done,) = _Race([], lambda news: None, 2)._crashed(lost, WorkerCrashedError())
+    lost = _Running(spec, setbacks=MAX_SETBACKS - 1)
+    (done,) = _Race([], lambda news: None, 2)._set_back(lost, "its supervisor died")
     assert done.outcome == outcome
     assert len(record_attempts(spec.run, spec.key)) == 1
 
 
-@pytest.mark.parametrize("spoke", [True, False])
-def test_only_the_silent_are_ended_not_those_that_nobody_listened_to(
-    make: Make, monkeypatch: pytest.MonkeyPatch, spoke: bool
+def test_progress_forgives_a_trial_its_nodes_setbacks(make: Make) -> None:
+    from cluster.ray_executor import MAX_SETBACKS, _Race, _Running
+
+    spec = make()
+    here, running = _Race([], lambda news: None, 2), _Running(spec)
+    for steps in range(5):  # five preemptions, each after some progress
+        here._hear(running, Update(spec.key, "training", steps + 1))
+        assert not list(here._set_back(running, "its process was ended by SIGKILL"))
+    left = [list(here._set_back(running, "no data")) for _ in range(MAX_SETBACKS - 1)]
+    ((last,),) = [ended for ended in left if ended]
+    assert last.outcome.end == "failed"
+    assert last.outcome.extra["fault"] == "node"
+    assert "no data" in last.outcome.reason
+    assert finished(spec) is None, "a resumed run races it again"
+
+
+def test_a_damaged_record_blocks_nothing(make: Make) -> None:
+    spec = make(budget=Budget(200, 100.0))
+    _, record = race(spec)
+    lines = record.path.read_text().splitlines()
+    lines[1] = "\0" * 40
+    record.path.write_text("\n".join(lines) + "\n")
+    assert finished(spec) is None
+    outcome, again = race(spec)
+    assert outcome.end == "budget"
+    assert again.path != record.path
+    assert metrics(again) == metrics(record)
+
+
+def test_a_failed_trial_is_raced_again_when_asked(make: Make) -> None:
+    flag = make().run.parent / "fails"
+    flag.touch()
+    text = (
+        "import os, torch\ndef submission(params):\n"
+        f"    assert not os.path.exists({str(flag)!r})\n"
+        "    return torch.optim.SGD(params, lr=0.1)\n"
+    )
+    spec = make("moody", text, budget=Budget(200, 100.0))
+    assert race(spec)[0].end == "failed"
+    flag.unlink()
+    assert race(spec)[0].end == "failed", "not unless asked"
+    (done,) = cluster.run_all([spec], executor="in_process", retry_failed=True)
+    assert done.outcome.end == "budget"
+
+
+def test_two_drivers_never_race_one_run(make: Make) -> None:
+    spec = make(budget=Budget(200, 100.0))
+    with drive(spec.run), pytest.raises(ClusterError, match="races this run already") as error:
+        race(spec)
+    assert str(os.getpid()) in str(error.value)
+    assert race(spec)[0].end == "budget", "the folder is free again"
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_no_trial(
+    make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import ray
+    def full(path: Path, state: object) -> None:
+        raise OSError(28, "No space left on device")
 
-    from cluster.ray_executor import _Race, _Running
+    monkeypatch.setattr(checkpoint, "save", full)
+    outcome, record = race(make(budget=Budget(400, 100.0)))
+    assert outcome.end == "budget"
+    warnings = [event for event in record.events if event.name == "warning"]
+    assert len(warnings) == 1, "told once"
+    assert "No space left" in warnings[0].details["text"]
 
-    ended: list[str] = []
-    unread = lambda streams, timeout: (streams, []) if spoke else ([], streams)  # noqa: E731
-    monkeypatch.setattr(ray, "wait", unread)
-    monkeypatch.setattr(ray, "cancel", lambda stream, force: ended.append(stream))
-    here = _Race([], lambda news: None, 2)
-    here._running["stream"] = _Running(make(), crashes=0, heard=-1e9, silence_s=1.0)
-    here._end_the_hung()
-    assert ended == ([] if spoke else ["stream"])
+
+def test_a_flipped_bit_in_a_checkpoint_starts_the_trial_anew(make: Make) -> None:
+    spec = make(budget=Budget(200, 100.0))
+    _, record = race(spec)
+    forget_outcome(spec)
+    data = bytearray(spec.checkpoint.read_bytes())
+    data[-5] ^= 1
+    spec.checkpoint.write_bytes(data)
+    assert saved_state(spec) is None
+    assert metrics(race(spec)[1]) == metrics(record)
+
+
+def test_a_workload_of_other_numbers_is_the_nodes_fault(make: Make) -> None:
+    spec = with_settings(make(budget=Budget(200, 100.0)))
+    other = {**spec.settings, "batch_size": 99}
+    changed = dataclasses.replace(spec, settings=other, settings_sha256="another")
+    outcome, _ = race(changed)
+    assert outcome.extra["fault"] == "node"
+    assert "batch_size" in outcome.reason
+    assert "99" in outcome.reason

@@ -135,6 +135,26 @@ BROKEN = {
         "def submission(params):\n    return Bad(params, lr=0.1)\n",
         "ZeroDivisionError: in the step",
     ),
+    **{
+        f"raises {error}": (
+            "import torch\nfrom workloads.errors import WorkloadError\n"
+            "class Bad(torch.optim.SGD):\n"
+            "    def step(self, closure=None):\n"
+            f"        raise {error}\n"
+            "def submission(params):\n    return Bad(params, lr=0.1)\n",
+            reason,
+        )
+        for error, reason in {
+            "KeyboardInterrupt": "KeyboardInterrupt",
+            "GeneratorExit": "GeneratorExit",
+            "SystemExit(7)": "SystemExit: 7",
+            "WorkloadError('mine')": "WorkloadError: mine",
+        }.items()
+    },
+    "raises KeyboardInterrupt when built": (
+        "def submission(params):\n    raise KeyboardInterrupt\n",
+        "KeyboardInterrupt",
+    ),
     "never looks at the batch": (
         "class Idle:\n"
         "    def init(self, params): return {}\n"

@@ -1,0 +1,89 @@
+"""The process of one trial, as its supervisor starts it: trains, and tells its news in a pipe.
+
+`python -c <START> <descriptor>`, with the pickled trial and its cores on standard input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import dataclasses
+import json
+import os
+import pickle
+import signal
+import sys
+from typing import Any
+
+from cluster.cores import pin
+from cluster.faults import NodeError
+from cluster.process import set_environment
+from cluster.spec import TrialSpec, Update
+from scoring.records import Outcome, decode, encode
+
+START = (
+    "import sys, json; sys.path[:] = json.loads(sys.argv[2]);from cluster.child import main; main()"
+)
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+
+
+def main() -> None:
+    """Race the trial given on standard input."""
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")  # if memory runs out, a trial goes and not what looks after it
+    spec, cores, parent = pickle.load(sys.stdin.buffer)
+    if os.getppid() != parent:
+        return
+    pipe = int(sys.argv[1])
+    os.set_inheritable(pipe, False)
+    if cores:
+        pin(set(cores))
+    set_environment(spec.resources)  # before anything imports torch
+    _race(spec, cores, pipe)
+
+
+def _race(spec: TrialSpec, cores: list[int], pipe: int) -> None:
+    from cluster.trial import run_trial
+
+    try:
+        for news in run_trial(spec, cores):
+            _tell(pipe, to_text(news))
+    except NodeError as error:
+        _tell(pipe, json.dumps({"node": str(error)}))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Threads that a submission left, and its handlers at exit, have had their time.
+    os._exit(0)
+
+
+def _tell(pipe: int, text: str) -> None:
+    data = f"{text}\n".encode()
+    while data:
+        data = data[os.write(pipe, data) :]
+
+
+def to_text(news: Update | Outcome) -> str:
+    """One line of JSON."""
+    if isinstance(news, Outcome):
+        return json.dumps({"outcome": encode(news)})
+    fields = dataclasses.asdict(news)
+    del fields["key"]
+    return json.dumps({"update": fields})
+
+
+def from_text(text: str, spec: TrialSpec) -> Update | Outcome | NodeError:
+    """The inverse of `to_text`; a node's error comes as it was raised.
+
+    Raises:
+        ValueError: something else wrote into the pipe.
+    """
+    body: Any = json.loads(text)
+    if "update" in body:
+        return Update(spec.key, **body["update"])
+    if "node" in body:
+        return NodeError(body["node"])
+    outcome = decode(body["outcome"])
+    if not isinstance(outcome, Outcome):
+        raise ValueError("not an outcome")
+    return outcome

@@ -1,0 +1,50 @@
+"""One driver a run folder: two would race everything twice and supersede each other's records."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+from cluster.spec import ClusterError
+
+NAME = "driver.lock"
+
+
+@contextlib.contextmanager
+def drive(run: Path) -> Iterator[None]:
+    """Hold the run folder for this process; the kernel lets go of it when the process ends.
+
+    Raises:
+        ClusterError: another process drives this run.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    path = run / NAME
+    descriptor = _lock(path)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on {platform.node()}".encode(), 0)
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _lock(path: Path) -> int:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 200, 0).decode(errors="replace") or "another process"
+            os.close(descriptor)
+            raise ClusterError(
+                f"{path.parent}: {holder} races this run already; wait for its end, or start "
+                "another run with -o"
+            ) from None
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)  # its holder has just ended and removed it

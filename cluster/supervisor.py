@@ -1,0 +1,211 @@
+"""One trial in a process of its own, watched from outside: its silence, its memory, its end.
+
+The submission's code runs in the child alone. Whatever it leaves (children, threads, a hang, a
+crash) ends with the trial, and whatever it prints goes to a log beside its record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import pickle
+import resource
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from cluster import tree
+from cluster.attempts import amend, finished, write_failure
+from cluster.child import START, from_text
+from cluster.cores import WAIT_S, lock_cores
+from cluster.deadline import silence_s
+from cluster.faults import NodeError
+from cluster.spec import TrialSpec, Update
+from cluster.witness import Witness
+from scoring.records import Outcome, RecordError, read_record, record_attempts
+
+_LOOK_S = 0.5
+_LOG_BYTES = 20_000_000
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+"""Signals that machines and their keepers send; others are a process's own doing."""
+
+
+def supervise(spec: TrialSpec) -> Iterator[Update | Outcome | NodeError]:
+    """Race a trial: its news, then its outcome, or what the node did to it."""
+    count = spec.resources.cores
+    with contextlib.ExitStack() as locks:
+        told = False
+        while (cores := lock_cores(count, locks)) is None:
+            if not told:
+                yield Update(spec.key, "waiting for a core")
+            told = True
+            time.sleep(WAIT_S)
+        tree.adopt_orphans()
+        with _Child(spec, cores) as child:
+            yield from child.news()
+            ended = child.ended()
+        yield ended
+
+
+class _Child:
+    """The process of a trial."""
+
+    def __init__(self, spec: TrialSpec, cores: list[int]) -> None:
+        self.spec = spec
+        self.cores = cores
+        self.witness = Witness()
+        self._reason = ""
+        self._last: Outcome | NodeError | None = None
+        self._before_s = _reaped_s()
+        self._limit = tree.memory_share(spec.resources.cores)
+        self._heard = self._looked = time.monotonic()
+        self._silence_s = silence_s(spec, training=False, wall_s=0.0)
+        attempt = len(record_attempts(spec.run, spec.key))
+        self.log = spec.record(attempt).with_suffix(".log")
+        self._pipe = -1
+        self._process: subprocess.Popen[bytes]
+
+    def __enter__(self) -> _Child:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self._pipe, writing = os.pipe()
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", START, str(writing), json.dumps(sys.path)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                pass_fds=(writing,),
+                start_new_session=True,
+            )
+        os.close(writing)
+        stdin: IO[bytes] | None = self._process.stdin
+        assert stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            stdin.write(pickle.dumps((self.spec, self.cores, os.getpid())))
+            stdin.close()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+            self._process.wait()
+        tree.end_all(os.getpid())
+        os.close(self._pipe)
+        with contextlib.suppress(OSError):
+            if not self.log.stat().st_size:
+                self.log.unlink()
+
+    def news(self) -> Iterator[Update]:
+        """What it tells while it trains, until its process ends or is ended."""
+        rest = b""
+        while self._last is None:
+            if select.select([self._pipe], [], [], _LOOK_S)[0]:
+                data = os.read(self._pipe, 1 << 16)
+                if not data:
+                    break
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    yield from self._hear(line)
+            elif self._process.poll() is not None:
+                break
+            if time.monotonic() - self._heard > self._silence_s:
+                self._reason = f"gave no sign of life for {self._silence_s:.0f} s and was ended"
+            if time.monotonic() - self._looked > _LOOK_S:
+                self._look_at_memory()
+            if self._reason:
+                self._process.kill()
+                break
+
+    def ended(self) -> Outcome | NodeError:
+        """Its outcome, with what was seen from outside; or what the node did to it."""
+        try:
+            code = self._process.wait(10 if self._last else None)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        left = tree.end_all(os.getpid())
+        if isinstance(self._last, NodeError):
+            return self._last
+        # Its last words may have been lost, and not its record.
+        outcome = self._last or finished(self.spec)
+        if outcome is None:
+            fault = self._fault(code)
+            if isinstance(fault, NodeError):
+                return fault
+            outcome = write_failure(self.spec, fault)
+        return self._with_witness(outcome, left)
+
+    def _with_witness(self, outcome: Outcome, left: int) -> Outcome:
+        cpu_s = _reaped_s() - self._before_s
+        extra = {"leftover_processes": left} if left else {}
+        try:
+            record = read_record(record_attempts(self.spec.run, self.spec.key)[-1])
+            said = self.witness.says(outcome, record, cpu_s, self.spec.resources.cores)
+            return amend(
+                record, dataclasses.replace(outcome, extra={**outcome.extra, **extra, **said})
+            )
+        except (OSError, RecordError, LookupError):
+            return outcome
+
+    def _fault(self, code: int) -> str | NodeError:
+        if self._reason:
+            return self._reason
+        words = self._last_words()
+        if code >= 0:
+            return f"its process ended itself with exit code {code}{words}"
+        name = signal.Signals(-code).name
+        if -code in _FROM_OUTSIDE:
+            return NodeError(f"its process was ended by {name}")
+        return f"its process was ended by {name}{words}"
+
+    def _hear(self, line: bytes) -> Iterator[Update]:
+        try:
+            news = from_text(line.decode(), self.spec)
+        except (ValueError, TypeError, LookupError):
+            return  # whatever else has the pipe
+        self._heard = time.monotonic()
+        if not isinstance(news, Update):
+            self.witness.end()
+            self._last = news
+            return
+        training = news.phase == "training"
+        self._silence_s = silence_s(self.spec, training, news.wall_s)
+        self.witness.hear(news, tree.cpu_s(self._process.pid))
+        yield news
+
+    def _look_at_memory(self) -> None:
+        self._looked = time.monotonic()
+        held = tree.private_bytes(self._process.pid)
+        if held > self._limit:
+            self._reason = (
+                f"took {held / 1e9:.1f} GB of memory, more than its share of "
+                f"{self._limit / 1e9:.1f} GB, and was ended"
+            )
+        with contextlib.suppress(OSError):
+            if self.log.stat().st_size > _LOG_BYTES:
+                os.truncate(self.log, 0)
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(OSError):
+            lines = _tail(self.log).split()
+            return f"; it said last: {' '.join(lines)[-200:]}" if lines else ""
+        return ""
+
+
+def _tail(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 2000))
+        lines = file.read().decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def _reaped_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

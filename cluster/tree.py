@@ -1,0 +1,100 @@
+"""A process and all that descends from it: their seconds, their memory, their end."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+_ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_PATIENCE_S = 5.0
+
+
+def adopt_orphans() -> None:
+    """Become the parent of whatever descendants lose theirs: none can slip away."""
+    ctypes.CDLL(None).prctl(_ADOPT_ORPHANS, 1)
+
+
+def descendants(root: int) -> Iterator[int]:
+    """Every living process below `root`, by the kernel's own lists."""
+    for task in _tasks(root):
+        with contextlib.suppress(OSError):
+            for child in (task / "children").read_text().split():
+                yield int(child)
+                yield from descendants(int(child))
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds of a process, its threads, the children it waited for, and those alive."""
+    return sum(_cpu_s(one) for one in (pid, *descendants(pid)))
+
+
+def private_bytes(pid: int) -> int:
+    """Memory that only this process and its descendants hold."""
+    return sum(_private_bytes(one) for one in (pid, *descendants(pid)))
+
+
+def end_all(root: int) -> int:
+    """Kill and reap everything below `root`, this process; how many there were."""
+    killed: set[int] = set()
+    until = time.monotonic() + _PATIENCE_S
+    while (left := [pid for pid in descendants(root) if _alive(pid)]) and time.monotonic() < until:
+        for pid in left:
+            killed.add(pid)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        _reap()
+        time.sleep(0.005)
+    _reap()
+    return len(killed)
+
+
+def _reap() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _tasks(pid: int) -> list[Path]:
+    try:
+        return list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return []
+
+
+def _fields(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return []
+
+
+def _alive(pid: int) -> bool:
+    fields = _fields(pid)
+    return bool(fields) and fields[0] != "Z"
+
+
+def _cpu_s(pid: int) -> float:
+    return sum(map(int, _fields(pid)[11:15])) / _TICKS
+
+
+def _private_bytes(pid: int) -> int:
+    try:
+        resident, shared = Path(f"/proc/{pid}/statm").read_text().split()[1:3]
+    except (OSError, ValueError):
+        return 0
+    return (int(resident) - int(shared)) * _PAGE
+
+
+def memory_share(cores: int) -> int:
+    """Bytes that a trial on so many of this machine's cores may hold."""
+    total = os.sysconf("SC_PHYS_PAGES") * _PAGE
+    with contextlib.suppress(OSError, ValueError):
+        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return int(0.9 * total * cores / max(cores, len(os.sched_getaffinity(0))))

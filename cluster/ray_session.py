@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cluster.address import check_address
 from cluster.hardware import COMMIT, versions
 from cluster.spec import ClusterError
 
 PACKAGES = ("suite", "cluster", "scoring", "workloads", "submissions")
-_ANSWER_S = 10.0
 _OBJECT_STORE_BYTES = 80_000_000  # Ray's smallest; only news and outcomes pass through it
 _SETTINGS = {
     # A local `ray.init` would write a token file into the home folder, and warn.
@@ -71,28 +70,6 @@ def ray_session(address: str | None) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
-
-
-def check_address(address: str) -> None:
-    """See within seconds whether anything answers at HOST:PORT; Ray itself asks for minutes.
-
-    Raises:
-        ClusterError: nothing does, or it is no address of a cluster.
-    """
-    if address in ("auto", "local"):
-        return
-    if address.startswith("ray://"):
-        raise ClusterError(
-            f"no Ray cluster at {address!r}: Ray's client cannot carry news of running trials; run "
-            "gradathlon on a node of the cluster, with --address auto"
-        )
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise ClusterError(f"no Ray cluster at {address!r}: give HOST:PORT, or auto")
-    try:
-        socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()
-    except OSError as error:
-        raise ClusterError(f"no Ray cluster at {address!r}: {error}; is it running?") from None
 
 
 def _stage_code(scratch: Path) -> Path:

@@ -42,6 +42,7 @@ class Request:
         address: of a Ray cluster; None for this machine.
         at_once: trials at the same time; None for as many as there is room for.
         resume: go on with the run in `output`.
+        retry_failed: race its failed trials again.
         executor: where trials run.
         studies: instead of the suite's.
         trials: instead of the suite's.
@@ -58,6 +59,7 @@ class Request:
     address: str | None = None
     at_once: int | None = None
     resume: bool = False
+    retry_failed: bool = False
     executor: Literal["ray", "in_process"] = "ray"
     studies: int | None = None
     trials: int | None = None
@@ -92,6 +94,7 @@ def run(request: Request) -> int:
     if request.dry_run:
         click.echo(show_plan(specs))
         return 0
+    _check_place(request)
     _fetch_data(planned, request.address)
     _prepare_folder(request, folder, planned, specs)
     say(f"{len(specs)} trials into {folder}")
@@ -189,6 +192,16 @@ def _words(value: Any) -> str:
     return ", ".join(value) if isinstance(value, list) else str(value)
 
 
+def _check_place(request: Request) -> None:
+    """Before a folder is made, which the corrected command would find used."""
+    if request.retry_failed and not request.resume:
+        raise ConfigError("--retry-failed goes with --resume: a new run has no failed trials")
+    if request.address is not None:
+        from cluster.address import check_address
+
+        check_address(request.address)
+
+
 def _fetch_data(planned: Planned, address: str | None) -> None:
     # On another machine it is the trials that fetch; here, trouble is told before anything starts.
     if address is not None:
@@ -227,6 +240,7 @@ def _race(request: Request, specs: Sequence[TrialSpec]) -> list[Finished]:
             address=request.address,
             at_once=request.at_once,
             watch=shown.update,
+            retry_failed=request.retry_failed,
         )
         for trial in ended:
             shown.finish(trial)

@@ -44,6 +44,11 @@ from suite.run import run as carry_out
     help="Go on with the run in DIR as it was planned: ended trials are kept, others continue.",
 )
 @click.option(
+    "--retry-failed",
+    is_flag=True,
+    help="With --resume: race trials that failed again, too.",
+)
+@click.option(
     "--executor",
     type=click.Choice(["ray", "in-process"]),
     default="ray",
@@ -53,7 +58,8 @@ from suite.run import run as carry_out
 @click.option(
     "--address",
     metavar="ADDRESS",
-    help="A Ray cluster: auto, or ray://host:port. Without it, a local one is started.",
+    help="A Ray cluster that this machine is a node of: auto, or HOST:PORT. Without it, a local "
+    "one is started.",
 )
 @click.option(
     "--at-once",

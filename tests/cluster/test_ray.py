@@ -160,9 +160,10 @@ def test_a_users_own_submissions_folder_does_not_shadow_ours(tmp_path: Path) -> 
     assert done.stdout == "budget\n", done.stderr
 
 
-def test_no_cluster_at_an_address_is_one_line(make: Make) -> None:
-    with pytest.raises(ClusterError, match=r"no Ray cluster at 'auto': .*") as error:
-        list(cluster.run_all([make("adamw")], address="auto"))
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9", "nonsense"])
+def test_no_cluster_at_an_address_is_one_line(make: Make, address: str) -> None:
+    with pytest.raises(ClusterError, match=f"no Ray cluster at {address!r}: ") as error:
+        list(cluster.run_all([make("adamw")], address=address))
     assert "\n" not in str(error.value)
 
 

@@ -1,0 +1,31 @@
+"""Whether a Ray cluster can be at an address: asked before anything is written or imported."""
+
+from __future__ import annotations
+
+import socket
+
+from cluster.spec import ClusterError
+
+_ANSWER_S = 10.0
+
+
+def check_address(address: str) -> None:
+    """See within seconds whether anything answers at HOST:PORT; Ray itself asks for minutes.
+
+    Raises:
+        ClusterError: nothing does, or it is no address of a cluster.
+    """
+    if address in ("auto", "local"):
+        return
+    if address.startswith("ray://"):
+        raise ClusterError(
+            f"no Ray cluster at {address!r}: Ray's client cannot carry news of running trials; run "
+            "gradathlon on a node of the cluster, with --address auto"
+        )
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ClusterError(f"no Ray cluster at {address!r}: give HOST:PORT, or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()
+    except OSError as error:
+        raise ClusterError(f"no Ray cluster at {address!r}: {error}; is it running?") from None

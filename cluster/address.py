@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 
 from cluster.spec import ClusterError
 
@@ -29,3 +31,19 @@ def check_address(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()
     except OSError as error:
         raise ClusterError(f"no Ray cluster at {address!r}: {error}; is it running?") from None
+    if not _is_healthy(address):
+        raise ClusterError(
+            f"no Ray cluster at {address!r}: something answers there, but not as Ray's head; its "
+            "port is 6379 unless it was started with another"
+        )
+
+
+def _is_healthy(address: str) -> bool:
+    """Ask with a time limit; Ray's own way to connect asks twenty times and talks all the while."""
+    ask = "from ray.scripts.scripts import main; main()"
+    words = [sys.executable, "-c", ask, "health-check", "--address", address]
+    try:
+        done = subprocess.run(words, capture_output=True, timeout=_ANSWER_S, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0

@@ -57,7 +57,7 @@ def get(text: str) -> Workload[Any]:
         raise WorkloadError(f"unknown workload {text!r}{nearest(text, ids())}") from None
     cls, scale = _classes(id.family, id.variant)
     settings = found.settings(id, scale)
-    return cls(id, settings, found.metric(id, settings), found.config.targets.get(id.race))
+    return cls(id, settings, found.metric(id, settings), found.races.get(id.race))
 
 
 def forget() -> None:

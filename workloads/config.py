@@ -1,10 +1,11 @@
-"""The generic part of every workload's `config.yaml`: scales, variants, targets, budgets."""
+"""The generic part of every workload's files: scales and variants, targets and budgets."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
 import functools
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 import pydantic
 
-from scoring.ground.documents import Document, Model
+from scoring.ground.documents import ConfigError, Document, Model, read_yaml
 from scoring.ground.errors import nearest
 from scoring.ground.words import Framework, Goal
 from workloads.errors import WorkloadError
@@ -39,7 +40,7 @@ class WorkloadId:
 
     @property
     def race(self) -> str:
-        """The key of this workload's target within its family's `config.yaml`."""
+        """The name of this workload's target among its family's `targets/`."""
         return f"{self.scale}+{self.variant}" if self.variant else self.scale
 
     @classmethod
@@ -95,13 +96,15 @@ class Reference(Model):
 
 
 class Race(Model):
-    """The target and the budget of one workload, as `gradathlon set-targets` found them."""
+    """The target and the budget of one workload, as `gradathlon set-targets` found them.
+
+    They stand in `targets/<race>.yaml` of the family's folder; how they were set, in
+    `targets/<race>.procedure.json` beside it.
+    """
 
     target: float
     budget: Budget
     reference: dict[Framework, Reference]
-    procedure: dict[str, Any]
-    """How it was set: points, spread over seeds, date, hardware, versions."""
 
 
 class MetricConfig(Model):
@@ -131,7 +134,6 @@ class FamilyConfig(Model):
     scales: dict[ScaleName, dict[str, Any]]
     variants: dict[str, dict[str, Any]] = pydantic.Field(default_factory=dict)
     """Overlays on a scale's settings, or tasks."""
-    targets: dict[str, Race] = pydantic.Field(default_factory=dict)
 
 
 S = TypeVar("S", bound=Scale)
@@ -147,6 +149,8 @@ class Family:
     document: Document
     tasks: Mapping[str, Task] = dataclasses.field(default_factory=dict)
     """Those of the variants that are tasks of their own."""
+    races: Mapping[str, Race] = dataclasses.field(default_factory=dict)
+    """Targets, budgets and references by race, as in `toy+ctr`."""
 
     def ids(self) -> list[str]:
         """Every id of the family: scales, then their variants."""
@@ -190,6 +194,14 @@ class Family:
         task = self._task(id.variant)
         return (task and task.title) or self.config.title
 
+    def procedure(self, id: WorkloadId) -> dict[str, Any] | None:
+        """The log of how a target was set: points, spread, date, hardware; None where none is."""
+        path = self.path.parent / "targets" / f"{id.race}.procedure.json"
+        if not path.exists():
+            return None
+        log: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return log
+
     def _task(self, variant: str | None) -> Task | None:
         return self.tasks.get(variant) if variant else None
 
@@ -229,7 +241,20 @@ def read_family(folder: Path) -> Family:
         for name, variant in config.variants.items()
         if "scales" in variant
     }
-    return Family(folder.name, path, config, document, tasks)
+    family = Family(folder.name, path, config, document, tasks)
+    return dataclasses.replace(family, races=_races(family))
+
+
+def _races(family: Family) -> dict[str, Race]:
+    known = {WorkloadId.parse(id).race for id in family.ids()}
+    races = {}
+    for path in sorted((family.path.parent / "targets").glob("*.yaml")):
+        if path.stem not in known:
+            raise ConfigError(
+                f"{path}: {family.name} has no race {path.stem!r}{nearest(path.stem, known)}"
+            )
+        races[path.stem] = read_yaml(path, Race)
+    return races
 
 
 def _overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

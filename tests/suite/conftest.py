@@ -26,7 +26,7 @@ REFERENCES = {
 
 def race(**changes: Any) -> Race:
     given = {"target": 2.5, "budget": Budget(steps=400, seconds=20.0), "reference": REFERENCES}
-    return Race(**(given | {"procedure": {}} | changes))
+    return Race(**(given | changes))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 import pydantic
 import pytest
 
+import workloads
 from scoring.ground.documents import ConfigError
 from workloads.config import Family, Scale, WorkloadId, read_family
 from workloads.errors import WorkloadError
@@ -114,3 +115,48 @@ def test_an_error_in_a_task_names_its_line(
         family(tmp_path, text).settings(WorkloadId("mine", "toy", 1, "other"), Broad)
     assert message in str(told.value)
     assert f"config.yaml:{line}: " in str(told.value)
+
+
+TARGET = """target: 0.5
+budget: {steps: 40, seconds: 9.0}
+reference: {torch: {submission: nadamw, hyperparameters: {lr: 0.1}}}
+"""
+
+
+def with_target(tmp_path: Path, name: str, text: str = TARGET) -> Family:
+    (tmp_path / "mine" / "targets").mkdir(parents=True)
+    (tmp_path / "mine" / "targets" / name).write_text(text)
+    (tmp_path / "mine" / "config.yaml").write_text(TEXT)
+    return read_family(tmp_path / "mine")
+
+
+def test_a_target_is_read_from_the_file_of_its_race(tmp_path: Path) -> None:
+    found = with_target(tmp_path, "toy+other.yaml")
+    assert list(found.races) == ["toy+other"]
+    assert found.races["toy+other"].budget.steps == 40
+    id = WorkloadId("mine", "toy", 1, "other")
+    assert found.procedure(id) is None
+    log = tmp_path / "mine" / "targets" / "toy+other.procedure.json"
+    log.write_text('{"winner": "nadamw"}')
+    assert found.procedure(id) == {"winner": "nadamw"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("toy+othr.yaml", TARGET, r"toy\+othr\.yaml: mine has no race 'toy\+othr'; did you mean"),
+        ("toy.yaml", TARGET + "goal: up\n", r"toy\.yaml:4: goal: unknown key"),
+    ],
+)
+def test_a_wrong_target_names_its_file(tmp_path: Path, name: str, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        with_target(tmp_path, name, text)
+
+
+def test_every_target_has_the_log_of_its_procedure_beside_it() -> None:
+    raced = [workload for id in workloads.ids() if (workload := workloads.get(id)).race]
+    assert raced
+    for workload in raced:
+        log = workloads.family(workload.id.family).procedure(workload.id)
+        assert log is not None
+        assert {"winner", "fresh", "hardware"} <= set(log)

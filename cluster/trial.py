@@ -30,6 +30,7 @@ from cluster.learners.contract import DeviceError, Learner, LearnersPolicy
 from cluster.process import seed_globals, set_environment
 from cluster.settings import check_settings
 from cluster.spec import TrialSpec, Update
+from cluster.world import World
 from scoring.ground.ends import End
 from scoring.records import (
     Evaluation,
@@ -109,8 +110,10 @@ class _Trial:
         self._checkpoint_cost_s = 0.0
         self._checkpointed = _seconds()
         self._warned: set[str] = set()
+        self._world = World(spec.source.framework, spec.resources.cores)
 
     def close(self) -> None:
+        self._world.give_back()
         self._stream.close()
         with ours("the record"):
             self._writer.close()
@@ -123,6 +126,7 @@ class _Trial:
             deadline.arm_warm_up()
             learner = self._warm_learner()
             deadline.disarm()
+            self._world.check()
             if course.steps >= spec.budget.steps:
                 # Cut off after its last evaluation, or in an extension to a larger budget.
                 self._end("budget", _steps_spent(spec))
@@ -137,6 +141,7 @@ class _Trial:
                 due = self._train_until_evaluation(learner)
                 self._clock.stop()
                 deadline.disarm()
+                self._world.check()
                 end = self._evaluate(learner) if due else self._out_of_time()
                 yield self._news()
                 if end is None or spec.extensible:
@@ -163,6 +168,8 @@ class _Trial:
         known = isinstance(error, _KNOWN)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
         reason = " ".join(reason.split()).removesuffix(":") or type(error).__name__
+        taken = [] if isinstance(error, SubmissionError) else self._world.taken()
+        reason += f" (the submission changed: {', '.join(taken)})" if taken else ""
         self._end("failed", reason, traceback=_own_traceback(error))
         self.spec.checkpoint.unlink(missing_ok=True)
 
@@ -294,7 +301,8 @@ class _Trial:
     def _end(self, end: End, reason: str, **extra: Any) -> None:
         course = self.course
         wall_s, cpu_s = course.reading.wall_s, course.reading.cpu_s
-        self.outcome = Outcome(end, course.steps, wall_s, cpu_s, reason, course.times() | extra)
+        extra = course.times() | self._world.left() | extra
+        self.outcome = Outcome(end, course.steps, wall_s, cpu_s, reason, extra)
         with ours("the record"):
             self._writer.write(self.outcome)
 

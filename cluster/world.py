@@ -1,0 +1,104 @@
+"""The world around a trial: global settings that a submission could change, and what it leaves.
+
+The rule: what changes the arithmetic or takes more of the machine than was lent (gradient mode,
+dtypes, precision, threads, affinity) ends the trial as `failed`, named in one line. What only lies
+about (threads, another folder, another handler for a signal) is told in the outcome. Either is
+given back before the next trial.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+from submissions.contract import SubmissionError
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+
+
+class World:
+    """How the harness left the world, before the submission's file was run."""
+
+    def __init__(self, framework: str, cores: int) -> None:
+        self._cores = cores
+        if framework == "torch":
+            import cluster.learners.world_torch  # noqa: F401 - remembers torch as it is now
+        self._affinity = os.sched_getaffinity(0)
+        self._folder = os.getcwd()
+        self._threads = set(threading.enumerate())
+        self._signals = {number: signal.getsignal(number) for number in _SIGNALS}
+
+    def check(self) -> None:
+        """See that nothing was changed that makes it another race.
+
+        Raises:
+            SubmissionError: something was: all of it, in one line.
+        """
+        taken = self.taken()
+        if taken:
+            raise SubmissionError(
+                f"the submission changed what the race fixes: {', '.join(taken)}; "
+                "leave the process's settings as they are"
+            )
+
+    def taken(self) -> list[str]:
+        """What was changed that makes it another race, one phrase each."""
+        taken = []
+        now = os.sched_getaffinity(0)
+        if not now <= self._affinity:
+            taken.append(f"it runs on cores {_listed(now)} and not {_listed(self._affinity)}")
+        # Whatever is not imported cannot have been changed.
+        if "cluster.learners.world_torch" in sys.modules:
+            from cluster.learners import world_torch
+
+            taken += world_torch.taken(self._cores)
+        if "jax" in sys.modules:
+            from cluster.learners import world_jax
+
+            taken += world_jax.taken()
+        return taken
+
+    def left(self) -> dict[str, Any]:
+        """What lies about, for the outcome."""
+        threads = [thread for thread in threading.enumerate() if thread not in self._threads]
+        left: dict[str, Any] = {"leftover_threads": len(threads)} if threads else {}
+        if _folder() != self._folder:
+            left["changed_directory"] = _folder()
+        odd = [
+            signal.Signals(number).name
+            for number, handler in self._signals.items()
+            if signal.getsignal(number) != handler
+        ]
+        return left | ({"changed_signals": odd} if odd else {})
+
+    def give_back(self) -> None:
+        """Nothing of it is met by the next trial."""
+        with contextlib.suppress(OSError):
+            os.chdir(self._folder)
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in self._signals.items():
+                if handler is not None and signal.getsignal(number) != handler:
+                    signal.signal(number, handler)
+        if "cluster.learners.world_torch" in sys.modules:
+            from cluster.learners import world_torch
+
+            world_torch.give_back(self._cores)
+        if "jax" in sys.modules:
+            from cluster.learners import world_jax
+
+            world_jax.give_back()
+
+
+def _folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return "one that is gone"
+
+
+def _listed(cores: set[int]) -> str:
+    return ",".join(map(str, sorted(cores)))

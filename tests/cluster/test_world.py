@@ -1,0 +1,90 @@
+"""What a submission does to the world around it ends its trial, or is told; no other is harmed."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+import torch
+
+import cluster
+from scoring.ground.words import Budget
+from scoring.records import Outcome
+
+from .conftest import Make
+
+pytestmark = pytest.mark.network
+
+TEXT = """
+import os, threading, time
+import torch
+
+class Opt(torch.optim.SGD):
+    n = 0
+    def step(self, closure=None):
+        Opt.n += 1
+        if Opt.n == 50:
+            WHAT
+        return super().step(closure)
+
+def submission(params, lr=0.01):
+    return Opt(params, lr=lr)
+"""
+TAKES = {
+    "torch.set_num_threads(2)": "torch runs 2 threads",
+    "torch.set_default_dtype(torch.float64)": "the default dtype is torch.float64",
+    "torch.set_float32_matmul_precision('medium')": "multiplied in 'medium' precision",
+    "torch.use_deterministic_algorithms(True)": "algorithms are deterministic",
+    "torch.set_flush_denormal(True)": "denormals are flushed",
+    "torch.set_grad_enabled(False)": "gradients are switched off",
+    "torch.optim.AdamW.step = torch.nn.functional.cross_entropy = None": "NoneType",
+}
+
+
+def race(make: Make, *texts: str) -> list[Outcome]:
+    specs = [make("odd", text, trial=k, budget=Budget(200, 100.0)) for k, text in enumerate(texts)]
+    return [done.outcome for done in cluster.run_all(specs, executor="in_process")]
+
+
+@pytest.mark.parametrize("what", TAKES)
+def test_what_changes_the_race_ends_the_trial_and_not_the_next(make: Make, what: str) -> None:
+    if "flush" in what and not torch.set_flush_denormal(False):
+        pytest.skip("this CPU cannot flush denormals")
+    odd, after = race(make, TEXT.replace("WHAT", what), TEXT.replace("WHAT", "pass"))
+    assert odd.end == "failed"
+    assert TAKES[what] in odd.reason
+    assert "\n" not in odd.reason
+    assert after.end == "budget"
+
+
+def test_cores_that_were_not_lent_are_noticed(make: Make) -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two cores")
+    (odd,) = race(make, TEXT.replace("WHAT", "os.sched_setaffinity(0, range(os.cpu_count()))"))
+    assert odd.end == "failed"
+    assert "it runs on cores 0," in odd.reason
+
+
+def test_what_lies_about_is_told_and_tidied(make: Make) -> None:
+    folder = os.getcwd()
+    spin = "threading.Thread(target=time.sleep, args=(5,), daemon=True).start(); os.chdir('/')"
+    (odd,) = race(make, TEXT.replace("WHAT", spin))
+    assert odd.end == "budget"
+    assert odd.extra["leftover_threads"] == 1
+    assert odd.extra["changed_directory"] == "/"
+    assert os.getcwd() == folder
+    for thread in threading.enumerate():
+        if thread.daemon and thread is not threading.main_thread():
+            thread.join(10)
+
+
+def test_jax_settings_are_the_races_too(make: Make) -> None:
+    text = (
+        "import jax, optax\njax.config.update('jax_enable_x64', True)\n"
+        "def submission(lr=0.01):\n    return optax.sgd(lr)\n"
+    )
+    odd, after = race(make, text, text.replace("True", "False"))
+    assert odd.end == "failed"
+    assert "jax_enable_x64 is True" in odd.reason
+    assert after.end == "budget"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import random
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from time import perf_counter as _seconds
 from typing import Any
 
@@ -118,7 +118,7 @@ class _Trial:
         with ours("the record"):
             self._writer.close()
 
-    def run(self) -> Iterator[Update]:
+    def run(self) -> Generator[Update, None, None]:
         """Its news; afterwards `outcome` is set."""
         spec, course = self.spec, self.course
         yield Update(spec.key, "warming up", course.steps)

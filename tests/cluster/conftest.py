@@ -34,7 +34,7 @@ def make(tmp_path: Path) -> Make:
             "study": 0,
             "trial": 0,
             "seed": 7,
-            "target": None if target is None else Target(METRIC, "max", target),
+            "target": None if target is None else Target(METRIC, "max", target),  # type: ignore[arg-type]
             "budget": Budget(500, 100.0),
         }
         return TrialSpec(**(settings | changes))  # type: ignore[arg-type]

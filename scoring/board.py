@@ -17,7 +17,7 @@ from scoring.ground.words import Clock
 from scoring.notes import completeness_remarks
 from scoring.profiles import TAU_MAX, corners
 from scoring.protocols import Judged, Options, find, frameworks
-from scoring.ranking import ranks
+from scoring.ranking import chances_of_best
 from scoring.records import REFERENCES, is_reference
 
 if TYPE_CHECKING:
@@ -50,8 +50,9 @@ class Row:
     """A submission on the board.
 
     Attributes:
-        rank: from 1; shared by rows that the studies cannot tell apart; 0 for a reference.
-        tied: whether another row shares the rank.
+        rank_low: 1 + the number of entries that are surely better; 0 for a reference.
+        rank_high: the number of entries that are not surely worse, itself counted.
+        p_best: the share of redrawn boards on which it is best; None where that is not known.
         submission: its name.
         framework: torch or jax.
         score: as its protocol defines it; higher is better.
@@ -60,8 +61,9 @@ class Row:
         is_reference: whether it is the protocol's reference and no competitor.
     """
 
-    rank: int
-    tied: bool
+    rank_low: int
+    rank_high: int
+    p_best: float | None
     submission: str
     framework: str
     score: float
@@ -124,7 +126,7 @@ def compute(
     if CLOCKS[clock].of_hardware and not mix_hardware:
         frame.check_hardware(trials)
     trials, notes = _as_planned(gathered, held_out)
-    trials["time"] = trials[clock]
+    trials["time"], trials["gap"] = trials[clock], trials[f"{clock}_gap"]
     judged = way.build(trials, Options(clock, across_frameworks, held_out))
     return _board(
         protocol, clock, trials, dataclasses.replace(judged, notes=[*notes, *judged.notes])
@@ -154,12 +156,14 @@ def _board(protocol: str, clock: Clock, trials: pd.DataFrame, judged: Judged) ->
     scores, framework = judged.scores, frameworks(trials)
     order = sorted(scores, key=lambda name: (-scores[name].score, name))
     racing = [name for name in order if not is_reference(name)]
-    given = ranks([scores[name] for name in racing])
-    rank = dict(zip(racing, given, strict=True))
+    competing = [scores[name] for name in racing]
+    rank = dict(zip(racing, judged.ranked(competing), strict=True))
+    chance = dict(zip(racing, chances_of_best(competing), strict=True))
     rows = [
         Row(
-            rank=rank.get(name, 0),
-            tied=given.count(rank.get(name, 0)) > 1,
+            rank_low=rank.get(name, (0, 0))[0],
+            rank_high=rank.get(name, (0, 0))[1],
+            p_best=chance.get(name),
             submission=name,
             framework=framework[name],
             score=scores[name].score,

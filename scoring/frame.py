@@ -14,7 +14,7 @@ from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import UNFINISHED
 from scoring.ground.words import Clock, Target, TrialKey
 from scoring.records import REFERENCES, Record, RecordError, is_reference
-from scoring.times import best_metric, ended_at, first_hit, time_to_result
+from scoring.times import Readings, best_metric, ended_at, first_hit, time_to_result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,6 +47,7 @@ def load(runs: Sequence[Path]) -> pd.DataFrame:
         workload, submission, framework, ruleset, study, trial, seed, run, path: which trial.
         clock: the official clock of its run.
         wall, cpu, steps: time-to-result on each clock (seconds, seconds, steps); infinite if never.
+        wall_gap, cpu_gap, steps_gap: from the evaluation before it to the one that met the target.
         evaluation: index of the evaluation that first met the target, -1 if none did.
         wall_end, cpu_end, steps_end: the clocks when it ended.
         end, reason: how it ended; end is "unfinished" for a trial without an outcome.
@@ -137,7 +138,8 @@ def _missing(
         row = {**key._asdict(), "end": keys[key], "evaluation": -1, "reason": "", "path": ""}
         row |= {name: first.at[key.submission, name] if known else ""
                 for name in ("framework", "ruleset", "digest")}  # fmt: skip
-        row |= dict.fromkeys(CLOCKS, math.inf) | {f"{name}_end": 0.0 for name in CLOCKS}
+        row |= dict.fromkeys(CLOCKS, math.inf)
+        row |= {f"{name}_{what}": 0.0 for name in CLOCKS for what in ("end", "gap")}
         rows.append(row | {"unsteady": False, "torn": False})
     return pd.DataFrame(rows, columns=None if rows else trials.columns)
 
@@ -223,6 +225,7 @@ def _row(run: Path, record: Record) -> dict[str, Any]:
         "clock": header.clock,
         **reached,
         "evaluation": -1 if hit is None else hit,
+        **{f"{clock}_gap": gap for clock, gap in _gaps(record, hit).items()},
         **{f"{clock}_end": reading for clock, reading in ended.items()},
         "end": outcome.end if outcome else UNFINISHED,
         "reason": outcome.reason if outcome else "",
@@ -240,6 +243,14 @@ def _row(run: Path, record: Record) -> dict[str, Any]:
         "unsteady": bool(extra.get("step_s_unsteady", False)),
         "torn": record.torn,
     }
+
+
+def _gaps(record: Record, hit: int | None) -> Readings:
+    if hit is None:
+        return Readings.all(0.0)
+    now = Readings.of(record.evaluations[hit])
+    before = Readings.of(record.evaluations[hit - 1]) if hit else Readings.all(0.0)
+    return Readings({clock: now[clock] - before[clock] for clock in now})
 
 
 def _target(record: Record) -> Target:

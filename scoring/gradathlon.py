@@ -2,12 +2,14 @@
 
 A submission's time on a workload is the median over studies of each study's fastest trial. Its
 ratio `r` divides that by the time of the reference, tuned NadamW, of the same framework, so that
-a framework's speed is not mistaken for an algorithm's. The score is the mean over workloads of
+a framework's speed is not mistaken for an algorithm's, and with as many tries a study, so that luck
+is not either. The score is the mean over workloads of
 `max(0, (4 - r) / 3)`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -37,39 +39,89 @@ def workload_score(ratios: np.ndarray) -> np.ndarray:
     return np.maximum(0.0, (TAU_MAX - np.asarray(ratios, dtype=float)) / (TAU_MAX - 1.0))
 
 
-def score(
-    own: Mapping[str, Studies],
-    yardstick: Yardstick,
-    workloads: Sequence[str],
-    resampler: Resampler,
-) -> Score:
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """What one submission brings.
+
+    Attributes:
+        own: its studies by workload; times infinite where missed.
+        yardstick: the reference's by workload, finite and above 0, for every workload that it met.
+        tries: by workload, how many trials it had a study for each of the reference's; 1 where
+            not said. The reference counts as if it had had as many, so that the fastest of
+            several seeds is no advantage over it.
+        grains: by workload, the time between the evaluation that met the target and the one
+            before.
+    """
+
+    own: Mapping[str, Studies]
+    yardstick: Yardstick
+    tries: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    grains: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+def score(entry: Entry, workloads: Sequence[str], resampler: Resampler) -> Score:
     """The score of one submission; a workload on which it has no study counts as missed.
 
     It has redrawn scores only where the submission and its references have two studies or more on
     each workload that it ran.
 
     Args:
-        own: the submission's studies by workload; times infinite where missed.
-        yardstick: the reference's by workload, finite and above 0, for every workload
-            that it met.
+        entry: the submission's studies and what they are compared to.
         workloads: those that the score is the mean over.
         resampler: redraws the studies, its own and the reference's together.
     """
+    own, yardstick = entry.own, entry.yardstick
     ratios: dict[str, np.ndarray] = {}
+    fastest: dict[str, float] = {}
     for workload in workloads:
         if workload in own and workload in yardstick:
-            fastest = np.min([resampler.medians(one) for one in yardstick[workload]], axis=0)
-            ratios[workload] = resampler.medians(own[workload]) / fastest
+            tries = entry.tries.get(workload, 1.0)
+            compared = [resampler.medians_of_fastest(one, tries) for one in yardstick[workload]]
+            times = np.min(compared, axis=0)
+            fastest[workload] = float(times[0])
+            ratios[workload] = resampler.medians(own[workload]) / times
         else:
             ratios[workload] = np.full(resampler.draws + 1, np.inf)
     scores = np.mean([workload_score(ratio) for ratio in ratios.values()], axis=0)
     sets = [studies for name in own for studies in (own[name], *yardstick.get(name, ()))]
     known = bool(sets) and all(len(studies) > 1 for studies in sets)
+    steepness = 1.0 / ((TAU_MAX - 1.0) * len(workloads))
+    grains = [entry.grains.get(name, 0.0) / time * steepness for name, time in fastest.items()]
     return Score(
         ratios={name: float(ratio[0]) for name, ratio in ratios.items()},
         score=float(scores[0]),
         redrawn=scores[1:] if known else np.empty(0),
+        studies=_by_study(own, fastest, len(workloads)),
+        least_variance=sum(grain**2 for grain in grains) / 12.0 + _of_misses(own, workloads),
     )
+
+
+def _of_misses(own: Mapping[str, Studies], workloads: Sequence[str]) -> float:
+    """The variance that misses alone give a study's score, 0 where there is none.
+
+    A workload missed in m of n studies is missed with a chance of (m + 1/2) / (n + 1): that the
+    few studies missed alike is no proof that the next one would.
+    """
+    missed = {name: sum(time == np.inf for time in own[name].values()) for name in own}
+    if not any(missed.values()):
+        return 0.0
+    chances = [(missed[name] + 0.5) / (len(own[name]) + 1.0) for name in own]
+    return sum(chance * (1.0 - chance) for chance in chances) / len(workloads) ** 2
+
+
+def _by_study(
+    own: Mapping[str, Studies], fastest: Mapping[str, float], workloads: int
+) -> dict[int, float]:
+    """The score of each study that was run on every workload where any was."""
+    ran = [set(studies) for studies in own.values()]
+    return {
+        study: sum(
+            float(workload_score(np.array(own[name][study] / time)))
+            for name, time in fastest.items()
+        )
+        / workloads
+        for study in sorted(set.intersection(*ran) if ran else set())
+    }
 
 
 def references(trials: pd.DataFrame, clock: Clock) -> dict[str, dict[str, Studies]]:

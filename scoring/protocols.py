@@ -15,8 +15,8 @@ from scoring.bootstrap import FEW, Resampler
 from scoring.ground.errors import nearest
 from scoring.ground.words import Clock
 from scoring.notes import remarks, yardstick_remarks
-from scoring.ranking import Score
-from scoring.records import RecordError
+from scoring.ranking import Score, ordered, rank_sets
+from scoring.records import REFERENCE, RecordError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,11 +27,12 @@ Times: TypeAlias = dict[str, dict[str, dict[int, float]]]
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
-    """What a protocol makes of trials: the studies' times, everyone's score, and remarks."""
+    """What a protocol makes of trials: the studies' times, everyone's score, remarks and ranks."""
 
     times: Times
     scores: Mapping[str, Score]
     notes: Sequence[str]
+    ranked: Callable[[Sequence[Score]], list[tuple[int, int]]] = rank_sets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,15 +89,17 @@ def _gradathlon(trials: pd.DataFrame, options: Options) -> Judged:
     workloads = sorted(trials["workload"].unique())
     references = gradathlon.references(trials, options.clock)
     resampler = Resampler()
+    tries, grains = _tries(trials), _grains(trials)
     scores = {}
     for name, framework in frameworks(trials).items():
         compared_to = None if options.across_frameworks else framework
         met = [id for id, own in times[name].items() if min(own.values()) < math.inf]
         yardstick = gradathlon.yardstick(references, met, compared_to)
-        scores[name] = gradathlon.score(times[name], yardstick, workloads, resampler)
+        entry = gradathlon.Entry(times[name], yardstick, tries.get(name, {}), grains.get(name, {}))
+        scores[name] = gradathlon.score(entry, workloads, resampler)
     notes = [*remarks(trials, options.clock), *yardstick_remarks(trials)]
     if any(not score.redrawn.size for score in scores.values()):
-        notes.append("a score that rests on a single study has no interval")
+        notes.append("a score that rests on a single study has no interval, and claims no rank")
     fewest = min(len(studies) for own in times.values() for studies in own.values())
     if 1 < fewest < FEW:
         notes.append(f"intervals that rest on {fewest} studies are too narrow: run {FEW} or more")
@@ -117,7 +120,29 @@ def _algoperf(trials: pd.DataFrame, options: Options) -> Judged:
     notes = remarks(trials, options.clock)
     notes += [f"{base} counts only where {variant} is met too" for base, variant in pairs.items()]
     notes.append("the algoperf protocol has no intervals; every entry can move the others' scores")
-    return Judged(_table(chosen), scores, notes)
+    return Judged(_table(chosen), scores, notes, ordered)
+
+
+def _tries(trials: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """By submission and workload: its trials a study, for each of its framework's reference's."""
+    sizes = trials.groupby(["submission", "workload", "study"]).size()
+    largest = sizes.groupby(["submission", "workload"]).max()
+    counts = {(str(name), str(id)): int(count) for (name, id), count in largest.items()}
+    found: dict[str, dict[str, float]] = {}
+    for name, framework in frameworks(trials).items():
+        for id in {id for other, id in counts if other == name}:
+            base = counts.get((f"{REFERENCE}{framework}", id), 1)
+            found.setdefault(name, {})[id] = counts[name, id] / base
+    return found
+
+
+def _grains(trials: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """By submission and workload: the mean time between its hits and the evaluations before."""
+    met = trials[trials["time"] < math.inf]
+    found: dict[str, dict[str, float]] = {}
+    for (name, id), grain in met.groupby(["submission", "workload"])["gap"].mean().items():
+        found.setdefault(str(name), {})[str(id)] = float(grain)
+    return found
 
 
 def _table(studies: pd.DataFrame) -> Times:

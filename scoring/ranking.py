@@ -1,25 +1,49 @@
-"""Scores with what is known of their spread, and ranks that show ties as ties."""
+"""Scores with what is known of their spread, and ranks that claim no more than studies show.
+
+An entry's rank is a set: from 1 + the number of entries that are surely better to n - the number
+that are surely worse (Mogstad et al. 2024, "Inference for ranks"). One is surely better than
+another when a paired Student t test over their studies' scores says so at 5 %, corrected for the
+number of pairs (Holm 1979). What the grid of evaluations and misses alone can make of a difference
+bounds its variance from below. A single study claims nothing.
+
+Measured on equal entries (log-normal times with a standard deviation of 10 %, evaluations every
+eighth of the reference's time, 4 workloads): of 500 boards of 5 entries that missed one study in
+seven, none told any pair apart with 2, 3 or 5 studies; of 1,000 boards without misses, none did
+with 2 or 3 studies and 2.6 % did with 5.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from scoring.bootstrap import interval
 
+CLAIM = 0.05
+"""At most this share of boards of equal entries tells any two of them apart."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """A submission's ratios by workload, its score, and the score for each redrawn set of studies.
+    """A submission's ratios by workload, its score, and what is known of the score's spread.
 
-    `redrawn` is empty where nothing is known of the spread.
+    Attributes:
+        ratios: by workload.
+        score: as the protocol defines it.
+        redrawn: the score for each redrawn set of studies; empty where that is not known.
+        studies: the score of every study by its number; empty where the protocol has none.
+        least_variance: of a study's score, by the grid of evaluations and by misses alone.
     """
 
     ratios: Mapping[str, float]
     score: float
     redrawn: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0))
+    studies: Mapping[int, float] = dataclasses.field(default_factory=dict)
+    least_variance: float = 0.0
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -27,26 +51,79 @@ class Score:
         return interval(self.redrawn) if self.redrawn.size else None
 
 
-def told_apart(better: Score, worse: Score) -> bool:
-    """Whether the studies tell two scores apart: the 95 % interval of their difference is above 0.
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """How far one score stands above another, by the studies that both have.
 
-    Where either has no interval, whether the two differ at all.
+    Attributes:
+        mean: of the paired differences of studies' scores.
+        low: lower end of the 95 % interval of the mean, Student's t.
+        high: its upper end.
+        p: two-sided probability of as large a difference between equals; 1 with one study.
     """
-    if better.redrawn.size and worse.redrawn.size:
-        return interval(better.redrawn - worse.redrawn)[0] > 0
-    return better.score != worse.score
+
+    mean: float
+    low: float
+    high: float
+    p: float
 
 
-def ranks(scores: Sequence[Score]) -> list[int]:
-    """Ranks of scores that stand best first: 1, 1, 3 where the first two are tied.
+def difference(one: Score, other: Score) -> Difference:
+    """The paired difference of two scores over their common studies."""
+    from scipy import stats
 
-    Down the list, a score joins the rank above it when the best score of that rank cannot be told
-    apart from it; else it opens a rank of its own. So nobody shares a rank with a score that is
-    surely better, which joining neighbour to neighbour would allow.
-    """
-    given: list[int] = []
-    for position, one in enumerate(scores, start=1):
-        best = scores[given[-1] - 1] if given else None
-        tied = best is not None and not told_apart(best, one)
-        given.append(given[-1] if tied else position)
-    return given
+    common = sorted(one.studies.keys() & other.studies.keys())
+    paired = np.array([one.studies[k] - other.studies[k] for k in common])
+    mean = float(paired.mean()) if common else math.nan
+    if len(common) < 2:
+        return Difference(mean, -math.inf, math.inf, 1.0)
+    variance = max(float(paired.var(ddof=1)), one.least_variance + other.least_variance)
+    error = math.sqrt(variance / len(common))
+    freedom = len(common) - 1
+    if error == 0.0:
+        return Difference(mean, mean, mean, 1.0)
+    half = float(stats.t.ppf(0.975, freedom)) * error
+    p = 2.0 * float(stats.t.sf(abs(mean) / error, freedom))
+    return Difference(mean, mean - half, mean + half, p)
+
+
+def surely_better(scores: Sequence[Score]) -> np.ndarray:
+    """Entry [i, j]: whether i is surely better than j, all claims together at 5 %."""
+    sure = np.zeros((len(scores), len(scores)), dtype=bool)
+    tested = []
+    for i, j in itertools.combinations(range(len(scores)), 2):
+        found = difference(scores[i], scores[j])
+        tested.append((found.p, *((i, j) if found.mean > 0 else (j, i))))
+    # Holm: the smallest p against the strictest bound, until one does not pass.
+    for passed, (p, better, worse) in enumerate(sorted(tested)):
+        if p > CLAIM / (len(tested) - passed):
+            break
+        sure[better, worse] = scores[better].score >= scores[worse].score
+    return sure
+
+
+def rank_sets(scores: Sequence[Score]) -> list[tuple[int, int]]:
+    """The lowest and the highest rank that each score may have."""
+    sure = surely_better(scores)
+    return [
+        (1 + int(sure[:, place].sum()), len(scores) - int(sure[place].sum()))
+        for place in range(len(scores))
+    ]
+
+
+def ordered(scores: Sequence[Score]) -> list[tuple[int, int]]:
+    """Ranks by the scores alone, shared only by equal ones: for protocols without uncertainty."""
+    values = [one.score for one in scores]
+    return [
+        (1 + sum(other > own for other in values), sum(other >= own for other in values))
+        for own in values
+    ]
+
+
+def chances_of_best(scores: Sequence[Score]) -> list[float | None]:
+    """The share of redrawn boards on which each is best, equal bests sharing; None if unknown."""
+    if not scores or any(one.redrawn.size == 0 for one in scores):
+        return [None] * len(scores)
+    drawn = np.stack([one.redrawn for one in scores])
+    best = drawn == drawn.max(axis=0)
+    return [float(share) for share in (best / best.sum(axis=0)).mean(axis=1)]

@@ -31,6 +31,7 @@ from scoring.report.markup import Markup, element, embedded_json, escape, join
 from scoring.report.page_tables import board_table, trials_table
 from scoring.report.palette import sheet, styles, swatch
 from scoring.report.plots import Styles, profile_data, profile_plot, ratio_plot, study_plot
+from scoring.report.tables import RANKS_TOLD
 
 _YARDSTICK = {
     False: "the tuned NadamW reference of the same framework",
@@ -306,8 +307,8 @@ def _clocks(chosen: Clock) -> Markup:
 
 def _notes(board: Board) -> Markup:
     notes = [*board.notes]
-    if any(row.tied for row in board.rows):
-        notes.insert(0, "= the studies do not tell submissions of equal rank apart")
+    if any(row.rank_low < row.rank_high for row in board.rows):
+        notes.insert(0, RANKS_TOLD)
     return element("ul", *(element("li", note) for note in notes), class_="notes")
 
 

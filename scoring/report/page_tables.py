@@ -13,7 +13,7 @@ from scoring.report.axes import MISSING, Scale, short, ticks
 from scoring.report.markup import Markup, element, join
 from scoring.report.palette import swatch
 from scoring.report.plots import Styles, score_bar, score_range
-from scoring.report.tables import interval_text, rank_text, time_text
+from scoring.report.tables import chance_text, interval_text, rank_text, time_text
 from scoring.times import ended_at, time_to_result
 
 BAR = 190
@@ -35,6 +35,7 @@ def board_table(board: Board, looks: Styles) -> Markup:
         _head("framework"),
         _head("score", class_="number"),
         element("th", "95 % interval", _bar_axis(scale), scope="col", class_="bars"),
+        _head("P(best)", class_="number"),
         *(_head(name, class_="number") for name in board.workloads),
     )
     rows = [_board_row(row, board, looks, scale, best) for row in board.rows]
@@ -86,6 +87,7 @@ def _board_row(
             element("span", interval_text(row), class_="range"),
             class_="bars",
         ),
+        element("td", chance_text(row), class_="number"),
         *cells,
         class_="reference" if row.is_reference else None,
         data_s=look.series,

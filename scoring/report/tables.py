@@ -17,9 +17,13 @@ from scoring.ground.clocks import CLOCKS
 from scoring.ground.words import Clock
 
 MISSED = "—"
+RANKS_TOLD = (
+    "a rank of several numbers: the studies do not tell which; P(best): the share of redrawn "
+    "studies in which the submission is first"
+)
 _ROW_FIELDS = (
-    *("protocol", "clock", "rank", "tied", "submission", "framework", "is_reference"),
-    *("score", "score_low", "score_high"),
+    *("protocol", "clock", "rank_low", "rank_high", "p_best"),
+    *("submission", "framework", "is_reference", "score", "score_low", "score_high"),
 )
 _CELL_FIELDS = ("workload", "time", "ratio", "reached", "trials", "study_times")
 
@@ -45,7 +49,7 @@ def terminal(board: Board, width: int | None = None) -> str:
         text = heading.replace("-", "-\n", 1)
         table.add_column(text, justify=_justify(position), overflow="fold")
     for row in board.rows:
-        style = "dim" if row.is_reference else "bold" if row.rank == 1 else None
+        style = "dim" if row.is_reference else "bold" if row.rank_low == 1 else None
         table.add_row(*(rich.text.Text(text) for text in _texts(board, row)), style=style)
     with console.capture() as captured:
         console.print(rich.text.Text(_title(board), style="italic"), soft_wrap=True)
@@ -73,7 +77,8 @@ def csv(board: Board) -> str:
     lines.writerow([*_ROW_FIELDS, *_CELL_FIELDS])
     for row in board.rows:
         low, high = row.interval or (math.nan, math.nan)
-        head: list[object] = [board.protocol, board.clock, row.rank or "", int(row.tied)]
+        head: list[object] = [board.protocol, board.clock, row.rank_low or "", row.rank_high or ""]
+        head.append("" if row.p_best is None else row.p_best)
         head += [row.submission, row.framework, int(row.is_reference)]
         head += [row.score, _blank(low), _blank(high)]
         for cell in row.cells.values():
@@ -87,8 +92,9 @@ def json(board: Board) -> str:
     """The whole board; infinite times and ratios are null, and so is a reference's rank."""
     rows = [
         {
-            "rank": row.rank or None,
-            "tied": row.tied,
+            "rank_low": row.rank_low or None,
+            "rank_high": row.rank_high or None,
+            "p_best": row.p_best,
             "submission": row.submission,
             "framework": row.framework,
             "is_reference": row.is_reference,
@@ -128,10 +134,16 @@ def interval_text(row: Row) -> str:
 
 
 def rank_text(row: Row) -> str:
-    """`1`, `1=` where it is shared, `ref` for a reference."""
+    """`1`; `1–3` where the studies allow any of these; `ref` for a reference."""
     if row.is_reference:
         return "ref"
-    return f"{row.rank}=" if row.tied else str(row.rank)
+    low, high = row.rank_low, row.rank_high
+    return str(low) if low == high else f"{low}–{high}"
+
+
+def chance_text(row: Row) -> str:
+    """The probability of being best, `87 %`, empty where it is not known."""
+    return "" if row.p_best is None else f"{100 * row.p_best:.0f} %"
 
 
 def _title(board: Board) -> str:
@@ -139,7 +151,7 @@ def _title(board: Board) -> str:
 
 
 def _headings(board: Board) -> list[str]:
-    return ["rank", "submission", "framework", "score", "95 %", *board.workloads]
+    return ["rank", "submission", "framework", "score", "95 %", "P(best)", *board.workloads]
 
 
 def _justify(column: int) -> Literal["left", "right"]:
@@ -148,7 +160,7 @@ def _justify(column: int) -> Literal["left", "right"]:
 
 def _texts(board: Board, row: Row) -> list[str]:
     cells = [_cell_text(row.cells[name], board.clock) for name in board.workloads]
-    score = [f"{row.score:.3f}", interval_text(row)]
+    score = [f"{row.score:.3f}", interval_text(row), chance_text(row)]
     return [rank_text(row), row.submission, row.framework, *score, *cells]
 
 
@@ -160,8 +172,8 @@ def _cell_text(cell: Cell, clock: Clock) -> str:
 
 def _footnotes(board: Board) -> list[str]:
     notes = list(board.notes)
-    if any(row.tied for row in board.rows):
-        notes.insert(0, "= the studies do not tell submissions of equal rank apart")
+    if any(row.rank_low < row.rank_high for row in board.rows):
+        notes.insert(0, RANKS_TOLD)
     return notes
 
 

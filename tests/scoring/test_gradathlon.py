@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring.bootstrap import Resampler, interval
-from scoring.gradathlon import Yardstick, score, workload_score
+from scoring.gradathlon import Entry, Yardstick, score, workload_score
 from scoring.profiles import corners
-from scoring.ranking import Score, ranks, told_apart
+from scoring.ranking import Score
 
 WORKLOADS = ("u", "v", "w")
 DRAWS = 200
@@ -27,7 +27,7 @@ def table(entries: st.SearchStrategy[float]) -> st.SearchStrategy[dict[str, dict
 
 def scored(own: dict[str, dict[int, float]], reference: dict[str, dict[int, float]]) -> Score:
     yardstick: Yardstick = {workload: [studies] for workload, studies in reference.items()}
-    return score(own, yardstick, WORKLOADS, Resampler(DRAWS))
+    return score(Entry(own, yardstick), WORKLOADS, Resampler(DRAWS))
 
 
 @given(table(times), table(finite))
@@ -89,7 +89,9 @@ def test_a_workload_not_run_is_a_workload_missed(own, reference) -> None:
 
 @given(table(finite), table(finite), table(finite))
 def test_of_several_references_the_fastest_counts(own, one, other) -> None:
-    both = score(own, {w: [one[w], other[w]] for w in WORKLOADS}, WORKLOADS, Resampler(DRAWS))
+    both = score(
+        Entry(own, {w: [one[w], other[w]] for w in WORKLOADS}), WORKLOADS, Resampler(DRAWS)
+    )
     for workload in WORKLOADS:
         ratios = [scored(own, reference).ratios[workload] for reference in (one, other)]
         assert both.ratios[workload] == pytest.approx(max(ratios))
@@ -150,36 +152,6 @@ def test_index_zero_of_the_medians_is_the_studies_as_they_were(values: list[floa
     assert medians.shape == (51,)
     assert medians[0] == np.median(values)
     assert min(values) <= medians.min() <= medians.max() <= max(values)
-
-
-def spread(score: float, width: float, shift: int = 0) -> Score:
-    """Independent of another with another shift."""
-    draws = np.random.default_rng(shift).normal(score, width, 2000)
-    return Score({}, score, draws)
-
-
-def test_the_interval_of_a_difference_decides() -> None:
-    assert told_apart(spread(0.9, 0.01), spread(0.8, 0.01, 1))
-    assert not told_apart(spread(0.9, 0.1), spread(0.8, 0.1, 1))
-    # The same draws, shifted: wide intervals, and a difference that is certain.
-    assert told_apart(spread(0.9, 0.1), spread(0.8, 0.1))
-
-
-def test_ranks_are_shared_with_the_best_of_a_group_and_skip() -> None:
-    scores = [
-        spread(0.90, 0.02),
-        spread(0.86, 0.02, 1),
-        spread(0.82, 0.02, 2),
-        spread(0.3, 0.01, 3),
-    ]
-    # The second is told apart from neither neighbour, the third from the first.
-    assert ranks(scores) == [1, 1, 3, 4]
-    assert ranks(scores[1:]) == [1, 1, 3]
-    assert ranks([]) == []
-
-
-def test_without_intervals_only_equals_are_tied() -> None:
-    assert ranks([Score({}, 0.9), Score({}, 0.9), Score({}, 0.8), Score({}, 0.8)]) == [1, 1, 3, 3]
 
 
 def test_the_percentile_interval() -> None:

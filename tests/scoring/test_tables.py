@@ -28,10 +28,10 @@ def cells(*times: float) -> dict[str, Cell]:
 @pytest.fixture
 def board() -> Board:
     rows = (
-        Row(1, True, "a|b", "torch", 1.0625, (1.0, 1.125), cells(5.0, 12.25), False),
-        Row(1, True, "c", "jax", 1.0, None, cells(1234.5, 0.5), False),
-        Row(0, False, "reference-jax", "jax", 1.0, (1.0, 1.0), cells(10.0, 10.0), True),
-        Row(3, False, "d", "torch", 0.0, (0.0, 0.0), cells(math.inf, math.nan), False),
+        Row(1, 2, 0.75, "a|b", "torch", 1.0625, (1.0, 1.125), cells(5.0, 12.25), False),
+        Row(1, 2, None, "c", "jax", 1.0, None, cells(1234.5, 0.5), False),
+        Row(0, 0, None, "reference-jax", "jax", 1.0, (1.0, 1.0), cells(10.0, 10.0), True),
+        Row(3, 3, 0.0, "d", "torch", 0.0, (0.0, 0.0), cells(math.inf, math.nan), False),
     )
     return Board("gradathlon", "wall", (LM, SHIFT), rows, ("d has no trial on it",))
 
@@ -39,13 +39,14 @@ def board() -> Board:
 def test_markdown(board: Board) -> None:
     assert tables.markdown(board) == (
         "**gradathlon score, time-to-result in wall-clock seconds**\n\n"
-        "| rank | submission | framework | score | 95 % | lm-toy-v1 | homeostatic-toy-v2 |\n"
-        "| ---: | --- | --- | ---: | ---: | ---: | ---: |\n"
-        "| 1= | a\\|b | torch | 1.062 | 1.000–1.125 | 5 s 2/3 | 12.2 s 2/3 |\n"
-        "| 1= | c | jax | 1.000 |  | 1,234 s 2/3 | 0.5 s 2/3 |\n"
-        "| ref | reference-jax | jax | 1.000 | 1.000–1.000 | 10 s 2/3 | 10 s 2/3 |\n"
-        "| 3 | d | torch | 0.000 | 0.000–0.000 | — 2/3 | — |\n\n"
-        "- = the studies do not tell submissions of equal rank apart\n"
+        "| rank | submission | framework | score | 95 % | P(best) "
+        "| lm-toy-v1 | homeostatic-toy-v2 |\n"
+        "| ---: | --- | --- | ---: | ---: | ---: | ---: | ---: |\n"
+        "| 1–2 | a\\|b | torch | 1.062 | 1.000–1.125 | 75 % | 5 s 2/3 | 12.2 s 2/3 |\n"
+        "| 1–2 | c | jax | 1.000 |  |  | 1,234 s 2/3 | 0.5 s 2/3 |\n"
+        "| ref | reference-jax | jax | 1.000 | 1.000–1.000 |  | 10 s 2/3 | 10 s 2/3 |\n"
+        "| 3 | d | torch | 0.000 | 0.000–0.000 | 0 % | — 2/3 | — |\n\n"
+        f"- {tables.RANKS_TOLD}\n"
         "- d has no trial on it\n"
     )
 
@@ -54,14 +55,14 @@ def test_terminal(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TTY_COMPATIBLE", "0")
     assert tables.terminal(board).splitlines() == [
         "gradathlon score, time-to-result in wall-clock seconds",
-        "                                                            lm-  homeostatic-",
-        "rank  submission     framework  score         95 %       toy-v1        toy-v1",
-        "─────────────────────────────────────────────────────────────────────────────",
-        "  1=  a|b            torch      1.062  1.000–1.125      5 s 2/3    12.2 s 2/3",
-        "  1=  c              jax        1.000               1,234 s 2/3     0.5 s 2/3",
-        " ref  reference-jax  jax        1.000  1.000–1.000     10 s 2/3      10 s 2/3",
-        "   3  d              torch      0.000  0.000–0.000        — 2/3             —",
-        "- = the studies do not tell submissions of equal rank apart",
+        "                                                                     lm-  homeostatic-",
+        "rank  submission     framework  score         95 %  P(best)       toy-v1        toy-v2",
+        "──────────────────────────────────────────────────────────────────────────────────────",
+        " 1–2  a|b            torch      1.062  1.000–1.125     75 %      5 s 2/3    12.2 s 2/3",
+        " 1–2  c              jax        1.000                        1,234 s 2/3     0.5 s 2/3",
+        " ref  reference-jax  jax        1.000  1.000–1.000              10 s 2/3      10 s 2/3",
+        "   3  d              torch      0.000  0.000–0.000      0 %        — 2/3             —",
+        f"- {tables.RANKS_TOLD}",
         "- d has no trial on it",
     ]
 
@@ -82,7 +83,7 @@ def test_csv_leaves_what_was_missed_empty(board: Board) -> None:
     assert (first["score"], first["score_low"], first["score_high"]) == ("1.0625", "1.0", "1.125")
     assert (first["workload"], first["time"], first["study_times"]) == (LM, "5.0", "5.0;6.0;")
     assert (missed["time"], missed["ratio"], missed["study_times"]) == ("", "", ";;")
-    assert (rows[2]["score_low"], rows[4]["rank"], rows[4]["is_reference"]) == ("", "", "1")
+    assert (rows[2]["score_low"], rows[4]["rank_low"], rows[4]["is_reference"]) == ("", "", "1")
 
 
 def test_json_is_strict_and_missed_is_null(board: Board) -> None:
@@ -90,7 +91,7 @@ def test_json_is_strict_and_missed_is_null(board: Board) -> None:
         raise AssertionError(constant)
 
     body = json.loads(tables.json(board), parse_constant=refuse)
-    assert [row["rank"] for row in body["rows"]] == [1, 1, None, 3]
+    assert [row["rank_high"] for row in body["rows"]] == [2, 2, None, 3]
     assert body["rows"][3]["cells"][LM]["time"] is None
     assert body["rows"][0]["cells"][LM]["study_times"] == [5.0, 6.0, None]
     assert body["rows"][1]["interval"] is None

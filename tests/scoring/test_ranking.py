@@ -1,0 +1,114 @@
+"""Ranks claim no more than the studies show: simulated boards, and the sets by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from scoring.bootstrap import Resampler
+from scoring.gradathlon import Entry, score
+from scoring.ranking import (
+    Score,
+    chances_of_best,
+    difference,
+    ordered,
+    rank_sets,
+    surely_better,
+)
+
+WORKLOADS = ("s", "t", "u", "v")
+GRID = 0.125
+
+
+def steady(value: float, *noise: float) -> Score:
+    studies = dict(enumerate(value + part for part in noise))
+    return Score({}, value, studies=studies)
+
+
+def false_claims(boards: int, entries: int, studies: int, seed: int) -> float:
+    """The share of boards of equal entries, with ties and misses, that tell some two apart."""
+    rng = np.random.default_rng(seed)
+    shape = (boards, entries, len(WORKLOADS), studies)
+    times = np.ceil(np.exp(rng.normal(0.0, 0.1, shape)) / GRID) * GRID
+    times[rng.random(shape) < 1 / 7] = math.inf
+    reference = {name: [dict.fromkeys(range(studies), 1.0)] for name in WORKLOADS}
+    resampler = Resampler(1)
+    claims = 0
+    for board in times:
+        scores = []
+        for entry in board:
+            own = {name: dict(enumerate(row)) for name, row in zip(WORKLOADS, entry, strict=True)}
+            brought = Entry(own, reference, grains=dict.fromkeys(WORKLOADS, GRID))
+            scores.append(score(brought, WORKLOADS, resampler))
+        claims += bool(surely_better(scores).any())
+    return claims / boards
+
+
+@pytest.mark.parametrize("studies", [2, 3, 5])
+def test_equal_entries_are_seldom_told_apart(studies: int) -> None:
+    assert false_claims(60, 4, studies, seed=1) <= 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("studies", [2, 3, 5])
+@pytest.mark.parametrize("entries", [2, 5, 10])
+def test_equal_entries_are_seldom_told_apart_on_many_boards(studies: int, entries: int) -> None:
+    assert false_claims(1000, entries, studies, seed=2) <= 0.05
+
+
+def test_what_differs_in_five_studies_is_told() -> None:
+    fast = steady(1.0, 0.01, -0.01, 0.02, 0.0, -0.02)
+    slow = steady(0.5, 0.0, 0.02, -0.01, 0.01, -0.02)
+    assert rank_sets([fast, slow]) == [(1, 1), (2, 2)]
+    found = difference(fast, slow)
+    assert found.low < 0.5 < found.high
+    assert found.p < 0.001
+
+
+def test_a_rank_is_a_set_where_the_studies_do_not_tell() -> None:
+    noise = [(0.2, -0.2, 0.1, -0.1, 0.0), (-0.1, 0.2, -0.2, 0.0, 0.1), (0.01, 0, -0.01, 0.01, 0)]
+    scores = [steady(1.0, *noise[0]), steady(0.98, *noise[1]), steady(0.1, *noise[2])]
+    assert rank_sets(scores) == [(1, 2), (1, 2), (3, 3)]
+    assert rank_sets([]) == []
+
+
+def test_one_study_claims_nothing() -> None:
+    scores = [steady(1.0, 0.0), steady(0.1, 0.0)]
+    assert rank_sets(scores) == [(1, 2), (1, 2)]
+    assert difference(*scores).p == 1.0
+
+
+def test_differences_within_the_grid_of_evaluations_claim_nothing() -> None:
+    one = Score({}, 0.9, studies={0: 0.9, 1: 0.9}, least_variance=0.1**2 / 12)
+    other = Score({}, 0.8, studies={0: 0.8, 1: 0.8}, least_variance=0.1**2 / 12)
+    assert rank_sets([one, other]) == [(1, 2), (1, 2)]
+
+
+def test_the_chance_of_being_best_is_shared_by_equals() -> None:
+    draws = np.array([1.0, 2.0, 3.0, 4.0])
+    scores = [Score({}, 2.5, draws), Score({}, 2.5, draws), Score({}, 0.0, draws - 3.5)]
+    assert chances_of_best(scores) == [0.5, 0.5, 0.0]
+    assert chances_of_best([*scores, Score({}, 1.0)]) == [None] * 4
+
+
+def test_without_uncertainty_the_order_ranks() -> None:
+    assert ordered([Score({}, 0.9), Score({}, 0.9), Score({}, 0.8)]) == [(1, 2), (1, 2), (3, 3)]
+
+
+@pytest.mark.parametrize("tries", [1, 3, 5])
+def test_the_reference_has_as_much_luck_as_an_entry(tries: int) -> None:
+    """The same method with several seeds a study scores 1, not more."""
+    rng = np.random.default_rng(3)
+    found = []
+    for _ in range(300):
+        single = np.exp(rng.normal(0.0, 0.04, (len(WORKLOADS), 5)))
+        several = np.exp(rng.normal(0.0, 0.04, (len(WORKLOADS), 5, tries))).min(axis=2)
+        own = {name: dict(enumerate(row)) for name, row in zip(WORKLOADS, several, strict=True)}
+        reference = {
+            name: [dict(enumerate(row))] for name, row in zip(WORKLOADS, single, strict=True)
+        }
+        entry = Entry(own, reference, dict.fromkeys(WORKLOADS, float(tries)))
+        found.append(score(entry, WORKLOADS, Resampler(1)).score)
+    assert float(np.mean(found)) == pytest.approx(1.0, abs=0.005)

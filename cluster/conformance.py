@@ -5,36 +5,30 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
-import random
 import signal
-import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import workloads
-from cluster import checkpoint
+from cluster.bench import Bench
 from cluster.checkpoint import StateError
-from cluster.entry import Seeds, make_entry
-from cluster.learners import make_learner
-from cluster.learners.contract import Learner
-from cluster.process import seed_globals, set_environment
-from scoring.ground.words import Budget, Resources
+from cluster.process import set_environment
+from scoring.ground.words import Resources
 from submissions.contract import SubmissionError
 from submissions.source import Source
-from workloads.contract import Batch
 
 DEFAULT_WORKLOAD = "homeostatic-toy-v2"
-STEPS = 8
+STEPS, PAUSES = 13, (5, 9)
+"""How long it trains, and where it is cut off: at no step where a round count begins anew."""
+PATIENT_STEPS, PATIENT_PAUSES = 64, (5, 37)
+FEW_STEPS = 2
+"""On the families that are not looked at closely."""
 LIMIT_S = 120.0
 _CORNERS = (0.0, 0.5, 0.999)
-_SEED = 20
-_BUDGET = Budget(STEPS, 60.0)
-_SEEDS = Seeds(_SEED, _SEED, _SEED, _SEED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,25 +40,34 @@ class Finding:
     detail: str = ""
 
 
-def check(source: Source, workload_id: str = DEFAULT_WORKLOAD) -> list[Finding]:
+def default_workloads() -> list[str]:
+    """The workload whose model a submission is trained on, and one of each other family."""
+    toys = [id for id in workloads.ids(variants=False) if "-toy-" in id]
+    return [DEFAULT_WORKLOAD, *(id for id in toys if id != DEFAULT_WORKLOAD)]
+
+
+def check(source: Source, workload_ids: Sequence[str] = (DEFAULT_WORKLOAD,)) -> list[Finding]:
     """Run a submission for a few steps on random data, in a process of its own.
 
-    Needs no data. Stops at the first thing that makes the rest pointless.
+    It is looked at closely on the first of the workloads, and briefly on the others. Needs no
+    data. Stops at the first thing that makes the rest pointless.
 
     Raises:
         WorkloadError: no such workload.
     """
-    workloads.get(workload_id)
+    for id in workload_ids:
+        workloads.get(id)
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(theirs, source, workload_id), daemon=True)
+    process = context.Process(target=_answer, args=(theirs, source, workload_ids), daemon=True)
     process.start()
     theirs.close()  # then the end of the process is the end of the pipe
     try:
-        if ours.poll(LIMIT_S):
+        limit_s = LIMIT_S * len(workload_ids)
+        if ours.poll(limit_s):
             findings: list[Finding] = ours.recv()
             return findings
-        detail = f"no answer for {LIMIT_S:g} s; look for an endless loop or a wait"
+        detail = f"no answer for {limit_s:g} s; look for an endless loop or a wait"
     except EOFError:
         process.join()
         detail = f"its process died ({_how(process.exitcode)}); look at native code that it calls"
@@ -80,9 +83,9 @@ def _how(exit_code: int | None) -> str:
     return f"exit code {exit_code}"
 
 
-def _answer(pipe: Connection, source: Source, workload_id: str) -> None:
+def _answer(pipe: Connection, source: Source, workload_ids: Sequence[str]) -> None:
     _stdout_to_stderr()
-    pipe.send(_check_here(source, workload_id))
+    pipe.send(_check_here(source, workload_ids))
 
 
 def _stdout_to_stderr() -> None:
@@ -90,43 +93,56 @@ def _stdout_to_stderr() -> None:
     os.dup2(2, 1)
 
 
-def _check_here(source: Source, workload_id: str) -> list[Finding]:
+def _check_here(source: Source, workload_ids: Sequence[str]) -> list[Finding]:
     set_environment(Resources())
     findings: list[Finding] = []
     try:
-        for finding in _findings(source, workload_id):
+        for finding in _findings(source, workload_ids):
             findings.append(finding)
             if not finding.ok:
                 break
-    except (SubmissionError, StateError) as error:
-        findings.append(Finding(False, "it runs", " ".join(str(error).split())))
+    except SubmissionError as error:
+        findings.append(Finding(False, _where(findings, workload_ids), _one_line(str(error))))
     except (Exception, SystemExit) as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         detail = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
-        findings.append(Finding(False, "it runs", " ".join(detail.split())))
+        findings.append(Finding(False, _where(findings, workload_ids), _one_line(detail)))
     return findings
 
 
-def _findings(source: Source, workload_id: str) -> Iterator[Finding]:
-    bench = _Bench(source, workload_id)
+def _where(findings: Sequence[Finding], workload_ids: Sequence[str]) -> str:
+    """What failed: running at all, or the first family whose shapes were not yet taken."""
+    if not any(finding.title.startswith("a checkpoint") for finding in findings):
+        return "it runs"
+    taken = " ".join(finding.title for finding in findings)
+    left = [id for id in workload_ids[1:] if id not in taken]
+    return f"it takes the shapes of {left[0]}" if left else "it runs"
+
+
+def _findings(source: Source, workload_ids: Sequence[str]) -> Iterator[Finding]:
+    bench = Bench(source, workload_ids[0])
     names = ", ".join(source.defaults) or "none"
     yield Finding(True, f"{source.framework} submission", f"hyperparameters: {names}")
-    start, first = bench.weights, bench.run()
-    yield _trains(start, first)
-    again = bench.run()
+    chosen = _first_point(source)
+    steps, pauses = STEPS, PAUSES
+    first = bench.run(chosen, steps, pauses)
+    if _unmoved(bench.weights, first):  # it may gather gradients over many steps
+        steps, pauses = PATIENT_STEPS, PATIENT_PAUSES
+        first = bench.run(chosen, steps, pauses)
+    yield _trains(bench.weights, first, steps)
     yield _required(
-        _equal(first, again),
+        _equal(first, bench.run(chosen, steps, pauses)),
         "the same seed gives the same weights",
         "two runs from one seed differ; draw randomness from `workload.seed` or the global "
         "generators, which are seeded for each trial",
     )
-    yield _required(
-        _equal(first, bench.run(interrupted=True)),
-        "a checkpoint continues exactly",
-        "weights differ after a resume: something that the algorithm remembers is not in its state",
-    )
+    yield _continues(bench, chosen, first, steps, pauses)
+    yield from _lasts(bench, chosen)
+    for other in workload_ids[1:]:
+        Bench(source, other).run(chosen, FEW_STEPS)
+        yield Finding(True, f"it takes the shapes of {other}")
     for point in _points(source):
-        after = bench.run(hyperparameters=point)
+        after = bench.run(point, STEPS)
         finite = all(np.isfinite(value).all() for value in after.values())
         shown = ", ".join(
             f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
@@ -140,15 +156,60 @@ def _required(ok: bool, title: str, otherwise: str) -> Finding:
     return Finding(ok, title, "" if ok else otherwise)
 
 
-def _trains(start: Mapping[str, Any], after: Mapping[str, Any]) -> Finding:
-    broken = [name for name, value in after.items() if not np.isfinite(value).all()]
+def _unmoved(start: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Names of the weights that are as they were, if all of them are."""
     still = [name for name, value in after.items() if np.array_equal(value, start[name])]
+    return still if len(still) == len(after) else []
+
+
+def _trains(start: Mapping[str, Any], after: Mapping[str, Any], steps: int) -> Finding:
+    broken = [name for name, value in after.items() if not np.isfinite(value).all()]
     title = "it trains at its defaults"
     if broken:
-        return Finding(False, title, f"{broken[0]} is not finite after {STEPS} steps")
-    if len(still) == len(after):
-        return Finding(False, title, f"no weight changed in {STEPS} steps")
-    return Finding(True, title, f"{len(after) - len(still)} of {len(after)} weights moved")
+        return Finding(False, title, f"{broken[0]} is not finite after {steps} steps")
+    if _unmoved(start, after):
+        return Finding(False, title, f"no weight changed in {steps} steps")
+    moved = sum(not np.array_equal(value, start[name]) for name, value in after.items())
+    return Finding(True, title, f"{moved} of {len(after)} weights moved")
+
+
+def _continues(
+    bench: Bench,
+    chosen: Mapping[str, Any],
+    whole: Mapping[str, Any],
+    steps: int,
+    pauses: Sequence[int],
+) -> Finding:
+    title = "a checkpoint continues exactly"
+    try:
+        resumed = bench.run(chosen, steps, pauses, interrupted=True)
+    except StateError as error:
+        detail = f"not kept: {error}; a trial that is killed starts anew"
+        return Finding(True, title.replace("continues", "may not continue"), _one_line(detail))
+    return _required(
+        _equal(whole, resumed),
+        title,
+        "weights differ after a resume: something that the algorithm remembers is not in its state",
+    )
+
+
+def _lasts(bench: Bench, chosen: Mapping[str, Any]) -> Iterator[Finding]:
+    """Whether torch schedulers can be stepped as long as a trial goes on."""
+    if bench.source.framework != "torch":
+        return
+    from cluster.learners.schedules_torch import step_to_the_end
+
+    steps, hint = bench.budget.steps, bench.workload.settings.step_hint
+    fault = step_to_the_end(bench.entry(chosen), steps)
+    if fault is None:
+        return
+    detail = (
+        f"{fault}; a trial may go on to step {steps} (`workload.max_steps`) after its horizon of "
+        f"{hint} (`workload.step_hint`): make it longer, or hold the last rate"
+        if fault
+        else ""
+    )
+    yield Finding(not fault, "its schedulers last as long as a trial", detail)
 
 
 def _first_point(source: Source) -> dict[str, Any]:
@@ -167,64 +228,9 @@ def _points(source: Source) -> list[dict[str, Any]]:
     return [space.at([u] * len(space.names)) for u in _CORNERS]
 
 
-class _Bench:
-    """Trains a submission on random batches of one workload."""
-
-    def __init__(self, source: Source, workload_id: str) -> None:
-        self.source = source
-        self.workload = workloads.get(workload_id)
-        self.weights = self.workload.initial_weights(_SEED)
-        self._first = _first_point(source)
-        self.batches: list[Batch] = [self.workload.batch_like(seed) for seed in range(STEPS)]
-
-    def run(
-        self, *, interrupted: bool = False, hyperparameters: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
-        """The weights after a few steps, perhaps through a checkpoint half way."""
-        draw = _from(self.batches)
-        chosen = self._first if hyperparameters is None else hyperparameters
-        learner = self._begin(chosen)
-        for step in range(STEPS):
-            if interrupted and step == STEPS // 2:
-                learner = self._resumed(learner, chosen)
-            learner.step(draw)
-        learner.prepare_evaluation()
-        learner.measure(self.batches[0])
-        learner.resume_training()
-        return learner.state()["weights"]
-
-    def _begin(self, hyperparameters: Mapping[str, Any]) -> Learner:
-        entry = make_entry(
-            self.workload,
-            self.source,
-            hyperparameters,
-            _SEEDS,
-            budget=_BUDGET,
-            resources=Resources(),
-        )
-        seed_globals(_SEED)
-        learner = make_learner(self.source.framework, entry, self.batches[:1])
-        seed_globals(_SEED)
-        learner.begin()
-        return learner
-
-    def _resumed(self, learner: Learner, hyperparameters: Mapping[str, Any]) -> Learner:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "checkpoint.safetensors"
-            checkpoint.save(path, {"learner": learner.state()})
-            drawn = random.getstate(), np.random.get_state()
-            fresh = self._begin(hyperparameters)
-            fresh.load_state(checkpoint.load(path)["learner"])
-        # A trial's own checkpoint keeps these two generators beside the learner.
-        random.setstate(drawn[0])
-        np.random.set_state(drawn[1])
-        return fresh
-
-
-def _from(batches: list[Batch]) -> Callable[[], Batch]:
-    left = iter(batches)
-    return lambda: next(left)
-
-
 def _equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return all(np.array_equal(value, other[name], equal_nan=True) for name, value in one.items())
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

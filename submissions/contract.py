@@ -1,17 +1,41 @@
-"""What a submission is: a training algorithm in one file, with nothing of ours to import.
+"""What a submission is: a training algorithm in one file or folder, with nothing of ours to import.
 
-A submission file defines `submission(**hyperparameters)` and, when it can be tuned, a literal
+A submission defines `submission(**hyperparameters)` and, when it can be tuned, a literal
 `SEARCH_SPACE`. Two argument names are reserved and handed in when asked for: `params` (torch
 parameters; its presence makes the file a torch submission, its absence a JAX one) and `workload`
 (a `Card`). It returns one of
 
-- a `torch.optim.Optimizer`, or a pair (optimizer, lr_scheduler);
-- an optax `GradientTransformation`;
+- a `torch.optim.Optimizer`, or any list or tuple of optimizers and lr_schedulers, nested or not;
+- an optax `GradientTransformation` (or `optax.MultiSteps`);
 - when it decides more, an object with the methods of `TorchSubmission` or `JaxSubmission`.
 
-A file that returns an optimizer or a transformation may define two more functions beside it,
-with the meaning they have as methods of a submission object: `eval_params` and `select_data`
-(JAX only; torch optimizers average by having `train()` and `eval()`, as schedule-free ones do).
+A step with torch optimizers: one batch is drawn, its loss taken, all gradients set to None, the
+loss followed back, every optimizer stepped in the order of the tuple, then every scheduler. The
+signature of an optimizer's `step` says what it wants besides:
+
+- a required `closure` (LBFGS): it gets one that takes loss and gradients of the step's batch
+  anew. `CLOSURE = True` at the top level of the file gives one to every optimizer, also where
+  `closure` has a default (MoMo, some sharpness-aware ones); `CLOSURE = False` to none;
+- a `loss` (MoMo, Polyak steps): it gets the loss;
+- methods `first_step` and `second_step` (sharpness-aware ones, SAM): both are called, with new
+  gradients between them.
+
+A scheduler whose `step` has a required argument (`ReduceLROnPlateau`) gets the training loss of
+the step. `train()` and `eval()` of an optimizer that has them (schedule-free ones, averages) are
+called round each evaluation.
+
+Beside `submission` may stand, in both frameworks, two functions with the meaning that they have
+as methods of a submission object: `eval_params` and `select_data`. Their `state` is the
+optimizer's: in JAX the transformation's state, in torch a dict of `optimizer.state[parameter]` by
+the parameter's name, to be changed in place. Schedule-free optax transformations are judged by
+their average without it.
+
+Gradients are clipped with a hook in torch, `optimizer.register_step_pre_hook(clip)` where
+`def clip(*_): torch.nn.utils.clip_grad_norm_(params, 1.0)`, and in JAX with
+`optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(lr))`.
+
+Whatever of this runs, runs on the clock. Weights that are judged must be the workload's by name,
+shape and dtype.
 """
 
 from __future__ import annotations
@@ -80,8 +104,14 @@ class Problem(Protocol):
 
     `params` is a flat dict of tensors or arrays by name. Batches are those of the training stream
     (a dict of tensors or arrays whose first axis counts examples) or anything cut and joined from
-    them.
+    them. The first `loss` or `value_and_grad` that an `update` takes, of whatever batch, gives the
+    step's line in the record (`train/loss`); an `update` that takes none is an error.
+
+    Attributes:
+        classes: how many classes the model tells apart; None where there are none.
     """
+
+    classes: int | None
 
     def loss(self, params: Any, batch: Any) -> Any:
         """Mean loss, 0-d and differentiable in `params`."""
@@ -89,16 +119,28 @@ class Problem(Protocol):
     def value_and_grad(self, params: Any, batch: Any) -> tuple[Any, dict[str, Any]]:
         """Mean loss and its gradient by parameter name."""
 
+    def losses(self, params: Any, batch: Any) -> Any:
+        """The loss of each example alone, (examples,), in one call; differentiable."""
+
     def measure(self, params: Any, batch: Any) -> dict[str, Any]:
         """What the workload counts on a batch, as sums: `count`, `loss`, perhaps `correct`."""
+
+    def project(self, params: Any) -> dict[str, Any]:
+        """These weights brought back to where the workload keeps its own; new ones.
+
+        The live weights are brought back after each step without being asked; this is for
+        iterates that a method keeps beside them.
+        """
 
 
 class TorchSubmission(Protocol):
     """A torch training algorithm. `eval_params` and `select_data` are optional.
 
-    `params` is a dict of the live parameters by name, changed in place. `state` is any nesting of
-    dicts, lists and tuples of tensors and plain values: all that the algorithm remembers, since
-    it is what a checkpoint keeps.
+    `params` is a dict of the live parameters by name, changed in place. `state` is all that the
+    algorithm remembers, since it is what a checkpoint keeps: any nesting of dicts, lists, tuples,
+    sets and deques of tensors and plain values, and objects with `state_dict` and
+    `load_state_dict` that `init` makes. What cannot be kept is told once in the record, and a
+    trial that is killed starts anew.
     """
 
     def init(self, params: dict[str, Any]) -> Any:

@@ -12,13 +12,16 @@ import linecache
 import sys
 import traceback
 from collections.abc import Mapping
+from pathlib import PurePath
 from types import ModuleType
 from typing import Any
 
 from scoring.ground.errors import nearest
 from scoring.ground.words import Framework
+from submissions.bundle import split
 from submissions.contract import Card, Parameters, SubmissionError
 from submissions.reading import FUNCTION
+from submissions.siblings import lend, show_lines, take_back
 from submissions.source import Source
 
 _EXPECTED: dict[Framework, str] = {
@@ -34,28 +37,34 @@ def execute(source: Source) -> ModuleType:
     """A fresh module made of the source's text, as `submission_<first 16 of its digest>`.
 
     A module of that name from an earlier call is replaced, so that trials in one process share no
-    global state. The file's folder is never on `sys.path`.
+    global state. The file's folder is never on `sys.path`; the files of a folder find each other
+    as parts of that module.
 
     Raises:
         SubmissionError: the text raised, or imports what is not installed here.
     """
     name = _module_name(source)
-    spec = importlib.util.spec_from_loader(name, loader=None, origin=source.origin)
+    main, files = split(source.text)
+    unload(source)
+    spec = importlib.util.spec_from_loader(
+        name, loader=None, origin=source.origin, is_package=bool(files)
+    )
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     module.__file__ = source.origin
     # pickle, dataclasses and torch.compile look a class's module up while it is being defined.
     sys.modules[name] = module
-    # Without a modification time, linecache never goes to look for the file.
-    lines = source.text.splitlines(keepends=True)
-    linecache.cache[source.origin] = (len(source.text), None, lines, source.origin)
+    if files:
+        lend(name, files, PurePath(source.origin).parent)
+    show_lines(source.origin, main)
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            exec(compile(source.text, source.origin, "exec"), module.__dict__)
+            exec(compile(main, source.origin, "exec"), module.__dict__)
     except ModuleNotFoundError as error:
         unload(source)
-        advice = "not installed here; a submission is one file, beside installed packages"
-        raise SubmissionError(f"{_where(error, source)}: imports {error.name}, {advice}") from error
+        raise SubmissionError(
+            f"{_where(error, source)}: imports {error.name}, {_advice(error, source)}"
+        ) from error
     except (Exception, SystemExit) as error:
         unload(source)
         raise SubmissionError(f"{_where(error, source)}: {_what(error)}") from error
@@ -94,6 +103,7 @@ def build(
 
 def unload(source: Source) -> None:
     """Forget the module and the lines that `execute` left; nothing happens when there are none."""
+    take_back(_module_name(source))
     sys.modules.pop(_module_name(source), None)
     linecache.cache.pop(source.origin, None)
 
@@ -184,8 +194,21 @@ def _has(built: object, *methods: str) -> bool:
 
 def _where(error: BaseException, source: Source) -> str:
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == source.origin]
-    return f"{source.origin}:{lines[-1]}" if lines else source.origin
+    folder = PurePath(source.origin).parent
+    own = {source.origin, *(str(folder / name) for name in split(source.text)[1])}
+    lines = [f"{frame.filename}:{frame.lineno}" for frame in frames if frame.filename in own]
+    return lines[-1] if lines else source.origin
+
+
+def _advice(error: ModuleNotFoundError, source: Source) -> str:
+    files = split(source.text)[1]
+    name = (error.name or "").removeprefix(f"{_module_name(source)}.")
+    if f"{name}.py" in files or any(path.startswith(f"{name}/") for path in files):
+        return f"a file beside it; write `from .{name} import ...`"
+    if files:
+        return "not installed here and no file beside it"
+    advice = "a submission is one file, or a folder with submission.py, beside installed packages"
+    return f"not installed here; {advice}"
 
 
 def _what(error: BaseException) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from scoring.ground.errors import nearest
@@ -36,13 +36,15 @@ class Facts:
     summary: str
 
 
-def read_facts(text: str, origin: str) -> Facts:
+def read_facts(text: str, origin: str, files: Collection[str] = ()) -> Facts:
     """The static facts of a submission's text; `origin` stands in messages for the file.
+
+    `files` are the paths of those beside it, where a submission is a folder.
 
     Raises:
         SubmissionError: `origin:line: what is wrong; what to do`.
     """
-    return _Reader(origin).read(text)
+    return _Reader(origin, files).read(text)
 
 
 def defines_submission(text: str) -> bool:
@@ -57,12 +59,14 @@ def defines_submission(text: str) -> bool:
 
 
 class _Reader:
-    def __init__(self, origin: str) -> None:
+    def __init__(self, origin: str, files: Collection[str]) -> None:
         self.origin = origin
+        self.files = files
 
     def read(self, text: str) -> Facts:
         tree = self._tree(text)
-        self._refuse_relative_imports(tree)
+        if not self.files:
+            self._refuse_relative_imports(tree)
         arguments, defaults = self._signature(self._function(tree))
         space = self._space(tree, arguments)
         stated = self._constant(tree, "CLOSURE")
@@ -96,7 +100,7 @@ class _Reader:
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.level:
                 name = "." * node.level + (node.module or "")
-                advice = "a submission is one file: put into it what it needs"
+                advice = "put into the file what it needs, or make a folder with submission.py"
                 raise self._error(node, f"imports {name}; {advice}")
 
     def _function(self, tree: ast.Module) -> ast.FunctionDef:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from scoring.ground.errors import nearest
 from scoring.ground.words import Framework
+from submissions.bundle import MAIN, join, read_folder, split
 from submissions.contract import RESERVED, SubmissionError
 from submissions.reading import defines_submission, read_facts
 from submissions.space import SearchSpace
@@ -40,7 +41,7 @@ class Source:
 
     Attributes:
         name: on the board: the file's stem, the built-in's or the entry point's name.
-        text: the whole file.
+        text: the whole file; of a folder, all of its files as one text (`submissions.bundle`).
         sha256: of the text in UTF-8, hexadecimal.
         origin: the path shown in messages and tracebacks.
         framework: "torch" if `params` is among the arguments of `submission`, else "jax".
@@ -77,7 +78,8 @@ def parse(name: str, text: str, origin: str) -> Source:
     if not _NAME.fullmatch(name) or name.startswith(_TAKEN):
         rule = f"letters, digits and _ . + -, and no {_TAKEN!r} at the beginning"
         raise SubmissionError(f"{origin}: {name!r} cannot name a submission; rename it: {rule}")
-    facts = read_facts(text, origin)
+    main, files = split(text)
+    facts = read_facts(main, origin, files)
     digest = hashlib.sha256(text.encode()).hexdigest()
     return Source(
         name=name,
@@ -91,13 +93,14 @@ def parse(name: str, text: str, origin: str) -> Source:
 def find(word: str) -> Source:
     """The submission that `word` names: a path, a built-in, or an installed entry point.
 
-    Whatever ends in `.py` or holds a path separator is a path.
+    Whatever ends in `.py` or holds a path separator is a path: of a file, or of a folder with
+    `submission.py`, whose name is then the submission's.
 
     Raises:
         SubmissionError: no such submission, or a file that cannot be one.
     """
     if word.endswith(".py") or "/" in word or os.sep in word:
-        return parse(Path(word).stem, _read(Path(word), word), word)
+        return _at(Path(word), word)
     entries = [entry for entry in _entry_points() if entry.name == word]
     places = [f"the package {_package(entry)}" for entry in entries]
     if word in shipped():
@@ -111,10 +114,21 @@ def find(word: str) -> Source:
     if entries:
         path = _module_file(entries[0])
         return parse(word, _read(path, str(path)), str(path))
+    if (Path(word) / MAIN).is_file():
+        raise SubmissionError(f"unknown submission {word!r}; did you mean './{word}'?")
     if Path(f"{word}.py").is_file():
         raise SubmissionError(f"unknown submission {word!r}; did you mean './{word}.py'?")
     hint = nearest(word, [*shipped(), *installed()])
     raise SubmissionError(f"unknown submission {word!r}{hint}")
+
+
+def _at(path: Path, word: str) -> Source:
+    """The submission of a file, or of a folder with `submission.py`."""
+    if not path.is_dir():
+        return parse(path.stem, _read(path, word), word)
+    main, others = read_folder(path)
+    files = {name: _read(other, str(other)) for name, other in others.items()}
+    return parse(path.resolve().name, join(_read(main, str(main)), files), str(main))
 
 
 @functools.cache

@@ -104,6 +104,9 @@ class Learner(Protocol):
     def drain(self) -> Taken:
         """What training gave since the last call; forgets it."""
 
+    def weights(self) -> Weights:
+        """The training weights, copied to the host."""
+
     def state(self) -> dict[str, Any]:
         """All that `load_state` needs, for a checkpoint: numpy arrays and plain values.
 

@@ -27,7 +27,7 @@ from cluster.learners.rules_jax import (
     make_rules,
     stacked,
 )
-from workloads.contract import Array, Batch
+from workloads.contract import Array, Batch, Weights
 
 _Step = Callable[[Tree, Tree, Tree, Tree, Any, Tree], tuple[Tree, Tree, Tree, Tree, Any]]
 
@@ -186,6 +186,9 @@ class JaxLearner:
             dict(zip(self._prequential, map(float, drawn), strict=True)),
             draws,
         )
+
+    def weights(self) -> Weights:
+        return jax.device_get(self._params)
 
     def state(self) -> dict[str, Any]:
         leaves = [_to_numpy(leaf) for leaf in jax.tree.leaves(self._state)]

@@ -22,7 +22,7 @@ from cluster.learners.run_torch import Run, Tensors
 from cluster.learners.state_torch import to_numpy, to_torch
 from scoring.ground.words import Resources
 from submissions.contract import Parameters
-from workloads.contract import Array, Batch
+from workloads.contract import Array, Batch, Weights
 
 
 def _device(resources: Resources) -> torch.device:
@@ -142,6 +142,9 @@ class TorchLearner:
         taken = Taken(_summed(run.noted), _summed(run.drawn), run.draws)
         run.noted, run.drawn, run.draws = [], [], 0
         return taken
+
+    def weights(self) -> Weights:
+        return to_numpy(self._run.params, "weights")
 
     def state(self) -> dict[str, Any]:
         run = self._run

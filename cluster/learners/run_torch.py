@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -144,7 +145,9 @@ class Problem:
             rows = {n: v if axes[n] is None else v[None] for n, v in example.items()}
             return self._run.call(params, "loss", rows, self._run.generator)[0]
 
-        return torch.func.vmap(one, (axes,))(batch)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "There is a performance drop")  # a loop, then
+            return torch.func.vmap(one, (axes,))(batch)
 
     def measure(self, params: Tensors, batch: Tensors) -> Tensors:
         with torch.no_grad():

@@ -14,23 +14,23 @@ from submissions.source import find
     "workload",
     "-w",
     "--workload",
-    default="homeostatic-toy-v2",
-    show_default=True,
     metavar="ID",
-    help="The workload whose model and batches it is tried on; no data are needed.",
+    help="Only the model and batches of this workload; no data are needed.",
 )
+@click.option("--quick", is_flag=True, help="One family's shapes in place of all.")
 @click.pass_context
-def check(ctx: click.Context, /, submission: str, workload: str) -> None:
+def check(ctx: click.Context, /, submission: str, workload: str | None, quick: bool) -> None:
     """Tell what would go wrong with a submission in a race.
 
-    Tries it on a few batches of random values. Prints one line a finding. Exit code 1 if any of
-    them is bad.
+    Tries it on a few batches of random values, on one family closely and on the shapes of all
+    others briefly. Prints one line a finding. Exit code 1 if any of them is bad.
 
     \b
     Example:
         gradathlon check my_opt.py
     """
-    findings = conformance.check(find(submission), workload_id=workload)
+    every = [conformance.DEFAULT_WORKLOAD] if quick else conformance.default_workloads()
+    findings = conformance.check(find(submission), [workload] if workload else every)
     for finding in findings:
         mark = "ok  " if finding.ok else "FAIL"
         detail = f": {finding.detail}" if finding.detail else ""

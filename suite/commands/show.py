@@ -34,10 +34,10 @@ def show(name: str) -> None:
 
 def _text(name: str) -> str:
     submissions = [*source.shipped(), *source.installed()]
-    if name.endswith(".py") or name in submissions:
-        return source.describe(source.find(name))
     if name.endswith((".yaml", ".yml")) or name in config.shipped():
         return _suite(name)
+    if name.endswith(".py") or "/" in name or name in submissions:
+        return source.describe(source.find(name))
     if name in workloads.ids():
         return _workload(name)
     hint = nearest(name, [*submissions, *config.shipped(), *workloads.ids()])

@@ -121,8 +121,8 @@ def test_wrong_hyperparameters_are_named(load):
         ("raises_at_import", "5: AttributeError: module 'torch' has no attribute 'no_such_name'"),
         (
             "imports_sibling",
-            "3: imports raises_at_import, not installed here; a submission is one file, beside"
-            " installed packages",
+            "3: imports raises_at_import, not installed here; a submission is one file, or a"
+            " folder with submission.py, beside installed packages",
         ),
         ("raises_at_build", "7: ValueError: Invalid learning rate: -1.0"),
         (

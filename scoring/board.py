@@ -17,7 +17,7 @@ from scoring.ground.words import Clock
 from scoring.notes import completeness_remarks
 from scoring.profiles import TAU_MAX, corners
 from scoring.protocols import Judged, Options, find, frameworks
-from scoring.ranking import chances_of_best
+from scoring.ranking import Score, chances_of_best
 from scoring.records import REFERENCES, is_reference
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ class Board:
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     tau_max: float = TAU_MAX
+    scores: Mapping[str, Score] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+    """By submission, with the redrawn and the studies' scores; no part of what is shown."""
 
     def profile(self, row: Row) -> list[tuple[float, float]]:
         """Corners (tau, rho) of the row's performance profile, a step function on [1, tau_max].
@@ -174,7 +176,7 @@ def _board(protocol: str, clock: Clock, trials: pd.DataFrame, judged: Judged) ->
         for name in order
     ]
     workloads = tuple(next(iter(scores.values())).ratios)
-    return Board(protocol, clock, workloads, tuple(rows), tuple(judged.notes))
+    return Board(protocol, clock, workloads, tuple(rows), tuple(judged.notes), scores=scores)
 
 
 def _cells(

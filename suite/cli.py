@@ -17,6 +17,8 @@ COMMANDS = {
     "score": ("score", "Compute the leaderboard of runs from their records."),
     "report": ("report", "Write one self-contained HTML page about runs, or one picture."),
     "validate": ("validate", "List the records of runs that cannot be, or were not planned."),
+    "compare": ("compare", "Compare two submissions of runs: by how much, how surely, and where."),
+    "import-algoperf": ("import_algoperf", "Write published AlgoPerf logs as a run's records."),
     "list": ("list", "List workloads, submissions or suites."),
     "show": ("show", "Show all about one workload, submission or suite."),
     "new": ("new", "Write a submission to begin with."),

@@ -1,0 +1,145 @@
+"""Published AlgoPerf logs read as trial records, so that boards can be computed from them.
+
+The logs lie as `<submission>/study_<k>/<workload>_<framework>/trial_<j>/eval_measurements.csv`; a
+time is the column `score`, the accumulated submission time. A held-out variant `ogbg_model_size`
+becomes `ogbg+model_size`. AlgoPerf held no evaluation against a budget, so none is given. Where
+two trials of a study hit at the same evaluation, AlgoPerf's code takes the one that its file
+system lists first; here it is the one with the smaller number.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from scoring.ground.errors import nearest
+from scoring.ground.words import Budget, Framework, Goal, Target
+from scoring.lines import LARGEST, Evaluation, Header, Outcome
+from scoring.records import RecordError, Writer, record_path
+
+TARGETS: dict[str, tuple[str, Goal, float]] = {
+    "criteo1tb": ("loss", "min", 0.123735),
+    "criteo1tb+embed_init": ("loss", "min", 0.129657),
+    "fastmri": ("ssim", "max", 0.723653),
+    "fastmri+tanh": ("ssim", "max", 0.71784),
+    "imagenet_resnet": ("accuracy", "max", 0.77431),
+    "imagenet_resnet+large_bn_init": ("accuracy", "max", 0.76526),
+    "imagenet_vit": ("accuracy", "max", 0.77309),
+    "librispeech_conformer": ("wer", "min", 0.085884),
+    "librispeech_conformer+layernorm": ("wer", "min", 0.09731),
+    "librispeech_deepspeech": ("wer", "min", 0.119936),
+    "ogbg": ("mean_average_precision", "max", 0.28098),
+    "ogbg+model_size": ("mean_average_precision", "max", 0.269446),
+    "wmt": ("bleu", "max", 30.8491),
+    "wmt+glu_tanh": ("bleu", "max", 29.5779),
+    "finewebedu_lm": ("ppl", "min", 22.2995),
+}
+"""The published validation targets: metric, goal, value."""
+_FRAMEWORKS = {"jax": "jax", "pytorch": "torch"}
+_TRIAL = re.compile(r"study_(\d+)/(.+)_(jax|pytorch)/trial_(\d+)")
+
+
+def import_logs(logs: Path, run: Path) -> int:
+    """Write a record into `run` for every trial of the logs; how many there were.
+
+    Raises:
+        RecordError: no logs, a workload without a known target, an unreadable file, a used folder.
+    """
+    if (run / "trials").exists():
+        raise RecordError(f"{run} already holds trials; name another folder with -o")
+    count = 0
+    for folder, submission, match in _trials(logs):
+        _write(folder, submission, match, run)
+        count += 1
+    if not count:
+        raise RecordError(
+            f"{logs}: no AlgoPerf logs; expected SUBMISSION/study_0/WORKLOAD_FRAMEWORK/trial_1/"
+        )
+    return count
+
+
+def _trials(logs: Path) -> Iterator[tuple[Path, str, re.Match[str]]]:
+    for folder in sorted(logs.glob("*/study_*/*/trial_*")):
+        place = folder.relative_to(logs)
+        match = _TRIAL.fullmatch("/".join(place.parts[1:]))
+        if match and (folder / "eval_measurements.csv").is_file():
+            yield folder, place.parts[0], match
+
+
+def _write(folder: Path, submission: str, match: re.Match[str], run: Path) -> None:
+    workload = workload_id(match[2])
+    metric, goal, value = TARGETS[workload]
+    point = folder / "hparams.json"
+    header = Header(
+        workload=workload,
+        submission=submission,
+        framework=cast(Framework, _FRAMEWORKS[match[3]]),
+        study=int(match[1]),
+        trial=int(match[4]),
+        seed=0,
+        hyperparameters=_json(point) if point.is_file() else {},
+        source_sha256="",
+        target=Target(f"validation/{metric}", goal, value),
+        budget=Budget(LARGEST, math.inf),
+        clock="wall",
+        hardware={"digest": "algoperf"},
+        versions={},
+    )
+    seen = _evaluations(folder / "eval_measurements.csv")
+    target = header.target
+    assert target is not None
+    hit = any(target.met_by(one.metrics.get(target.metric)) for one in seen)
+    last = seen[-1] if seen else Evaluation(0, 0.0, 0.0, {})
+    why = "imported from published logs"
+    end = Outcome("reached" if hit else "budget", last.steps, last.wall_s, last.cpu_s, why)
+    writer = Writer(record_path(run, header.key))
+    writer.write(header, *seen, end)
+    writer.close()
+
+
+def workload_id(name: str) -> str:
+    """`ogbg_model_size` is `ogbg+model_size`; a base workload keeps its name.
+
+    Raises:
+        RecordError: no target is known for it.
+    """
+    for id in TARGETS:
+        if id.replace("+", "_") == name:
+            return id
+    raise RecordError(f"no published target is known for workload {name!r}{nearest(name, TARGETS)}")
+
+
+def _evaluations(path: Path) -> list[Evaluation]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise RecordError(f"{path}: cannot be read: {error}") from None
+    seen: list[Evaluation] = []
+    for number, row in enumerate(rows, start=2):
+        try:
+            steps, seconds = int(float(row["global_step"])), float(row["score"])
+            metrics = {
+                name: float(text)
+                for name, text in row.items()
+                if name.startswith("validation/") and text
+            }
+        except (KeyError, TypeError, ValueError) as error:
+            raise RecordError(f"{path}:{number}: not a row of evaluations: {error}") from None
+        # A run taken up again writes its last evaluation twice.
+        if not seen or (steps > seen[-1].steps and seconds >= seen[-1].wall_s):
+            seen.append(Evaluation(steps, seconds, seconds, metrics))
+    return seen
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path}: cannot be read: {error}") from None
+    return body if isinstance(body, dict) else {}

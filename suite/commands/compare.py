@@ -1,0 +1,73 @@
+"""`gradathlon compare`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from suite.commands.board_options import board_options
+
+if TYPE_CHECKING:
+    from scoring.comparison import Comparison
+
+
+@click.command()
+@click.argument("words", nargs=-1, required=True, metavar="RUN... A B")
+@board_options
+def compare(words: tuple[str, ...], **options: Any) -> None:
+    """Compare two submissions of runs: by how much, how surely, and where.
+
+    \b
+    Examples:
+        gradathlon compare runs/first adamw prodigy
+        gradathlon compare runs/mine runs/theirs my_opt reference-torch --clock steps
+    """
+    if len(words) < 3:
+        raise click.UsageError("name a run or several, then two submissions: RUN... A B")
+    from scoring import board
+    from scoring.comparison import compare as compare_entries
+
+    *runs, one, other = words
+    computed = board.compute([Path(run) for run in runs], **options)
+    for line in _lines(compare_entries(computed, one, other), one, other):
+        click.echo(line)
+
+
+def _lines(found: Comparison, one: str, other: str) -> list[str]:
+    from suite.columns import columns
+
+    gap = found.difference
+    lines = [f"score: {one} {found.scores[0]:.3f}, {other} {found.scores[1]:.3f}"]
+    if math.isfinite(gap.low):
+        lines.append(
+            f"difference over paired studies: {gap.mean:+.3f} "
+            f"(95 %: {gap.low:+.3f} to {gap.high:+.3f}), p = {gap.p:.2g}"
+        )
+    else:
+        lines.append("difference: a single study does not tell how sure it is")
+    if found.chance is not None:
+        lines.append(f"{one} scores higher in {100 * found.chance:.0f} % of redrawn studies")
+    if math.isfinite(found.speed_up):
+        lines.append(
+            f"geometric mean speed-up of {one} where both met the target: {found.speed_up:.3f}"
+        )
+    rows = [
+        (
+            name,
+            _number(part.one),
+            _number(part.other),
+            _number(part.ratio),
+            "" if part.interval is None else "{:.3f}–{:.3f}".format(*part.interval),
+            "{:.3f} / {:.3f}".format(*found.without[name]),
+        )
+        for name, part in found.parts.items()
+    ]
+    head = ("workload", one, other, "ratio of times", "95 %", "scores without it")
+    return [*lines, "", columns(head, rows)]
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else "—"

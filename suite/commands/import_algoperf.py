@@ -1,0 +1,34 @@
+"""`gradathlon import-algoperf`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("logs", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="The run's folder to write.",
+)
+def import_algoperf(logs: Path, output: Path) -> None:
+    """Write published AlgoPerf logs as a run's records.
+
+    LOGS holds a folder a submission, as SUBMISSION/study_0/WORKLOAD_FRAMEWORK/trial_1. Score the
+    run as the published leaderboards do, with held-out variants for version 0.5.
+
+    \b
+    Examples:
+        gradathlon import-algoperf logs/external_tuning -o runs/algoperf
+        gradathlon score runs/algoperf --protocol algoperf --held-out
+    """
+    from scoring.algoperf_logs import import_logs
+
+    count = import_logs(logs, output)
+    click.echo(f"{count} trials", err=True)
+    click.echo(str(output))

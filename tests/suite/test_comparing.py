@@ -1,0 +1,92 @@
+"""`compare` and `import-algoperf`, by the command line, on made-up runs and logs."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from scoring.algoperf_logs import workload_id
+from scoring.board import compute
+from scoring.records import RecordError
+from suite.cli import main
+from tests.scoring.conftest import Run
+
+LM, SHIFT = "lm-toy-v1", "homeostatic-toy-v1"
+
+
+def invoke(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+@pytest.fixture
+def race(tmp_path: Path) -> Run:
+    run = Run(tmp_path / "run")
+    for workload in (LM, SHIFT):
+        run.add(workload, "reference-torch", [20, 21, 22, 19, 18])
+        run.add(workload, "fast", [10, 10.5, 11, 9.5, 9])
+        run.add(workload, "slow", [20, 21, 23, 19, 18])
+    return run
+
+
+def test_two_entries_are_compared(race: Run) -> None:
+    result = invoke("compare", race.folder, "fast", "slow")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == "score: fast 1.167, slow 1.000"
+    assert lines[1].startswith("difference over paired studies: +0.1")
+    assert lines[2] == "fast scores higher in 100 % of redrawn studies"
+    assert lines[3].endswith("both met the target: 2.000")
+    assert any(line.startswith(LM) and "0.5" in line for line in lines[5:])
+
+
+def test_a_single_study_does_not_tell(tmp_path: Path) -> None:
+    run = Run(tmp_path / "one").add(LM, "reference-torch", [20]).add(LM, "a", [20])
+    result = invoke("compare", run.folder, "a", "reference-torch")
+    assert "a single study does not tell" in result.stdout
+
+
+def test_an_unknown_entry_is_told_with_the_nearest(race: Run) -> None:
+    result = invoke("compare", race.folder, "fats", "slow")
+    assert (result.exit_code, "did you mean 'fast'" in result.stderr) == (2, True)
+    assert invoke("compare", race.folder, "fast").exit_code == 2
+
+
+def write_logs(logs: Path, submission: str, workload: str, hits: list[float]) -> None:
+    for study, time in enumerate(hits):
+        folder = logs / submission / f"study_{study}" / f"{workload}_jax" / "trial_1"
+        folder.mkdir(parents=True)
+        last = time if math.isfinite(time) else 900.0
+        value = 0.5 if math.isfinite(time) else 0.1
+        (folder / "eval_measurements.csv").write_text(
+            "global_step,score,validation/mean_average_precision,test/loss\n"
+            f"1,10.0,0.05,\n100,{last},{value},1.0\n100,{last},{value},1.0\n"
+        )
+        (folder / "hparams.json").write_text('{"learning_rate": 0.1}')
+
+
+def test_published_logs_are_scored_as_published(tmp_path: Path) -> None:
+    for name, base, variant in (
+        ("quick", [100, 110, 120], [100, 100, 100]),
+        ("steady", [200, 200, 200], [150, 150, 150]),
+        ("partial", [50, 50, 50], [math.inf] * 3),
+    ):
+        write_logs(tmp_path / "logs", name, "ogbg", base)
+        write_logs(tmp_path / "logs", name, "ogbg_model_size", variant)
+    result = invoke("import-algoperf", tmp_path / "logs", "-o", tmp_path / "run")
+    assert (result.exit_code, result.stderr) == (0, "18 trials\n")
+    board = compute([tmp_path / "run"], protocol="algoperf", held_out=True)
+    ratios = {row.submission: row.cells["ogbg"].ratio for row in board.rows}
+    assert ratios == {"quick": 1.0, "steady": pytest.approx(200 / 110), "partial": math.inf}
+    again = invoke("import-algoperf", tmp_path / "logs", "-o", tmp_path / "run")
+    assert (again.exit_code, "already holds trials" in again.stderr) == (2, True)
+
+
+def test_logs_that_are_none_and_workloads_without_target_are_told(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    result = invoke("import-algoperf", tmp_path / "logs", "-o", tmp_path / "run")
+    assert (result.exit_code, "no AlgoPerf logs" in result.stderr) == (2, True)
+    with pytest.raises(RecordError, match="no published target"):
+        workload_id("mnist")

@@ -62,11 +62,15 @@ class Problem:
             advice = "take `problem.loss` or `problem.value_and_grad` in every step"
             raise SubmissionError(f"`update` returned without one loss; {advice}")
         for sums in self.noted:
-            try:
+            if all(_of_one_trace(sums[name], self._rng) for name in names):
                 return stacked(sums, names)
-            except jax.errors.UnexpectedTracerError:
-                continue  # of a scan, a vmap or another loop
         return jnp.full(len(names), jnp.nan, jnp.float32)
+
+
+def _of_one_trace(value: Any, outer: Any) -> bool:
+    # What was made inside of a scan or a vmap must not be used outside, and JAX would say so only
+    # when everything is traced. There is no public way to ask.
+    return not isinstance(value, jax.core.Tracer) or value._trace is getattr(outer, "_trace", None)
 
 
 def stacked(sums: dict[str, Any], names: tuple[str, ...]) -> Any:

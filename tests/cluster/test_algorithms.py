@@ -1,0 +1,300 @@
+"""How submissions make their steps: equal to a bare loop, alike in both frameworks, all kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cluster import checkpoint
+from cluster.bench import Bench
+from cluster.learners import make_learner
+from cluster.learners.contract import Learner
+from submissions.contract import SubmissionError
+from submissions.source import parse
+
+WORKLOAD = "homeostatic-toy-v2"
+STEPS = 4
+OBJECT = """
+class Object:
+    def init(self, params):
+        return {}
+    def update(self, params, state, batch, problem):
+        UPDATE
+def submission(ARGUMENTS):
+    return Object()
+"""
+
+PLAIN = {
+    "torch": "import torch\ndef submission(params):\n    return torch.optim.SGD(params, lr=0.1)\n",
+    "jax": "import optax\ndef submission():\n    return optax.sgd(0.1)\n",
+}
+
+
+def learner(text: str, batches: int = 1) -> tuple[Learner, Bench]:
+    bench = Bench(parse("mine", text, "mine.py"), WORKLOAD)
+    ready = [bench.workload.batch_like(seed) for seed in range(batches)]
+    made = make_learner(bench.source.framework, bench.entry({}), ready)
+    made.begin()
+    return made, bench
+
+
+def trained(text: str, steps: int = STEPS) -> tuple[Learner, Bench]:
+    made, bench = learner(text)
+    for seed in range(steps):
+        made.step(lambda seed=seed: bench.workload.batch_like(seed))  # type: ignore[misc]
+    return made, bench
+
+
+def bare(bench: Bench, make: Callable[[dict[str, Any]], Callable[[Any], None]]) -> dict[str, Any]:
+    """The weights of a loop without the harness; `make` gives what follows `backward`."""
+    model = bench.workload.torch_model()
+    params = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, parameter in params.items():
+            parameter.copy_(torch.tensor(bench.weights[name]))
+    after = make(params)
+    for seed in range(STEPS):
+        batch = {k: torch.from_numpy(v) for k, v in bench.workload.batch_like(seed).items()}
+        loss, _ = model.loss(batch, torch.Generator())
+        for parameter in params.values():
+            parameter.grad = None
+        loss.backward()
+        after(loss.detach())
+    return {name: parameter.detach().numpy() for name, parameter in params.items()}
+
+
+def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return all(np.array_equal(value, other[name]) for name, value in one.items())
+
+
+def test_two_optimizers_and_two_schedulers_are_a_bare_loop_bit_for_bit() -> None:
+    text = """
+import torch
+def submission(params):
+    hidden = [p for p in params if p.ndim == 2]
+    rest = [p for p in params if p.ndim != 2]
+    first, second = torch.optim.Muon(hidden, lr=0.02), torch.optim.AdamW(rest, lr=0.01)
+    decay = torch.optim.lr_scheduler.ExponentialLR
+    return (first, [decay(first, 0.5)]), [second, decay(second, 0.9)]
+"""
+
+    def make(params: dict[str, Any]) -> Callable[[Any], None]:
+        hidden = [p for p in params.values() if p.ndim == 2]
+        rest = [p for p in params.values() if p.ndim != 2]
+        optimizers = torch.optim.Muon(hidden, lr=0.02), torch.optim.AdamW(rest, lr=0.01)
+        rates = zip(optimizers, (0.5, 0.9), strict=True)
+        decays = [torch.optim.lr_scheduler.ExponentialLR(*pair) for pair in rates]
+
+        def after(loss: Any) -> None:
+            for part in (*optimizers, *decays):
+                part.step()
+
+        return after
+
+    made, bench = trained(text)
+    assert same(made.weights(), bare(bench, make))
+
+
+def test_a_scheduler_that_wants_a_metric_gets_the_training_loss() -> None:
+    text = """
+import torch
+def submission(params):
+    optimizer = torch.optim.SGD(params, lr=0.1)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
+    return optimizer, plateau
+"""
+
+    def make(params: dict[str, Any]) -> Callable[[Any], None]:
+        optimizer = torch.optim.SGD(params.values(), lr=0.1)
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
+
+        def after(loss: Any) -> None:
+            optimizer.step()
+            plateau.step(float(loss))
+
+        return after
+
+    made, bench = trained(text)
+    assert same(made.weights(), bare(bench, make))
+
+
+WANTS = """
+import torch
+class Own(torch.optim.SGD):
+    SAYS
+def submission(params):
+    return Own(params, lr=0.1)
+"""
+CLOSURE = """def step(self, closure):
+        with torch.enable_grad():
+            closure()
+        return super().step()
+"""
+LOSS = """def step(self, closure=None, loss=None):
+        assert loss > 0
+        return super().step()
+"""
+TWO_STEPS = """def first_step(self, zero_grad): pass
+    def second_step(self, zero_grad): super().step()
+    def step(self, closure=None): raise AssertionError("not in two steps")
+"""
+DEFAULTED = CLOSURE.replace("closure)", "closure=None)", 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        WANTS.replace("SAYS", CLOSURE),
+        WANTS.replace("SAYS", LOSS),
+        WANTS.replace("SAYS", TWO_STEPS),
+        "CLOSURE = True\n" + WANTS.replace("SAYS", DEFAULTED),
+    ],
+    ids=["closure", "loss", "two steps", "stated closure"],
+)
+def test_a_step_gets_what_its_signature_asks_for(text: str) -> None:
+    plain, _ = trained(PLAIN["torch"])
+    made, _ = trained(text)
+    assert same(made.weights(), plain.weights())
+    assert made.drain().sums == plain.drain().sums
+
+
+def test_one_that_asks_for_a_closure_only_when_it_runs_is_told_the_word() -> None:
+    asks = 'def step(self, closure=None):\n        assert closure is not None, "needs a closure"\n'
+    with pytest.raises(SubmissionError, match=r"needs a closure; write `CLOSURE = True`"):
+        learner(WANTS.replace("SAYS", asks))
+
+
+def test_functions_beside_a_torch_submission_are_called() -> None:
+    text = """
+import torch
+def submission(params):
+    return torch.optim.SGD(params, lr=0.1, momentum=0.9)
+def eval_params(params, state):
+    return {name: state[name]["momentum_buffer"] for name in params}
+def select_data(params, state, draw, problem):
+    next(draw)
+    return next(draw), state
+"""
+    made, bench = learner(text)
+    seeds = iter(range(9))
+    made.step(lambda: bench.workload.batch_like(next(seeds)))
+    assert made.draws == 2
+    made.prepare_evaluation()
+    judged = made.measure(bench.workload.batch_like())["loss"]
+    made.resume_training()
+    live = made.measure(bench.workload.batch_like())["loss"]
+    assert judged != live, "the momenta are judged, not the weights"
+
+
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+def test_weights_of_another_form_are_not_judged(framework: str) -> None:
+    eval_params = "def eval_params(params, state):\n    return RETURN\n"
+    made = PLAIN[framework]
+    wide = "{name: value[:1] for name, value in params.items()}"
+    with pytest.raises(SubmissionError, match=r"'layers\.0\.weight' is float32 \(1, 784\)"):
+        learner(made + eval_params.replace("RETURN", wide))
+    odd = "{**params, 'more': params['layers.0.bias']}"
+    with pytest.raises(SubmissionError, match="hold the unknown 'more'"):
+        learner(made + eval_params.replace("RETURN", odd))
+
+
+ARGUMENTS = {"torch": "params", "jax": ""}
+TRIMS = {
+    "torch": """cut = {name: value[:-1] for name, value in batch.items()}
+        _, gradients = problem.value_and_grad(params, cut)
+        for name, p in params.items():
+            p.sub_(0.1 * gradients[name])
+        return state""",
+    "jax": """cut = {name: value[:-1] for name, value in batch.items()}
+        _, gradients = problem.value_and_grad(params, cut)
+        return {name: p - 0.1 * gradients[name] for name, p in params.items()}, state""",
+}
+IDLES = {"torch": "return state", "jax": "return params, state"}
+
+
+def objects(framework: str, update: dict[str, str]) -> str:
+    text = OBJECT.replace("UPDATE", update[framework])
+    return text.replace("ARGUMENTS", ARGUMENTS[framework])
+
+
+def test_a_trimmed_batch_gives_the_same_by_products_in_both_frameworks() -> None:
+    torch_sums = trained(objects("torch", TRIMS))[0].drain()
+    jax_sums = trained(objects("jax", TRIMS))[0].drain()
+    assert torch_sums.sums["count"] == STEPS * 19, "of the step's own first loss"
+    assert torch_sums.drawn["count"] == STEPS * 20, "of the batch as it was drawn"
+    assert torch_sums.sums == pytest.approx(jax_sums.sums, rel=1e-5)
+    assert torch_sums.drawn == pytest.approx(jax_sums.drawn)
+
+
+def test_an_update_without_a_loss_is_one_sentence_in_both_frameworks() -> None:
+    said = []
+    for framework in ("torch", "jax"):
+        with pytest.raises(SubmissionError) as caught:
+            learner(objects(framework, IDLES))
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+    assert said[0].startswith("`update` returned without one loss")
+
+
+def test_losses_taken_inside_a_loop_of_jax_are_no_by_products() -> None:
+    update = {
+        "jax": """import jax
+        def one(carry, _):
+            return carry, problem.value_and_grad(params, batch)[1]
+        _, gradients = jax.lax.scan(one, 0, length=2)
+        return {name: p - 0.1 * gradients[name].mean(0) for name, p in params.items()}, state"""
+    }
+    made, _ = trained(objects("jax", update))
+    taken = made.drain()
+    assert np.isnan(taken.sums["loss"])
+    assert taken.drawn["count"] == STEPS * 20
+
+
+def test_state_in_half_precision_and_of_every_kind_comes_back(tmp_path: Path) -> None:
+    text = """
+import collections, torch
+class Half(torch.optim.Optimizer):
+    def __init__(self, params):
+        super().__init__(params, {"lr": 0.1})
+    @torch.no_grad()
+    def step(self, closure=None):
+        for p in self.param_groups[0]["params"]:
+            state = self.state[p]
+            if not state:
+                state["mean"] = torch.zeros_like(p, dtype=torch.bfloat16)
+                state["seen"] = collections.deque(maxlen=3)
+                state["ranks"] = {(0, "a"): {1, 2}}
+            state["mean"].mul_(0.9).add_(p.grad)
+            state["seen"].append(float(p.grad.sum()))
+            p.sub_(0.1 * state["mean"].float())
+def submission(params):
+    return Half(params)
+"""
+    made, bench = trained(text)
+    checkpoint.save(tmp_path / "state", made.state())
+    again, _ = learner(text)
+    again.load_state(checkpoint.load(tmp_path / "state"))
+    (mine,) = made.state()["algorithm"]["optimizers"]
+    (back,) = again.state()["algorithm"]["optimizers"]
+    assert back["state"][0]["mean"].dtype == mine["state"][0]["mean"].dtype
+    assert back["state"][0]["mean"].dtype.name == "bfloat16"
+    assert back["state"][0]["seen"] == mine["state"][0]["seen"]
+    assert back["state"][0]["ranks"] == {(0, "a"): {1, 2}}
+    for each in (made, again):
+        each.step(lambda: bench.workload.batch_like(9))
+    assert same(made.weights(), again.weights())
+
+
+def test_submission_itself_runs_again_at_the_start_in_both_frameworks(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for text in PLAIN.values():
+        made, _ = learner(text.replace("    return", "    print('built')\n    return"))
+        capsys.readouterr()
+        made.begin()
+        assert capsys.readouterr().err == "built\n"

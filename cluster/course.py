@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cluster.clock import Reading
+from cluster.pacer import PairedTime
 
 SPREAD_BOUND = 1.5
 """A trial whose slow step times (p90) exceed its quick ones (p10) by this factor is flagged."""
@@ -25,6 +26,8 @@ class Course:
         reading: the clock when it last stopped.
         off_clock_s: seconds of evaluations.
         checkpoint_s: seconds of checkpoints.
+        paired: time in reference steps, where the trial takes turns with the reference.
+        turns_s: seconds of the reference's turns.
         judged: the judged metric at the last evaluation; None before its window is full.
         history: the metric at every evaluation, as measured.
         windows: seconds a step took, between each two evaluations.
@@ -35,6 +38,8 @@ class Course:
     reading: Reading = Reading()  # noqa: RUF009 - frozen
     off_clock_s: float = 0.0
     checkpoint_s: float = 0.0
+    paired: PairedTime = dataclasses.field(default_factory=PairedTime)
+    turns_s: float = 0.0
     judged: float | None = None
     history: list[float] = dataclasses.field(default_factory=list)
     windows: list[float] = dataclasses.field(default_factory=list)
@@ -46,7 +51,11 @@ class Course:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Course:
         """The inverse of `state`."""
-        return cls(**{**state, "reading": Reading(**state["reading"])})
+        parts = {
+            "reading": Reading(**state["reading"]),
+            "paired": PairedTime(**state["paired"]),
+        }
+        return cls(**{**state, **parts})
 
     def judge(self, value: float, window: int) -> float | None:
         """Note the metric as measured; the mean of the last `window`, once there are so many."""
@@ -61,6 +70,11 @@ class Course:
             "evaluation_s": round(self.off_clock_s, 6),
             "checkpoint_s": round(self.checkpoint_s, 6),
         }
+        if self.turns_s:
+            off_clock |= {
+                "reference_turns_s": round(self.turns_s, 6),
+                "reference_step_s": self.paired.pace_s,
+            }
         if not self.windows:
             return off_clock
         low, high = np.quantile(self.windows, [0.1, 0.9])

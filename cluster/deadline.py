@@ -12,7 +12,7 @@ from cluster.spec import TrialSpec
 
 GRACE_S = 30.0
 """What a step may overrun the budget by before it is taken for hung."""
-_LENIENCE = {"wall": 1.0, "cpu": 4.0, "steps": 10.0}
+_LENIENCE = {"wall": 1.0, "cpu": 4.0, "steps": 10.0, "paired": 10.0}
 """How many times its seconds a budget may take on the wall, by the clock that counts."""
 WARM_UP_S = 300.0
 """What imports, compilation and the first steps may take, whatever the budget: disks are cold."""
@@ -88,8 +88,8 @@ class Deadline:
 
 def allowed_s(spec: TrialSpec, already: Reading) -> float:
     """Wall seconds that one stretch on the clock may take within the budget."""
-    if spec.clock == "steps":  # seconds passed do not count against such a budget
-        return spec.budget.seconds * _LENIENCE["steps"]
+    if spec.clock in ("steps", "paired"):  # seconds do not count against such a budget
+        return spec.budget.seconds * _LENIENCE[spec.clock]
     on_clock = already.cpu_s if spec.clock == "cpu" else already.wall_s
     left = max(0.0, spec.budget.seconds - on_clock)
     return left * _LENIENCE[spec.clock]

@@ -20,10 +20,19 @@ class ClusterError(UserError):
 
 
 @dataclasses.dataclass(frozen=True)
+class Pace:
+    """The reference that a trial on the paired clock takes turns with."""
+
+    source: Source
+    hyperparameters: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
 class TrialSpec:
     """One training run, complete: nothing else decides what it does.
 
     `target` is None only in runs that set targets: such a trial goes on to the end of its budget.
+    `pace` is set exactly on the paired clock.
     `run` is an absolute path. `settings` are the workload's numbers and `settings_sha256` their
     digest; empty, `run_all` fills them in from its own machine, and a worker whose own differ does
     not race.
@@ -44,6 +53,7 @@ class TrialSpec:
     ruleset: Ruleset = "external"
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     settings_sha256: str = ""
+    pace: Pace | None = None
 
     @property
     def key(self) -> TrialKey:

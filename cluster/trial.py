@@ -20,16 +20,17 @@ import numpy as np
 import workloads
 from cluster import checkpoint
 from cluster.attempts import header_of, saved_state
-from cluster.clock import Clock, Reading
+from cluster.clock import Clock
 from cluster.course import Course
 from cluster.deadline import Deadline, Overdue
 from cluster.entry import Seeds, make_entry
 from cluster.faults import NodeError, check_interrupt, ours
 from cluster.learners import make_learner
 from cluster.learners.contract import DeviceError, Learner, LearnersPolicy
+from cluster.pacer import WINDOW_S, Pacer
 from cluster.process import seed_globals, set_environment
 from cluster.settings import check_settings
-from cluster.spec import TrialSpec, Update
+from cluster.spec import Pace, TrialSpec, Update
 from cluster.world import World
 from scoring.ground.ends import End
 from scoring.records import (
@@ -103,9 +104,11 @@ class _Trial:
         attempts = record_attempts(spec.run, spec.key)
         header = encode(header_of(spec, cores))
         self._seeds = Seeds.of(spec.seed)
+        self._pace_seeds = Seeds.of(spec.seed + 1)
         self._stream = workload.stream(self._seeds.stream)
         self._writer = Writer(spec.record(len(attempts)), (header, *seen))
         self._clock = Clock(lambda: None)
+        self._pacer: Pacer | None = None
         self._test: dict[str, Any] = {}
         self._checkpoint_cost_s = 0.0
         self._checkpointed = _seconds()
@@ -115,6 +118,8 @@ class _Trial:
     def close(self) -> None:
         self._world.give_back()
         self._stream.close()
+        if self._pacer:
+            self._pacer.close()
         with ours("the record"):
             self._writer.close()
 
@@ -124,6 +129,7 @@ class _Trial:
         yield Update(spec.key, "warming up", course.steps)
         with Deadline(spec, lambda: course.steps) as deadline:
             deadline.arm_warm_up()
+            self._pacer = self._warm_pacer()
             learner = self._warm_learner()
             deadline.disarm()
             self._world.check()
@@ -133,6 +139,7 @@ class _Trial:
                 return
             yield self._news()
             self._clock = Clock(learner.synchronize, course.reading)
+            course.paired.pace_s = self._turn()
             deadline.arm(course.reading)
             self._clock.start()
             if not self._saved:
@@ -140,6 +147,7 @@ class _Trial:
             while True:
                 due = self._train_until_evaluation(learner)
                 self._clock.stop()
+                self._close_window()
                 deadline.disarm()
                 self._world.check()
                 end = self._evaluate(learner) if due else self._out_of_time()
@@ -193,20 +201,48 @@ class _Trial:
             self._restore(learner, self._saved)
         return learner
 
-    def _learner(self) -> Learner:
+    def _warm_pacer(self) -> Pacer | None:
+        """The reference in training, where the trial takes turns with it."""
+        if self.spec.pace is None:
+            return None
+        # Before the submission is there: what it sets or seeds, it sets after.
+        learner = self._compiled(self.spec.pace, self._pace_seeds)
+        learner.begin()
+        pacer = Pacer(learner, self.workload.stream(self._pace_seeds.stream))
+        pacer.turn()  # the first batch may fill a replay memory; the first steps, the caches
+        return pacer
+
+    def _turn(self) -> float:
+        """The reference's seconds a step here and now; 1 where nobody asks."""
+        if self._pacer is None:
+            return 1.0
+        began = _seconds()
+        pace_s = self._pacer.turn()
+        self.course.turns_s += _seconds() - began
+        return pace_s
+
+    def _close_window(self) -> None:
+        """Count the time since the reference's last turn in its steps. The clock stands."""
+        if self._pacer:
+            self.course.paired.close(self._clock.wall_s(), self._turn())
+
+    def _compiled(self, raced: Pace | TrialSpec, seeds: Seeds) -> Learner:
         spec = self.spec
         entry = make_entry(
             self.workload,
-            spec.source,
-            spec.hyperparameters,
-            self._seeds,
+            raced.source,
+            raced.hyperparameters,
+            seeds,
             budget=spec.budget,
             resources=spec.resources,
         )
-        seed_globals(self._seeds.own)
+        seed_globals(seeds.own)
         batches = [self.workload.batch_like(seed) for seed in range(WARM_UP_STEPS)]
         observations = self.workload.observations_like()
-        learner = make_learner(spec.source.framework, entry, batches, observations)
+        return make_learner(raced.source.framework, entry, batches, observations)
+
+    def _learner(self) -> Learner:
+        learner = self._compiled(self.spec, self._seeds)
         # An evaluation whose results are thrown away.
         window = learner.drain().window(WARM_UP_STEPS)
         self.workload.evaluate(learner.measure, "validation", self._stream, window)
@@ -226,12 +262,14 @@ class _Trial:
                 raise NodeError(f"the data cannot be read: {error}") from error
 
         end = min((course.steps // period + 1) * period, spec.budget.steps)
-        timed, budget_s = spec.clock != "steps", spec.budget.seconds
-        seconds = clock.cpu_s if spec.clock == "cpu" else clock.wall_s
         while course.steps < end:
             learner.step(draw)
             course.steps += 1
-            if timed and seconds() > budget_s:
+            if self._pacer and clock.wall_s() - course.paired.wall_s > WINDOW_S:
+                clock.stop()
+                self._close_window()
+                clock.start()
+            if self._over_limit():
                 return False
             if course.steps == end and self._needs_draws(learner):
                 end = min(end + period, spec.budget.steps)
@@ -265,7 +303,9 @@ class _Trial:
             EventLine(course.steps, reading.wall_s, event.name, dict(event.details))
             for event in stream.events()
         ]
-        evaluation = Evaluation(course.steps, reading.wall_s, reading.cpu_s, metrics)
+        evaluation = Evaluation(
+            course.steps, reading.wall_s, reading.cpu_s, metrics, self._paired()
+        )
         with ours("the record"):
             self._writer.write(*events, evaluation)
         end = self._why_end(learner)
@@ -282,7 +322,7 @@ class _Trial:
             return "diverged", f"{metric.name} is {course.history[-1]} at step {course.steps}"
         if not learner.finite():
             return "diverged", f"a weight is not finite at step {course.steps}"
-        on_time = spec.clock == "steps" or self._on_clock(course.reading) <= spec.budget.seconds
+        on_time = not self._over_limit()
         aim = target.value if target else math.nan
         if on_time and target is not None and target.met_by(judged):
             return "reached", f"{metric.key} {judged:.6g} meets {aim:g}"
@@ -302,12 +342,25 @@ class _Trial:
         course = self.course
         wall_s, cpu_s = course.reading.wall_s, course.reading.cpu_s
         extra = course.times() | self._world.left() | extra
-        self.outcome = Outcome(end, course.steps, wall_s, cpu_s, reason, extra)
+        self.outcome = Outcome(end, course.steps, wall_s, cpu_s, reason, extra, self._paired())
         with ours("the record"):
             self._writer.write(self.outcome)
 
-    def _on_clock(self, reading: Reading) -> float:
-        return reading.cpu_s if self.spec.clock == "cpu" else reading.wall_s
+    def _paired(self) -> float | None:
+        return self.course.paired.steps if self._pacer else None
+
+    def _over_limit(self) -> bool:
+        """Whether the official clock's budget is spent."""
+        budget = self.spec.budget
+        match self.spec.clock:
+            case "wall":
+                return self._clock.wall_s() > budget.seconds
+            case "cpu":
+                return self._clock.cpu_s() > budget.seconds
+            case "paired":
+                return self.course.paired.steps > (budget.reference_steps or math.inf)
+            case "steps":
+                return False
 
     def _keep(self, learner: Learner, *, always: bool) -> None:
         """Checkpoint, unless checkpoints already cost more than their share.
@@ -359,6 +412,8 @@ def _steps_spent(spec: TrialSpec) -> str:
 
 
 def _out_of_time(spec: TrialSpec) -> str:
+    if spec.clock == "paired":
+        return f"{spec.budget.reference_steps:g} reference steps on the paired clock are spent"
     return f"{spec.budget.seconds:g} s on the {spec.clock} clock are spent"
 
 

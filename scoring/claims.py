@@ -81,11 +81,20 @@ def planned_trials(plan: RunFile) -> Iterator[TrialKey]:
                     yield TrialKey(workload, name, study, trial)
 
 
+BACKSTOP = 4
+"""On the paired clock a trial may make so many times the steps of its limit in reference steps."""
+
+
 def budget_of(plan: Plan, workload: str, submission: str) -> Budget:
     """What a plan gives a submission's trials on a workload; a reference has the workload's own."""
     budget = plan.workloads[workload].budget
     factor = 1.0 if is_reference(submission) else plan.suite.factor
-    return Budget(max(1, round(budget.steps * factor)), budget.seconds * factor)
+    steps, seconds = max(1, round(budget.steps * factor)), budget.seconds * factor
+    if plan.suite.clock != "paired":
+        return Budget(steps, seconds)
+    # A workload's budget is four times the reference's median steps: on the paired clock that is
+    # the limit itself, and steps, which may be cheaper than the reference's, are a far backstop.
+    return Budget(steps * BACKSTOP, seconds, reference_steps=float(steps))
 
 
 def _check_planned(record: Record, plan: RunFile) -> None:
@@ -100,7 +109,8 @@ def _check_planned(record: Record, plan: RunFile) -> None:
         raise _contradiction(record, "target", found, f"{target.metric} {target.value:g}")
     planned = budget_of(plan, header.workload, header.submission)
     same = math.isclose(header.budget.seconds, planned.seconds, rel_tol=1e-9)
-    if header.budget.steps != planned.steps or not same:
+    limits = (header.budget.steps, header.budget.reference_steps)
+    if limits != (planned.steps, planned.reference_steps) or not same:
         raise _contradiction(record, "budget", _text(header.budget), _text(planned))
     if header.clock != plan.suite.clock:
         raise _contradiction(record, "clock", header.clock, plan.suite.clock)

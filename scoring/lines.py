@@ -59,12 +59,14 @@ class Header:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """The clock's three readings and the metrics of the weights at that moment."""
+    """The clocks' readings and the metrics of the weights at that moment."""
 
     steps: int
     wall_s: float
     cpu_s: float
     metrics: Mapping[str, float]
+    paired: float | None = None
+    """Paired time in reference steps, where the trial took turns with the reference."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Outcome:
     cpu_s: float
     reason: str
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    paired: float | None = None
 
 
 Line = Header | Evaluation | EventLine | Outcome
@@ -111,6 +114,8 @@ def encode(line: Line) -> str:
         body = body.pop("details") | body  # the line's own fields win
     if isinstance(line, Outcome):
         body = body.pop("extra") | body
+    if body.get("paired", 0.0) is None:
+        del body["paired"]
     head: dict[str, Any] = {"kind": _WORDS[type(line)]}
     if isinstance(line, Header):
         head["format"] = FORMAT
@@ -158,6 +163,8 @@ def _header(body: dict[str, Any]) -> Header:
         _count({name: value}, name)
     if header.target is not None and not math.isfinite(header.target.value):
         raise ValueError(f"target.value: expected a finite number, found {header.target.value}")
+    if (most := header.budget.reference_steps) is not None and not most > 0:
+        raise ValueError(f"budget.reference_steps: expected more than 0, found {most}")
     if not header.budget.seconds >= 0:
         raise ValueError(f"budget.seconds: expected 0 or more, found {header.budget.seconds}")
     return header
@@ -190,7 +197,7 @@ def _evaluation(body: dict[str, Any]) -> Evaluation:
     if not isinstance(metrics, dict):
         raise ValueError(f"metrics: expected names with numbers, found {_short(metrics)}")
     values = {name: _number(value, f"metrics.{name}") for name, value in metrics.items()}
-    return Evaluation(*_moment(body), values)
+    return Evaluation(*_moment(body), values, _paired(body))
 
 
 def _event(body: dict[str, Any]) -> EventLine:
@@ -206,13 +213,17 @@ def _outcome(body: dict[str, Any]) -> Outcome:
     end, reason = _text(body, "end"), _text(body, "reason")
     if end not in ENDS:
         raise ValueError(f"end: {end!r} is no end of a trial{nearest(end, ENDS)}")
-    known = ("end", "steps", "wall_s", "cpu_s", "reason")
+    known = ("end", "steps", "wall_s", "cpu_s", "reason", "paired")
     extra = {key: value for key, value in body.items() if key not in known}
-    return Outcome(ENDS[end].name, *_moment(body), reason, extra)
+    return Outcome(ENDS[end].name, *_moment(body), reason, extra, _paired(body))
 
 
 def _moment(body: dict[str, Any]) -> tuple[int, float, float]:
     return _count(body, "steps"), _seconds(body, "wall_s"), _seconds(body, "cpu_s")
+
+
+def _paired(body: dict[str, Any]) -> float | None:
+    return None if body.get("paired") is None else _seconds(body, "paired")
 
 
 def _count(body: Mapping[str, Any], key: str) -> int:

@@ -35,7 +35,7 @@ def schema() -> dict[str, Any]:
         if "metrics" in properties:
             number = {"anyOf": [{"type": "number"}, _NOT_FINITE]}
             properties["metrics"] = {"type": "object", "additionalProperties": number}
-        for name in properties.keys() & {"steps", "wall_s", "cpu_s"}:
+        for name in properties.keys() & {"steps", "wall_s", "cpu_s", "paired"}:
             properties[name] = properties[name] | {"minimum": 0}
         definitions[word] = {
             "type": "object",

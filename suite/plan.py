@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import workloads
-from cluster.spec import TrialSpec
+from cluster.spec import Pace, TrialSpec
 from scoring.claims import budget_of
 from scoring.ground.documents import ConfigError
 from scoring.ground.errors import nearest
@@ -175,7 +175,7 @@ def _specs(planned: Planned, run: Path) -> Iterator[TrialSpec]:
             for framework, entrant in course.references.items():
                 source = planned.sources[entrant.file]
                 yield _spec(
-                    planned.plan, run, TrialKey(id, f"{REFERENCE}{framework}", study, 0), source,
+                    planned, run, TrialKey(id, f"{REFERENCE}{framework}", study, 0), source,
                     entrant.hyperparameters,
                 )  # fmt: skip
         for trial in range(suite.trials):
@@ -185,17 +185,17 @@ def _specs(planned: Planned, run: Path) -> Iterator[TrialSpec]:
                     if trial < len(points):
                         source = planned.sources[raced.file]
                         key = TrialKey(id, name, study, trial)
-                        yield _spec(planned.plan, run, key, source, points[trial])
+                        yield _spec(planned, run, key, source, points[trial])
 
 
 def _spec(
-    plan: Plan, run: Path, key: TrialKey, source: Source, point: Mapping[str, Any]
+    planned: Planned, run: Path, key: TrialKey, source: Source, point: Mapping[str, Any]
 ) -> TrialSpec:
     id, name, study, trial = key
-    course, suite = plan.workloads[id], plan.suite
+    course, suite = planned.plan.workloads[id], planned.plan.suite
     # A reference is what it is under any ruleset: tuned, within the workload's own budget.
     fixed = is_reference(name)
-    budget = budget_of(plan, id, name)
+    budget = budget_of(planned.plan, id, name)
     return TrialSpec(
         run=run,
         workload=id,
@@ -210,4 +210,15 @@ def _spec(
         clock=suite.clock,
         resources=Resources(suite.resources.cores, suite.resources.gpus),
         ruleset="external" if fixed else suite.ruleset,
+        pace=_pace(planned, id, source.framework) if suite.clock == "paired" else None,
     )
+
+
+def _pace(planned: Planned, id: str, framework: Framework) -> Pace:
+    reference = planned.plan.workloads[id].references.get(framework)
+    if reference is None:
+        raise ConfigError(
+            f"clock paired: time is counted in steps of the reference, and {id} is raced without "
+            "one; leave --no-reference out, or choose --clock wall"
+        )
+    return Pace(planned.sources[reference.file], reference.hyperparameters)

@@ -7,6 +7,7 @@ and its row here.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -27,6 +28,10 @@ class Moment(Protocol):
     @property
     def cpu_s(self) -> float:
         """CPU seconds spent."""
+
+    @property
+    def paired(self) -> float | None:
+        """Paired time in reference steps; None where the trial was not paired."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +71,9 @@ _ROWS = (
                "CPU time", "{} s CPU"),
     ClockWords("steps", lambda moment: float(moment.steps), "steps", "steps", "steps",
                "steps", "step {}", of_hardware=False),
+    ClockWords("paired", lambda moment: math.inf if moment.paired is None else moment.paired,
+               "reference steps", "reference steps", "paired time", "paired time",
+               "{} reference steps", of_hardware=False),
 )  # fmt: skip
 CLOCKS: dict[Clock, ClockWords] = {row.name: row for row in _ROWS}
 """Every clock by its name, in the order in which choices are offered."""

@@ -8,8 +8,9 @@ from typing import Literal, NamedTuple, TypeAlias
 
 Framework = Literal["torch", "jax"]
 Goal = Literal["min", "max"]
-Clock = Literal["wall", "cpu", "steps"]
-"""What time is counted on: seconds, CPU seconds of the trial and its children, or steps."""
+Clock = Literal["wall", "cpu", "steps", "paired"]
+"""What time is counted on: seconds, CPU seconds of the trial and its children, steps, or steps that
+the reference would have made meanwhile (`paired`: timed in turns with it)."""
 Ruleset = Literal["external", "self", "targets", "try"]
 """How points are chosen: a few a study, of which the fastest counts (`external`); the defaults,
 once (`self`); or no race at all: `targets` are being set, `try` tries a single point."""
@@ -56,10 +57,14 @@ def best(values: list[float], goal: Goal) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """The steps and the seconds of the official clock after which a trial ends."""
+    """After what a trial ends: steps, and the official clock's seconds or reference steps.
+
+    `reference_steps` is None on every clock but the paired one, where seconds limit nothing.
+    """
 
     steps: int
     seconds: float
+    reference_steps: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

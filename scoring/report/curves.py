@@ -153,7 +153,18 @@ def _curve(record: Record, target: Target, hit: int | None, fastest: bool, looks
 
 
 def _readings(record: Record, clock: Clock) -> tuple[float, ...]:
-    return tuple(CLOCKS[clock].read(one) for one in record.evaluations)
+    # A trial that was not paired has no readings there; no page offers that clock for it.
+    readings = (CLOCKS[clock].read(one) for one in record.evaluations)
+    return tuple(reading if math.isfinite(reading) else 0.0 for reading in readings)
+
+
+def readable_clocks(records: Sequence[Record]) -> list[Clock]:
+    """The clocks that every evaluation of these trials was read on."""
+    return [
+        name
+        for name, clock in CLOCKS.items()
+        if all(math.isfinite(clock.read(one)) for r in records for one in r.evaluations)
+    ]
 
 
 def _clock_scale(curves: Sequence[Curve], clock: Clock) -> Scale:

@@ -26,7 +26,7 @@ from scoring.ground.words import Clock
 from scoring.protocols import PROTOCOLS
 from scoring.records import REFERENCES, Record, is_reference, run_of
 from scoring.report.axes import short
-from scoring.report.curves import CROWD, STYLE, curve_plot
+from scoring.report.curves import CROWD, STYLE, curve_plot, readable_clocks
 from scoring.report.markup import Markup, element, embedded_json, escape, join
 from scoring.report.page_tables import board_table, trials_table
 from scoring.report.palette import sheet, styles, swatch
@@ -98,13 +98,14 @@ def render(board: Board, records: Sequence[Record], *, across_frameworks: bool =
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     names = " and ".join(dict.fromkeys(folder.name for folder in _folders(records)))
     how = PROTOCOLS[board.protocol].reading
+    shown = readable_clocks(records)
     parts = {
         "title": escape(f"{names} · Gradathlon"),
         "heading": escape(names),
         "lead": escape(_lead(board, records)),
         "facts": _facts(board, records),
         "legend": _legend(records, looks),
-        "clocks": _clocks(board.clock),
+        "clocks": _clocks(board.clock, shown),
         "how": escape(how.format(yardstick=_YARDSTICK[across_frameworks])),
         "board": board_table(board, looks),
         "notes": _notes(board),
@@ -118,7 +119,7 @@ def render(board: Board, records: Sequence[Record], *, across_frameworks: bool =
         "data": embedded_json(
             {
                 "clock": board.clock,
-                "clocks": [(clock.name, clock.point) for clock in CLOCKS.values()],
+                "clocks": [(name, CLOCKS[name].point) for name in shown],
                 "profile": profile_data(board),
                 "plots": plots,
             }
@@ -293,14 +294,14 @@ def _legend(records: Sequence[Record], looks: Styles) -> Markup:
     return join(legend, element("span", "torch solid, jax dashed", class_="dashes"))
 
 
-def _clocks(chosen: Clock) -> Markup:
+def _clocks(chosen: Clock, shown: Sequence[Clock]) -> Markup:
     choices = [
         element(
             "label",
             element("input", type="radio", name="clock", value=clock, checked=clock == chosen),
             clock,
         )
-        for clock in CLOCKS
+        for clock in shown
     ]
     return element("fieldset", element("legend", "curves against"), *choices, class_="clocks")
 

@@ -22,7 +22,9 @@ def evaluations(*values: float) -> list[Evaluation]:
 
 def test_the_first_evaluation_at_the_target_counts_on_every_clock() -> None:
     seen = evaluations(2.0, 1.0, 3.0, 0.5)
-    assert time_to_result(header(), seen) == Readings(wall=3.0, cpu=2.0, steps=20.0)
+    assert time_to_result(header(), seen) == Readings(
+        wall=3.0, cpu=2.0, steps=20.0, paired=math.inf
+    )
     assert time_to_result(header(), seen).on("cpu") == 2.0
 
 
@@ -80,7 +82,7 @@ def test_best_metric_ignores_nan() -> None:
 def test_the_last_readings_are_the_outcome_s_or_the_last_evaluation_s() -> None:
     seen, outcome = tuple(evaluations(2.0, 1.5)), Outcome("budget", 25, 4.0, 3.0, "spent")
     record = Record(Path("x"), header(), seen, (), outcome)
-    assert ended_at(record) == Readings(wall=4.0, cpu=3.0, steps=25.0)
+    assert ended_at(record) == Readings(wall=4.0, cpu=3.0, steps=25.0, paired=math.inf)
     unfinished = Record(Path("x"), header(), seen, (), None)
-    assert ended_at(unfinished) == Readings(wall=3.0, cpu=2.0, steps=20.0)
+    assert ended_at(unfinished) == Readings(wall=3.0, cpu=2.0, steps=20.0, paired=math.inf)
     assert ended_at(Record(Path("x"), header(), (), (), None)) == Readings.all(0.0)

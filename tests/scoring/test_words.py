@@ -23,8 +23,8 @@ def test_every_end_has_its_row() -> None:
 
 def test_every_clock_has_its_row_and_reads_its_own_field() -> None:
     assert tuple(CLOCKS) == get_args(Clock)
-    moment = Evaluation(3, 2.0, 1.0, {})
-    assert [clock.read(moment) for clock in CLOCKS.values()] == [2.0, 1.0, 3.0]
+    moment = Evaluation(3, 2.0, 1.0, {}, 4.0)
+    assert [clock.read(moment) for clock in CLOCKS.values()] == [2.0, 1.0, 3.0, 4.0]
 
 
 def test_the_command_line_offers_every_clock_and_protocol() -> None:

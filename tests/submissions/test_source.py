@@ -180,13 +180,7 @@ def test_a_file_whose_name_cannot_stand_on_a_board_is_refused(tmp_path, stem):
 
 
 def test_unknown_names_answer_with_the_nearest(tmp_path, monkeypatch):
-<<<<<<< HEAD
     with pytest.raises(SubmissionError, match=r"'nadamv'; did you mean 'nadamw'"):
-=======
-    with pytest.raises(
-        SubmissionError, match=r"^unknown submission 'nadamv'; did you mean 'nadamw'"
-    ):
->>>>>>> d1b1bf4 (The paired clock: trials take turns with the reference, time counts in its steps)
         submissions.find("nadamv")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lookahead.py").write_text(PLAIN)

@@ -11,11 +11,12 @@ import dataclasses
 import json
 import os
 import pickle
+import queue
 import resource
-import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,8 @@ class _Child:
         attempt = len(record_attempts(spec.run, spec.key))
         self.log = spec.record(attempt).with_suffix(".log")
         self._pipe = -1
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._lines: queue.Queue[Update | Outcome | NodeError | None] = queue.Queue()
         self._process: subprocess.Popen[bytes]
 
     def __enter__(self) -> _Child:
@@ -97,6 +100,8 @@ class _Child:
             self._process.kill()
             self._process.wait()
         tree.end_all(os.getpid())
+        if self._listener.is_alive():
+            self._listener.join(_LOOK_S)  # with the last writer gone it has come to the end
         os.close(self._pipe)
         with contextlib.suppress(OSError):
             if not self.log.stat().st_size:
@@ -104,17 +109,17 @@ class _Child:
 
     def news(self) -> Iterator[Update]:
         """What it tells while it trains, until its process ends or is ended."""
-        rest = b""
+        self._listener.start()
         while self._last is None:
-            if select.select([self._pipe], [], [], _LOOK_S)[0]:
-                data = os.read(self._pipe, 1 << 16)
-                if not data:
+            try:
+                news = self._lines.get(timeout=_LOOK_S)
+            except queue.Empty:
+                if self._process.poll() is not None and self._lines.empty():
+                    break  # a child that it left holds the pipe open
+            else:
+                if news is None:
                     break
-                *lines, rest = (rest + data).split(b"\n")
-                for line in lines:
-                    yield from self._hear(line)
-            elif self._process.poll() is not None:
-                break
+                yield from self._take(news)
             if time.monotonic() - self._heard > self._silence_s:
                 self._reason = f"gave no sign of life for {self._silence_s:.0f} s and was ended"
             if time.monotonic() - self._looked > _LOOK_S:
@@ -165,20 +170,35 @@ class _Child:
             return NodeError(f"its process was ended by {name}")
         return f"its process was ended by {name}{words}"
 
-    def _hear(self, line: bytes) -> Iterator[Update]:
+    def _listen(self) -> None:
+        """Stamp what comes when it comes, in a thread: passing news on can take its time."""
+        rest = b""
+        with contextlib.suppress(OSError):
+            while data := os.read(self._pipe, 1 << 16):
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    self._hear(line)
+        self._lines.put(None)
+
+    def _hear(self, line: bytes) -> None:
         try:
             news = from_text(line.decode(), self.spec)
         except (ValueError, TypeError, LookupError):
             return  # whatever else has the pipe
         self._heard = time.monotonic()
-        if not isinstance(news, Update):
+        if isinstance(news, Update):
+            training = news.phase == "training"
+            self._silence_s = silence_s(self.spec, training, news.wall_s)
+            self.witness.hear(news, tree.cpu_s(self._process.pid))
+        else:
             self.witness.end()
+        self._lines.put(news)
+
+    def _take(self, news: Update | Outcome | NodeError) -> Iterator[Update]:
+        if isinstance(news, Update):
+            yield news
+        else:
             self._last = news
-            return
-        training = news.phase == "training"
-        self._silence_s = silence_s(self.spec, training, news.wall_s)
-        self.witness.hear(news, tree.cpu_s(self._process.pid))
-        yield news
 
     def _look_at_memory(self) -> None:
         self._looked = time.monotonic()

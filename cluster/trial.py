@@ -149,7 +149,6 @@ class _Trial:
                 self._clock.stop()
                 self._close_window()
                 deadline.disarm()
-                self._world.check()
                 end = self._evaluate(learner) if due else self._out_of_time()
                 yield self._news()
                 if end is None or spec.extensible:
@@ -288,6 +287,7 @@ class _Trial:
     def _evaluate(self, learner: Learner) -> tuple[End, str] | None:
         """Evaluate and record; the end of the trial and its reason, if this is it."""
         began, course = _seconds(), self.course
+        self._world.check()
         reading, stream, workload = self._clock.read(), self._stream, self.workload
         window = learner.drain().window(course.steps - course.evaluated)
         course.evaluated = course.steps

@@ -17,7 +17,7 @@ from typing import Any
 
 from submissions.contract import SubmissionError
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class World:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import random
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -196,3 +198,32 @@ def _affinities(pid: int) -> list[set[int]]:
         with contextlib.suppress(ProcessLookupError):
             found.append(os.sched_getaffinity(int(task.name)))
     return found
+
+
+def test_sigterm_to_the_driver_stops_the_run_and_leaves_no_process(
+    make: Make, tmp_path: Path
+) -> None:
+    spec = make(budget=Budget(100_000, 1000.0))
+    script = (
+        "import pickle, sys\nimport cluster\nspec = pickle.load(sys.stdin.buffer)\n"
+        "watch = lambda news: print(news.phase, flush=True)\n"
+        "try:\n    list(cluster.run_all([spec], watch=watch))\n"
+        "except KeyboardInterrupt:\n    print('stopped', flush=True)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(pickle.dumps(spec))
+        process.stdin.close()
+        while b"training" not in process.stdout.readline():
+            pass
+        worker = worker_of(spec)
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.read().endswith(b"stopped\n")
+    assert process.returncode == 0
+    until = time.monotonic() + 60
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{worker}").exists()

@@ -7,35 +7,38 @@ Part of Gradathlon.
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workloads.config import Family
+    from workloads.config import Definition
     from workloads.contract import Workload
+    from workloads.fetch import Artefact
 
-FAMILIES = ("lm", "recommender", "rl_nap", "lifelong", "homeostatic", "climate")
 SCALES = ("toy", "laptop", "standard")
 
 
-def family(name: str) -> Family:
-    """A family's configuration.
+def families() -> tuple[str, ...]:
+    """The names of all families, ours and those that installed packages bring."""
+    from workloads.registry import places
+
+    return tuple(places())
+
+
+def family(name: str) -> Definition:
+    """What a family's files say: scales, variants, titles and targets.
 
     Raises:
         WorkloadError: no such family; the message names the nearest.
     """
-    from scoring.ground.errors import nearest
-    from workloads.config import read_family
-    from workloads.errors import WorkloadError
+    from workloads.registry import place
 
-    if name not in FAMILIES:
-        raise WorkloadError(f"unknown workload family {name!r}{nearest(name, FAMILIES)}")
-    return read_family(Path(__file__).parent / name)
+    return place(name).definition()
 
 
 def ids(*, variants: bool = True) -> list[str]:
     """Every workload id, scale by scale."""
-    every = [id for name in FAMILIES for id in family(name).ids()]
+    every = [id for name in families() for id in family(name).ids()]
     chosen = [id for id in every if variants or "+" not in id]
     return sorted(chosen, key=lambda id: SCALES.index(id.split("-")[1]))
 
@@ -44,54 +47,43 @@ def get(text: str) -> Workload[Any]:
     """The workload of that id; its data are fetched only when used.
 
     Raises:
-        WorkloadError: no such workload; the message names the nearest id.
+        WorkloadError: no such workload; the message names the nearest id. Or its family's folder
+            does not say what it is.
     """
     from scoring.ground.errors import nearest
     from workloads.config import WorkloadId
     from workloads.errors import WorkloadError
+    from workloads.registry import place
 
     try:
         id = WorkloadId.parse(text)
-        found = family(id.family)
+        where = place(id.family)
     except WorkloadError:
         raise WorkloadError(f"unknown workload {text!r}{nearest(text, ids())}") from None
-    cls, scale = _classes(id.family, id.variant)
-    settings = found.settings(id, scale)
-    return cls(id, settings, found.metric(id, settings), found.races.get(id.race))
+    defined, kind = where.definition(), where.family()
+    if id.variant in defined.tasks:
+        if id.variant not in kind.tasks:
+            raise WorkloadError(
+                f"workload family {id.family!r}: {where.folder}: config.yaml makes {id.variant!r} "
+                "a task, which `tasks` of its FAMILY must hold"
+            )
+        kind = kind.tasks[id.variant]
+    settings = defined.settings(id, kind.settings)
+    metric = defined.metric(id, settings)
+    return kind.workload(id, settings, metric, defined.races.get(id.race))
+
+
+def artefacts() -> Iterator[tuple[str, Artefact]]:
+    """Every family's name with each of the artefacts that it keeps in the cache."""
+    from workloads.registry import place
+
+    for name in families():
+        for artefact in place(name).family().artefacts:
+            yield name, artefact
 
 
 def forget() -> None:
     """Read configurations anew: one was rewritten."""
-    from workloads.config import read_family
+    from workloads.config import read_definition
 
-    read_family.cache_clear()
-
-
-def _classes(name: str, variant: str | None) -> tuple[type[Workload[Any]], type[Any]]:
-    if name == "lm":
-        from workloads.lm import LanguageModel, LmScale
-
-        return LanguageModel, LmScale
-    if name == "recommender" and variant == "ctr":
-        from workloads.recommender.ctr import ClickRate, ClickScale
-
-        return ClickRate, ClickScale
-    if name == "recommender":
-        from workloads.recommender import Recommender, RecommenderScale
-
-        return Recommender, RecommenderScale
-    if name == "rl_nap":
-        from workloads.rl_nap import Play, PlayScale
-
-        return Play, PlayScale
-    if name == "lifelong":
-        from workloads.lifelong import Lifelong, LifelongScale
-
-        return Lifelong, LifelongScale
-    if name == "climate":
-        from workloads.climate import Climate, ClimateScale
-
-        return Climate, ClimateScale
-    from workloads.homeostatic import Homeostatic, HomeostaticScale
-
-    return Homeostatic, HomeostaticScale
+    read_definition.cache_clear()

@@ -20,7 +20,7 @@ from workloads.errors import WorkloadError
 from workloads.metric import Metric
 
 ID = re.compile(
-    r"(?P<family>[a-z_]+)-(?P<scale>[a-z]+)-v(?P<version>\d+)(?:\+(?P<variant>[a-z0-9_]+))?"
+    r"(?P<family>[a-z][a-z0-9_]*)-(?P<scale>[a-z]+)-v(?P<version>\d+)(?:\+(?P<variant>[a-z0-9_]+))?"
 )
 ScaleName = Literal["toy", "laptop", "standard"]
 
@@ -140,8 +140,8 @@ S = TypeVar("S", bound=Scale)
 
 
 @dataclasses.dataclass(frozen=True)
-class Family:
-    """A family's configuration, with the lines its keys stand on."""
+class Definition:
+    """What a family's files say, with the lines that the keys of `config.yaml` stand on."""
 
     name: str
     path: Path
@@ -227,11 +227,11 @@ class Family:
 
 
 @functools.cache
-def read_family(folder: Path) -> Family:
-    """Read `folder/config.yaml`; the folder's name is the family's.
+def read_definition(folder: Path, name: str | None = None) -> Definition:
+    """Read a family's files; it is named like its folder unless another name is given.
 
     Raises:
-        ConfigError: the file is malformed.
+        ConfigError: a file is malformed.
     """
     path = folder / "config.yaml"
     document = Document(path.read_text(encoding="utf-8"), str(path))
@@ -241,11 +241,11 @@ def read_family(folder: Path) -> Family:
         for name, variant in config.variants.items()
         if "scales" in variant
     }
-    family = Family(folder.name, path, config, document, tasks)
+    family = Definition(name or folder.name, path, config, document, tasks)
     return dataclasses.replace(family, races=_races(family))
 
 
-def _races(family: Family) -> dict[str, Race]:
+def _races(family: Definition) -> dict[str, Race]:
     known = {WorkloadId.parse(id).race for id in family.ids()}
     races = {}
     for path in sorted((family.path.parent / "targets").glob("*.yaml")):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 import workloads
 from suite.columns import columns
-from workloads.fetch import Artefact, cache_folder, data_folder
+from workloads.fetch import cache_folder, data_folder
 
 
 @click.group()
@@ -26,7 +24,7 @@ def data() -> None:
 def list_() -> None:
     """List every artefact that the cache holds or can hold: is it here, how large, and where."""
     rows = []
-    for family, artefact in _artefacts():
+    for family, artefact in workloads.artefacts():
         here = artefact.path.exists()
         size = f"{_bytes(artefact.path) / 1e6:.1f} MB" if here else ""
         state = "here" if here else "not fetched"
@@ -59,12 +57,3 @@ def fetch(named: tuple[str, ...]) -> None:
 def _bytes(path: Path) -> int:
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files)
-
-
-def _artefacts() -> Iterator[tuple[str, Artefact]]:
-    for family in workloads.FAMILIES:
-        # Every family keeps its data in a module of this name, and its artefacts as constants.
-        module = importlib.import_module(f"workloads.{family}.data")
-        for value in vars(module).values():
-            if isinstance(value, Artefact) and not isinstance(value, type):
-                yield family, value

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 import workloads
 from tests.workloads.climate_planet import GRID, RECIPE, generate
-from workloads.climate import RMSE, Climate, ClimateScale, data, generated, rollout
+from workloads.climate import data, generated, rollout
 from workloads.climate.archive import LEVELS, co2_channel, prognostic_names
 from workloads.climate.recipe import RECIPES
+from workloads.climate.settings import ClimateScale
+from workloads.climate.workload import RMSE, Climate
 from workloads.contract import Window
 from workloads.errors import WorkloadError
 

@@ -15,7 +15,8 @@ from scoring.records import read_record, record_attempts
 from submissions.source import find
 from tests.workloads.climate_planet import RECIPE, generate
 from tests.workloads.test_climate import small
-from workloads.climate import Climate, data, generated
+from workloads.climate import data, generated
+from workloads.climate.workload import Climate
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 import workloads
 from scoring.ground.documents import ConfigError
-from workloads.config import Family, Scale, WorkloadId, read_family
+from workloads.config import Definition, Scale, WorkloadId, read_definition
 from workloads.errors import WorkloadError
 
 TEXT = """version: 1
@@ -46,11 +46,11 @@ class Broad(Scale):
     breadth: pydantic.PositiveInt
 
 
-def family(tmp_path: Path, text: str = TEXT) -> Family:
+def family(tmp_path: Path, text: str = TEXT) -> Definition:
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "config.yaml").write_text(text)
-    return read_family(folder)
+    return read_definition(folder)
 
 
 def test_a_task_exists_at_its_own_scales_alone(tmp_path: Path) -> None:
@@ -123,11 +123,11 @@ reference: {torch: {submission: nadamw, hyperparameters: {lr: 0.1}}}
 """
 
 
-def with_target(tmp_path: Path, name: str, text: str = TARGET) -> Family:
+def with_target(tmp_path: Path, name: str, text: str = TARGET) -> Definition:
     (tmp_path / "mine" / "targets").mkdir(parents=True)
     (tmp_path / "mine" / "targets" / name).write_text(text)
     (tmp_path / "mine" / "config.yaml").write_text(TEXT)
-    return read_family(tmp_path / "mine")
+    return read_definition(tmp_path / "mine")
 
 
 def test_a_target_is_read_from_the_file_of_its_race(tmp_path: Path) -> None:

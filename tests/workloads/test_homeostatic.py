@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 import workloads
 from workloads.contract import Window
-from workloads.homeostatic import PREQUENTIAL, DataConfig, Homeostatic, HomeostaticScale, data
+from workloads.homeostatic import data
+from workloads.homeostatic.settings import DataSettings, HomeostaticScale
+from workloads.homeostatic.workload import PREQUENTIAL, Homeostatic
 from workloads.images import PIXELS, Images, Labelled
 
 TOY = "homeostatic-toy-v2"
@@ -213,7 +215,7 @@ def test_a_window_of_three_years_is_whole():
 def test_a_rate_of_thousands_has_no_period():
     base = workloads.get(TOY).settings.data.model_dump()
     with pytest.raises(pydantic.ValidationError, match="no whole number of steps"):
-        DataConfig.model_validate(base | {"rates": [1000]})
+        DataSettings.model_validate(base | {"rates": [1000]})
 
 
 # The metric

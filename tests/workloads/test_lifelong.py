@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 import workloads
 from workloads.contract import Window
 from workloads.images import FORMS, Form, Images, Labelled
-from workloads.lifelong import RETAINED, DataConfig, Lifelong, LifelongScale
 from workloads.lifelong.data import MasteryStream
+from workloads.lifelong.settings import DataSettings, LifelongScale
 from workloads.lifelong.tasks import make_tasks, turned
+from workloads.lifelong.workload import RETAINED, Lifelong
 
 TOY = "lifelong-toy-v1"
 IDS = [id for id in workloads.ids() if id.startswith("lifelong-")]
@@ -45,7 +46,7 @@ def config(**changes):
         "memory": 20,
         "replay": 3,
     }
-    return DataConfig.model_validate(stated | changes)
+    return DataSettings.model_validate(stated | changes)
 
 
 def stream(seed=0, batch_size=8, **changes):

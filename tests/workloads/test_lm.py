@@ -14,14 +14,17 @@ import pytest
 import workloads
 from workloads.contract import Array, Batch, Stream, Window
 from workloads.errors import WorkloadError
-from workloads.lm import LanguageModel, LmData, LmScale, rotary_tables
 from workloads.lm.corpus import part_of
 from workloads.lm.data import SEPARATOR, SUMMARIES, Windows, in_order, read_corpus
+from workloads.lm.settings import DataSettings, LmScale
+from workloads.lm.workload import LanguageModel, rotary_tables
 from workloads.numbered import NumberedStream
 
 TOY = workloads.get("lm-toy-v1")
 NO_WINDOW = Window(0, {"loss": 0.0})
-BYTES = LmData(source="wikipedia", context=4, vocabulary=256, validation_batches=1, test_batches=1)
+BYTES = DataSettings(
+    source="wikipedia", context=4, vocabulary=256, validation_batches=1, test_batches=1
+)
 
 
 class NoStream(Stream):

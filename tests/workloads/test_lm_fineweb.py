@@ -12,9 +12,9 @@ import pytest
 import workloads
 from workloads.contract import Array, Window
 from workloads.errors import WorkloadError
-from workloads.lm import LanguageModel
 from workloads.lm.data import SUMMARIES
 from workloads.lm.fineweb import _read_tokenizer, read_fineweb
+from workloads.lm.workload import LanguageModel
 
 STANDARD = workloads.get("lm-standard-v1")
 

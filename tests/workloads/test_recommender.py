@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 import workloads
 from workloads.contract import Window
-from workloads.recommender import CUT, NDCG, Recommender, RecommenderScale, data, movielens
+from workloads.recommender import data, movielens
+from workloads.recommender.settings import CUT, NDCG, RecommenderScale
 from workloads.recommender.stream import epochs, fixed_order
+from workloads.recommender.workload import Recommender
 
 TOY = "recommender-toy-v1"
 IDS = [id for id in workloads.ids() if id.startswith("recommender-") and not id.endswith("+ctr")]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 import workloads
 from workloads.contract import Window
 from workloads.errors import WorkloadError
-from workloads.recommender import clicks
-from workloads.recommender.ctr import ClickRate, area_under_curve
+from workloads.recommender.ctr import data as clicks
+from workloads.recommender.ctr.workload import ClickRate, area_under_curve
 
 TOY = "recommender-toy-v1+ctr"
 STANDARD = "recommender-standard-v1+ctr"

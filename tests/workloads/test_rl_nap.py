@@ -11,7 +11,8 @@ import pytest
 import workloads
 from cluster.parity import in_float32
 from workloads.contract import Window
-from workloads.rl_nap import Play, PlayScale
+from workloads.rl_nap.settings import PlayScale
+from workloads.rl_nap.workload import Play
 
 TOY = "rl_nap-toy-v1"
 IDS = [id for id in workloads.ids() if id.startswith("rl_nap-")]

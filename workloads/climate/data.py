@@ -13,12 +13,12 @@ from workloads.errors import WorkloadError
 from workloads.numbered import NumberedStream, Shuffle
 
 if TYPE_CHECKING:
-    from workloads.climate import DataConfig
+    from workloads.climate.settings import DataSettings
 
 SHORT, LONG = RECIPES["slab-short"], RECIPES["slab-long"]
 
 
-def fetch(config: DataConfig) -> None:
+def fetch(config: DataSettings) -> None:
     """Make sure that the archive is on this machine: generate it, or look for its files.
 
     Raises:
@@ -34,12 +34,12 @@ def fetch(config: DataConfig) -> None:
         generated.fetch(RECIPES[config.source])
 
 
-def at_hand(config: DataConfig) -> bool:
+def at_hand(config: DataSettings) -> bool:
     """Whether the archive, if it is a generated one, has been generated."""
     return config.source not in RECIPES or RECIPES[config.source].path.exists()
 
 
-def load(config: DataConfig) -> Archive:
+def load(config: DataSettings) -> Archive:
     """The archive of a source, opened once a process and generated when need be.
 
     Raises:

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 if TYPE_CHECKING:
-    from workloads.climate import ClimateScale
     from workloads.climate.harmonics import Harmonics
+    from workloads.climate.settings import ClimateScale
     from workloads.contract import Array
 
 Params = dict[str, jax.Array]

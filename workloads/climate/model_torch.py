@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
-    from workloads.climate import ClimateScale
     from workloads.climate.harmonics import Harmonics
+    from workloads.climate.settings import ClimateScale
     from workloads.contract import Array
 
 EPSILON = 1e-6

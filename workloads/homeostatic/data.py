@@ -8,9 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from workloads.contract import Array, Batch, Event, Policy, Stream
-from workloads.images import MNIST_5K, Labelled
-
-__all__ = ["CLASSES", "MNIST_5K", "ShiftStream", "Source"]
+from workloads.images import Labelled
 
 CLASSES = 10
 Source = Literal["mnist-5k", "fashion-mnist"]

@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 
 from workloads.contract import Batch, Event, Json, Policy, Stream
-from workloads.images import MNIST_5K, Images
-from workloads.lifelong.settings import DataConfig
+from workloads.images import Images
+from workloads.lifelong.settings import DataSettings
 from workloads.lifelong.tasks import Task, make_tasks, shown_batch
-
-__all__ = ["MNIST_5K", "MasteryStream"]
 
 _DRAW, _MEMORY = 1, 2  # which of a seed's independent random sequences; the tasks use 0
 
@@ -30,7 +28,7 @@ class MasteryStream(Stream):
     and `at`, the steps trained before it.
     """
 
-    def __init__(self, images: Images, data: DataConfig, batch_size: int, seed: int) -> None:
+    def __init__(self, images: Images, data: DataSettings, batch_size: int, seed: int) -> None:
         self._images = images
         self._data = data
         self._batch_size = batch_size

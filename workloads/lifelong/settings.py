@@ -15,7 +15,7 @@ GROUP = 16
 """Channels that are normalised together in a convolutional stage."""
 
 
-class DataConfig(Model):
+class DataSettings(Model):
     """Which images become which tasks, and when the stream moves on to the next."""
 
     source: Source
@@ -43,7 +43,7 @@ class DataConfig(Model):
         return FORMS[self.source]
 
     @pydantic.model_validator(mode="after")
-    def _tasks_fit(self) -> DataConfig:
+    def _tasks_fit(self) -> DataSettings:
         classes = self.form.classes
         if self.kind == "split" and classes % self.tasks:
             raise ValueError(
@@ -63,7 +63,7 @@ class DataConfig(Model):
         return self
 
 
-class ModelConfig(Model):
+class ModelSettings(Model):
     """The network between an image's pixels and the classes of all tasks."""
 
     stages: list[pydantic.PositiveInt] = pydantic.Field(default_factory=list)
@@ -72,7 +72,7 @@ class ModelConfig(Model):
     """Widths of the hidden linear layers."""
 
     @pydantic.model_validator(mode="after")
-    def _whole_groups(self) -> ModelConfig:
+    def _whole_groups(self) -> ModelSettings:
         for channels in self.stages:
             if channels % GROUP:
                 raise ValueError(
@@ -85,8 +85,8 @@ class ModelConfig(Model):
 class LifelongScale(Scale):
     """The numbers of one scale of the family."""
 
-    data: DataConfig
-    model: ModelConfig
+    data: DataSettings
+    model: ModelSettings
 
     @property
     def stages(self) -> list[tuple[int, int]]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from workloads.contract import Array, Batch
 from workloads.images import Form, Images, Labelled, scaled
-from workloads.lifelong.settings import DataConfig
+from workloads.lifelong.settings import DataSettings
 
 _TASKS = 0  # which of a seed's independent random sequences; the stream uses others
 
@@ -36,7 +36,7 @@ class Task:
         return shown
 
 
-def make_tasks(data: DataConfig, images: Images, seed: int) -> list[Task]:
+def make_tasks(data: DataSettings, images: Images, seed: int) -> list[Task]:
     """The tasks in their order; what is random in them depends on the seed alone."""
     form, made = data.form, []
     order = np.random.default_rng((seed, _TASKS)).permutation(form.classes)

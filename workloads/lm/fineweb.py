@@ -25,7 +25,7 @@ from workloads.lm.corpus import Corpus, Part, part_of
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from workloads.lm import LmData
+    from workloads.lm.settings import DataSettings
 
 SOURCE = "the parquet files of huggingface.co/datasets/HuggingFaceFW/fineweb-edu, sample/10BT"
 HELD_OUT = 5
@@ -33,7 +33,7 @@ HELD_OUT = 5
 ROWS = 1024
 
 
-def read_fineweb(data: LmData) -> Corpus:
+def read_fineweb(data: DataSettings) -> Corpus:
     """The corpus of `$GRADATHLON_DATA/fineweb-edu/*.parquet`.
 
     The held-out splits are the first shard's; the last document of a split may be cut off.
@@ -100,7 +100,7 @@ def _documents(shard: Path) -> Iterator[list[tuple[Part, str]]]:
         raise WorkloadError(f"{shard}: damaged, fetch it again: {reason}") from None
 
 
-def _tokenizer(shard: Path, data: LmData) -> Path:
+def _tokenizer(shard: Path, data: DataSettings) -> Path:
     """Where the BPE lies, which is made from the shard's beginning when it is not yet there."""
     import tokenizers
     from tokenizers import models, pre_tokenizers, trainers

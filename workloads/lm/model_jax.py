@@ -11,7 +11,7 @@ from jax import Array
 
 if TYPE_CHECKING:
     from workloads import contract
-    from workloads.lm import LmScale
+    from workloads.lm.settings import LmScale
 
 EPSILON = 1e-6
 Params: TypeAlias = dict[str, Array]

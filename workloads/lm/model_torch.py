@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from workloads.contract import Array
-    from workloads.lm import LmScale
+    from workloads.lm.settings import LmScale
 
 EPSILON = 1e-6
 

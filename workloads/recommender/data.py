@@ -21,8 +21,6 @@ from workloads.recommender.stream import fixed_order
 
 Group = Literal["validation", "test", "warm"]
 
-ARTEFACT = movielens.ML_100K["inter"]
-"""One of the three files of a wheel, for `gradathlon data list`."""
 WARM_SHARE = 0.8
 HELD_OUT_SHARE = 0.1
 """The share of a warm user's ratings, the last in time, that is not trained on."""

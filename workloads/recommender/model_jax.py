@@ -1,4 +1,4 @@
-"""The two towers and the click model in JAX: the torch modules' parameter names and shapes."""
+"""The two towers in JAX: the torch module' parameter names and shapes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 
-from workloads.recommender import CUT, NDCG
 from workloads.recommender.data import RELEVANT, SEEN
+from workloads.recommender.settings import CUT, NDCG
 
 if TYPE_CHECKING:
-    from workloads.recommender import RecommenderScale
-    from workloads.recommender.ctr import ClickScale
+    from workloads.recommender.settings import RecommenderScale
+
 
 Arrays = dict[str, jax.Array]
+
+
 _TINY = 1e-12
 
 
@@ -170,51 +172,3 @@ def _gate(params: Arrays, name: str, identity: jax.Array, attributes: jax.Array)
 
 def _mixed(share: jax.Array, identity: jax.Array, attributes: jax.Array) -> jax.Array:
     return share * identity + (1 - share) * attributes
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class DcnJax:
-    """DCN-V2: crossed and deep features of the embedded columns, and a linear head on both.
-
-    Networks compute in the scale's type; log-odds and loss are float32.
-    """
-
-    settings: ClickScale
-
-    def loss(self, params: Arrays, batch: Arrays, rng: jax.Array) -> tuple[jax.Array, Arrays]:
-        """Mean binary cross-entropy in nats."""
-        loss = _binary_cross_entropy(self._score(params, batch), batch["click"]).mean()
-        return loss, {"loss": loss}
-
-    def measure(self, params: Arrays, batch: Arrays) -> Arrays:
-        """`loss`, nats summed over `count` examples, and each one's `score`, its log-odds (B,)."""
-        score = self._score(params, batch)
-        loss = _binary_cross_entropy(score, batch["click"]).sum()
-        return {"loss": loss, "count": jnp.int32(len(score)), "score": score}
-
-    def project(self, params: Arrays) -> Arrays:
-        """Unchanged: the weights are free."""
-        return params
-
-    def _score(self, params: Arrays, batch: Arrays) -> jax.Array:
-        """Log-odds of a click, float32 (B,); units are dropped where the batch says so."""
-        model, size = self.settings.model, len(batch["numbers"])
-        told = params["embedding.weight"][batch["categories"]].reshape(size, -1)
-        scaled = (batch["numbers"][..., None] * params["number.weight"]).reshape(size, -1)
-        start = jnp.concatenate((told, scaled), axis=1).astype(self.settings.compute.dtype)
-        crossed = start
-        for index in range(model.crosses):
-            crossed = start * _linear(params, f"cross.{index}", crossed) + crossed
-        deep, unit = start, 0
-        for index, width in enumerate(model.hidden):
-            deep = jax.nn.relu(_linear(params, f"deep.{index}", deep))
-            if "kept" in batch:
-                kept = batch["kept"][:, unit : unit + width].astype(deep.dtype)
-                deep = deep * kept * (256 / (256 - model.dropped))
-            unit += width
-        both = jnp.concatenate((crossed, deep), axis=1)
-        return _linear(params, "head", both)[:, 0].astype(jnp.float32)
-
-
-def _binary_cross_entropy(score: jax.Array, click: jax.Array) -> jax.Array:
-    return jax.nn.softplus(score) - click * score

@@ -12,11 +12,8 @@ import itertools
 from typing import Any
 
 import numpy as np
-import pydantic
 
-from scoring.ground.documents import Model
 from scoring.ground.words import Role
-from workloads.config import Scale
 from workloads.contract import (
     Array,
     Batch,
@@ -30,61 +27,15 @@ from workloads.contract import (
     Workload,
 )
 from workloads.errors import WorkloadError
-from workloads.recommender import clicks
+from workloads.kinds import Kind
+from workloads.recommender.ctr import data as clicks
+from workloads.recommender.ctr.settings import ClickScale
 from workloads.recommender.stream import epochs
 
 EMBEDDING_STD = 0.1
+
+
 _PARTS: dict[Split, clicks.Part] = {"validation": "valid", "test": "test"}
-
-
-class ClickData(Model):
-    """Which clicks, and how many are looked at."""
-
-    source: clicks.Source
-    vocabulary: pydantic.PositiveInt
-    """Ids of all columns of categories together."""
-    categories: pydantic.PositiveInt
-    """Columns of categories."""
-    numbers: pydantic.PositiveInt
-    """Columns of numbers."""
-    validation: pydantic.PositiveInt
-    """The first of the validation part's examples that an evaluation looks at."""
-    rows: pydantic.PositiveInt
-    """Examples judged at a time."""
-    examples: list[pydantic.PositiveInt] = pydantic.Field(min_length=3, max_length=3)
-    """Of the three parts; another number means damaged files."""
-    prefetch: pydantic.NonNegativeInt = 0
-    """Batches made ahead by a thread."""
-
-
-class ClickModel(Model):
-    """Sizes of DCN-V2."""
-
-    width: pydantic.PositiveInt
-    """Of an embedding."""
-    crosses: pydantic.PositiveInt
-    """Layers of the cross network, of full rank."""
-    hidden: list[pydantic.PositiveInt] = pydantic.Field(min_length=1)
-    """Widths of the deep network's layers."""
-    dropout: float = pydantic.Field(ge=0, lt=1)
-    """After each of the deep network's layers; taken to the nearest 1/256."""
-
-    @property
-    def dropped(self) -> int:
-        """Of 256 hidden units, how many are dropped on average."""
-        return round(256 * self.dropout)
-
-
-class ClickScale(Scale):
-    """The numbers of one scale of the variant."""
-
-    data: ClickData
-    model: ClickModel
-
-    @property
-    def inputs(self) -> int:
-        """Width of the embedded columns side by side."""
-        return (self.data.categories + self.data.numbers) * self.model.width
 
 
 class ClickRate(Workload[ClickScale]):
@@ -166,13 +117,13 @@ class ClickRate(Workload[ClickScale]):
 
     def torch_model(self) -> Any:
         """DCN-V2 in PyTorch."""
-        from workloads.recommender.model_torch import DcnTorch
+        from workloads.recommender.ctr.model_torch import DcnTorch
 
         return DcnTorch(self.settings)
 
     def jax_model(self) -> JaxModel:
         """DCN-V2 in JAX."""
-        from workloads.recommender.model_jax import DcnJax
+        from workloads.recommender.ctr.model_jax import DcnJax
 
         return DcnJax(self.settings)
 
@@ -216,3 +167,6 @@ def area_under_curve(scores: Array, clicked: Array) -> float:
     _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = np.cumsum(counts) - (counts - 1) / 2
     return float((ranks[place][clicked].sum() - ones * (ones + 1) / 2) / (ones * zeros))
+
+
+KIND = Kind(ClickRate, ClickScale)

@@ -1,0 +1,120 @@
+"""Families: the folders that are ours, and those that installed packages bring."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import workloads
+from workloads import registry
+from workloads.errors import WorkloadError
+from workloads.registry import Place
+
+CONFIG = """version: 1
+title: A family of somebody else's
+metric: {name: validation/accuracy, goal: max}
+scales:
+  toy:
+    batch_size: 20
+    evaluation_period: 100
+    step_hint: 1000
+    data: {source: mnist-5k, validation: 500, shift_period: 100, rates: [1], season: 100}
+    model: {hidden: [8]}
+    provisional_budget: {steps: 400, seconds: 9.0}
+"""
+WORKLOAD = """from workloads.homeostatic.settings import HomeostaticScale
+from workloads.homeostatic.workload import Homeostatic
+from workloads.kinds import Family
+
+
+class Theirs(Homeostatic):
+    pass
+
+
+FAMILY = Family(Theirs, HomeostaticScale)
+"""
+
+
+@pytest.fixture
+def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with an installed package whose family is `digits2`."""
+    folder = tmp_path / "their_package" / "digits"
+    folder.mkdir(parents=True)
+    (folder.parent / "__init__.py").write_text("")
+    (folder / "__init__.py").write_text("")
+    (folder / "config.yaml").write_text(CONFIG)
+    (folder / "workload.py").write_text(WORKLOAD)
+    facts = tmp_path / "their_package-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: their_package\nVersion: 1.0\n")
+    points = "[gradathlon.workloads]\ndigits2 = their_package.digits.workload:FAMILY\n"
+    (facts / "entry_points.txt").write_text(points)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry.places.cache_clear()
+    yield tmp_path
+    registry.places.cache_clear()
+    for name in [name for name in sys.modules if name.startswith("their_package")]:
+        del sys.modules[name]
+
+
+def test_a_family_of_an_installed_package_is_one_of_ours(theirs: Path) -> None:
+    assert "digits2" in workloads.families()
+    assert "digits2-toy-v1" in workloads.ids()
+    assert "their_package.digits.workload" not in sys.modules, "listing imports no workload"
+    workload = workloads.get("digits2-toy-v1")
+    assert type(workload).__name__ == "Theirs"
+    assert workload.parameters()["layers.0.weight"].shape == (8, 784)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("lm", "their_package.digits.workload:FAMILY", "has that name already"),
+        ("Digits", "their_package.digits.workload:FAMILY", "a name is of a-z, 0-9 and _"),
+        ("digits", "their_package.gone.workload:FAMILY", "cannot be imported"),
+        ("digits", "their_package.digits.gone:FAMILY", "there is no such module"),
+    ],
+)
+def test_a_wrong_entry_point_is_told(theirs: Path, name: str, value: str, message: str) -> None:
+    facts = theirs / "their_package-1.0.dist-info"
+    (facts / "entry_points.txt").write_text(f"[gradathlon.workloads]\n{name} = {value}\n")
+    registry.places.cache_clear()
+    with pytest.raises(WorkloadError, match=message) as told:
+        workloads.families()
+    assert f"{name!r} ({value})" in str(told.value)
+
+
+@pytest.mark.parametrize("text", ["", "FAMILY = 'mine'\n", None])
+def test_a_folder_that_does_not_say_what_it_is_is_named(theirs: Path, text: str | None) -> None:
+    path = theirs / "their_package" / "digits" / "workload.py"
+    path.unlink() if text is None else path.write_text(text)
+    where = Place("digits2", path.parent, "their_package.digits.workload")
+    with pytest.raises(WorkloadError) as told:
+        where.family()
+    assert str(path.parent) in str(told.value)
+    assert "workload.py must say what it is: FAMILY = Family(...)" in str(told.value)
+
+
+def test_a_folder_without_a_config_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WorkloadError, match="has no config.yaml"):
+        Place("mine", tmp_path, "mine.workload").definition()
+
+
+def test_every_family_has_the_same_files() -> None:
+    same = {"__init__.py", "settings.py", "data.py", "model_torch.py", "model_jax.py",
+            "workload.py", "config.yaml", "README.md"}  # fmt: skip
+    for name in workloads.families():
+        folder = workloads.family(name).path.parent
+        assert same <= {path.name for path in folder.iterdir()}, folder
+
+
+def test_listing_workloads_imports_no_numbers_and_no_framework() -> None:
+    code = (
+        "import sys, workloads; workloads.ids(); print({'numpy', 'torch', 'jax'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,141 @@
+"""Tasks one after another, each until it is mastered: lifelong learning with a small memory.
+
+What counts is when the last task has been mastered while the earlier ones are still known. After
+Baker, New et al., "A Domain-Agnostic Approach for Characterization of Lifelong Learning Systems"
+(arXiv 2301.07799), whose measures `gradathlon lifelong` computes from a trial's record.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+
+from scoring.ground.words import Role
+from workloads import images
+from workloads.contract import (
+    Batch,
+    JaxModel,
+    Measure,
+    ParameterSpec,
+    Split,
+    Stream,
+    Weights,
+    Window,
+    Workload,
+)
+from workloads.kinds import Family
+from workloads.lifelong.data import MasteryStream
+from workloads.lifelong.settings import DataSettings, LifelongScale, ModelSettings
+
+__all__ = ["RETAINED", "DataSettings", "Lifelong", "LifelongScale", "ModelSettings"]
+
+RETAINED = "validation/retained"
+
+
+class Lifelong(Workload[LifelongScale]):
+    """Image classification, task after task, judged by what is retained of the mastered ones."""
+
+    @property
+    def classes(self) -> int:
+        """Those of one task."""
+        return self.settings.data.form.classes
+
+    def parameters(self) -> dict[str, ParameterSpec]:
+        """Convolutions (out, in, 3, 3) and norms of the stages, then linear layers (out, in)."""
+        shapes: dict[str, tuple[tuple[int, ...], Role]] = {}
+        for stage, (inputs, outputs) in enumerate(self.settings.stages):
+            for index, source in enumerate((inputs, outputs, outputs)):
+                name = f"stages.{stage}.convolutions.{index}.weight"
+                shapes[name] = ((outputs, source, 3, 3), "weight")
+            for index in range(3):
+                for part in ("weight", "bias"):
+                    shapes[f"stages.{stage}.norms.{index}.{part}"] = ((outputs,), "norm")
+        for index, (inputs, outputs) in enumerate(itertools.pairwise(self.settings.widths)):
+            shapes[f"layers.{index}.weight"] = ((outputs, inputs), "weight")
+            shapes[f"layers.{index}.bias"] = ((outputs,), "bias")
+        return {name: ParameterSpec(shape, role) for name, (shape, role) in shapes.items()}
+
+    def initial_weights(self, seed: int) -> Weights:
+        """Weights from N(0, 2 / fan_in), the last layer's from N(0, 1 / fan_in).
+
+        Gains are 1, biases 0.
+        """
+        random = np.random.default_rng(seed)
+        last = f"layers.{len(self.settings.widths) - 2}.weight"
+        weights: Weights = {}
+        for name, spec in self.parameters().items():
+            if spec.role == "weight":
+                gain = 1 if name == last else 2
+                spread = math.sqrt(gain / math.prod(spec.shape[1:]))
+                weights[name] = random.normal(0.0, spread, spec.shape).astype(np.float32)
+            else:
+                fill = 1 if spec.role == "norm" and name.endswith(".weight") else 0
+                weights[name] = np.full(spec.shape, fill, np.float32)
+        return weights
+
+    def fetch(self) -> None:
+        """Fetch the digits (toy), or look for the files (laptop, standard)."""
+        images.fetch(self.settings.data.source)
+
+    def stream(self, seed: int) -> MasteryStream:
+        """Batches of the present task and of remembered images; tasks depend on the seed alone."""
+        settings = self.settings
+        found = images.load(settings.data.source)
+        return MasteryStream(found, settings.data, settings.batch_size, seed)
+
+    def evaluate(
+        self, measure: Measure, split: Split, stream: Stream, window: Window
+    ) -> dict[str, float]:
+        """Accuracy on unseen images of every task; `validation/retained` is what is judged.
+
+        That is the mean over all tasks, where a task not yet mastered counts as 0.
+        `task00/accuracy` and so on are the tasks' own, mastered or not.
+        """
+        assert isinstance(stream, MasteryStream)
+        tasks = range(self.settings.data.tasks)
+        if split == "test":
+            accuracy = [_accuracies(measure(stream.test(index)))[index] for index in tasks]
+            return {"test/accuracy": float(np.mean(accuracy))}
+        accuracy = list(_accuracies(measure(stream.validation())))
+        mastered = stream.mastered
+        metrics = {
+            RETAINED: float(sum(accuracy[index] for index in mastered) / len(tasks)),
+            "validation/accuracy": float(np.mean(accuracy)),
+            "stream/mastered": float(len(mastered)),
+        }
+        if window.steps:
+            metrics["train/accuracy"] = window.sums["correct"] / window.sums["count"]
+        return metrics | {f"task{index:02}/accuracy": float(accuracy[index]) for index in tasks}
+
+    def batch_like(self, seed: int = 0) -> Batch:
+        """Uniform noise for images, uniform labels and tasks."""
+        random, data = np.random.default_rng(seed), self.settings.data
+        size = self.settings.batch_size
+        return {
+            "image": random.random((size, data.form.pixels), dtype=np.float32),
+            "label": random.integers(0, data.form.classes, size, dtype=np.int32),
+            "task": random.integers(0, data.tasks, size, dtype=np.int32),
+        }
+
+    def torch_model(self) -> Any:
+        """The network in PyTorch."""
+        from workloads.lifelong.model_torch import LifelongTorch
+
+        return LifelongTorch(self.settings)
+
+    def jax_model(self) -> JaxModel:
+        """The network in JAX."""
+        from workloads.lifelong.model_jax import LifelongJax
+
+        return LifelongJax(self.settings)
+
+
+def _accuracies(sums: dict[str, Any]) -> np.ndarray[Any, Any]:
+    """Each task's share of right answers; 0 for one that was not asked about."""
+    return np.asarray(sums["task_correct"]) / np.maximum(np.asarray(sums["task_count"]), 1)
+
+
+FAMILY = Family(Lifelong, LifelongScale, artefacts=(images.MNIST_5K,))

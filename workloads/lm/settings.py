@@ -1,0 +1,62 @@
+"""The numbers of one scale, checked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import pydantic
+
+from scoring.ground.documents import Model
+from workloads.config import Scale
+
+if TYPE_CHECKING:
+    pass
+
+
+class DataSettings(Model):
+    """Which text, cut how: windows of `context` predicted tokens."""
+
+    source: Literal["wikipedia", "fineweb_edu"]
+    context: pydantic.PositiveInt
+    vocabulary: pydantic.PositiveInt
+    """256 for bytes; otherwise the size of a byte-level BPE."""
+    validation_batches: pydantic.PositiveInt
+    """Batches of the training batch's shape."""
+    test_batches: pydantic.PositiveInt
+    train_tokens: pydantic.PositiveInt | None = None
+    """How much of the training split to use; None is all of it."""
+    tokenizer_bytes: pydantic.PositiveInt | None = None
+    """The length of the training text's beginning that a BPE is made from."""
+    prefetch: pydantic.NonNegativeInt = 0
+    """Batches made ahead by a thread."""
+
+
+class ModelSettings(Model):
+    """Sizes and form of the transformer."""
+
+    layers: pydantic.PositiveInt
+    width: pydantic.PositiveInt
+    heads: pydantic.PositiveInt
+    hidden: pydantic.PositiveInt
+    """Width of the MLP's hidden layer."""
+    norm: Literal["pre", "post"] = "pre"
+    qk_norm: bool = False
+    z_loss: pydantic.NonNegativeFloat = 0.0
+
+    @pydantic.model_validator(mode="after")
+    def _heads_divide_width(self) -> ModelSettings:
+        if self.width % (2 * self.heads):
+            raise ValueError("width must be a multiple of 2 x heads (rotary positions need pairs)")
+        return self
+
+    @property
+    def head_width(self) -> int:
+        """Width of a query, a key and a value."""
+        return self.width // self.heads
+
+
+class LmScale(Scale):
+    """One scale of the family."""
+
+    data: DataSettings
+    model: ModelSettings

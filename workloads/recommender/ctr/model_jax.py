@@ -1,0 +1,67 @@
+"""DCN-V2 in JAX: the torch module's parameter names and shapes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+
+if TYPE_CHECKING:
+    from workloads.recommender.ctr.settings import ClickScale
+
+
+Arrays = dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DcnJax:
+    """DCN-V2: crossed and deep features of the embedded columns, and a linear head on both.
+
+    Networks compute in the scale's type; log-odds and loss are float32.
+    """
+
+    settings: ClickScale
+
+    def loss(self, params: Arrays, batch: Arrays, rng: jax.Array) -> tuple[jax.Array, Arrays]:
+        """Mean binary cross-entropy in nats."""
+        loss = _binary_cross_entropy(self._score(params, batch), batch["click"]).mean()
+        return loss, {"loss": loss}
+
+    def measure(self, params: Arrays, batch: Arrays) -> Arrays:
+        """`loss`, nats summed over `count` examples, and each one's `score`, its log-odds (B,)."""
+        score = self._score(params, batch)
+        loss = _binary_cross_entropy(score, batch["click"]).sum()
+        return {"loss": loss, "count": jnp.int32(len(score)), "score": score}
+
+    def project(self, params: Arrays) -> Arrays:
+        """Unchanged: the weights are free."""
+        return params
+
+    def _score(self, params: Arrays, batch: Arrays) -> jax.Array:
+        """Log-odds of a click, float32 (B,); units are dropped where the batch says so."""
+        model, size = self.settings.model, len(batch["numbers"])
+        told = params["embedding.weight"][batch["categories"]].reshape(size, -1)
+        scaled = (batch["numbers"][..., None] * params["number.weight"]).reshape(size, -1)
+        start = jnp.concatenate((told, scaled), axis=1).astype(self.settings.compute.dtype)
+        crossed = start
+        for index in range(model.crosses):
+            crossed = start * _linear(params, f"cross.{index}", crossed) + crossed
+        deep, unit = start, 0
+        for index, width in enumerate(model.hidden):
+            deep = jax.nn.relu(_linear(params, f"deep.{index}", deep))
+            if "kept" in batch:
+                kept = batch["kept"][:, unit : unit + width].astype(deep.dtype)
+                deep = deep * kept * (256 / (256 - model.dropped))
+            unit += width
+        both = jnp.concatenate((crossed, deep), axis=1)
+        return _linear(params, "head", both)[:, 0].astype(jnp.float32)
+
+
+def _binary_cross_entropy(score: jax.Array, click: jax.Array) -> jax.Array:
+    return jax.nn.softplus(score) - click * score
+
+
+def _linear(params: Arrays, name: str, x: jax.Array) -> jax.Array:
+    return x @ params[f"{name}.weight"].astype(x.dtype).T + params[f"{name}.bias"].astype(x.dtype)

@@ -1,0 +1,72 @@
+"""DCN-V2 in PyTorch."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from workloads.recommender.ctr.settings import ClickScale
+
+
+Tensors = dict[str, Tensor]
+
+
+class DcnTorch(nn.Module):
+    """DCN-V2: crossed and deep features of the embedded columns, and a linear head on both.
+
+    Networks compute in the scale's type; log-odds and loss are float32.
+    """
+
+    def __init__(self, settings: ClickScale) -> None:
+        super().__init__()
+        data, model, inputs = settings.data, settings.model, settings.inputs
+        self.dtype: torch.dtype = getattr(torch, settings.compute.dtype)
+        self.hidden = model.hidden
+        self.scale = 256 / (256 - model.dropped)
+        self.embedding = nn.Embedding(data.vocabulary, model.width)
+        self.number = nn.Embedding(data.numbers, model.width)
+        self.cross = nn.ModuleList(nn.Linear(inputs, inputs) for _ in range(model.crosses))
+        pairs = itertools.pairwise([inputs, *model.hidden])
+        self.deep = nn.ModuleList(nn.Linear(one, other) for one, other in pairs)
+        self.head = nn.Linear(inputs + model.hidden[-1], 1)
+
+    def loss(self, batch: Tensors, generator: torch.Generator) -> tuple[Tensor, Tensors]:
+        """Mean binary cross-entropy in nats."""
+        loss = F.binary_cross_entropy_with_logits(self._score(batch), batch["click"])
+        return loss, {"loss": loss.detach()}
+
+    def measure(self, batch: Tensors) -> Tensors:
+        """`loss`, nats summed over `count` examples, and each one's `score`, its log-odds (B,)."""
+        score = self._score(batch)
+        loss = F.binary_cross_entropy_with_logits(score, batch["click"], reduction="sum")
+        count = torch.full((), len(score), device=score.device)
+        return {"loss": loss, "count": count, "score": score}
+
+    def project(self) -> None:
+        """Nothing: the weights are free."""
+
+    def _score(self, batch: Tensors) -> Tensor:
+        """Log-odds of a click, float32 (B,); units are dropped where the batch says so."""
+        told = self.embedding(batch["categories"].long()).flatten(1)
+        scaled = (batch["numbers"][..., None] * self.number.weight).flatten(1)
+        start = torch.cat((told, scaled), dim=1).to(self.dtype)
+        crossed = start
+        for layer in self.cross:
+            crossed = start * _linear(crossed, layer) + crossed  # type: ignore[arg-type]
+        deep = start
+        kept = batch["kept"].split(self.hidden, dim=1) if "kept" in batch else None
+        for index, layer in enumerate(self.deep):
+            deep = F.relu(_linear(deep, layer))  # type: ignore[arg-type]
+            if kept is not None:
+                deep = deep * kept[index].to(self.dtype) * self.scale
+        return _linear(torch.cat((crossed, deep), dim=1), self.head)[:, 0].float()
+
+
+def _linear(x: Tensor, layer: nn.Linear) -> Tensor:
+    bias = None if layer.bias is None else layer.bias.to(x.dtype)
+    return F.linear(x, layer.weight.to(x.dtype), bias)

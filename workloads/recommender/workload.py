@@ -1,0 +1,182 @@
+"""Recommendation to cold users: films by two towers, judged by NDCG@10 of users never trained on.
+
+Each side has two views, an id's embedding and one made of attributes, fused by a gate; a
+contrastive term draws a user's views together, so that a user without history can be served by
+attributes and a small profile. After the idea of "cold start by contrast and adaptive fusion"
+(arXiv 2502.03664), rebuilt from its relatives CLCRec and DropoutNet. The variant `+ctr` is another
+task, in the folder `ctr`.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from scoring.ground.words import Role
+from workloads.contract import (
+    Batch,
+    JaxModel,
+    Measure,
+    ParameterSpec,
+    Split,
+    Stream,
+    Weights,
+    Window,
+    Workload,
+)
+from workloads.errors import WorkloadError
+from workloads.kinds import Family
+from workloads.recommender import data, movielens
+from workloads.recommender.ctr import workload as ctr
+from workloads.recommender.settings import NDCG, RecommenderScale
+from workloads.recommender.stream import epochs
+
+EMBEDDING_STD = 0.1
+
+
+class Recommender(Workload[RecommenderScale]):
+    """Ranking of all films for cold users, judged by NDCG@10."""
+
+    def parameters(self) -> dict[str, ParameterSpec]:
+        """Embeddings and the small networks of either side; matrices are (out, in)."""
+        settings = self.settings
+        width, items = settings.model.width, settings.data.items
+        shapes: dict[str, tuple[tuple[int, ...], Role]] = {
+            "user_id.weight": ((settings.warm_users, width), "embedding"),
+            "field.weight": ((sum(movielens.FIELDS.values()), width), "embedding"),
+            "profile.weight": ((items, width), "embedding"),
+            "item_id.weight": ((items, width), "embedding"),
+            "genre.weight": ((len(movielens.GENRES), width), "embedding"),
+            "period.weight": ((movielens.PERIODS, width), "embedding"),
+            "field_hidden.weight": ((width, width), "weight"),
+            "field_score.weight": ((1, width), "weight"),
+        }
+        for side in ("user", "item"):
+            for layer, inputs, outputs in (
+                ("up", width, 2 * width),
+                ("down", 2 * width, width),
+                ("gate", 2 * width, width),
+            ):
+                shapes[f"{side}_{layer}.weight"] = ((outputs, inputs), "weight")
+                shapes[f"{side}_{layer}.bias"] = ((outputs,), "bias")
+        shapes["item_bias.weight"] = ((items, 1), "bias")
+        return {name: ParameterSpec(shape, role) for name, (shape, role) in shapes.items()}
+
+    def initial_weights(self, seed: int) -> Weights:
+        """Matrices of variance 1 / inputs, embeddings of EMBEDDING_STD, biases zero."""
+        random = np.random.default_rng(seed)
+        weights: Weights = {}
+        for name, spec in self.parameters().items():
+            if spec.role == "bias":
+                weights[name] = np.zeros(spec.shape, np.float32)
+                continue
+            std = EMBEDDING_STD if spec.role == "embedding" else spec.shape[1] ** -0.5
+            drawn = random.standard_normal(spec.shape, np.float32)
+            weights[name] = drawn * np.float32(std)
+        return weights
+
+    def fetch(self) -> None:
+        """Fetch MovieLens-100k (toy, laptop), or look for MovieLens-1M's files (standard)."""
+        movielens.fetch(self.settings.data.source)
+
+    def stream(self, seed: int) -> Stream:
+        """Ratings of warm users in shuffled epochs, each with a profile drawn anew."""
+        split, stated = self._split(), self.settings.data
+        make = data.TrainingBatches(split, stated.profile, stated.id_drop)
+        size = self.settings.batch_size
+        return epochs(len(split.owner), size, make, seed, stated.prefetch)
+
+    def evaluate(
+        self, measure: Measure, split: Split, stream: Stream, window: Window
+    ) -> dict[str, float]:
+        """Ranking of every film for the split's cold users; at validation for warm users, too.
+
+        The record also holds the mean weight of each attribute in the fusion and the share of the
+        id in a film's vector.
+        """
+        sums = self._total(measure, split)
+        count = float(sums["count"])
+        metrics = {
+            f"{split}/{name}": float(sums[name]) / count
+            for name in (NDCG, "hit_rate_at_10", "recall_at_10", "mrr_at_10")
+        }
+        if split == "test":
+            return metrics
+        warm = self._total(measure, "warm")
+        metrics[f"warm/{NDCG}"] = float(warm[NDCG]) / float(warm["count"])
+        for name, weight in zip(movielens.FIELDS, sums["field_gate"], strict=True):
+            metrics[f"gate/{name}"] = float(weight) / count
+        metrics["gate/item_id"] = float(sums["item_gate"]) / count
+        if window.steps:
+            metrics["train/contrast"] = window.sums["contrast"] / window.steps
+        return metrics
+
+    def batch_like(self, seed: int = 0) -> Batch:
+        """Users, films, profiles and a catalogue drawn uniformly.
+
+        `user` int32 (B,), `user_kept` float32 (B,), `fields` int32 (B, 4), `profile` int32
+        (B, profile), `item` int32 (B,) the film to be found, `genres` uint8 (1, items, 19) and
+        `period` int32 (1, items).
+        """
+        random, stated = np.random.default_rng(seed), self.settings.data
+        size, items = self.settings.batch_size, stated.items
+        fields = [random.integers(0, values, size) for values in movielens.FIELDS.values()]
+        genres = random.random((1, items, len(movielens.GENRES))) < 0.1
+        return {
+            "user": random.integers(0, self.settings.warm_users, size, np.int32),
+            "user_kept": (random.random(size) >= stated.id_drop).astype(np.float32),
+            "fields": np.stack(fields, axis=1).astype(np.int32) + movielens.OFFSETS,
+            "profile": random.integers(0, items, (size, stated.profile), np.int32),
+            "item": random.integers(0, items, size, np.int32),
+            "genres": genres.astype(np.uint8),
+            "period": random.integers(0, movielens.PERIODS, (1, items), np.int32),
+        }
+
+    def torch_model(self) -> Any:
+        """The towers in PyTorch."""
+        from workloads.recommender.model_torch import TwoTowersTorch
+
+        return TwoTowersTorch(self.settings)
+
+    def jax_model(self) -> JaxModel:
+        """The towers in JAX."""
+        from workloads.recommender.model_jax import TwoTowersJax
+
+        return TwoTowersJax(self.settings)
+
+    def _split(self) -> data.Split:
+        stated = self.settings.data
+        found = data.load(stated.source, stated.profile)
+        if (len(found.fields), found.items) != (stated.users, stated.items):
+            raise WorkloadError(
+                f"{stated.source}: {len(found.fields)} users and {found.items} rated films where "
+                f"there should be {stated.users} and {stated.items}; fetch the files again"
+            )
+        return found
+
+    @functools.cached_property
+    def _batches(self) -> dict[data.Group, list[Batch]]:
+        found, stated = self._split(), self.settings.data
+        draws: dict[data.Group, int] = {
+            "validation": stated.draws,
+            "test": stated.draws,
+            "warm": 1,
+        }
+        return {
+            group: data.ranking_batches(found, group, stated.profile, count, stated.rows)
+            for group, count in draws.items()
+        }
+
+    def _total(self, measure: Measure, group: data.Group) -> dict[str, Any]:
+        total: dict[str, Any] = {}
+        for batch in self._batches[group]:
+            for name, value in measure(batch).items():
+                total[name] = total.get(name, 0) + value.astype(np.float64)
+        return total
+
+
+FAMILY = Family(
+    Recommender, RecommenderScale, artefacts=(movielens.ML_100K["inter"],), tasks={"ctr": ctr.KIND}
+)

@@ -1,0 +1,113 @@
+"""Which families there are: the folders beside this file, and those that packages bring.
+
+A package brings one by an entry point of the group `gradathlon.workloads`, whose name is the
+family's and whose value is as in `my_package.my_family.workload:FAMILY`. Nothing of a family is
+imported before one of its workloads is asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+import re
+from pathlib import Path
+
+from scoring.ground.errors import nearest
+from workloads.config import Definition, read_definition
+from workloads.errors import WorkloadError
+from workloads.kinds import Family
+
+GROUP = "gradathlon.workloads"
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_OURS = Path(__file__).parent
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a family is: its name, its folder, and the object that says what it is."""
+
+    name: str
+    folder: Path
+    module: str
+    attribute: str = "FAMILY"
+
+    def definition(self) -> Definition:
+        """What its files say.
+
+        Raises:
+            WorkloadError: it has no `config.yaml`.
+            ConfigError: a file is wrong.
+        """
+        if not (self.folder / "config.yaml").exists():
+            raise WorkloadError(
+                f"workload family {self.name!r}: {self.folder} has no config.yaml; "
+                "workloads/README.md says what a family's folder holds"
+            )
+        return read_definition(self.folder, self.name)
+
+    def family(self) -> Family:
+        """What its folder says that it is.
+
+        Raises:
+            WorkloadError: it says nothing, or cannot be imported.
+        """
+        what = f"workload family {self.name!r}: {self.folder}"
+        try:
+            found = getattr(importlib.import_module(self.module), self.attribute, None)
+        except ModuleNotFoundError as error:
+            if error.name != self.module:
+                raise WorkloadError(f"{what}: cannot be imported: {error}") from None
+            found = None
+        if not isinstance(found, Family):
+            last = self.module.rpartition(".")[2]
+            raise WorkloadError(
+                f"{what}: its {last}.py must say what it is: {self.attribute} = Family(...)"
+            )
+        return found
+
+
+@functools.cache
+def places() -> dict[str, Place]:
+    """Every family's place by its name, ours before those of packages.
+
+    Raises:
+        WorkloadError: an installed family cannot be found, or its name is no name or taken.
+    """
+    found = {}
+    for folder in sorted(_OURS.iterdir()):
+        if (folder / "config.yaml").exists() or (folder / "__init__.py").exists():
+            found[folder.name] = Place(folder.name, folder, f"workloads.{folder.name}.workload")
+    for point in sorted(importlib.metadata.entry_points(group=GROUP)):
+        told = f"installed workload family {point.name!r} ({point.value})"
+        if not _NAME.fullmatch(point.name):
+            raise WorkloadError(f"{told}: a name is of a-z, 0-9 and _, and begins with a letter")
+        if point.name in found:
+            raise WorkloadError(f"{told}: {found[point.name].folder} has that name already")
+        found[point.name] = Place(point.name, _folder(point, told), point.module, point.attr)
+    return found
+
+
+def place(name: str) -> Place:
+    """A family's place.
+
+    Raises:
+        WorkloadError: no such family; the message names the nearest.
+    """
+    known = places()
+    if name not in known:
+        raise WorkloadError(f"unknown workload family {name!r}{nearest(name, known)}")
+    return known[name]
+
+
+def _folder(point: importlib.metadata.EntryPoint, told: str) -> Path:
+    # Not `point.load()`: listing workloads must not import what trains them.
+    try:
+        spec = importlib.util.find_spec(point.module)
+    except ImportError as error:
+        raise WorkloadError(f"{told}: cannot be imported: {error}") from None
+    if spec is None or spec.origin is None:
+        raise WorkloadError(f"{told}: there is no such module; install its package again")
+    return Path(spec.origin).parent

@@ -1,0 +1,138 @@
+"""Q-learning on games, with a network whose weight matrices keep their initial norms.
+
+After Lyle, Zheng, Khetarpal, van Hasselt, Pascanu, Martens and Dabney, "Normalization and
+effective learning rates in reinforcement learning" (arXiv 2407.01800): normalised before every
+nonlinearity, the network depends on the directions of its weights alone, and projecting them back
+(NaP) makes the submission's learning rate the effective one. What counts is how well the greedy
+policy plays.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from workloads.contract import (
+    Array,
+    Batch,
+    JaxModel,
+    Measure,
+    ParameterSpec,
+    Split,
+    Stream,
+    Weights,
+    Window,
+    Workload,
+)
+from workloads.kinds import Family
+from workloads.rl_nap import data
+from workloads.rl_nap.games import play
+from workloads.rl_nap.settings import PlayScale
+
+_SPLITS: dict[Split, int] = {"validation": 1, "test": 2}  # which fixed seeds episodes start from
+
+
+_JUDGED = 20240701  # no seed of training: their sequences have four numbers
+
+
+class Play(Workload[PlayScale]):
+    """Double Q-learning on MinAtar or ALE, judged by the greedy policy's return."""
+
+    def parameters(self) -> dict[str, ParameterSpec]:
+        """Weights without biases of the hidden layers, then weight and bias of the head."""
+        return self.settings.network.parameters()
+
+    def initial_weights(self, seed: int) -> Weights:
+        """Hidden weights from N(0, 2 / fan_in), scaled to a norm of exactly sqrt(2 x outputs).
+
+        The head is from N(0, 1 / fan_in), its bias zero.
+        """
+        random = np.random.default_rng(seed)
+        network = self.settings.network
+        weights: Weights = {}
+        for name, spec in network.parameters().items():
+            if spec.role == "bias":
+                weights[name] = np.zeros(spec.shape, np.float32)
+                continue
+            drawn = random.normal(0.0, 1.0, spec.shape)
+            if name in network.norms:
+                drawn *= network.norms[name] / np.linalg.norm(drawn)
+            else:
+                drawn /= math.sqrt(spec.shape[1])
+            weights[name] = drawn.astype(np.float32)
+        return weights
+
+    def fetch(self) -> None:
+        """See that the games are installed."""
+        self.settings.data.console.fetch()
+
+    def stream(self, seed: int) -> data.PlayStream:
+        """Transitions of play under the learner's own policy; see `data.PlayStream`."""
+        return data.PlayStream(self.settings.data, self.settings.batch_size, seed)
+
+    def evaluate(
+        self, measure: Measure, split: Split, stream: Stream, window: Window
+    ) -> dict[str, float]:
+        """Mean undiscounted return of the greedy policy over fixed episodes of the present game.
+
+        It is divided by the game's unit. `weights/norm_ratio` is the mean over the hidden
+        matrices of their norm over the initial one: 1 with projection.
+        """
+        assert isinstance(stream, data.PlayStream)
+        settings, turn = self.settings.data, stream.turn
+        source = np.random.SeedSequence((_JUDGED, _SPLITS[split], turn))
+        seeds = source.generate_state(settings.episodes).tolist()
+        console = settings.console
+        games = console.start(console.games[turn], seeds, judged=True)
+        ratio = 1.0
+
+        def greedy(observations: Array) -> Array:
+            nonlocal ratio
+            measured = measure({"observation": observations})
+            ratio = float(measured["norm_ratio"])
+            return measured["action"]
+
+        try:
+            returns = play(games, greedy, settings.episode_steps)
+        finally:
+            games.close()
+        metrics = {f"{split}/return": float(returns.mean()) / settings.units[turn]}
+        if split == "validation":
+            metrics["weights/norm_ratio"] = ratio
+            if window.steps:
+                metrics["train/value"] = window.sums["value"] / window.steps
+        return metrics
+
+    def batch_like(self, seed: int = 0) -> Batch:
+        """Uniform noise for observations, uniform actions, targets from N(0, 1)."""
+        random = np.random.default_rng(seed)
+        console, size = self.settings.data.console, self.settings.batch_size
+        top = 2 if console.binary else 256
+        return {
+            "observation": random.integers(0, top, (size, *console.shape), dtype=np.uint8),
+            "action": random.integers(0, console.actions, size, dtype=np.int32),
+            "target": random.standard_normal(size, dtype=np.float32),
+        }
+
+    def observations_like(self) -> list[Array]:
+        """What is remembered, with and without what is seen now."""
+        remembered = self.batch_like()["observation"]
+        seen = remembered[np.arange(self.settings.data.environments) % len(remembered)]
+        return [np.concatenate([seen, remembered]), remembered]
+
+    def torch_model(self) -> Any:
+        """The network in PyTorch."""
+        from workloads.rl_nap.model_torch import PlayTorch
+
+        return PlayTorch(self.settings.network)
+
+    def jax_model(self) -> JaxModel:
+        """The network in JAX."""
+        from workloads.rl_nap.model_jax import PlayJax
+
+        return PlayJax(self.settings.network)
+
+
+FAMILY = Family(Play, PlayScale)

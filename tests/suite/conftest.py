@@ -63,6 +63,7 @@ class FakeCluster:
         address: str | None,
         at_once: int | None,
         watch: Any,
+        retry_failed: bool = False,
     ) -> Iterator[Finished]:
         self.asked = list(specs)
         self.executors.append((executor, address, at_once))

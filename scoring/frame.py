@@ -13,11 +13,15 @@ from scoring.claims import Claims, read_claims
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import UNFINISHED
 from scoring.ground.words import Clock, Target, TrialKey
-from scoring.records import REFERENCES, Record, RecordError, is_reference
+from scoring.records import REFERENCES, Record, RecordError, attempt_of, is_reference
 from scoring.times import Readings, best_metric, ended_at, first_hit, time_to_result
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+WITNESSED = ("witness_wall_s", "witness_cpu_s", "off_clock_share")
+"""What a second process may have added to an outcome."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +60,9 @@ def load(runs: Sequence[Path]) -> pd.DataFrame:
         budget_steps, budget_seconds, hyperparameters (JSON), source_sha256, settings_sha256.
         digest, hardware (JSON): the machine's fingerprint.
         unsteady: the trial's own flag that its step times spread out of bounds.
+        attempts: how often it was begun, crashes included.
+        doubt: what a second process saw of it that its own clock contradicts; "" where nothing.
+        witness_wall_s, witness_cpu_s, off_clock_share: what that process saw; NaN for none.
         torn: a crash cut its last line off, which was left out.
 
     A trial found identically in two runs counts once. A reference found in two runs counts as it
@@ -140,7 +147,7 @@ def _missing(
                 for name in ("framework", "ruleset", "digest")}  # fmt: skip
         row |= dict.fromkeys(CLOCKS, math.inf)
         row |= {f"{name}_{what}": 0.0 for name in CLOCKS for what in ("end", "gap")}
-        rows.append(row | {"unsteady": False, "torn": False})
+        rows.append(row | {"unsteady": False, "torn": False, "attempts": 1, "doubt": ""})
     return pd.DataFrame(rows, columns=None if rows else trials.columns)
 
 
@@ -242,7 +249,14 @@ def _row(run: Path, record: Record) -> dict[str, Any]:
         "hardware": json.dumps(dict(header.hardware), sort_keys=True),
         "unsteady": bool(extra.get("step_s_unsteady", False)),
         "torn": record.torn,
+        "attempts": attempt_of(record.path) + 1,
+        "doubt": str(extra.get("doubt", "")),
+        **{name: _real(extra.get(name)) for name in WITNESSED},
     }
+
+
+def _real(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
 
 
 def _gaps(record: Record, hit: int | None) -> Readings:

@@ -95,6 +95,16 @@ def _doubts(trials: pd.DataFrame, clock: Clock) -> Iterator[str]:
     torn = sorted(trials.loc[trials["torn"], "path"])
     if torn:
         yield f"a crash cut off the last line of {_some(torn)}; it was left out"
+    again = trials[trials["attempts"] > 1]
+    if not again.empty:
+        most = int(again["attempts"].max())
+        yield (
+            f"{len(again)} of {len(trials)} trials were begun more than once, up to {most} times: "
+            f"{_some(sorted(again['path']))}"
+        )
+    for name, rows in trials[trials["doubt"] != ""].groupby("submission"):
+        told = [f"{path}: {doubt}" for path, doubt in zip(rows["path"], rows["doubt"], strict=True)]
+        yield f"a second witness contradicts the clock of {name}: {_some(sorted(told), '; ')}"
     unsteady = sorted(trials.loc[trials["unsteady"], "path"])
     if clock == "wall" and unsteady:
         yield (

@@ -36,6 +36,7 @@ __all__ = [
     "Record",
     "RecordError",
     "Writer",
+    "attempt_of",
     "decode",
     "encode",
     "has_header",
@@ -197,6 +198,12 @@ def key_of(path: Path) -> TrialKey:
         raise RecordError(f"{path}: is not named as records are, study0-trial0.jsonl")
     workload, submission = path.absolute().parts[-3:-1]
     return TrialKey(workload, submission, int(match["study"]), int(match["trial"]))
+
+
+def attempt_of(path: Path) -> int:
+    """Which attempt a record is of, 0 for the first and for files named otherwise."""
+    match = _FILE.fullmatch(path.name)
+    return int(match["attempt"] or 0) if match else 0
 
 
 def has_header(path: Path) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from scoring.board import Board, Cell, Row
 from scoring.ground.ends import UNFINISHED, colour_of, sign_of
-from scoring.records import Record
+from scoring.records import Record, attempt_of
 from scoring.report.axes import MISSING, Scale, short, ticks
 from scoring.report.markup import Markup, element, join
 from scoring.report.palette import swatch
@@ -242,10 +242,21 @@ def _reason(record: Record) -> Markup:
     trace = record.outcome.extra.get("traceback")
     return join(
         record.outcome.reason,
+        _witnessed(record),
         element("details", element("summary", "traceback"), element("pre", trace))
         if trace
         else None,
     )
+
+
+def _witnessed(record: Record) -> Markup | None:
+    """What a second process saw of the trial, where there was one and it is worth telling."""
+    extra = record.outcome.extra if record.outcome else {}
+    attempts, off_clock = attempt_of(record.path) + 1, _float(extra.get("off_clock_share"))
+    told = [f"{attempts} attempts"] if attempts > 1 else []
+    told += [f"{100 * off_clock:.0f} % off the clock"] if math.isfinite(off_clock) else []
+    told += [f"doubt: {extra['doubt']}"] if extra.get("doubt") else []
+    return _small(" · ".join(told)) if told else None
 
 
 def _head(name: str, class_: str | None = None) -> Markup:

@@ -280,3 +280,16 @@ def test_long_lists_in_notes_are_cut(new_run: NewRun) -> None:
         write(record_path(run.folder, TrialKey(LM, "adamw", 0, number)), broken)
     (note,) = (note for note in compute([run.folder]).notes if "failed" in note)
     assert note == "6 of 7 trials of adamw failed: reason 1; reason 2; reason 3; ..."
+
+
+def test_what_a_second_witness_saw_is_told(new_run: NewRun) -> None:
+    run = new_run().add(LM, TORCH, [20]).add(LM, "adamw", [20])
+    again = record_path(run.folder, TrialKey(LM, "adamw", 0, 0), 2)
+    saw = {"witness_wall_s": 41.5, "off_clock_share": 0.5, "doubt": "41.5 s passed"}
+    write(again, lines(header(), 20.0, **saw))
+    notes = "\n".join(compute([run.folder]).notes)
+    assert f"a second witness contradicts the clock of adamw: {again}: 41.5 s passed" in notes
+    assert f"1 of 2 trials were begun more than once, up to 3 times: {again}" in notes
+    trials = load([run.folder])
+    assert trials["witness_wall_s"].tolist()[0] == 41.5
+    assert math.isnan(trials["witness_wall_s"].iloc[1])

@@ -230,7 +230,7 @@ def _row(run: Path, record: Record) -> dict[str, Any]:
         "run": str(run),
         "path": str(record.path),
         "clock": header.clock,
-        **reached,
+        **{str(clock): reading for clock, reading in reached.items()},
         "evaluation": -1 if hit is None else hit,
         **{f"{clock}_gap": gap for clock, gap in _gaps(record, hit).items()},
         **{f"{clock}_end": reading for clock, reading in ended.items()},

@@ -141,8 +141,11 @@ def decode(text: str) -> Line:
     if not isinstance(kind, str) or kind not in KINDS:
         hint = nearest(kind, KINDS) if isinstance(kind, str) else ""
         raise ValueError(f"unknown kind {kind!r}{hint}")
-    reader = {"trial": _header, "eval": _evaluation, "event": _event, "outcome": _outcome}[kind]
-    return reader(body)
+    if kind == "trial":
+        return _header(body)
+    if kind == "eval":
+        return _evaluation(body)
+    return _event(body) if kind == "event" else _outcome(body)
 
 
 def _header(body: dict[str, Any]) -> Header:

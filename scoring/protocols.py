@@ -127,7 +127,10 @@ def _tries(trials: pd.DataFrame) -> dict[str, dict[str, float]]:
     """By submission and workload: its trials a study, for each of its framework's reference's."""
     sizes = trials.groupby(["submission", "workload", "study"]).size()
     largest = sizes.groupby(["submission", "workload"]).max()
-    counts = {(str(name), str(id)): int(count) for (name, id), count in largest.items()}
+    counts = {
+        (str(name), str(id)): int(count)
+        for name, id, count in largest.reset_index(name="count").itertuples(index=False)
+    }
     found: dict[str, dict[str, float]] = {}
     for name, framework in frameworks(trials).items():
         for id in {id for other, id in counts if other == name}:
@@ -140,7 +143,8 @@ def _grains(trials: pd.DataFrame) -> dict[str, dict[str, float]]:
     """By submission and workload: the mean time between its hits and the evaluations before."""
     met = trials[trials["time"] < math.inf]
     found: dict[str, dict[str, float]] = {}
-    for (name, id), grain in met.groupby(["submission", "workload"])["gap"].mean().items():
+    means = met.groupby(["submission", "workload"], as_index=False)["gap"].mean()
+    for name, id, grain in means.itertuples(index=False):
         found.setdefault(str(name), {})[str(id)] = float(grain)
     return found
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from workloads.config import Definition
     from workloads.contract import Workload
     from workloads.fetch import Artefact
+    from workloads.kinds import Kind
+    from workloads.registry import Place
 
 SCALES = ("toy", "laptop", "standard")
 
@@ -60,14 +62,7 @@ def get(text: str) -> Workload[Any]:
         where = place(id.family)
     except WorkloadError:
         raise WorkloadError(f"unknown workload {text!r}{nearest(text, ids())}") from None
-    defined, kind = where.definition(), where.family()
-    if id.variant in defined.tasks:
-        if id.variant not in kind.tasks:
-            raise WorkloadError(
-                f"workload family {id.family!r}: {where.folder}: config.yaml makes {id.variant!r} "
-                "a task, which `tasks` of its FAMILY must hold"
-            )
-        kind = kind.tasks[id.variant]
+    defined, kind = where.definition(), _kind(where, id.variant)
     settings = defined.settings(id, kind.settings)
     metric = defined.metric(id, settings)
     return kind.workload(id, settings, metric, defined.races.get(id.race))
@@ -87,3 +82,18 @@ def forget() -> None:
     from workloads.config import read_definition
 
     read_definition.cache_clear()
+
+
+def _kind(where: Place, variant: str | None) -> Kind:
+    """The family's own kind, or that of a variant which is a task of its own."""
+    from workloads.errors import WorkloadError
+
+    family = where.family()
+    if variant is None or variant not in where.definition().tasks:
+        return family
+    if variant not in family.tasks:
+        raise WorkloadError(
+            f"workload family {where.name!r}: {where.folder}: config.yaml makes {variant!r} "
+            "a task, which `tasks` of its FAMILY must hold"
+        )
+    return family.tasks[variant]

@@ -14,29 +14,16 @@ from workloads import registry
 from workloads.errors import WorkloadError
 from workloads.registry import Place
 
-CONFIG = """version: 1
-title: A family of somebody else's
-metric: {name: validation/accuracy, goal: max}
-scales:
-  toy:
-    batch_size: 20
-    evaluation_period: 100
-    step_hint: 1000
-    data: {source: mnist-5k, validation: 500, shift_period: 100, rates: [1], season: 100}
-    model: {hidden: [8]}
-    provisional_budget: {steps: 400, seconds: 9.0}
-"""
-WORKLOAD = """from workloads.homeostatic.settings import HomeostaticScale
-from workloads.homeostatic.workload import Homeostatic
-from workloads.kinds import Family
+README = (Path(registry.__file__).parent / "README.md").read_text(encoding="utf-8")
+"""Its example is what these tests install."""
 
 
-class Theirs(Homeostatic):
-    pass
+def example(language: str) -> str:
+    return README.split(f"```{language}\n")[1].split("```")[0]
 
 
-FAMILY = Family(Theirs, HomeostaticScale)
-"""
+CONFIG, WORKLOAD = example("yaml"), example("python")
+NAME, VALUE = example("toml").splitlines()[1].split(" = ")
 
 
 @pytest.fixture
@@ -51,7 +38,7 @@ def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     facts = tmp_path / "their_package-1.0.dist-info"
     facts.mkdir()
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: their_package\nVersion: 1.0\n")
-    points = "[gradathlon.workloads]\ndigits2 = their_package.digits.workload:FAMILY\n"
+    points = f"[gradathlon.workloads]\n{NAME} = {VALUE.strip(chr(34))}\n"
     (facts / "entry_points.txt").write_text(points)
     monkeypatch.syspath_prepend(str(tmp_path))
     registry.places.cache_clear()
@@ -118,3 +105,10 @@ def test_listing_workloads_imports_no_numbers_and_no_framework() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_task_that_the_family_does_not_hold_is_told(theirs: Path) -> None:
+    text = CONFIG + "variants:\n  other:\n    scales:\n      toy: {}\n"
+    (theirs / "their_package" / "digits" / "config.yaml").write_text(text)
+    with pytest.raises(WorkloadError, match="makes 'other' a task, which `tasks` of its FAMILY"):
+        workloads.get("digits2-toy-v1+other")

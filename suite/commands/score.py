@@ -16,21 +16,26 @@ from suite.commands.board_options import board_options
 @click.option(
     "form",
     "--format",
-    type=click.Choice(["table", "json", "csv", "markdown"]),
+    type=click.Choice(["table", "json", "csv", "markdown", "trials"]),
     default="table",
     show_default=True,
 )
 def score(runs: tuple[Path, ...], form: str, **options: Any) -> None:
     """Compute the leaderboard of runs from their records.
 
+    The form `trials` is a CSV table of every trial, one line each, in place of a board.
+
     \b
     Examples:
         gradathlon score runs/first
         gradathlon score runs/mine runs/theirs --clock steps --format csv > board.csv
     """
-    from scoring import board
+    from scoring import board, frame
     from scoring.report import tables
 
+    if form == "trials":
+        click.echo(frame.load(runs).to_csv(index=False).rstrip("\n"))
+        return
     write = {
         "table": tables.terminal,
         "json": tables.json,

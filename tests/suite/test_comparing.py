@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
@@ -90,3 +92,11 @@ def test_logs_that_are_none_and_workloads_without_target_are_told(tmp_path: Path
     assert (result.exit_code, "no AlgoPerf logs" in result.stderr) == (2, True)
     with pytest.raises(RecordError, match="no published target"):
         workload_id("mnist")
+
+
+def test_the_trials_are_exported_as_a_table(race: Run) -> None:
+    result = invoke("score", race.folder, "--format", "trials")
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv(io.StringIO(result.stdout))
+    assert len(table) == 30
+    assert table.loc[0, ["workload", "submission", "wall"]].tolist() == [SHIFT, "fast", 10.0]

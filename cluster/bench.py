@@ -16,7 +16,7 @@ from cluster.entry import Seeds, make_entry
 from cluster.learners import make_learner
 from cluster.learners.contract import Entry, Learner
 from cluster.process import seed_globals
-from scoring.ground.words import Resources
+from scoring.ground.words import Budget, Resources
 from submissions.source import Source
 from workloads.contract import Batch
 
@@ -35,7 +35,8 @@ class Bench:
         self.workload = workloads.get(workload_id)
         self.weights = self.workload.initial_weights(_SEED)
         race, settings = self.workload.race, self.workload.settings
-        self.budget = race.budget if race else settings.provisional_budget
+        known = race.budget if race else settings.provisional_budget
+        self.budget = Budget(known.steps, known.seconds)
 
     def entry(self, hyperparameters: Mapping[str, Any]) -> Entry:
         """What a learner of these hyperparameters is made of."""

@@ -82,7 +82,7 @@ class FrontDoor(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command, or an error that names the nearest."""
         # click looks for near names among the commands that are loaded.
-        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[assignment, arg-type]
+        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[assignment]
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -150,7 +150,7 @@ def implied_eval_params(state: Tree, params: Tree) -> Callable[[Tree, Tree], Tre
         return optax.contrib.schedule_free_eval_params(free, params)
 
     (free,) = filter(is_free, jax.tree.leaves(state, is_leaf=is_free))
-    whole = jax.tree.structure(free.z) == jax.tree.structure(params)
+    whole: bool = jax.tree.structure(free.z) == jax.tree.structure(params)  # type: ignore[operator]
     return eval_params if whole else None
 
 

@@ -59,7 +59,7 @@ class Sam(pytorch_optimizer.SAM):
     """The package's, with the first gradient of a step taken here too."""
 
     @torch.no_grad()
-    def step(self, closure: Any) -> Any:
+    def step(self, closure: Any) -> Any:  # type: ignore[override]
         """Two gradients and one step."""
         loss = closure()
         super().step(closure)

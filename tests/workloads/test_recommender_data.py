@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -130,3 +131,15 @@ def test_the_cold_users_are_the_last_to_come():
     late = np.sort(np.argsort(first, kind="stable")[754:])
     assert cold_count == np.isin(found.user, late).sum()
     assert (len(split.cold_group("validation")), len(split.cold_group("test"))) == (126, 63)
+
+
+def test_what_is_done_to_a_batch_does_not_reach_the_next_one() -> None:
+    stream = workloads.get("recommender-toy-v1").stream(0)
+    policy: Any = None
+    first = stream.next(policy)
+    before = {name: first[name].copy() for name in ("genres", "period")}
+    for name in before:
+        first[name][:] = 0
+    second = stream.next(policy)
+    for name, array in before.items():
+        np.testing.assert_array_equal(second[name], array)

@@ -170,7 +170,8 @@ class TrainingBatches:
             "fields": split.fields[user],
             "profile": train.items[starts[:, None] + places],
             "item": train.items[rows],
-            **split.catalogue,
+            # Copies: what a submission does to a batch must not reach the next one.
+            **{name: array.copy() for name, array in split.catalogue.items()},
         }
 
 

@@ -6,7 +6,7 @@ What was planned is what is scored: the workloads, how many studies and trials, 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -14,30 +14,42 @@ from scoring.ground.documents import Model, read_yaml
 from scoring.ground.words import Clock, Framework, Goal, Point, Scalar
 
 NAME = "run.yaml"
+
+
+def _plain(name: str) -> str:
+    if not name or name in (".", "..") or len(name) > 200 or set(name) & set("/\\\0"):
+        raise ValueError(f"{name[:80]!r} is no plain name: it would lead out of the run's folder")
+    return name
+
+
 Points = list[Point]
+MOST = 1000
+"""Studies, trials of a study, workloads, submissions, cores: more is a slip of the pen."""
+Name = Annotated[str, pydantic.AfterValidator(_plain)]
+"""What becomes part of a path inside the run's folder, and must not lead out of it."""
 
 
 class Holding(Model):
     """What one trial holds alone."""
 
-    cores: pydantic.PositiveInt = 1
-    gpus: pydantic.NonNegativeInt = 0
+    cores: int = pydantic.Field(1, gt=0, le=MOST)
+    gpus: int = pydantic.Field(0, ge=0, le=MOST)
 
 
 class Suite(Model):
     """The whole of a suite's YAML file."""
 
-    title: str
-    workloads: list[str] = pydantic.Field(min_length=1)
-    submissions: list[str] = pydantic.Field(min_length=1)
+    title: str = pydantic.Field(max_length=200)
+    workloads: list[str] = pydantic.Field(min_length=1, max_length=MOST)
+    submissions: list[str] = pydantic.Field(min_length=1, max_length=MOST)
     """Built-in names, installed ones, or paths, which are relative to the suite's file."""
     ruleset: Literal["external", "self"]
-    studies: pydantic.PositiveInt
-    trials: pydantic.PositiveInt = 1
+    studies: int = pydantic.Field(gt=0, le=MOST)
+    trials: int = pydantic.Field(1, gt=0, le=MOST)
     """Of each study; self tuning has one."""
     clock: Clock = "wall"
-    seed: pydantic.NonNegativeInt = 0
-    budget_factor: pydantic.PositiveFloat | None = None
+    seed: int = pydantic.Field(0, ge=0, lt=2**63)
+    budget_factor: float | None = pydantic.Field(None, gt=0, le=1000)
     """On a workload's budget; None is 1 for external and 1.5 for self tuning, as in AlgoPerf."""
     resources: Holding = Holding()
     points: dict[str, Points] = pydantic.Field(default_factory=dict)
@@ -71,7 +83,7 @@ class Limit(Model):
 class ReferenceEntrant(Model):
     """The frozen reference of a framework on a workload: a tuned submission, one trial a study."""
 
-    file: str
+    file: Name
     hyperparameters: dict[str, Scalar]
 
 
@@ -86,7 +98,7 @@ class Course(Model):
 class Entrant(Model):
     """A submission as it races: the file that holds its text, and its points."""
 
-    file: str
+    file: Name
     points: list[list[dict[str, Scalar]]]
     """By study, then by trial."""
     points_on: dict[str, list[list[dict[str, Scalar]]]] = pydantic.Field(default_factory=dict)
@@ -111,9 +123,9 @@ class Plan(Model):
     name: str
     """The suite's."""
     suite: Suite
-    workloads: dict[str, Course]
-    submissions: dict[str, Entrant]
-    texts: dict[str, Text]
+    workloads: dict[Name, Course]
+    submissions: dict[Name, Entrant]
+    texts: dict[Name, Text]
     """By file name."""
 
 

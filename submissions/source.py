@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scoring.ground.errors import nearest
+from scoring.ground.files import FileError, read_text
 from scoring.ground.words import Framework
 from submissions.bundle import MAIN, join, read_folder, split
 from submissions.contract import RESERVED, SubmissionError
@@ -175,14 +176,11 @@ def _range(space: SearchSpace | None, name: str) -> str:
 
 def _read(path: Path, origin: str) -> str:
     try:
-        return path.read_bytes().decode("utf-8")
+        return read_text(path)
     except FileNotFoundError:
         raise SubmissionError(f"{origin}: no such file; {_beside(path)}") from None
-    except OSError as error:
-        raise SubmissionError(f"{origin}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise SubmissionError(f"{origin}:{line}: not UTF-8; save the file as UTF-8") from None
+    except FileError as error:
+        raise SubmissionError(str(error)) from None
 
 
 def _beside(path: Path) -> str:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import workloads
-from scoring.ground.documents import ConfigError, Document, Key
+from scoring.ground.documents import ConfigError, Document, Key, read_config, together
 from scoring.ground.errors import nearest
 from scoring.run_file import Points, Suite
 from submissions.contract import SubmissionError
 from submissions.source import Source, find
+from suite.points import wrong_values
 from workloads.errors import WorkloadError
 
 FOLDER = Path(__file__).parent / "suites"
-_Error = Callable[[Sequence[Key], str], ConfigError]
+_Wrong = tuple[Sequence[Key], str]
+"""The path of a key, and what is wrong with it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,19 +62,19 @@ def override(named: NamedSuite, flags: dict[str, Any]) -> NamedSuite:
 
 
 def _read(path: Path) -> NamedSuite:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise ConfigError(f"{path}: cannot be read: {reason}") from None
-    document = Document(text, str(path))
+    document = Document(read_config(path), str(path))
     suite = document.validate(Suite, document.data)
     suite = suite.model_copy(
         update={"submissions": [_from_folder(word, path.parent) for word in suite.submissions]}
     )
-    for key, message in _contradictions(suite):
-        raise document.error([key], message)
-    _check_points(suite, _check_names(suite, document.error), document.error)
+    wrong = [document.error([key], message) for key, message in _contradictions(suite)]
+    wrong += [document.error(*one) for one in _wrong_workloads(suite)]
+    sources, problems = _sources(suite)
+    wrong += [document.error(*one) for one in problems]
+    if not problems:
+        wrong += [document.error(*one) for one in _wrong_points(suite, sources)]
+    if wrong:
+        raise together(wrong)
     return NamedSuite(path.stem, suite)
 
 
@@ -87,37 +89,44 @@ def _contradictions(suite: Suite) -> list[tuple[str, str]]:
     return []
 
 
-def _check_names(suite: Suite, error: _Error) -> dict[str, Source]:
-    """The submissions by their names."""
+def _wrong_workloads(suite: Suite) -> Iterator[_Wrong]:
     for number, id in enumerate(suite.workloads):
         if id in suite.workloads[:number]:
-            raise error(["workloads", number], f"{id!r} is given twice")
+            yield ["workloads", number], f"{id!r} is given twice"
+            continue
         try:
             workloads.get(id)
         except WorkloadError as problem:
-            raise error(["workloads", number], str(problem)) from None
+            yield ["workloads", number], str(problem)
+
+
+def _sources(suite: Suite) -> tuple[dict[str, Source], list[_Wrong]]:
+    """The submissions by their names, and what is wrong with the others."""
     sources: dict[str, Source] = {}
+    wrong: list[_Wrong] = []
     for number, word in enumerate(suite.submissions):
         try:
             source = find(word)
         except SubmissionError as problem:
-            raise error(["submissions", number], str(problem)) from None
+            wrong.append((["submissions", number], str(problem)))
+            continue
         if source.name in sources:
-            raise error(["submissions", number], f"a second submission named {source.name!r}")
+            message = f"a second submission named {source.name!r}"
+            wrong.append((["submissions", number], message))
         sources[source.name] = source
-    return sources
+    return sources, wrong
 
 
-def _check_points(suite: Suite, sources: dict[str, Source], error: _Error) -> None:
+def _wrong_points(suite: Suite, sources: dict[str, Source]) -> Iterator[_Wrong]:
     for id in suite.points_on:
         if id not in suite.workloads:
-            hint = nearest(id, suite.workloads)
-            raise error(["points_on", id], f"not among the workloads{hint}")
+            yield ["points_on", id], f"not among the workloads{nearest(id, suite.workloads)}"
     for path, name, points in _all_points(suite):
         if name not in sources:
-            raise error(path, f"not among the submissions{nearest(name, sources)}")
-        for at, message in _wrong_points(suite, sources[name], points):
-            raise error([*path, *at], message)
+            yield path, f"not among the submissions{nearest(name, sources)}"
+            continue
+        for at, message in _wrong_list(suite, sources[name], points):
+            yield [*path, *at], message
 
 
 def _all_points(suite: Suite) -> Iterator[tuple[list[Key], str, Points]]:
@@ -129,9 +138,7 @@ def _all_points(suite: Suite) -> Iterator[tuple[list[Key], str, Points]]:
             yield ["points_on", id, name], name, points
 
 
-def _wrong_points(
-    suite: Suite, source: Source, points: Points
-) -> Iterator[tuple[Sequence[Key], str]]:
+def _wrong_list(suite: Suite, source: Source, points: Points) -> Iterator[_Wrong]:
     if not points or (suite.ruleset == "self" and len(points) > 1):
         expected = "one point" if suite.ruleset == "self" else "at least one point"
         yield [], f"expected {expected}, found {len(points)}"
@@ -140,3 +147,5 @@ def _wrong_points(
             if key not in source.hyperparameters:
                 hint = nearest(key, source.hyperparameters)
                 yield [number, key], f"{source.name} has no such hyperparameter{hint}"
+        for key, message in wrong_values(source, point):
+            yield [number, key], message

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +19,7 @@ from cluster.spec import Finished, TrialSpec
 from scoring import board
 from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
+from scoring.ground.errors import UserError
 from scoring.ground.words import Clock, Resources
 from scoring.records import RecordError, record_attempts
 from scoring.report import tables
@@ -91,15 +94,23 @@ def run(request: Request) -> int:
     for note in planned.notes:
         say(note)
     specs = planned.specs(folder)
+    if request.address is None:
+        _check_resources(planned)
     if request.dry_run:
         click.echo(show_plan(specs))
         return 0
     _check_place(request)
     _fetch_data(planned, request.address)
+    was_there = folder.exists()
     _prepare_folder(request, folder, planned, specs)
     say(f"{len(specs)} trials into {folder}")
     try:
         finished = _race(request, specs)
+    except UserError:
+        # Nothing was raced: the same command can be typed again once the cause is mended.
+        if not was_there and not (folder / "trials").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
     except KeyboardInterrupt:
         say(f"stopped; to go on: gradathlon run --resume -o {folder}")
         return INTERRUPTED
@@ -200,6 +211,16 @@ def _check_place(request: Request) -> None:
         from cluster.address import check_address
 
         check_address(request.address)
+
+
+def _check_resources(planned: Planned) -> None:
+    cores = planned.plan.suite.resources.cores
+    here = len(os.sched_getaffinity(0))
+    if cores > here:
+        raise ConfigError(
+            f"suite {planned.plan.name!r}: resources.cores: a trial holds {cores} cores, and this "
+            f"machine has {here}; lower it, or race on a cluster: --address"
+        )
 
 
 def _fetch_data(planned: Planned, address: str | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,8 +10,13 @@ import pydantic
 import yaml
 
 from scoring.ground.errors import UserError, nearest
+from scoring.ground.files import FileError, read_text
 
 Key = str | int
+MOST_NODES = 300_000
+"""Keys and values of the largest document, every use of an alias counted."""
+MOST_TOLD = 20
+"""Errors of one document that are told at once."""
 
 
 class ConfigError(UserError):
@@ -33,12 +38,21 @@ def read_yaml(path: Path, model: type[M]) -> M:
     Raises:
         ConfigError: unreadable, malformed, a duplicate or unknown key, or a wrong value.
     """
+    return parse_yaml(read_config(path), model, name=str(path))
+
+
+def read_config(path: Path) -> str:
+    """The text of a configuration.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise ConfigError(f"{path}: cannot be read: {reason}") from None
-    return parse_yaml(text, model, name=str(path))
+        return read_text(path)
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except FileError as error:
+        raise ConfigError(str(error)) from None
 
 
 def parse_yaml(text: str, model: type[M], name: str) -> M:
@@ -54,6 +68,7 @@ class Document:
         self.name = name
         try:
             self._root = yaml.compose(text, Loader=yaml.SafeLoader)
+            self._nodes = 0
             self._refuse_duplicates(self._root)
             self.data = yaml.safe_load(text)
         except yaml.MarkedYAMLError as error:
@@ -79,9 +94,13 @@ class Document:
         except pydantic.ValidationError as error:
             found = error.errors(include_url=False)
             # A misspelt key is also a missing one: the misspelling is what to tell.
-            first = min(found, key=lambda one: one["type"] != "extra_forbidden")
-            path = (*at, *first["loc"])
-            raise self.error(path, _explain(first, model)) from None
+            misspelt = {one["loc"][:-1] for one in found if one["type"] == "extra_forbidden"}
+            told = [
+                one for one in found if one["type"] != "missing" or one["loc"][:-1] not in misspelt
+            ]
+            raise together(
+                self.error((*at, *one["loc"]), _explain(one, model)) for one in told
+            ) from None
 
     def error(self, path: Sequence[Key], message: str) -> ConfigError:
         """An error about the key at `path`, ready to be raised."""
@@ -100,6 +119,9 @@ class Document:
         return line
 
     def _refuse_duplicates(self, node: yaml.Node | None) -> None:
+        self._nodes += 1
+        if self._nodes > MOST_NODES:
+            raise ConfigError(f"{self.name}: more than {MOST_NODES:,} keys and values")
         if isinstance(node, yaml.MappingNode):
             seen: set[Hashable] = set()
             for key, value in node.value:
@@ -114,6 +136,14 @@ class Document:
         elif isinstance(node, yaml.SequenceNode):
             for item in node.value:
                 self._refuse_duplicates(item)
+
+
+def together(errors: Iterable[ConfigError]) -> ConfigError:
+    """All errors of a document as one, each on its line; of very many the first."""
+    lines = list(dict.fromkeys(map(str, errors)))
+    left = len(lines) - MOST_TOLD
+    more = [f"and {left} more"] if left > 0 else []
+    return ConfigError("\n".join([*lines[:MOST_TOLD], *more]))
 
 
 def _child(node: yaml.Node | None, part: Key) -> tuple[int, yaml.Node] | None:
@@ -139,7 +169,8 @@ def _explain(error: Any, model: type[Model]) -> str:
         words = [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
         return f"{given!r} is not one of {expected}{nearest(str(given), words)}"
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return f"expected {message}, found {given!r}" if kind != "value_error" else message
+    shown = repr(given) if len(repr(given)) <= 80 else f"{repr(given)[:77]}..."
+    return f"expected {message}, found {shown}" if kind != "value_error" else message
 
 
 def _fields_at(model: Any, path: Sequence[Key]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from scoring.ground.clocks import CLOCKS
+from scoring.run_file import MOST
 from suite.run import Request
 from suite.run import run as carry_out
 
@@ -68,15 +69,17 @@ from suite.run import run as carry_out
     help="Trials at the same time, instead of as many as there are cores for. One or two fewer "
     "leave a core to whatever else the machine does: times are quieter.",
 )
-@click.option("--studies", type=click.IntRange(min=1), help="Independent repetitions of tuning.")
-@click.option("--trials", type=click.IntRange(min=1), help="Hyperparameter points of a study.")
+@click.option("--studies", type=click.IntRange(1, MOST), help="Independent repetitions of tuning.")
+@click.option("--trials", type=click.IntRange(1, MOST), help="Hyperparameter points of a study.")
 @click.option(
     "--clock",
     type=click.Choice(list(CLOCKS)),
     help="What counts as time: wall is the official one; cpu holds on a busy machine; steps are "
     "exact.",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="What all points and seeds derive from.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), help="What all points and seeds derive from."
+)
 @click.option(
     "--reference/--no-reference",
     default=True,

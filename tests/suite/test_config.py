@@ -96,11 +96,11 @@ BAD = {
         ":6: trials: self tuning has one trial a study; leave it out",
     ),
     "points of another": (
-        GOOD + "points:\n  adam: [{lr: 0.1}]\n",
+        GOOD + "points:\n  adam: [{lr: 0.01}]\n",
         ":8: points.adam: not among the submissions; did you mean 'adamw'?",
     ),
     "points without a name": (
-        GOOD + "points:\n  adamw:\n    - lr: 0.1\n    - lrate: 0.1\n",
+        GOOD + "points:\n  adamw:\n    - lr: 0.01\n    - lrate: 0.1\n",
         ":10: points.adamw.1.lrate: adamw has no such hyperparameter; did you mean",
     ),
     "no points": (
@@ -108,11 +108,11 @@ BAD = {
         ":7: points.adamw: expected at least one point, found 0",
     ),
     "points on another workload": (
-        GOOD + "points_on:\n  lm-toy-v2: {adamw: [{lr: 0.1}]}\n",
+        GOOD + "points_on:\n  lm-toy-v2: {adamw: [{lr: 0.01}]}\n",
         ":8: points_on.lm-toy-v2: not among the workloads; did you mean 'lm-toy-v1'?",
     ),
     "points on a workload without a name": (
-        GOOD + "points_on:\n  lm-toy-v1:\n    sgd: [{lr: 0.1}]\n    adamw: [{rate: 0.1}]\n",
+        GOOD + "points_on:\n  lm-toy-v1:\n    sgd: [{lr: 0.01}]\n    adamw: [{rate: 0.1}]\n",
         ":10: points_on.lm-toy-v1.adamw.0.rate: adamw has no such hyperparameter",
     ),
     "empty": ("", ":1: expected a mapping of keys, found nothing"),

@@ -1,0 +1,46 @@
+"""Reading what a person names: a regular file of a sane size, or one line that says what it is."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from scoring.ground.errors import UserError
+
+LARGEST = 4_000_000
+"""Bytes of the largest configuration or submission that is read."""
+
+
+class FileError(UserError):
+    """A file that cannot be read as text."""
+
+
+def read_text(path: Path, largest: int = LARGEST) -> str:
+    """The UTF-8 text of a file, its line ends as they are.
+
+    Raises:
+        FileNotFoundError: there is none.
+        FileError: a folder, a pipe or a device, too large, not UTF-8, or not to be opened.
+    """
+    try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            kind = "Is a directory" if stat.S_ISDIR(about.st_mode) else "Is no regular file"
+            raise FileError(f"{path}: cannot be read: {kind}")
+        if about.st_size > largest:
+            raise FileError(
+                f"{path}: cannot be read: {about.st_size / 1e6:.0f} MB are more than the "
+                f"{largest / 1e6:.0f} MB that such a file can have"
+            )
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise FileError(f"{str(path)!r}: cannot be read: a path cannot hold a NUL") from None
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise FileError(f"{path}:{line}: not UTF-8 text; save the file as UTF-8") from None

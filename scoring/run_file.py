@@ -32,8 +32,8 @@ Name = Annotated[str, pydantic.AfterValidator(_plain)]
 class Holding(Model):
     """What one trial holds alone."""
 
-    cores: int = pydantic.Field(1, gt=0, le=MOST)
-    gpus: int = pydantic.Field(0, ge=0, le=MOST)
+    cores: int = pydantic.Field(default=1, gt=0, le=MOST)
+    gpus: int = pydantic.Field(default=0, ge=0, le=MOST)
 
 
 class Suite(Model):

@@ -190,16 +190,16 @@ def test_check_prints_findings_and_fails_on_a_bad_one(
     good = SimpleNamespace(ok=True, title="returns an optimizer", detail="")
     bad = SimpleNamespace(ok=False, title="learns", detail="the loss is NaN")
     findings = [good]
-    asked: list[tuple[str, str]] = []
+    asked: list[tuple[str, list[str]]] = []
 
-    def stand_in(found: source.Source, workload_id: str) -> list[SimpleNamespace]:
-        asked.append((found.name, workload_id))
+    def stand_in(found: source.Source, workload_ids: list[str]) -> list[SimpleNamespace]:
+        asked.append((found.name, workload_ids))
         return findings
 
     monkeypatch.setattr(conformance, "check", stand_in)
     result = invoke("check", "adamw", "-w", "lm-toy-v1")
     assert (result.exit_code, result.stdout) == (0, "ok    returns an optimizer\n")
-    assert asked == [("adamw", "lm-toy-v1")]
+    assert asked == [("adamw", ["lm-toy-v1"])]
     findings.append(bad)
     result = invoke("check", "adamw")
     assert result.exit_code == 1

@@ -72,7 +72,7 @@ BAD = {
     ),
     "no clock": (
         GOOD + "clock: walls\n",
-        ":7: clock: 'walls' is not one of 'wall', 'cpu' or 'steps'; did you mean 'wall'?",
+        ":7: clock: 'walls' is not one of 'wall', 'cpu', 'steps' or 'paired'; did you mean 'wall'?",
     ),
     "unknown workload": (
         GOOD.replace("lm-toy-v1", "lm-toy-v1, lm-toy-v1+posnorm"),
@@ -84,8 +84,8 @@ BAD = {
         ":2: workloads.1: 'lm-toy-v1' is given twice",
     ),
     "unknown submission": (
-        GOOD.replace("sgd", "adamv"),
-        ":3: submissions.1: unknown submission 'adamv'; did you mean 'adamw'?",
+        GOOD.replace("sgd", "prodigi"),
+        ":3: submissions.1: unknown submission 'prodigi'; did you mean 'prodigy'?",
     ),
     "submission twice": (
         GOOD.replace("sgd", "adamw"),

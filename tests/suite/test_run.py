@@ -197,7 +197,7 @@ def test_another_suite_conflicts_with_the_run(fake: FakeCluster, invoke: Invoke)
     [
         (["run"], "name a suite: one of ci, demo"),
         (["run", "dmeo"], "unknown suite 'dmeo'; did you mean 'demo'?"),
-        (["run", "demo", "-s", "adamv"], "unknown submission 'adamv'; did you mean 'adamw'?"),
+        (["run", "demo", "-s", "prodigi"], "unknown submission 'prodigi'; did you mean 'prodigy'?"),
         (["run", "demo", "-w", "lm-toy-v2"], "workload 'lm-toy-v2': this Gradathlon has version 1"),
         (["run", "demo", "-w", "ml-toy-v1"], "unknown workload 'ml-toy-v1'; did you mean"),
         (["run", "demo", "--trials", "3"], "--trials 3: suite 'demo': self tuning has one trial"),

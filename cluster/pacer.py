@@ -22,9 +22,11 @@ from cluster.learners.contract import Learner, LearnersPolicy
 from workloads.contract import Batch, Stream
 
 WINDOW_S = 0.5
-"""Seconds of the submission between two turns of the reference."""
+"""Seconds of the submission between two turns of the reference, at least."""
 TURN_S = 0.03
-"""Seconds of a turn: at most 8 % of the time, its barriers and its first step included."""
+"""Seconds of a turn, or one step if that is longer."""
+SHARE = 0.06
+"""Turns take about this share of the time: where a single step is long they come less often."""
 WARM_BELOW_S = 0.004
 """Steps shorter than this get one first that is not timed: caches hold the submission's data."""
 
@@ -36,21 +38,25 @@ class PairedTime:
     Attributes:
         steps: reference steps that the submission's closed windows were worth.
         wall_s: the clock's reading at the end of the last closed window.
-        pace_s: the reference's seconds a step at its last turn.
+        turned_s: its reading at the reference's last turn.
+        pace_s: the reference's seconds a step at that turn.
     """
 
     steps: float = 0.0
     wall_s: float = 0.0
+    turned_s: float = 0.0
     pace_s: float = 0.0
 
-    def close(self, wall_s: float, pace_s: float) -> None:
-        """End a window at the reading `wall_s`, with the reference's pace measured there.
+    def close(self, wall_s: float, pace_s: float | None = None) -> None:
+        """End a window at the reading `wall_s`, with the reference's pace measured there, if it is.
 
         The pace within the window is taken as the mean of those at its two ends.
         """
-        window_s = wall_s - self.wall_s
-        self.steps += window_s / ((self.pace_s + pace_s) / 2)
-        self.wall_s, self.pace_s = wall_s, pace_s
+        now_s = self.pace_s if pace_s is None else pace_s
+        self.steps += (wall_s - self.wall_s) / ((self.pace_s + now_s) / 2)
+        self.wall_s, self.pace_s = wall_s, now_s
+        if pace_s is not None:
+            self.turned_s = wall_s
 
 
 class Pacer:
@@ -65,9 +71,15 @@ class Pacer:
         self._stream = stream
         self._policy = LearnersPolicy(learner)
         self._step_s = TURN_S
+        self._took_s = 0.0
+
+    def due(self, time: PairedTime, wall_s: float) -> bool:
+        """Whether the clock, at `wall_s`, has run so long since the last turn that one is due."""
+        return wall_s - time.turned_s > max(WINDOW_S, self._took_s / SHARE)
 
     def turn(self, now_ns: Callable[[], int] = _now_ns) -> float:
         """Train for about `TURN_S` and return the seconds a step, the stream's share included."""
+        entered = now_ns()
         python, legacy = random.getstate(), np.random.get_state(legacy=False)
         try:
             if self._step_s < WARM_BELOW_S:
@@ -79,6 +91,7 @@ class Pacer:
         finally:
             random.setstate(python)
             np.random.set_state(legacy)
+        self._took_s = (now_ns() - entered) / 1e9
         return self._step_s
 
     def close(self) -> None:

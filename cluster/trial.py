@@ -27,7 +27,7 @@ from cluster.entry import Seeds, make_entry
 from cluster.faults import NodeError, check_interrupt, ours
 from cluster.learners import make_learner
 from cluster.learners.contract import DeviceError, Learner, LearnersPolicy
-from cluster.pacer import WINDOW_S, Pacer
+from cluster.pacer import Pacer
 from cluster.process import seed_globals, set_environment
 from cluster.settings import check_settings
 from cluster.spec import Pace, TrialSpec, Update
@@ -223,7 +223,8 @@ class _Trial:
     def _close_window(self) -> None:
         """Count the time since the reference's last turn in its steps. The clock stands."""
         if self._pacer:
-            self.course.paired.close(self._clock.wall_s(), self._turn())
+            paired, wall_s = self.course.paired, self._clock.wall_s()
+            paired.close(wall_s, self._turn() if self._pacer.due(paired, wall_s) else None)
 
     def _compiled(self, raced: Pace | TrialSpec, seeds: Seeds) -> Learner:
         spec = self.spec
@@ -264,7 +265,7 @@ class _Trial:
         while course.steps < end:
             learner.step(draw)
             course.steps += 1
-            if self._pacer and clock.wall_s() - course.paired.wall_s > WINDOW_S:
+            if self._pacer and self._pacer.due(course.paired, clock.wall_s()):
                 clock.stop()
                 self._close_window()
                 clock.start()

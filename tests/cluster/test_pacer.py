@@ -86,3 +86,18 @@ def test_a_turn_leaves_the_global_generators_alone() -> None:
     np.random.seed(5)
     pacer.turn(learner.now_ns)
     assert (random.random(), np.random.random()) == expected
+
+
+@pytest.mark.parametrize("step_s", [1e-3, 0.02, 0.2, 2.0])
+def test_turns_take_a_small_share_however_long_a_step_is(step_s: float) -> None:
+    learner, time = FakeLearner(step_s), PairedTime()
+    pacer = Pacer(learner, DrawsAtRandom())  # type: ignore[arg-type]
+    time.pace_s = pacer.turn(learner.now_ns)
+    began, wall_s = learner.now_s, 0.0
+    while wall_s < 200:
+        wall_s += step_s
+        if pacer.due(time, wall_s):
+            time.close(wall_s, pacer.turn(learner.now_ns))
+    assert 0 < (learner.now_s - began) / wall_s < 0.08
+    time.close(wall_s)
+    assert time.steps == pytest.approx(wall_s / step_s)

@@ -82,9 +82,11 @@ class FakeCluster:
         head = header_of(spec, [])
         end = self.end_of(spec)
         value = spec.target.value if end == "reached" else float("nan")
-        outcome = Outcome(end, 100, 5.0, 5.0, "as\nasked" if end == "failed" else "as asked")  # type: ignore[arg-type]
+        reason = "as\nasked" if end == "failed" else "as asked"
+        paired = 90.0 if spec.pace else None
+        outcome = Outcome(end, 100, 5.0, 5.0, reason, paired=paired)  # type: ignore[arg-type]
         writer.write(head)
-        writer.write(Evaluation(100, 5.0, 5.0, {spec.target.metric: value}))
+        writer.write(Evaluation(100, 5.0, 5.0, {spec.target.metric: value}, paired))
         writer.write(outcome)
         writer.close()
         return outcome

@@ -21,9 +21,9 @@ def references(specs: list[TrialSpec]) -> list[TrialSpec]:
 
 def race_twice(fake: FakeCluster, invoke: Invoke, *words: str) -> tuple[Any, list[TrialSpec]]:
     """The second run's result, and the reference trials that it trained itself."""
-    invoke("run", "demo", "-o", "first")
+    invoke("run", "demo", "--clock", "wall", "-o", "first")
     fake.trained.clear()
-    result = invoke("run", "demo", "-o", "second", *words)
+    result = invoke("run", "demo", "--clock", "wall", "-o", "second", *words)
     return result, references(fake.trained)
 
 
@@ -62,16 +62,16 @@ def test_a_new_target_or_other_hardware_races_anew(
 ) -> None:
     import cluster.hardware
 
-    invoke("run", "demo", "-o", "first")
+    invoke("run", "demo", "--clock", "wall", "-o", "first")
     fake.trained.clear()
     raced["lm-toy-v1"] = race(target=2.25)
-    invoke("run", "demo", "-o", "second")
+    invoke("run", "demo", "--clock", "wall", "-o", "second")
     assert {spec.workload for spec in references(fake.trained)} == {"lm-toy-v1"}
     fake.trained.clear()
     monkeypatch.setattr(
         cluster.hardware, "fingerprint", lambda resources: {"digest": "digest-b", "cores": 1}
     )
-    invoke("run", "demo", "-o", "third")
+    invoke("run", "demo", "--clock", "wall", "-o", "third")
     assert len(references(fake.trained)) == 4
 
 
@@ -82,24 +82,24 @@ def test_only_whole_references_are_kept(
     end: str, kept: int, fake: FakeCluster, invoke: Invoke
 ) -> None:
     fake.end_of = lambda spec: end if spec.submission.startswith("reference-") else "reached"
-    invoke("run", "demo", "-o", "first")
+    invoke("run", "demo", "--clock", "wall", "-o", "first")
     assert len(list(Path("cache/reference/digest-a").rglob("*.jsonl"))) == kept
     assert not list(Path("cache").rglob("*.tmp"))
 
 
 def test_a_damaged_kept_record_is_raced_anew(fake: FakeCluster, invoke: Invoke) -> None:
-    invoke("run", "demo", "-o", "first")
+    invoke("run", "demo", "--clock", "wall", "-o", "first")
     for path in Path("cache").rglob("*.jsonl"):
         path.write_text(path.read_text().splitlines()[0] + "\n")
     fake.trained.clear()
-    invoke("run", "demo", "-o", "second")
+    invoke("run", "demo", "--clock", "wall", "-o", "second")
     assert len(references(fake.trained)) == 4
 
 
 def test_another_ruleset_takes_the_same_references(fake: FakeCluster, invoke: Invoke) -> None:
-    invoke("run", "toy", "-o", "first", "-s", "adamw")
+    invoke("run", "toy", "--clock", "wall", "-o", "first", "-s", "adamw")
     fake.trained.clear()
-    invoke("run", "demo", "-o", "second", "-s", "sgd", "-w", "lm-toy-v1")
+    invoke("run", "demo", "--clock", "wall", "-o", "second", "-s", "sgd", "-w", "lm-toy-v1")
     assert {spec.submission for spec in fake.trained} == {"sgd"}
     assert read_run(Path("second"))[-1].header.ruleset == "self"
 
@@ -114,13 +114,13 @@ def test_an_unwritable_cache_stops_no_run(
 ) -> None:
     Path("file").write_text("")
     monkeypatch.setenv("GRADATHLON_CACHE", "file/cache")
-    assert invoke("run", "demo", "-o", "first").exit_code == 0
+    assert invoke("run", "demo", "--clock", "wall", "-o", "first").exit_code == 0
 
 
 def test_all_that_decides_a_trial_decides_where_it_is_kept(
     fake: FakeCluster, invoke: Invoke
 ) -> None:
-    invoke("run", "demo", "-o", "first")
+    invoke("run", "demo", "--clock", "wall", "-o", "first")
     spec = references(fake.asked)[0]
     path = stored_path(Path("cache"), "digest-a", spec)
     assert read_record(path).header.seed == spec.seed

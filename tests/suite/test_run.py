@@ -87,7 +87,7 @@ def test_a_missed_target_is_no_failure(end: str, fake: FakeCluster, invoke: Invo
 def test_without_references_the_records_are_kept_all_the_same(
     fake: FakeCluster, invoke: Invoke
 ) -> None:
-    result = run_demo(invoke, "--no-reference", "-s", "adamw")
+    result = run_demo(invoke, "--no-reference", "--clock", "wall", "-s", "adamw")
     assert result.exit_code == 0
     assert "no leaderboard: " in result.stderr
     assert {spec.submission for spec in fake.asked} == {"adamw"}
@@ -154,7 +154,7 @@ def test_a_kept_text_that_was_edited_is_refused(fake: FakeCluster, invoke: Invok
 CONFLICTS = {
     "--seed": (["--seed", "3"], "--seed 3: the run in out was begun with 0, and"),
     "--studies": (["--studies", "2"], "--studies 2: the run in out was begun with 1, and"),
-    "--clock": (["--clock", "steps"], "--clock steps: the run in out was begun with wall, and"),
+    "--clock": (["--clock", "steps"], "--clock steps: the run in out was begun with paired, and"),
     "-s": (["-s", "sgd"], "-s sgd: the run in out was begun with adamw, prodigy, and"),
     "-w": (
         ["-w", "lm-toy-v1"],

@@ -52,7 +52,9 @@ def test_every_command_is_one(words: list[str]) -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    pages = [ROOT / "README.md", *ROOT.glob("workloads/*/README.md")]
+    rooms = [ROOT / room for room in ("suite", "cluster", "scoring", "workloads", "submissions")]
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    pages += [page for room in rooms for page in room.glob("**/*.md")]
     for page in pages:
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             if not link.startswith("http"):

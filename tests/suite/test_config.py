@@ -145,3 +145,11 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
 def test_flags_that_contradict_the_ruleset_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"^--trials 4: suite 'demo': self tuning has one trial"):
         config.override(config.load("demo"), {"trials": 4, "seed": None})
+
+
+def test_the_suite_of_the_rooms_page_is_one(tmp_path: Path) -> None:
+    page = Path(config.__file__).with_name("README.md").read_text(encoding="utf-8")
+    text = page.partition("```yaml\n")[2].partition("```")[0]
+    (tmp_path / "page.yaml").write_text(text)
+    suite = config.load(str(tmp_path / "page.yaml")).suite
+    assert (suite.clock, suite.trials, set(suite.points_on)) == ("paired", 3, {"lm-toy-v1"})

@@ -55,7 +55,17 @@ def only_failure(found: list[Finding]) -> Finding:
     return found[-1]
 
 
-@pytest.mark.parametrize("name", submissions.shipped())
+# One of each kind by default: a check trains, resumes and compiles several times.
+OFTEN = ("sgd", "adamw", "adamw_jax", "nadamw_jax", "schedule_free_adamw", "homeostat_jax", "sam")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in OFTEN else pytest.param(name, marks=pytest.mark.slow)
+        for name in submissions.shipped()
+    ],
+)
 def test_nothing_is_wrong_with_a_shipped_submission(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

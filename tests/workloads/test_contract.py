@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import typing
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 import workloads
 from cluster.learners.run_torch import Methods
 from cluster.parity.sgd_torch import StillPolicy
+from scoring.ground.words import Role
 from tests.workloads.at_hand import workload_at_hand
 from workloads.contract import Array, Batch, Weights, Window, Workload
 
@@ -98,7 +100,14 @@ def test_parameters_are_the_torch_modules(id: str) -> None:
     specs = workload.parameters()
     named = [(name, tuple(p.shape)) for name, p in workload.torch_model().named_parameters()]
     assert named == [(name, spec.shape) for name, spec in specs.items()]
-    assert {spec.role for spec in specs.values()} <= {"weight", "bias", "embedding", "norm"}
+    assert {spec.role for spec in specs.values()} <= set(typing.get_args(Role))
+    for name, spec in specs.items():
+        if spec.role in ("weight", "head"):
+            assert len(spec.shape) == 2, name
+        assert spec.role != "tensor" or len(spec.shape) > 2, name
+    heads = [name for name, spec in specs.items() if spec.role == "head"]
+    # A recommender's scores are products of two vectors: it has no output layer.
+    assert len(heads) == int(not id.startswith("recommender") or id.endswith("+ctr")), heads
 
 
 @pytest.mark.parametrize("id", TOYS)

@@ -61,7 +61,7 @@ class Climate(Workload[ClimateScale]):
             shapes |= {
                 block + "norm1.weight": ((width,), "norm"),
                 block + "norm1.bias": ((width,), "bias"),
-                block + "spectral.weight": ((model.degrees, width, width, 2), "weight"),
+                block + "spectral.weight": ((model.degrees, width, width, 2), "tensor"),
                 block + "skip.weight": ((width, width), "weight"),
                 block + "skip.bias": ((width,), "bias"),
                 block + "norm2.weight": ((width,), "norm"),
@@ -72,7 +72,7 @@ class Climate(Workload[ClimateScale]):
                 block + "down.bias": ((width,), "bias"),
             }
         shapes |= {
-            "decoder.weight": ((settings.outputs, width + settings.inputs), "weight"),
+            "decoder.weight": ((settings.outputs, width + settings.inputs), "head"),
             "decoder.bias": ((settings.outputs,), "bias"),
         }
         return {name: ParameterSpec(shape, role) for name, (shape, role) in shapes.items()}
@@ -92,7 +92,7 @@ class Climate(Workload[ClimateScale]):
                 weights[name] = np.full(spec.shape, value, np.float32)
                 continue
             std = POSITION_STD
-            if spec.role == "weight":
+            if spec.role != "embedding":
                 fan_in = spec.shape[1]
                 std = math.sqrt((0.5 if "spectral" in name else 1.0) / fan_in)
             std *= (0.1 if name.startswith("decoder") else 1.0) / gain

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from scoring.ground.words import Role
 from workloads import images
 from workloads.contract import (
     Batch,
@@ -45,8 +46,10 @@ class Homeostatic(Workload[HomeostaticScale]):
     def parameters(self) -> dict[str, ParameterSpec]:
         """Weight (out, in) and bias (out,) of every layer."""
         specs = {}
+        last = len(self.settings.widths) - 2
         for index, (inputs, outputs) in enumerate(itertools.pairwise(self.settings.widths)):
-            specs[f"layers.{index}.weight"] = ParameterSpec((outputs, inputs), "weight")
+            role: Role = "head" if index == last else "weight"
+            specs[f"layers.{index}.weight"] = ParameterSpec((outputs, inputs), role)
             specs[f"layers.{index}.bias"] = ParameterSpec((outputs,), "bias")
         return specs
 
@@ -55,7 +58,7 @@ class Homeostatic(Workload[HomeostaticScale]):
         random = np.random.default_rng(seed)
         weights: Weights = {}
         for name, spec in self.parameters().items():
-            if spec.role == "weight":
+            if spec.role != "bias":
                 drawn = random.normal(0.0, math.sqrt(2 / spec.shape[1]), spec.shape)
                 weights[name] = drawn.astype(np.float32)
             else:

@@ -49,12 +49,14 @@ class Lifelong(Workload[LifelongScale]):
         for stage, (inputs, outputs) in enumerate(self.settings.stages):
             for index, source in enumerate((inputs, outputs, outputs)):
                 name = f"stages.{stage}.convolutions.{index}.weight"
-                shapes[name] = ((outputs, source, 3, 3), "weight")
+                shapes[name] = ((outputs, source, 3, 3), "tensor")
             for index in range(3):
                 for part in ("weight", "bias"):
                     shapes[f"stages.{stage}.norms.{index}.{part}"] = ((outputs,), "norm")
+        last = len(self.settings.widths) - 2
         for index, (inputs, outputs) in enumerate(itertools.pairwise(self.settings.widths)):
-            shapes[f"layers.{index}.weight"] = ((outputs, inputs), "weight")
+            role: Role = "head" if index == last else "weight"
+            shapes[f"layers.{index}.weight"] = ((outputs, inputs), role)
             shapes[f"layers.{index}.bias"] = ((outputs,), "bias")
         return {name: ParameterSpec(shape, role) for name, (shape, role) in shapes.items()}
 
@@ -64,11 +66,10 @@ class Lifelong(Workload[LifelongScale]):
         Gains are 1, biases 0.
         """
         random = np.random.default_rng(seed)
-        last = f"layers.{len(self.settings.widths) - 2}.weight"
         weights: Weights = {}
         for name, spec in self.parameters().items():
-            if spec.role == "weight":
-                gain = 1 if name == last else 2
+            if spec.role in ("weight", "head", "tensor"):
+                gain = 1 if spec.role == "head" else 2
                 spread = math.sqrt(gain / math.prod(spec.shape[1:]))
                 weights[name] = random.normal(0.0, spread, spec.shape).astype(np.float32)
             else:

@@ -65,7 +65,7 @@ class LanguageModel(Workload[LmScale]):
             shapes[block + "down.weight"] = ((width, hidden), "weight")
         if model.norm == "pre":
             shapes["norm.weight"] = ((width,), "norm")
-        shapes["head.weight"] = ((vocabulary, width), "weight")
+        shapes["head.weight"] = ((vocabulary, width), "head")
         return {name: ParameterSpec(shape, role) for name, (shape, role) in shapes.items()}
 
     def initial_weights(self, seed: int) -> Weights:

@@ -51,13 +51,13 @@ class Network:
         channels, side, _ = self.shape
         for index, layer in enumerate(self.convolutions):
             shape = (layer.filters, channels, layer.kernel, layer.kernel)
-            specs[f"convolutions.{index}.weight"] = ParameterSpec(shape, "weight")
+            specs[f"convolutions.{index}.weight"] = ParameterSpec(shape, "tensor")
             channels, side = layer.filters, (side - layer.kernel) // layer.stride + 1
         inputs = channels * side * side
         for index, width in enumerate(self.hidden):
             specs[f"layers.{index}.weight"] = ParameterSpec((width, inputs), "weight")
             inputs = width
-        specs["head.weight"] = ParameterSpec((self.actions, inputs), "weight")
+        specs["head.weight"] = ParameterSpec((self.actions, inputs), "head")
         specs["head.bias"] = ParameterSpec((self.actions,), "bias")
         return specs
 

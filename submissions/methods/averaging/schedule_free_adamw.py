@@ -25,7 +25,7 @@ def submission(
     warmup: float = 0.05,
 ) -> torch.optim.Optimizer:
     groups = [
-        {"params": params.of("weight"), "weight_decay": weight_decay},
+        {"params": params.of("weight", "head", "tensor"), "weight_decay": weight_decay},
         {"params": params.of("bias", "embedding", "norm"), "weight_decay": 0.0},
     ]
     return schedulefree.AdamWScheduleFree(

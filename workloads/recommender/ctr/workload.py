@@ -52,7 +52,8 @@ class ClickRate(Workload[ClickScale]):
         widths = itertools.pairwise([inputs, *model.hidden])
         layers += [(f"deep.{index}", *pair) for index, pair in enumerate(widths)]
         for name, fan_in, fan_out in [*layers, ("head", inputs + model.hidden[-1], 1)]:
-            shapes[f"{name}.weight"] = ((fan_out, fan_in), "weight")
+            role: Role = "head" if name == "head" else "weight"
+            shapes[f"{name}.weight"] = ((fan_out, fan_in), role)
             shapes[f"{name}.bias"] = ((fan_out,), "bias")
         return {name: ParameterSpec(shape, role) for name, (shape, role) in shapes.items()}
 
@@ -65,7 +66,7 @@ class ClickRate(Workload[ClickScale]):
                 weights[name] = np.zeros(spec.shape, np.float32)
                 continue
             gain = 2 if name.startswith("deep.") else 1
-            std = (gain / spec.shape[1]) ** 0.5 if spec.role == "weight" else EMBEDDING_STD
+            std = (gain / spec.shape[1]) ** 0.5 if spec.role != "embedding" else EMBEDDING_STD
             drawn = random.standard_normal(spec.shape, np.float32)
             weights[name] = drawn * np.float32(std)
         return weights

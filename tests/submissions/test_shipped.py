@@ -23,7 +23,8 @@ RATES = {"sgd": 0.1, "sgd_jax": 0.1, "schedule_free_adamw": 0.03, "sam": 0.1}
 RATES |= dict.fromkeys(("lion", "lion_jax", "signum", "signum_jax"), 0.001)
 RATES |= dict.fromkeys(("lamb", "lamb_jax", "shampoo"), 0.01)
 RATES |= dict.fromkeys(("muon", "muon_jax", "psgd_kron"), 0.05)
-# The other JAX files pass the tests that compile several times only when slow tests run.
+GROWING = ("prodigy", "dadapt", "dog", "dowg", "mechanic", "cocob")
+# The other JAX files pass the tests that compile only when slow tests run.
 OFTEN = ("sgd_jax", "adamw_jax", "nadamw_jax", "prodigy_jax")
 
 
@@ -68,11 +69,11 @@ def test_static_facts_hold_of_the_running_function(name):
     unload(source)
 
 
-@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("name", marked(PLAIN))
 def test_training_lowers_the_loss(name):
     rate = {"lr": RATES[name]} if name in RATES else {}
-    # Prodigy's estimate grows from 1e-6: it needs a hundred steps to begin.
-    steps = 200 if name.startswith("prodigy") else 30
+    # Estimates that grow from 1e-6 need a hundred steps to begin.
+    steps = 200 if name.startswith(GROWING) else 30
     losses = make(name, step_hint=steps, **rate).steps(steps)
     assert losses[-1] < 0.95 * losses[0]
 

@@ -1,0 +1,46 @@
+"""AdamW with warm-up, a stable rate, a short decay (torch.optim; Hu et al. 2024, arXiv 2404.06395).
+
+The decay takes the last `cooldown` of the horizon and is 1 - sqrt, as in Haegele et al. 2024
+(arXiv 2405.18392), where Hu et al. have an exponential. Weight decay is decoupled, multiplied by
+the rate, and applies to weight matrices alone.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+
+SEARCH_SPACE = {
+    "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
+    "weight_decay": {"min": 1e-4, "max": 1.0, "scaling": "log"},
+    "cooldown": {"min": 0.1, "max": 0.5, "scaling": "linear"},
+}
+
+
+def submission(
+    params: Any,
+    workload: Any,
+    lr: float = 1e-3,
+    one_minus_beta1: float = 0.1,
+    beta2: float = 0.999,
+    weight_decay: float = 0.01,
+    warmup: float = 0.05,
+    cooldown: float = 0.2,
+) -> tuple[torch.optim.Optimizer, LambdaLR]:
+    groups = [
+        {"params": params.of("weight", "head", "tensor"), "weight_decay": weight_decay},
+        {"params": params.of("bias", "embedding", "norm"), "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=lr, betas=(1 - one_minus_beta1, beta2))
+    # lr (k + 1) / W in the W steps of warm-up, lr, then lr (1 - sqrt(u)) in the last C steps.
+    ramp = max(1, round(warmup * workload.step_hint))
+    last = max(1, round(cooldown * workload.step_hint))
+    turn = max(ramp, workload.step_hint - last)
+
+    def factor(k: int) -> float:
+        if k < ramp:
+            return (k + 1) / ramp
+        return 1 - math.sqrt(min(1.0, max(0.0, (k - turn) / last)))
+
+    return optimizer, LambdaLR(optimizer, factor)

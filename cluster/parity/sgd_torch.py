@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from cluster.parity.step import Step
-from workloads.contract import Array, Batch, Weights
+from workloads.contract import Array, Batch, Measure, Weights
 
 
 class StillPolicy:
@@ -51,6 +51,27 @@ def sgd_steps(model: Any, weights: Weights, batches: list[Batch], rate: float) -
             before, loss.detach().numpy(), {name: value.numpy() for name, value in named}, after
         )
         before = after
+
+
+def measure_of(model: Any, weights: Weights) -> Measure:
+    """The model's sums over a batch at these weights."""
+    _load(model, weights)
+
+    def measure(batch: Batch) -> dict[str, Array]:
+        with torch.no_grad():
+            found = model.measure({name: torch.from_numpy(value) for name, value in batch.items()})
+        return {name: value.numpy() for name, value in found.items()}
+
+    return measure
+
+
+def sums_of(model: Any, weights: Weights, batch: Batch) -> dict[str, float]:
+    """The by-products of the loss of a batch at these weights."""
+    _load(model, weights)
+    tensors = {name: torch.from_numpy(value) for name, value in batch.items()}
+    with torch.no_grad():
+        _, sums = model.loss(tensors, torch.Generator().manual_seed(0))
+    return {name: float(value) for name, value in sums.items()}
 
 
 def _load(model: Any, weights: Weights) -> None:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 import click
 
+import workloads
 from cluster import conformance
-from submissions.source import find
+from cluster.conformance import Finding
+from cluster.process import set_environment
+from cluster.workload_check import check_workload
+from scoring.ground.errors import nearest
+from scoring.ground.words import Resources
+from submissions.contract import SubmissionError
+from submissions.source import Source, find, installed, shipped
 
 
 @click.command()
-@click.argument("submission", metavar="NAME|FILE.py")
+@click.argument("submission", metavar="NAME|FILE.py|WORKLOAD")
 @click.option(
     "workload",
     "-w",
@@ -20,19 +30,47 @@ from submissions.source import find
 @click.option("--quick", is_flag=True, help="One family's shapes in place of all.")
 @click.pass_context
 def check(ctx: click.Context, /, submission: str, workload: str | None, quick: bool) -> None:
-    """Tell what would go wrong with a submission in a race.
+    """Tell what would go wrong with a submission, or with a workload, in a race.
 
     Tries it on a few batches of random values, on one family closely and on the shapes of all
-    others briefly. Prints one line a finding. Exit code 1 if any of them is bad.
+    others briefly. Of a workload's id it asks whether torch and JAX are one model, and whether its
+    stream continues exactly and owns its batches; its data are fetched. Prints one line a finding.
+    Exit code 1 if any of them is bad.
 
     \b
     Example:
         gradathlon check my_opt.py
+        gradathlon check lm-toy-v1
     """
+    if submission in workloads.ids():
+        if workload or quick:
+            raise click.UsageError(f"{submission} is a workload: it takes no options")
+        set_environment(Resources())
+        ctx.exit(_told(check_workload(workloads.get(submission))))
     every = [conformance.DEFAULT_WORKLOAD] if quick else conformance.default_workloads()
-    findings = conformance.check(find(submission), [workload] if workload else every)
+    source = _submission(submission)
+    ctx.exit(_told(conformance.check(source, [workload] if workload else every)))
+
+
+def _told(findings: Iterable[Finding]) -> int:
+    """Print them as they come; the exit code."""
+    code = 0
     for finding in findings:
         mark = "ok  " if finding.ok else "FAIL"
         detail = f": {finding.detail}" if finding.detail else ""
         click.echo(f"{mark}  {finding.title}{detail}")
-    ctx.exit(0 if all(finding.ok for finding in findings) else 1)
+        code = code if finding.ok else 1
+    return code
+
+
+def _submission(word: str) -> Source:
+    """The submission of that name or path; the nearest word may be a workload's."""
+    try:
+        return find(word)
+    except SubmissionError:
+        names = [*shipped(), *installed()]
+        a_path = word.endswith(".py") or "/" in word or Path(word).exists()
+        if a_path or word in names or Path(f"{word}.py").exists():
+            raise
+        hint = nearest(word, [*names, *workloads.ids()])
+        raise SubmissionError(f"unknown submission or workload {word!r}{hint}") from None

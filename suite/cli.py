@@ -22,7 +22,7 @@ COMMANDS = {
     "list": ("list", "List workloads, submissions or suites."),
     "show": ("show", "Show all about one workload, submission or suite."),
     "new": ("new", "Write a submission to begin with."),
-    "check": ("check", "Tell what would go wrong with a submission, or with a workload, in a race."),
+    "check": ("check", "Tell what would go wrong with a submission, or a workload, in a race."),
     "try": ("try_", "Train for some steps, without a target, and look."),
     "parity": ("parity", "Compare torch and jax on this machine."),
     "set-targets": ("targets", "Set a workload's target, budget and reference."),

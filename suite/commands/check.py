@@ -30,7 +30,7 @@ from submissions.source import Source, find, installed, shipped
 @click.option("--quick", is_flag=True, help="One family's shapes in place of all.")
 @click.pass_context
 def check(ctx: click.Context, /, submission: str, workload: str | None, quick: bool) -> None:
-    """Tell what would go wrong with a submission, or with a workload, in a race.
+    """Tell what would go wrong with a submission, or a workload, in a race.
 
     Tries it on a few batches of random values, on one family closely and on the shapes of all
     others briefly. Of a workload's id it asks whether torch and JAX are one model, and whether its

@@ -123,13 +123,15 @@ class JaxRun:
 
     def __init__(self, params, built):
         import jax
+        import optax
 
         self.params = params
         self.state = jax.jit(built.init)(params)
+        built = optax.with_extra_args_support(built)
 
         def update(params, state):
             loss, grads = jax.value_and_grad(jax_loss)(params)
-            updates, state = built.update(grads, state, params)
+            updates, state = built.update(grads, state, params, value=loss)
             return jax.tree.map(lambda p, u: p + u, params, updates), state, loss
 
         self._update = jax.jit(update)

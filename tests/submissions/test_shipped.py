@@ -20,10 +20,12 @@ JAX = [name for name in SHIPPED if submissions.find(name).framework == "jax"]
 PLAIN = [name for name in SHIPPED if not name.startswith("homeostat") and name != "sam_jax"]
 # Rates that suit the small problem, where a package's default is meant for larger ones.
 RATES = {"sgd": 0.1, "sgd_jax": 0.1, "schedule_free_adamw": 0.03, "sam": 0.1}
+RATES |= dict.fromkeys(("schedule_free_sgd", "schedule_free_sgd_jax"), 0.1)
+RATES |= {"schedule_free_adamw_jax": 0.03}
 RATES |= dict.fromkeys(("lion", "lion_jax", "signum", "signum_jax"), 0.001)
 RATES |= dict.fromkeys(("lamb", "lamb_jax", "shampoo"), 0.01)
 RATES |= dict.fromkeys(("muon", "muon_jax", "psgd_kron"), 0.05)
-GROWING = ("prodigy", "dadapt", "dog")
+GROWING = ("prodigy", "dadapt", "dog", "dowg", "mechanic", "cocob")
 # The other JAX files pass the tests that compile only when slow tests run.
 OFTEN = ("sgd_jax", "adamw_jax", "nadamw_jax", "prodigy_jax")
 

@@ -16,6 +16,24 @@ OPTAX = {
         lambda o: o.contrib.dadapt_adamw(2.0, weight_decay=0.1),
     ),
     "dog_jax": ({"reps_rel": 1e-3}, lambda o: o.contrib.dog(1.0, ("heuristic", 1e-3))),
+    "dowg_jax": ({"eps": 1e-3}, lambda o: o.contrib.dowg(1.0, eps=1e-3)),
+    "mechanic_adamw_jax": (
+        {"s_init": 1e-3, "s_decay": 0.1, **FLAT},
+        lambda o: o.contrib.mechanize(o.adamw(1.0, weight_decay=0.0), 0.1, s_init=1e-3),
+    ),
+    "momo_jax": (
+        {"lr": 0.5, "one_minus_beta": 0.2, "lower_bound": 0.01, "weight_decay": 0.1},
+        lambda o: o.contrib.momo(0.5, 0.8, lower_bound=0.01, weight_decay=0.1),
+    ),
+    "momo_adam_jax": (
+        {"lr": 0.5, "beta2": 0.99, "lower_bound": 0.01, "weight_decay": 0.1},
+        lambda o: o.contrib.momo_adam(0.5, b2=0.99, lower_bound=0.01, weight_decay=0.1),
+    ),
+    "cocob_jax": ({"alpha": 50.0}, lambda o: o.contrib.cocob(alpha=50.0)),
+    "polyak_sgd_jax": (
+        {"max_lr": 0.3, "scaling": 0.5, "f_min": 0.01},
+        lambda o: o.polyak_sgd(0.3, scaling=0.5, f_min=0.01),
+    ),
 }
 
 

@@ -1,0 +1,18 @@
+"""SGD with the capped Polyak step (optax.polyak_sgd; Loizou et al. 2020, arXiv 2002.10542).
+
+The rate is (loss - `f_min`) over the squared norm of the gradient, at most `max_lr`; the paper's
+scale c is `scaling` inverted, and its smoothing of the cap is left out.
+"""
+
+import optax
+
+SEARCH_SPACE = {
+    "max_lr": {"min": 1e-2, "max": 1e1, "scaling": "log"},
+    "scaling": {"min": 0.1, "max": 2.0, "scaling": "log"},
+}
+
+
+def submission(
+    max_lr: float = 1.0, scaling: float = 1.0, f_min: float = 0.0
+) -> optax.GradientTransformation:
+    return optax.polyak_sgd(max_lr, scaling, f_min)

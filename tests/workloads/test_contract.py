@@ -250,7 +250,8 @@ def test_evaluation_agrees_between_frameworks(id: str) -> None:
     batch = stream.next(_policy(workload))
     found = []
     for side in (in_torch, in_jax):
-        window = Window(1, side.gradients(batch)[1])
+        drawn = {name: float(value.sum()) for name, value in side.measure(batch).items()}
+        window = Window(1, side.gradients(batch)[1], draws=1, drawn=drawn)
         found.append(workload.evaluate(side.measure, "validation", stream, window))
         tested = workload.evaluate(side.measure, "test", stream, window)
         assert all(name.startswith("test/") for name in tested)

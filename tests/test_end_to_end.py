@@ -139,7 +139,7 @@ def test_a_broken_submission_costs_only_itself(tmp_path: Path, gradathlon: Grada
 
 BAD = {
     "unknown suite": (("run", "dmeo"), "unknown suite 'dmeo'; did you mean 'demo'?"),
-    "unknown submission": (("run", "demo", "-s", "adamv"), "did you mean 'adamw'?"),
+    "unknown submission": (("run", "demo", "-s", "prodigi"), "did you mean 'prodigy'?"),
     "unknown workload": (("run", "demo", "-w", "lm-toy-v2"), "lm-toy-v2"),
     "no such file": (("run", "demo", "-s", "./none.py"), "none.py"),
     "not a run": (("score", "nothing"), "nothing: not a run"),

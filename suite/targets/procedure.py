@@ -44,9 +44,9 @@ from suite.targets.statistics import (
     spread,
     two_digits,
 )
-from suite.targets.write import Published, Result, adopted_folder, write_result
+from suite.targets.write import Result, adopted_folder, write_result
 from suite.tuning import Point, derive_seed, unit_points
-from workloads.config import WorkloadId
+from workloads.config import Race, WorkloadId
 from workloads.contract import Workload
 from workloads.errors import WorkloadError
 
@@ -290,7 +290,7 @@ def _conclude(
     own = [winner.submission, ENTRANTS[winner.submission]]
     steps = max(statistics.median(hit[0] for hit in hits[name]) for name in own)
     seconds = max(statistics.median(hit[1] for hit in hits[name]) for name in own)
-    published = Published.model_validate(
+    published = Race.model_validate(
         {
             "target": target,
             "budget": {

@@ -11,27 +11,17 @@ from typing import Any
 import yaml
 
 import workloads
-from scoring.ground.documents import Model
-from scoring.ground.words import Framework
-from workloads.config import Budget, Reference, WorkloadId
+from workloads.config import Race, WorkloadId
 from workloads.errors import WorkloadError
 
 PACKAGE_FOLDERS = ("site-packages", "dist-packages")
-
-
-class Published(Model):
-    """The file `<race>.yaml`: what a race on the workload needs."""
-
-    target: float
-    budget: Budget
-    reference: dict[Framework, Reference]
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
     """A target with the log of how it was set, which is kept in `<race>.procedure.json`."""
 
-    published: Published
+    published: Race
     procedure: dict[str, Any]
 
 

@@ -25,8 +25,8 @@ from submissions.source import find
 from suite.targets import procedure as targets
 from suite.targets import write as writing
 from suite.targets.statistics import Curve, first_meeting, loosest
-from suite.targets.write import Published, Result, adopted_folder, write_result
-from workloads.config import Budget, Reference, WorkloadId
+from suite.targets.write import Result, adopted_folder, write_result
+from workloads.config import Budget, Race, Reference, WorkloadId
 from workloads.errors import WorkloadError
 from workloads.metric import Metric
 
@@ -383,7 +383,7 @@ def test_the_first_meeting_counts() -> None:
 
 def a_result(target: float) -> Result:
     reference = Reference(submission="nadamw", hyperparameters={"lr": 1e-5, "n": 3})
-    published = Published(
+    published = Race(
         target=target,
         budget=Budget(steps=400, seconds=20.0),
         reference={"torch": reference, "jax": reference},
@@ -398,7 +398,7 @@ def test_a_target_and_its_log_are_files_of_their_own(tmp_path: Path) -> None:
     assert names == ["toy+qknorm.procedure.json", "toy+qknorm.yaml", "toy.procedure.json",
                      "toy.yaml"]  # fmt: skip
     text = (tmp_path / "lm" / "toy.yaml").read_text()
-    again = parse_yaml(text, Published, "here")
+    again = parse_yaml(text, Race, "here")
     assert again == a_result(2.75).published, "strict reading gives back what was written"
     log = json.loads((tmp_path / "lm" / "toy.procedure.json").read_text())
     assert log == {"date": "2026-01-01"}

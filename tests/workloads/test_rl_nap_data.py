@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import workloads
 from workloads.contract import Event
 from workloads.errors import WorkloadError
-from workloads.rl_nap.games import ALE_ACTIONS, KNOWN, MINATAR_ACTIONS, MINATAR_CHANNELS, Console
+from workloads.rl_nap.console import ALE_ACTIONS, KNOWN, MINATAR_ACTIONS, MINATAR_CHANNELS, Console
 from workloads.rl_nap.games import play as play_out
 from workloads.rl_nap.replay import Replay
 

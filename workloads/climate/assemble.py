@@ -6,18 +6,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from workloads.climate.archive import DIAGNOSTICS, HELD_OUT, LEVELS, TRAINED, prognostic_names
 from workloads.climate.gcm import day_of_year
+from workloads.climate.generate import Course, Generation
 from workloads.climate.generated import FACTS, TABLES, check_climate
 from workloads.climate.slab import annual_cycle
 from workloads.contract import Array
-
-if TYPE_CHECKING:
-    from workloads.climate.generate import Course, Generation
 
 FORCING_SETTLE = 20
 """Days cut off the beginning of the runs that tell the radiative forcing."""

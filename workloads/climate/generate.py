@@ -1,4 +1,4 @@
-"""Generates an archive: `python -m workloads.climate.generate slab-short`.
+"""Generates an archive: `python -m workloads.climate slab-short`.
 
 1. `fixed`: the atmosphere over the observed, yearly sea surface. Its surface fluxes, averaged by
    the day of the year, give the first Q-flux.
@@ -14,18 +14,15 @@ Everything a stage did is a checkpoint in the cache, so that a run that was cut 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import shutil
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from workloads.climate.archive import LEVELS, TRAINED
-from workloads.climate.gcm import Atmosphere, Weather, day_of_year
-from workloads.climate.recipe import RECIPES, Recipe
+from workloads.climate.gcm import Weather, day_of_year
+from workloads.climate.recipe import Recipe
 from workloads.climate.slab import STEPS_A_DAY, YEAR, Slab, annual_cycle, capacity_of
 from workloads.contract import Array
 
@@ -226,35 +223,3 @@ def _read(folder: Path) -> Course:
 def _stacked(weather: Weather) -> Array:
     fluxes = (weather.surface_net_flux, weather.toa_net_flux, weather.precipitation)
     return np.concatenate([weather.prognostic, np.stack(fluxes)]).astype(np.float32)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Generate the archives of these recipes, with a progress bar on stderr."""
-    import rich.console
-    import rich.progress
-
-    from workloads.climate.assemble import assemble
-
-    with rich.progress.Progress(console=rich.console.Console(stderr=True)) as bars:
-        for name in arguments:
-            recipe = RECIPES[name]
-            plan = stages(recipe)
-            before = dict(zip((stage.name for stage in plan), _cumulated(plan), strict=True))
-            bar = bars.add_task("loading the model", total=sum(stage.days for stage in plan))
-            progress = functools.partial(_progress, bars, bar, before)
-            generation = Generation(recipe, Atmosphere(recipe), progress)
-            generation.run()
-            assemble(generation, list(before))
-    return 0
-
-
-def _progress(bars: Any, bar: Any, before: dict[str, int], stage: str, day: int) -> None:
-    bars.update(bar, completed=before[stage] + day, description=f"simulating: {stage}")
-
-
-def _cumulated(plan: Sequence[Stage]) -> list[int]:
-    return [sum(stage.days for stage in plan[:index]) for index in range(len(plan))]
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -78,7 +78,7 @@ def _generate(recipe: Recipe) -> None:
     # A process of its own: the model wants JAX on the CPU, warns at length of what its packages
     # will change, and leaves a gigabyte behind.
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "workloads.climate.generate", recipe.name],
+        [sys.executable, "-W", "ignore", "-m", "workloads.climate", recipe.name],
         env=os.environ | {"PYTHONPATH": path, "JAX_PLATFORMS": "cpu"},
         stdout=subprocess.DEVNULL,
     )

@@ -1,119 +1,14 @@
-"""Games played in lock step: which there are, how they are had, and how a policy plays them."""
+"""Games played in lock step: what every kind of them can do, and how a policy plays them."""
 
 from __future__ import annotations
 
 import abc
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
 from workloads.contract import Array
-from workloads.errors import WorkloadError
-
-Source = Literal["minatar", "ale"]
-SIDE: dict[Source, int] = {"minatar": 10, "ale": 84}
-"""Height and width of an observation."""
-FRAMES = 4
-"""How many grey frames in a row make an observation of ALE."""
-ACTIONS: dict[Source, int] = {"minatar": 6, "ale": 18}
-"""How many actions there are in all; a single game needs only some of them."""
-MINATAR_CHANNELS = {
-    "asterix": 4,
-    "breakout": 4,
-    "freeway": 7,
-    "seaquest": 10,
-    "space_invaders": 6,
-}
-MINATAR_ACTIONS: dict[str, tuple[int, ...]] = {
-    "asterix": (0, 1, 2, 3, 4),
-    "breakout": (0, 1, 3),
-    "freeway": (0, 2, 4),
-    "seaquest": (0, 1, 2, 3, 4, 5),
-    "space_invaders": (0, 1, 3, 5),
-}
-ALE_ACTIONS = {
-    "asterix": 9,
-    "breakout": 4,
-    "ms_pacman": 9,
-    "pong": 6,
-    "qbert": 6,
-    "seaquest": 18,
-    "space_invaders": 6,
-}
-KNOWN: dict[Source, list[str]] = {"minatar": list(MINATAR_ACTIONS), "ale": list(ALE_ACTIONS)}
-
-
-@dataclasses.dataclass(frozen=True)
-class Console:
-    """What one network plays on: the source of the games, and the games in their order.
-
-    One network sees and steers every game: with several games, observations have as many
-    channels as the richest, and actions are all that the source has. One game alone is played
-    with the actions that have an effect in it.
-    """
-
-    source: Source
-    games: tuple[str, ...]
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Shape of an observation, uint8 (channels, height, width)."""
-        side = SIDE[self.source]
-        if self.source == "ale":
-            return FRAMES, side, side
-        return max(MINATAR_CHANNELS[game] for game in self.games), side, side
-
-    @property
-    def binary(self) -> bool:
-        """Whether an observation holds nothing but 0 and 1."""
-        return self.source == "minatar"
-
-    @property
-    def actions(self) -> int:
-        """How many actions the network chooses among."""
-        if len(self.games) > 1:
-            return ACTIONS[self.source]
-        (game,) = self.games
-        return ALE_ACTIONS[game] if self.source == "ale" else len(MINATAR_ACTIONS[game])
-
-    def fetch(self) -> None:
-        """Make sure that the games are installed.
-
-        Raises:
-            WorkloadError: they are not; the message says how to install them.
-        """
-        package = "MinAtar" if self.source == "minatar" else "the Arcade Learning Environment"
-        try:
-            if self.source == "minatar":
-                import minatar  # noqa: F401
-            else:
-                import ale_py.vector_env  # noqa: F401
-        except ImportError as error:
-            raise WorkloadError(
-                f"{', '.join(self.games)}: {package} cannot be imported ({error}); "
-                "run `pip install 'gradathlon[rl]'`"
-            ) from None
-
-    def start(self, game: str, seeds: Sequence[int], *, judged: bool = False) -> Games:
-        """As many copies of `game` as there are seeds, each at the start of an episode.
-
-        Where it is `judged`, rewards are the game's own; training on ALE sees only their sign.
-
-        Raises:
-            WorkloadError: the games are not installed.
-        """
-        self.fetch()
-        if self.source == "ale":
-            from workloads.rl_nap.ale_games import AleGames
-
-            return AleGames(game, seeds, every_action=len(self.games) > 1, clip=not judged)
-        from workloads.rl_nap.minatar_games import MinAtarGames
-
-        several = len(self.games) > 1
-        actions = tuple(range(self.actions)) if several else MINATAR_ACTIONS[game]
-        return MinAtarGames(game, seeds, actions, self.shape)
 
 
 class Games(abc.ABC):

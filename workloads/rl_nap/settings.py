@@ -7,7 +7,7 @@ import pydantic
 from scoring.ground.documents import Model
 from scoring.ground.errors import nearest
 from workloads.config import Scale
-from workloads.rl_nap.games import KNOWN, Console, Source
+from workloads.rl_nap.console import KNOWN, Console, Source
 from workloads.rl_nap.network import Convolution, Network
 
 

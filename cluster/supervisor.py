@@ -65,6 +65,7 @@ class _Child:
         self._reason = ""
         self._last: Outcome | NodeError | None = None
         self._before_s = _reaped_s()
+        self._others = frozenset(tree.descendants(os.getpid()))  # this process's own helpers
         self._limit = tree.memory_share(spec.resources.cores)
         self._heard = self._looked = time.monotonic()
         self._silence_s = silence_s(spec, training=False, wall_s=0.0)
@@ -99,7 +100,7 @@ class _Child:
         if self._process.returncode is None:
             self._process.kill()
             self._process.wait()
-        tree.end_all(os.getpid())
+        tree.end_all(os.getpid(), self._others)
         if self._listener.is_alive():
             self._listener.join(_LOOK_S)  # with the last writer gone it has come to the end
         os.close(self._pipe)
@@ -135,7 +136,7 @@ class _Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
-        left = tree.end_all(os.getpid())
+        left = tree.end_all(os.getpid(), self._others)
         if isinstance(self._last, NodeError):
             return self._last
         # Its last words may have been lost, and not its record.

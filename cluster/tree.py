@@ -21,13 +21,14 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None).prctl(_ADOPT_ORPHANS, 1)
 
 
-def descendants(root: int) -> Iterator[int]:
-    """Every living process below `root`, by the kernel's own lists."""
+def descendants(root: int, spare: frozenset[int] = frozenset()) -> Iterator[int]:
+    """Every process below `root`, by the kernel's own lists, but `spare` and what is below it."""
     for task in _tasks(root):
         with contextlib.suppress(OSError):
-            for child in (task / "children").read_text().split():
-                yield int(child)
-                yield from descendants(int(child))
+            for child in map(int, (task / "children").read_text().split()):
+                if child not in spare:
+                    yield child
+                    yield from descendants(child, spare)
 
 
 def cpu_s(pid: int) -> float:
@@ -40,25 +41,22 @@ def private_bytes(pid: int) -> int:
     return sum(_private_bytes(one) for one in (pid, *descendants(pid)))
 
 
-def end_all(root: int) -> int:
-    """Kill and reap everything below `root`, this process; how many there were."""
+def end_all(root: int, spare: frozenset[int]) -> int:
+    """Kill and reap everything below `root`, this process, but `spare`; how many there were."""
     killed: set[int] = set()
     until = time.monotonic() + _PATIENCE_S
-    while (left := [pid for pid in descendants(root) if _alive(pid)]) and time.monotonic() < until:
-        for pid in left:
+    while left := list(descendants(root, spare)):
+        for pid in filter(_alive, left):
             killed.add(pid)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        _reap()
+        for pid in left:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        if time.monotonic() > until:
+            break
         time.sleep(0.005)
-    _reap()
     return len(killed)
-
-
-def _reap() -> None:
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
 
 
 def _tasks(pid: int) -> list[Path]:

@@ -199,3 +199,15 @@ def test_waiting_for_a_core_is_told(make: Make) -> None:
         news = supervise(make(budget=Budget(200, 100.0)))
         assert next(news) == Update(make().key, "waiting for a core")
         news.close()  # type: ignore[attr-defined]
+
+
+def test_what_the_supervising_process_runs_beside_is_left_alone(make: Make) -> None:
+    beside = subprocess.Popen(["sleep", "600"])
+    try:
+        left = misbehaving(make, "__import__('subprocess').Popen(['sleep', '600'])")
+        assert isinstance(ended(left), Outcome)
+        assert beside.poll() is None
+        assert list(tree.descendants(os.getpid(), frozenset({beside.pid}))) == []
+    finally:
+        beside.kill()
+        beside.wait()

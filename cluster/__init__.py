@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from typing import Literal
 
-from cluster.spec import Finished, TrialSpec, Update, Watch
+from cluster.spec import Finished, Limits, TrialSpec, Update, Watch
 
 Executor = Literal["ray", "in_process"]
 
@@ -21,6 +21,7 @@ def run_all(
     at_once: int | None = None,
     watch: Watch | None = None,
     retry_failed: bool = False,
+    limits: Limits | None = None,
 ) -> Iterator[Finished]:
     """Run trials, several at a time where there are cores, and yield each as it ends.
 
@@ -28,7 +29,8 @@ def run_all(
     again with `retry_failed`); one that was cut off continues from its checkpoint. `address` is a
     Ray cluster's ("auto" joins the one on this machine); None starts a local one. `at_once` trials
     race at the same time, on Ray and where not given as many as there is room for. `watch` is
-    called with news of running trials.
+    called with news of running trials. `limits` says of each trial, just before it starts, when it
+    may stop; then no more trials are in flight than there is room for.
 
     Raises:
         ClusterError: no cores, no cluster at `address`, or another driver races this run.
@@ -48,11 +50,11 @@ def run_all(
         if executor == "in_process":
             from cluster.in_process import run_here
 
-            yield from run_here(left, watch)
+            yield from run_here(left, watch, limits)
         else:
             from cluster.ray_executor import run_on_ray
 
-            yield from run_on_ray(left, watch, address, at_once)
+            yield from run_on_ray(left, watch, address, at_once, limits)
 
 
 def _ended_before(

@@ -64,6 +64,24 @@ def amend(record: Record, outcome: Outcome) -> Outcome:
     return outcome
 
 
+def cannot_matter(spec: TrialSpec) -> bool:
+    """Whether the trial need not begin, by what is known of others; one that has begun goes on."""
+    if spec.stop is None or spec.stop.after > 0:
+        return False
+    return not record_attempts(spec.run, spec.key)
+
+
+def write_not_begun(spec: TrialSpec) -> Outcome:
+    """Record that the trial was pruned before it began."""
+    assert spec.stop is not None
+    paired = 0.0 if spec.pace else None
+    outcome = Outcome("pruned", 0, 0.0, 0.0, f"not begun: {spec.stop.why}", paired=paired)
+    writer = Writer(spec.record(0))
+    writer.write(header_of(spec, []), outcome)
+    writer.close()
+    return outcome
+
+
 def write_failure(spec: TrialSpec, reason: str, **extra: Any) -> Outcome:
     """End a trial whose process cannot write any more, in an attempt of its own.
 

@@ -6,24 +6,30 @@ times are comparable only between runs made this way.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
-from cluster.attempts import write_failure
+from cluster.attempts import cannot_matter, write_failure, write_not_begun
 from cluster.cores import hold_cores
 from cluster.faults import NODE, Interrupts, NodeError
-from cluster.spec import Finished, TrialSpec, Update, Watch
+from cluster.spec import Finished, Limits, TrialSpec, Update, Watch
 from cluster.trial import run_trial
 from scoring.records import Outcome
 
 
-def run_here(specs: Sequence[TrialSpec], watch: Watch) -> Iterator[Finished]:
+def run_here(
+    specs: Sequence[TrialSpec], watch: Watch, limits: Limits | None = None
+) -> Iterator[Finished]:
     """See `cluster.run_all`."""
     with Interrupts():
         for spec in specs:
-            yield Finished(spec, _race(spec, watch))
+            stop = limits(spec) if limits else None
+            yield Finished(spec, _race(dataclasses.replace(spec, stop=stop), watch))
 
 
 def _race(spec: TrialSpec, watch: Watch) -> Outcome:
+    if cannot_matter(spec):
+        return write_not_begun(spec)
     waiting = Update(spec.key, "waiting for a core")
     with hold_cores(spec.resources.cores, lambda: watch(waiting)) as cores:
         try:

@@ -15,7 +15,7 @@ from ray.exceptions import RayError, RayTaskError
 from cluster.attempts import finished, write_failure
 from cluster.faults import NODE, Interrupts, NodeError
 from cluster.ray_session import ray_session
-from cluster.spec import ClusterError, Finished, TrialSpec, Update, Watch
+from cluster.spec import ClusterError, Finished, Limits, TrialSpec, Update, Watch
 from cluster.supervisor import supervise
 from scoring.records import Outcome
 
@@ -45,14 +45,20 @@ class _Running:
 
 
 def run_on_ray(
-    specs: Sequence[TrialSpec], watch: Watch, address: str | None, at_once: int | None
+    specs: Sequence[TrialSpec],
+    watch: Watch,
+    address: str | None,
+    at_once: int | None,
+    limits: Limits | None = None,
 ) -> Iterator[Finished]:
     """See `cluster.run_all`."""
     # Entered within the session: Ray sets a handler for SIGTERM of its own.
     with ray_session(address), Interrupts():
         room = _check_room(specs)
-        # More than there is room for: the next trials wait where they will race.
-        race = _Race(specs, watch, at_once or max(_ALWAYS_AT_ONCE, 2 * room))
+        # More than there is room for: the next trials wait where they will race. Unless what a
+        # trial is given hangs on how others ended: then it waits here.
+        most = max(_ALWAYS_AT_ONCE, 2 * room) if limits is None else _side_by_side(specs, room)
+        race = _Race(specs, watch, at_once or most, limits)
         while race.unfinished:
             yield from race.look()
 
@@ -60,11 +66,14 @@ def run_on_ray(
 class _Race:
     """The trials in flight, and those that wait."""
 
-    def __init__(self, specs: Sequence[TrialSpec], watch: Watch, at_once: int) -> None:
+    def __init__(
+        self, specs: Sequence[TrialSpec], watch: Watch, at_once: int, limits: Limits | None = None
+    ) -> None:
         self._waiting = collections.deque(_Running(spec) for spec in specs)
         self._running: dict[Any, _Running] = {}  # by the stream of the trial's news
         self._watch = watch
         self._at_once = at_once
+        self._limits = limits
 
     @property
     def unfinished(self) -> bool:
@@ -93,7 +102,9 @@ class _Race:
         options: dict[str, Any] = {"num_cpus": held.cores, "num_gpus": held.gpus}
         if running.setbacks:  # elsewhere, if there is an elsewhere
             options["scheduling_strategy"] = "SPREAD"
-        self._running[_race.options(**options).remote(running.spec)] = running
+        stop = self._limits(running.spec) if self._limits else None
+        spec = dataclasses.replace(running.spec, stop=stop)
+        self._running[_race.options(**options).remote(spec)] = running
 
     def _hear(self, running: _Running, news: Update) -> None:
         if news.steps > running.steps:
@@ -124,6 +135,11 @@ def _next(stream: Any) -> Update | Outcome | NodeError:
         return NodeError(" ".join(f"{error.cause}".split()) or type(error.cause).__name__)
     except (RayError, StopIteration) as error:
         return NodeError(f"its supervisor died ({type(error).__name__})")
+
+
+def _side_by_side(specs: Sequence[TrialSpec], room: int) -> int:
+    """How many trials fit on `room` cores."""
+    return max(1, room // max(spec.resources.cores for spec in specs))
 
 
 def _check_room(specs: Sequence[TrialSpec]) -> int:

@@ -28,11 +28,26 @@ class Pace:
 
 
 @dataclasses.dataclass(frozen=True)
+class Stop:
+    """When a trial may stop, since it can no longer change what it is raced for.
+
+    Attributes:
+        after: time on the official clock; the trial ends `pruned` at the first evaluation from
+            then on that does not meet the target, and does not begin where there is no time.
+        why: the rule, in words.
+    """
+
+    after: float
+    why: str
+
+
+@dataclasses.dataclass(frozen=True)
 class TrialSpec:
     """One training run, complete: nothing else decides what it does.
 
     `target` is None only in runs that set targets: such a trial goes on to the end of its budget.
-    `pace` is set exactly on the paired clock.
+    `pace` is set exactly on the paired clock. `stop` is set when the trial starts, by what is known
+    then of others; it is no part of what the trial is.
     `run` is an absolute path. `settings` are the workload's numbers and `settings_sha256` their
     digest; empty, `run_all` fills them in from its own machine, and a worker whose own differ does
     not race.
@@ -54,6 +69,7 @@ class TrialSpec:
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     settings_sha256: str = ""
     pace: Pace | None = None
+    stop: Stop | None = None
 
     @property
     def key(self) -> TrialKey:
@@ -98,3 +114,5 @@ class Finished:
 
 
 Watch = Callable[[Update], None]
+Limits = Callable[[TrialSpec], Stop | None]
+"""Asked where the run is driven, just before a trial starts; None lets it run to its own end."""

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from cluster import tree
-from cluster.attempts import amend, finished, write_failure
+from cluster.attempts import amend, cannot_matter, finished, write_failure, write_not_begun
 from cluster.child import START, from_text
 from cluster.cores import WAIT_S, lock_cores
 from cluster.deadline import silence_s
@@ -40,6 +40,9 @@ _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 def supervise(spec: TrialSpec) -> Iterator[Update | Outcome | NodeError]:
     """Race a trial: its news, then its outcome, or what the node did to it."""
+    if cannot_matter(spec):
+        yield write_not_begun(spec)
+        return
     count = spec.resources.cores
     with contextlib.ExitStack() as locks:
         told = False

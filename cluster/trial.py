@@ -32,6 +32,7 @@ from cluster.process import seed_globals, set_environment
 from cluster.settings import check_settings
 from cluster.spec import Pace, TrialSpec, Update
 from cluster.world import World
+from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import End
 from scoring.records import (
     Evaluation,
@@ -309,7 +310,7 @@ class _Trial:
         )
         with ours("the record"):
             self._writer.write(*events, evaluation)
-        end = self._why_end(learner)
+        end = self._why_end(learner) or self._why_pruned(evaluation)
         if end:
             test = workload.evaluate(learner.measure, "test", stream, window)
             self._test = {"test": test} if test else {}
@@ -333,6 +334,13 @@ class _Trial:
             missed = f"; {metric.key} never met {aim:g}" if target else ""
             return "budget", f"{_steps_spent(spec)}{missed}"
         return None
+
+    def _why_pruned(self, evaluation: Evaluation) -> tuple[End, str] | None:
+        """Asked at evaluations alone: the one after the limit may show when it was met before."""
+        stop = self.spec.stop
+        if stop is None or CLOCKS[self.spec.clock].read(evaluation) < stop.after:
+            return None
+        return "pruned", stop.why
 
     def _out_of_time(self) -> tuple[End, str]:
         self.course.reading = self._clock.read()

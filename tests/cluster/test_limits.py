@@ -1,0 +1,66 @@
+"""Trials that may stop by what is known of others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import pytest
+
+import cluster
+from cluster.spec import Finished, Stop, TrialSpec
+from scoring.ground.words import Budget
+from scoring.records import Record, read_record, record_attempts
+
+from .conftest import Make
+
+pytestmark = [pytest.mark.network, pytest.mark.filterwarnings("ignore::ResourceWarning")]
+Executor = Literal["ray", "in_process"]
+
+
+def record_of(finished: Finished) -> Record:
+    return read_record(record_attempts(finished.spec.run, finished.spec.key)[-1])
+
+
+def steps_trial(make: Make, trial: int) -> TrialSpec:
+    return make("adamw", clock="steps", target=0.99, trial=trial, budget=Budget(1000, 100.0))
+
+
+@pytest.mark.parametrize("executor", ["in_process", "ray"])
+def test_each_trial_is_given_what_is_known_when_it_starts(make: Make, executor: Executor) -> None:
+    specs = [steps_trial(make, trial) for trial in range(3)]
+    limits = {0: None, 1: Stop(350.0, "slower than trial 0"), 2: Stop(0.0, "no hope")}
+    ended: list[int] = []
+    known: dict[int, int] = {}
+
+    def ask(spec: TrialSpec) -> Stop | None:
+        known[spec.trial] = len(ended)
+        return limits[spec.trial]
+
+    outcomes = {}
+    for finished in cluster.run_all(specs, executor=executor, at_once=1, limits=ask):
+        ended.append(finished.spec.trial)
+        outcomes[finished.spec.trial] = record_of(finished).outcome
+    assert known == {0: 0, 1: 1, 2: 2}
+    assert [outcomes[trial].end for trial in range(3)] == ["budget", "pruned", "pruned"]
+    assert outcomes[1].steps == 400, "the first evaluation at the limit or beyond, of every 200th"
+    assert outcomes[1].reason == "slower than trial 0"
+    assert (outcomes[2].steps, outcomes[2].reason) == (0, "not begun: no hope")
+    again = cluster.run_all(specs, executor=executor, limits=lambda spec: None)
+    assert [one.outcome.end for one in again] == ["budget", "pruned", "pruned"]
+
+
+def test_a_target_met_at_the_evaluation_after_the_limit_is_met(make: Make) -> None:
+    """By interpolation it may have been met within the limit."""
+    spec = replace(steps_trial(make, 0), target=replace(steps_trial(make, 0).target, value=0.1))
+    (done,) = cluster.run_all([spec], executor="in_process", limits=lambda _: Stop(700.0, ""))
+    assert (done.outcome.end, done.outcome.steps) == ("reached", 800)
+
+
+def test_a_trial_that_has_begun_is_not_called_unbegun(make: Make) -> None:
+    spec = steps_trial(make, 0)
+    path = spec.record(0)
+    path.parent.mkdir(parents=True)
+    path.write_text("")  # an attempt that was cut off at once
+    (done,) = cluster.run_all([spec], executor="in_process", limits=lambda _: Stop(0.0, "late"))
+    assert (done.outcome.end, done.outcome.steps) == ("pruned", 200)

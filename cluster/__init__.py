@@ -13,7 +13,7 @@ from cluster.spec import Finished, Limits, TrialSpec, Update, Watch
 Executor = Literal["ray", "in_process"]
 
 
-def run_all(
+def run_all(  # noqa: PLR0913 - where, what and how, each by its name
     specs: Sequence[TrialSpec],
     *,
     executor: Executor = "ray",

@@ -24,6 +24,8 @@ COMMANDS = {
     "new": ("new", "Write a submission to begin with."),
     "check": ("check", "Tell what would go wrong with a submission, or a workload, in a race."),
     "try": ("try_", "Train for some steps, without a target, and look."),
+    "tune": ("tune", "Find a submission's best hyperparameters for one workload."),
+    "calibrate": ("calibrate", "Find one hyperparameter point for all workloads of a suite."),
     "parity": ("parity", "Compare torch and jax on this machine."),
     "set-targets": ("targets", "Set a workload's target, budget and reference."),
     "data": ("data", "See and fetch the data that workloads train on."),

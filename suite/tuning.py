@@ -58,6 +58,14 @@ def tuned_points(source: Source, studies: int, trials: int, seed: int) -> list[l
     ]
 
 
+def rounded(point: Mapping[str, Scalar]) -> Point:
+    """The point to four significant digits, so that what is published is the very one that ran."""
+    return {
+        name: float(f"{value:.4g}") if isinstance(value, float) else value
+        for name, value in point.items()
+    }
+
+
 def with_defaults(source: Source, point: Mapping[str, Any]) -> Point:
     """All that the record should tell: the file's plain defaults, overruled by `point`.
 

@@ -45,7 +45,7 @@ from suite.targets.statistics import (
     two_digits,
 )
 from suite.targets.write import Result, adopted_folder, write_result
-from suite.tuning import Point, derive_seed, unit_points
+from suite.tuning import Point, derive_seed, rounded, unit_points
 from workloads.config import Race, WorkloadId
 from workloads.contract import Workload
 from workloads.errors import WorkloadError
@@ -220,7 +220,7 @@ class Procedure:
         assert source.space is not None
         names = source.space.names
         cube = unit_points(len(names), POINTS, "targets", self.settings.workload)
-        return [_rounded(source.space.at(u)) for u in cube]
+        return [rounded(source.space.at(u)) for u in cube]
 
     def _race(
         self, stage: str, entries: Sequence[tuple[Candidate, int]], steps: int
@@ -329,14 +329,6 @@ def _log(
         "fresh": dict(measured),
         "hardware": {key: hardware[key] for key in ("cpu", "simd", "cores", "digest")},
         "versions": versions(),
-    }
-
-
-def _rounded(point: Point) -> Point:
-    # So that the published point is the very one that was run.
-    return {
-        name: float(f"{value:.4g}") if isinstance(value, float) else value
-        for name, value in point.items()
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 import workloads
 from cluster.attempts import finished as ended_before
 from cluster.attempts import header_of
-from cluster.spec import Finished, TrialSpec, Update
+from cluster.spec import Finished, Stop, TrialSpec, Update
 from scoring.records import Evaluation, Outcome, Writer, record_attempts
 from suite.cli import main
 from workloads.config import Budget, Race, Reference
@@ -64,6 +65,7 @@ class FakeCluster:
         at_once: int | None,
         watch: Any,
         retry_failed: bool = False,
+        limits: Callable[[TrialSpec], Stop | None] | None = None,
     ) -> Iterator[Finished]:
         self.asked = list(specs)
         self.executors.append((executor, address, at_once))
@@ -71,6 +73,7 @@ class FakeCluster:
             outcome = ended_before(spec)
             if outcome is None:
                 self.before(spec)
+                spec = dataclasses.replace(spec, stop=limits(spec) if limits else None)
                 watch(Update(spec.key, "training", 100, 1.0, 3.0))
                 outcome = self.train(spec)
             yield Finished(spec, outcome)

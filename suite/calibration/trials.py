@@ -1,0 +1,72 @@
+"""Racing a set of trials of a folder, and what their records say: for every procedure here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+
+import cluster
+from cluster import Executor
+from cluster.spec import Finished, Limits, TrialSpec
+from scoring.records import Record, read_record, record_attempts
+from suite.live import display
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where trials race, as `cluster.run_all` has it."""
+
+    executor: Executor = "ray"
+    address: str | None = None
+    at_once: int | None = None
+
+
+def race(
+    specs: Sequence[TrialSpec],
+    place: Place,
+    *,
+    limits: Limits | None = None,
+    heard: Callable[[Finished], None] | None = None,
+) -> list[Record]:
+    """Race what has not ended yet, with a display; every trial's record, in the order of `specs`.
+
+    `heard` is called as each trial ends.
+
+    Raises:
+        ClusterError: the place to race cannot be had.
+    """
+    with display(specs) as shown:
+        ended = cluster.run_all(
+            specs,
+            executor=place.executor,
+            address=place.address,
+            at_once=place.at_once,
+            watch=shown.update,
+            limits=limits,
+        )
+        for trial in ended:
+            shown.finish(trial)
+            if heard is not None:
+                heard(trial)
+    return [record_of(spec) for spec in specs]
+
+
+def record_of(spec: TrialSpec) -> Record:
+    """The record of a trial's last attempt."""
+    return read_record(record_attempts(spec.run, spec.key)[-1])
+
+
+def core_hours(records: Iterable[Record]) -> float:
+    """What trials held of cores, from their first step to their last word."""
+    return sum(_core_seconds(record) for record in records) / 3600.0
+
+
+def _core_seconds(record: Record) -> float:
+    outcome = record.outcome
+    if outcome is None:
+        return 0.0
+    # Raced in this process a trial has no witness, and tells itself.
+    told = ("evaluation_s", "checkpoint_s", "reference_turns_s")
+    own = outcome.wall_s + sum(float(outcome.extra.get(name, 0.0)) for name in told)
+    seconds = float(outcome.extra.get("witness_wall_s", own))
+    return seconds * int(record.header.hardware.get("cores", 1))

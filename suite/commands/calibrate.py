@@ -1,0 +1,44 @@
+"""`gradathlon calibrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from suite.calibration.carry_out import carry_out, folder_of
+from suite.commands.calibration_options import order_options, place_options, taken_place
+from suite.config import load
+
+
+@click.command()
+@click.argument("submission", metavar="NAME|FILE.py")
+@click.option(
+    "--suite",
+    show_default="toy",
+    metavar="SUITE|FILE.yaml",
+    help="Its workloads are calibrated on; its clock, seed and resources hold unless given.",
+)
+@order_options
+@place_options("calibrate")
+def calibrate(submission: str, suite: str | None, **options: Any) -> None:
+    """Find one hyperparameter point for all workloads of a suite at once.
+
+    Quasi-random points of the submission's search space, scored by the benchmark score, are halved
+    over more and more workloads; a trial ends as soon as its point can no longer be kept. The best
+    few meet fresh seeds on all workloads: their scores with intervals, how sure the best is, and
+    what it cost are printed. DIR/calibrated.yaml is a suite that races the point, whose `points`
+    other suites may copy.
+
+    \b
+    Examples:
+        gradathlon calibrate adamw --suite toy
+        gradathlon calibrate ./my_opt.py --points 32 --seeds 5 --defaults -o runs/mine
+        gradathlon calibrate adamw --resume
+    """
+    place, resume, output = taken_place(options), options.pop("resume"), options.pop("output")
+    named = load(suite or "toy")
+    given = {**options, "suite": suite and named.name}
+    folder: Path = folder_of(output, "calibrate", submission, named.name, resume=resume)
+    carry_out(submission, None if resume else named, given, folder, place)

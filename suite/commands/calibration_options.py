@@ -1,0 +1,96 @@
+"""Options that `calibrate`, `tune` and `sweep` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from scoring.run_file import MOST
+from suite.calibration.order import DEFAULTS
+from suite.calibration.trials import Place
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def order_options(command: F) -> F:
+    """How a calibration proceeds."""
+    options = [
+        click.option(
+            "--points",
+            type=click.IntRange(1, MOST),
+            metavar="N",
+            help="Candidates, the submission's defaults among them.",
+            show_default=str(DEFAULTS["points"]),
+        ),
+        click.option(
+            "--finalists",
+            type=click.IntRange(1, MOST),
+            metavar="K",
+            help="How many of them meet the fresh seeds.",
+            show_default=str(DEFAULTS["finalists"]),
+        ),
+        click.option(
+            "--seeds",
+            type=click.IntRange(1, MOST - 1),
+            metavar="S",
+            help="Fresh seeds of each finalist on each workload.",
+            show_default=str(DEFAULTS["seeds"]),
+        ),
+        click.option(
+            "--defaults/--no-defaults",
+            default=None,
+            help="Whether the defaults meet the fresh seeds in any case, to see what was gained.",
+            show_default="no",
+        ),
+        click.option(
+            "--clock",
+            type=click.Choice(["paired", "steps"]),
+            help="What counts as time: paired is in the reference's steps, measured in turns with "
+            "it; steps are exact and cheaper, and blind to what a step costs.",
+        ),
+        click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="What all derives from."),
+    ]
+    return _all(options, command)
+
+
+def place_options(kind: str) -> Callable[[F], F]:
+    """Where trials race, what each holds, and where their records lie."""
+    options = [
+        click.option("--cores", type=click.IntRange(1, MOST), metavar="N", help="Of a trial."),
+        click.option("--gpus", type=click.IntRange(0, MOST), metavar="N", help="Of a trial."),
+        click.option(
+            "--at-once", type=click.IntRange(min=1), metavar="N", help="Trials at the same time."
+        ),
+        click.option("--address", metavar="ADDRESS", help="A Ray cluster, as in `run`."),
+        click.option(
+            "--executor",
+            type=click.Choice(["ray", "in-process"]),
+            default="ray",
+            show_default=True,
+            help="ray: side by side. in-process: one after the other, to debug.",
+        ),
+        click.option(
+            "-o",
+            "--output",
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            help=f"Where trials and results lie [default: runs/{kind}-...].",
+        ),
+        click.option("--resume", is_flag=True, help="Go on with what was begun in DIR."),
+    ]
+    return lambda command: _all(options, command)
+
+
+def taken_place(options: dict[str, Any]) -> Place:
+    """Take the place to race out of a command's options."""
+    executor = "ray" if options.pop("executor") == "ray" else "in_process"
+    return Place(executor, options.pop("address"), options.pop("at_once"))  # type: ignore[arg-type]
+
+
+def _all(options: list[Callable[[F], F]], command: F) -> F:
+    for option in reversed(options):
+        command = option(command)
+    return command

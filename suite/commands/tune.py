@@ -1,0 +1,44 @@
+"""`gradathlon tune`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+import workloads
+from scoring.run_file import Suite
+from suite.calibration.carry_out import carry_out, folder_of
+from suite.commands.calibration_options import order_options, place_options, taken_place
+from suite.config import NamedSuite
+
+
+@click.command()
+@click.argument("submission", metavar="NAME|FILE.py")
+@click.argument("workload", metavar="WORKLOAD")
+@order_options
+@place_options("tune")
+def tune(submission: str, workload: str, **options: Any) -> None:
+    """Find a submission's best hyperparameter point for one workload.
+
+    As `calibrate` does for a suite: quasi-random points, each ended once it is slower than the
+    best few, which meet fresh seeds.
+
+    \b
+    Examples:
+        gradathlon tune adamw lm-toy-v1
+        gradathlon tune ./my_opt.py homeostatic-toy-v2 --points 32 --clock steps
+    """
+    place, resume, output = taken_place(options), options.pop("resume"), options.pop("output")
+    workloads.get(workload)
+    suite = Suite(
+        title=workload,
+        workloads=[workload],
+        submissions=[submission],
+        ruleset="external",
+        studies=1,
+        clock="paired",
+    )
+    folder = folder_of(output, "tune", submission, workload, resume=resume)
+    named = None if resume else NamedSuite(workload, suite)
+    carry_out(submission, named, {**options, "suite": workload}, folder, place)

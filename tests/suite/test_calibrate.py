@@ -1,0 +1,251 @@
+"""Calibration on a cluster that trains nobody, and once on a real one."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cluster.attempts import header_of, write_not_begun
+from cluster.spec import TrialSpec
+from scoring.records import Evaluation, Outcome, Writer, record_attempts
+from suite import config
+from suite.calibration.trials import record_of
+
+from .conftest import FakeCluster
+
+MINE = """\
+SEARCH_SPACE = {"lr": {"min": 1e-3, "max": 1.0, "scaling": "log"}}
+def submission(params, lr=0.5, decay=0.1): ...
+"""
+WORKLOADS = ["lm-toy-v1", "recommender-toy-v1", "homeostatic-toy-v2"]
+STEPS, REFERENCE = 400, 100
+"""The budget of every workload here, and the reference's time: a quarter of it."""
+
+Ratio = Callable[[TrialSpec], float]
+
+
+def bowl(spec: TrialSpec) -> float:
+    """Best at lr = 0.03, elsewhere slower, a little more so on some seeds."""
+    off = abs(math.log10(spec.hyperparameters["lr"] / 0.03))
+    return 0.8 + 2.0 * off + 0.05 * (spec.seed % 3)
+
+
+class Racing(FakeCluster):
+    """Trials meet their targets at `ratio` times the reference's time, unless they are stopped."""
+
+    ratio: Ratio = staticmethod(bowl)
+
+    def train(self, spec: TrialSpec) -> Outcome:
+        self.trained.append(spec)
+        if spec.stop is not None and spec.stop.after <= 0:
+            return write_not_begun(spec)
+        assert spec.target is not None
+        time = min(self.ratio(spec) * REFERENCE, math.inf)
+        latest = spec.stop.after if spec.stop else math.inf
+        met = time <= min(STEPS, latest)
+        end = "reached" if met else "pruned" if latest < STEPS else "budget"
+        end = self.end_of(spec) if self.end_of(spec) == "failed" else end
+        at = time if met else min(STEPS, latest)
+        paired = at if spec.pace else None
+        off = 1.0 if spec.target.goal == "min" else -1.0
+        value = spec.target.value + (0.0 if met else off)
+        writer = Writer(spec.record(len(record_attempts(spec.run, spec.key))))
+        steps = max(1, math.ceil(at))
+        outcome = Outcome(end, steps, at / 10, at / 10, end, paired=paired)  # type: ignore[arg-type]
+        writer.write(header_of(spec, []))
+        if end != "failed":
+            metrics = {spec.target.metric: value}
+            writer.write(Evaluation(steps, at / 10, at / 10, metrics, paired))
+        writer.write(outcome)
+        writer.close()
+        return outcome
+
+
+@pytest.fixture
+def racing(fake: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> Racing:
+    import cluster
+
+    stand_in = Racing()
+    monkeypatch.setattr(cluster, "run_all", stand_in.run_all)
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
+    Path("mine.py").write_text(MINE)
+    Path("three.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "title": "three",
+                "workloads": WORKLOADS,
+                "submissions": ["mine.py"],
+                "ruleset": "external",
+                "studies": 1,
+                "clock": "paired",
+            }
+        )
+    )
+    return stand_in
+
+
+CALIBRATE = ("calibrate", "mine.py", "--suite", "three.yaml", "--points", "12", "-o", "out")
+
+
+def test_the_point_found_is_the_best_of_all_and_a_suite_can_race_it(
+    racing: Racing, invoke: Any
+) -> None:
+    result = invoke(*CALIBRATE)
+    assert result.exit_code == 0, result.output
+    screened = [spec for spec in racing.trained if spec.study == 0]
+    lrs = {spec.trial: spec.hyperparameters["lr"] for spec in screened}
+    assert len(lrs) == 12 and lrs[0] == 0.5, "the defaults are the first candidate"
+    best = min(lrs.values(), key=lambda lr: abs(math.log10(lr / 0.03)))
+    suite = config.load("out/calibrated.yaml").suite
+    assert suite.points == {"mine": [{"lr": best}]}
+    assert suite.workloads == WORKLOADS and suite.clock == "paired"
+    log = json.loads(Path("out/calibration.json").read_text())
+    assert log["finalists"][0]["point"] == {"lr": best}
+    assert log["finalists"][0]["ratios"]["lm-toy-v1"] == pytest.approx(0.85, abs=0.35)
+    assert log["trials"] == len(racing.trained)
+    assert f"mine at lr={best:.4g}: score" in result.stdout
+    assert "on 3 workloads, 3 fresh seeds; the best of 3 finalists with probability" in (
+        result.stdout
+    )
+    dry = invoke("run", "out/calibrated.yaml", "--dry-run")
+    assert dry.exit_code == 0 and f"lr={best:.4g}" in dry.stdout
+
+
+def test_the_shape_is_as_stated(racing: Racing, invoke: Any) -> None:
+    invoke(*CALIBRATE, "--finalists", "2", "--seeds", "4")
+    screen = [spec for spec in racing.trained if spec.study == 0]
+    finals = [spec for spec in racing.trained if spec.study > 0]
+    points = [len({s.trial for s in screen if s.workload == id}) for id in WORKLOADS]
+    assert points[0] == 12 and points == sorted(points, reverse=True)
+    assert len(finals) == 2 * 4 * 3
+    assert all(spec.stop is None for spec in finals), "the fresh seeds are none of them ended early"
+    by_place = {(spec.workload, spec.study): spec.seed for spec in racing.trained}
+    assert all(by_place[spec.workload, spec.study] == spec.seed for spec in racing.trained)
+    assert len(set(by_place.values())) == len(by_place), "no fresh seed was seen before"
+
+
+def test_limits_spare_trials_and_change_nobody_who_goes_on(
+    racing: Racing, invoke: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = invoke(*CALIBRATE, "--clock", "steps")
+    stopped = [spec for spec in racing.trained if spec.stop]
+    ends = {record_of(spec).outcome.end for spec in racing.trained}  # type: ignore[union-attr]
+    assert stopped and "pruned" in ends
+    told = yaml.safe_load(Path("out/calibration.yaml").read_text())
+    assert told["clock"] == "steps"
+    monkeypatch.setattr("suite.calibration.calibrate.latest_ratio", lambda *given: math.inf)
+    full = invoke(*CALIBRATE[:-1], "full", "--clock", "steps")
+    table = [text.partition("It took")[0] for text in (found.stdout, full.stdout)]
+    assert table[0] == table[1]
+    rungs = [
+        json.loads((Path(where) / "calibration.json").read_text()) for where in ("out", "full")
+    ]
+    assert rungs[0]["rungs"] == rungs[1]["rungs"]
+    assert rungs[0]["core_hours"] < rungs[1]["core_hours"]
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("after", [0, 5, 20, 30])
+def test_begun_again_it_goes_on_where_it_stood(racing: Racing, invoke: Any, after: int) -> None:
+    def kill(spec: TrialSpec) -> None:
+        if len(racing.trained) == after:
+            raise Killed
+
+    racing.before = kill
+    with pytest.raises(Killed):
+        invoke(*CALIBRATE)
+    refused = invoke(*CALIBRATE)
+    assert refused.exit_code == 2 and "already holds trials; go on with them: add --resume" in (
+        refused.output
+    )
+    racing.before = lambda spec: None
+    found = invoke("calibrate", "mine.py", "--resume", "-o", "out")
+    assert found.exit_code == 0, found.output
+    assert len({spec.key for spec in racing.trained}) == len(racing.trained)
+    whole = invoke(*CALIBRATE[:-1], "whole")
+    assert found.stdout == whole.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--points", "8"), "points 8: the calibration in "),
+        (("--clock", "steps"), "clock steps: the calibration in "),
+        (("--suite", "demo"), "suite demo: the calibration in "),
+    ],
+)
+def test_what_was_begun_goes_on_as_it_was_begun(
+    racing: Racing, invoke: Any, words: Sequence[str], told: str
+) -> None:
+    invoke(*CALIBRATE)
+    result = invoke("calibrate", "mine.py", "--resume", "-o", "out", *words)
+    assert result.exit_code == 2 and told in result.output
+    assert "was begun with" in result.output
+
+
+def test_a_text_that_changed_is_not_gone_on_with(racing: Racing, invoke: Any) -> None:
+    invoke(*CALIBRATE)
+    Path("mine.py").write_text(MINE + "\n# better\n")
+    result = invoke("calibrate", "mine.py", "--resume", "-o", "out")
+    assert result.exit_code == 2 and "mine.py: changed since the calibration in" in result.output
+
+
+def test_failures_score_nothing_and_are_told(racing: Racing, invoke: Any) -> None:
+    racing.end_of = lambda spec: "failed" if spec.trial in (3, 4) else "reached"
+    result = invoke(*CALIBRATE)
+    assert result.exit_code == 0
+    assert "of 24 trials failed and score nothing: failed (" in result.stderr
+    racing.end_of = lambda spec: "failed"
+    result = invoke(*CALIBRATE[:-1], "other")
+    assert result.exit_code == 2 and "mine: every trial failed: failed (" in result.output
+
+
+def test_where_nobody_meets_a_target_that_is_said(racing: Racing, invoke: Any) -> None:
+    racing.ratio = lambda spec: math.inf
+    result = invoke("tune", "mine.py", "lm-toy-v1", "--points", "4", "--seeds", "2", "-o", "out")
+    assert result.exit_code == 0
+    assert "No finalist met a target in most of its seeds" in result.stdout
+    assert "missed" in result.stdout
+
+
+def test_the_defaults_meet_the_fresh_seeds_when_asked_to(racing: Racing, invoke: Any) -> None:
+    result = invoke("tune", "mine.py", "lm-toy-v1", "--points", "6", "--defaults", "-o", "out")
+    assert "lr=0.5 (defaults)" in result.stdout
+    assert {spec.trial for spec in racing.trained if spec.study > 0} >= {0}
+    begun = invoke("tune", "mine.py", "lm-toy-v1", "--resume", "-o", "out")
+    assert begun.stdout == result.stdout
+
+
+def test_nothing_to_tune_is_an_error(racing: Racing, invoke: Any) -> None:
+    Path("plain.py").write_text("def submission(params, lr=0.1): ...\n")
+    result = invoke("tune", "plain.py", "lm-toy-v1")
+    assert result.exit_code == 2
+    assert "plain has no SEARCH_SPACE, so that there is nothing to calibrate" in result.output
+    assert not Path("runs").exists(), "the corrected command finds no used folder"
+
+
+def test_a_list_of_points_is_tried_as_it_stands(racing: Racing, invoke: Any) -> None:
+    Path("listed.py").write_text(
+        'SEARCH_SPACE = [{"lr": 0.1}, {"lr": 0.02}, {"lr": 0.9}]\ndef submission(params, lr): ...\n'
+    )
+    result = invoke("tune", "listed.py", "lm-toy-v1", "--finalists", "1", "--seeds", "1")
+    assert "listed at lr=0.02: score" in result.stdout and "the only finalist" in result.stdout
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_a_real_one(gradathlon: Any) -> None:
+    words = ("tune", "adamw", "homeostatic-toy-v2", "--points", "3", "--finalists", "1")
+    done = gradathlon(*words, "--seeds", "1", "--clock", "steps", "-o", "out", timeout=600)
+    assert done.code == 0, done.err
+    assert "adamw at lr=" in done.out or "No finalist met a target" in done.out
+    assert "core-hours from first step to last" in done.out

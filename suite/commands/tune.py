@@ -19,7 +19,7 @@ from suite.config import NamedSuite
 @order_options
 @place_options("tune")
 def tune(submission: str, workload: str, **options: Any) -> None:
-    """Find a submission's best hyperparameter point for one workload.
+    """Find a submission's best hyperparameters for one workload.
 
     As `calibrate` does for a suite: quasi-random points, each ended once it is slower than the
     best few, which meet fresh seeds.

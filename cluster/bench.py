@@ -75,7 +75,7 @@ class Bench:
                 learner = self._resumed(learner, hyperparameters) if interrupted else learner
             learner.step(draw)
         learner.prepare_evaluation()
-        learner.measure(self.workload.batch_like())
+        learner.judged().measure(self.workload.batch_like())
         learner.resume_training()
         return learner.weights()
 

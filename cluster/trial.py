@@ -246,7 +246,7 @@ class _Trial:
         learner = self._compiled(self.spec, self._seeds)
         # An evaluation whose results are thrown away.
         window = learner.drain().window(WARM_UP_STEPS)
-        self.workload.evaluate(learner.measure, "validation", self._stream, window)
+        self.workload.evaluate(learner.judged(), "validation", self._stream, window)
         learner.synchronize()
         return learner
 
@@ -295,7 +295,7 @@ class _Trial:
         course.evaluated = course.steps
         course.windows.append((reading.wall_s - course.reading.wall_s) / window.steps)
         course.reading = reading
-        metrics = workload.evaluate(learner.measure, "validation", stream, window)
+        metrics = workload.evaluate(learner.judged(), "validation", stream, window)
         metrics |= {"train/loss": window.sums["loss"] / window.steps}
         metric = workload.metric
         judged = course.judge(metrics[metric.name], metric.window)
@@ -312,7 +312,7 @@ class _Trial:
             self._writer.write(*events, evaluation)
         end = self._why_end(learner) or self._why_pruned(evaluation)
         if end:
-            test = workload.evaluate(learner.measure, "test", stream, window)
+            test = workload.evaluate(learner.judged(), "test", stream, window)
             self._test = {"test": test} if test else {}
         course.off_clock_s += _seconds() - began
         return end

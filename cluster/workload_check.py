@@ -12,7 +12,7 @@ import numpy as np
 from cluster.conformance import Finding
 from cluster.parity import GRADIENT_TOLERANCE, SGD_RATE, Pair, in_float32
 from scoring.ground.words import Role
-from workloads.contract import Batch, Policy, Window, Workload
+from workloads.contract import Array, Batch, Policy, Window, Workload
 from workloads.errors import WorkloadError
 
 DRAWS = 5
@@ -27,7 +27,7 @@ def check_workload(workload: Workload[Any]) -> Iterator[Finding]:
     rest is left out.
     """
     asked: list[Callable[[Workload[Any]], Finding]] = [_roles, _named, _initial, _parity]
-    asked += [_continues, _owned, _evaluation]
+    asked += [_answers, _continues, _owned, _evaluation]
     workload = in_float32(workload)
     for ask in asked:
         try:
@@ -109,6 +109,31 @@ def _parity(workload: Workload[Any]) -> Finding:
     return Finding(True, title, f"to {max(gaps.values()):.1g}")
 
 
+def _answers(workload: Workload[Any]) -> Finding:
+    """Whether `measure` gives the sums declared and `predict` rows, the same in both."""
+    from cluster.parity import sgd_jax, sgd_torch
+
+    title = "measure gives the stated sums, predict rows, the same in torch and JAX"
+    weights, batch = workload.initial_weights(0), workload.batch_like(0)
+    ours = sgd_torch.judged(workload.torch_model(), weights)
+    theirs = sgd_jax.judged(workload.jax_model(), weights)
+    sums, rows = ours.measure(batch), ours.predict(batch)
+    if set(sums) != set(workload.sums):
+        detail = f"measure gives {', '.join(sorted(sums))}; `sums` says {', '.join(workload.sums)}"
+        return Finding(False, title, detail)
+    for asked, one, other in (
+        ("measure", sums, theirs.measure(batch)),
+        ("predict", rows, theirs.predict(batch)),
+    ):
+        for name in _unequal(one, other, GRADIENT_TOLERANCE):
+            return Finding(False, title, f"{asked}: {name} differs between torch and JAX")
+    examples = max(len(value) for value in batch.values())
+    for name, value in rows.items():
+        if value.shape[:1] != (examples,):
+            return Finding(False, title, f"predict: {name} is {value.shape} for {examples} rows")
+    return Finding(True, title, f"{', '.join(workload.sums)}; {', '.join(rows)}")
+
+
 def _continues(workload: Workload[Any]) -> Finding:
     title = "its stream continues exactly from its state"
     policy, stream, resumed = _policy(workload), workload.stream(7), workload.stream(7)
@@ -156,20 +181,20 @@ def _owned(workload: Workload[Any]) -> Finding:
 
 def _evaluation(workload: Workload[Any]) -> Finding:
     """What evaluations cost beside steps of plain SGD on this machine; told, never failed."""
-    from cluster.parity.sgd_torch import measure_of, sgd_steps, sums_of
+    from cluster.parity.sgd_torch import judged, sgd_steps, sums_of
 
     title = "it can be evaluated"
     policy, stream, weights = _policy(workload), workload.stream(7), workload.initial_weights(3)
     try:
         batches = [stream.next(policy) for _ in range(TIMED_STEPS)]
         model = workload.torch_model()
-        measure, sums = measure_of(model, weights), sums_of(model, weights, batches[0])
-        measured = measure(batches[0])
+        asked, sums = judged(model, weights), sums_of(model, weights, batches[0])
+        measured = asked.measure(batches[0])
         drawn = {name: float(measured[name]) for name in workload.prequential}
         window = Window(1, sums, draws=1, drawn=drawn)
-        workload.evaluate(measure, "validation", stream, window)  # reads what it keeps
+        workload.evaluate(asked, "validation", stream, window)  # reads what it keeps
         begin = time.perf_counter()
-        metrics = workload.evaluate(measure, "validation", stream, window)
+        metrics = workload.evaluate(asked, "validation", stream, window)
         evaluated = time.perf_counter()
     finally:
         stream.close()
@@ -194,15 +219,22 @@ def _copied(batch: Batch) -> Batch:
     return {name: array.copy() for name, array in batch.items()}
 
 
-def _unequal(one: Batch, other: Batch) -> list[str]:
-    """The names of arrays that are not the same in both."""
+def _unequal(one: Batch, other: Batch, tolerance: float = 0.0) -> list[str]:
+    """The names of arrays that are not the same in both, to a share of their largest value."""
     return [
         name
         for name in one.keys() | other.keys()
-        if name not in one
-        or name not in other
-        or not np.array_equal(one[name], other[name], equal_nan=one[name].dtype.kind == "f")
+        if name not in one or name not in other or not _same(one[name], other[name], tolerance)
     ]
+
+
+def _same(one: Array, other: Array, tolerance: float) -> bool:
+    if one.dtype.kind != "f":
+        return np.array_equal(one, other)
+    if not tolerance:
+        return np.array_equal(one, other, equal_nan=True)
+    largest = float(np.abs(one).max(initial=0))
+    return one.shape == other.shape and np.allclose(one, other, 0, tolerance * largest)
 
 
 def _one_line(text: str) -> str:

@@ -12,7 +12,7 @@ import abc
 import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import numpy.typing as npt
 
@@ -20,12 +20,18 @@ from scoring.ground.words import Role
 from workloads.config import Race, Scale, WorkloadId
 from workloads.metric import Metric
 
+if TYPE_CHECKING:
+    from workloads.model_jax import JaxModel
+    from workloads.model_torch import TorchModel
+
 Array: TypeAlias = npt.NDArray[Any]
 Batch: TypeAlias = dict[str, Array]
 Weights: TypeAlias = dict[str, Array]
 """Parameters by name, float32, in the torch module's names and shapes (a matrix is (out, in))."""
 Measure: TypeAlias = Callable[[Batch], dict[str, Array]]
-"""A batch to sums over its examples (never means, never logits), reduced on the device."""
+"""A batch to sums over its examples (never means, never rows), reduced on the device."""
+Predict: TypeAlias = Callable[[Batch], dict[str, Array]]
+"""A batch to rows, one an example: predictions, scores, actions."""
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 Split = Literal["validation", "test"]
@@ -116,33 +122,19 @@ class Stream(abc.ABC):
         """Release threads and files."""
 
 
-class TorchModel(Protocol):
-    """What `workloads/<family>/model_torch.py` gives: an `nn.Module` with these methods.
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """A model at the weights to be judged: all that an evaluation sees of a learner.
 
-    Its `named_parameters()` are `Workload.parameters()`, in the same order.
+    Attributes:
+        measure: a batch to sums over its examples, by the names in `Workload.sums`.
+        predict: a batch, targets or not, to rows: arrays whose first axis is the batch's.
+        weights: the weights themselves, copied to the host.
     """
 
-    def loss(self, batch: Any, generator: Any) -> tuple[Any, dict[str, Any]]:
-        """Mean loss (0-d) and by-product sums (0-d tensors) of a batch of tensors."""
-
-    def measure(self, batch: Any) -> dict[str, Any]:
-        """Sums over the batch's examples, called under `no_grad`."""
-
-    def project(self) -> None:
-        """Bring the weights back where they belong after an update (in place); usually nothing."""
-
-
-class JaxModel(Protocol):
-    """What `workloads/<family>/model_jax.py` gives: pure functions over a flat dict of arrays."""
-
-    def loss(self, params: Any, batch: Any, rng: Any) -> tuple[Any, dict[str, Any]]:
-        """Mean loss (0-d) and by-product sums (0-d arrays)."""
-
-    def measure(self, params: Any, batch: Any) -> dict[str, Any]:
-        """Sums over the batch's examples."""
-
-    def project(self, params: Any) -> Any:
-        """The parameters brought back where they belong after an update; usually unchanged."""
+    measure: Measure
+    predict: Predict
+    weights: Callable[[], Weights]
 
 
 S = TypeVar("S", bound=Scale)
@@ -156,11 +148,13 @@ class Workload(abc.ABC, Generic[S]):
         settings: the checked numbers of its scale and variant.
         metric: what it is judged by.
         race: target, budget and reference; None until `gradathlon set-targets` found them.
-        prequential: names of scalar sums of `measure` that the harness takes of every training
+        sums: the names of what its models' `measure` gives.
+        prequential: names of scalar sums among them that the harness takes of every training
             batch as it is drawn, for a metric of how well the learner predicts before it learns.
             What a submission makes of a batch afterwards cannot move them.
     """
 
+    sums: ClassVar[tuple[str, ...]]
     prequential: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, id: WorkloadId, settings: S, metric: Metric, race: Race | None) -> None:
@@ -206,11 +200,11 @@ class Workload(abc.ABC, Generic[S]):
 
     @abc.abstractmethod
     def evaluate(
-        self, measure: Measure, split: Split, stream: Stream, window: Window
+        self, judged: Judged, split: Split, stream: Stream, window: Window
     ) -> dict[str, float]:
         """Metrics of the present weights, named as in `validation/bits_per_byte`.
 
-        `measure` holds the weights. `stream` tells where in its course the learner stands, and
+        `stream` tells where in its course the learner stands, and
         `window` what its own predictions on the training stream were worth. With split "test",
         called once when a trial has ended, only metrics named `test/...` are returned (perhaps
         none).
@@ -228,9 +222,9 @@ class Workload(abc.ABC, Generic[S]):
         return []
 
     @abc.abstractmethod
-    def torch_model(self) -> Any:
-        """A fresh `TorchModel` (its weights are overwritten by `initial_weights`)."""
+    def torch_model(self) -> TorchModel:
+        """A fresh model in PyTorch (its weights are overwritten by `initial_weights`)."""
 
     @abc.abstractmethod
     def jax_model(self) -> JaxModel:
-        """The `JaxModel`."""
+        """The model in JAX."""

@@ -13,10 +13,11 @@ from typing import Any
 import torch
 
 from cluster.learners.contract import Draw
-from cluster.learners.run_torch import Problem, Run, Taking, Tensors
+from cluster.learners.run_torch import Problem, Run, Taking
 from cluster.learners.state_torch import into_objects, load_optimizer
 from submissions.contract import SubmissionError, TorchSubmission
 from submissions.load import flatten, is_optimizer
+from workloads.model_torch import Tensors
 
 _ASKS = "write `CLOSURE = True` at the top level of the file"
 _HOOK = "let the hook return nothing: a `def` with the call in it, instead of a `lambda`"

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from scoring.ground.words import Budget, Resources
 from submissions.contract import Card, Parameters, SubmissionError
-from workloads.contract import Array, Batch, Weights, Window, Workload
+from workloads.contract import Array, Batch, Judged, Weights, Window, Workload
 
 Build = Callable[[Parameters | None], Any]
 """Calls the submission; torch hands in its parameters, JAX None."""
@@ -83,8 +83,8 @@ class Learner(Protocol):
             SubmissionError: they are not the workload's parameters by name, shape and dtype.
         """
 
-    def measure(self, batch: Batch) -> dict[str, Array]:
-        """The workload's sums on a batch, at the weights to be judged."""
+    def judged(self) -> Judged:
+        """The model at the weights that `prepare_evaluation` made ready."""
 
     def finite(self) -> bool:
         """Whether the weights to be judged are all finite."""

@@ -27,7 +27,7 @@ from cluster.learners.rules_jax import (
     make_rules,
     stacked,
 )
-from workloads.contract import Array, Batch, Weights
+from workloads.contract import Array, Batch, Judged, Weights
 
 _Step = Callable[[Tree, Tree, Tree, Tree, Any, Tree], tuple[Tree, Tree, Tree, Tree, Any]]
 
@@ -48,6 +48,7 @@ class JaxLearner:
             )
         self._key = jax.random.key(entry.seed)
         self._measure = jax.jit(self._model.measure)
+        self._predict = jax.jit(self._model.predict)
         self._act = jax.jit(getattr(self._model, "act", None) or _no_act)
         self._prequential = entry.workload.prequential
         self._tally = jax.jit(self._add_measure, donate_argnums=1)
@@ -156,8 +157,13 @@ class JaxLearner:
             refuse_other_form(name, form, (tuple(spec.shape), "float32"))
         self._judged = weights
 
-    def measure(self, batch: Batch) -> dict[str, Array]:
-        return jax.device_get(self._measure(self._judged, batch))
+    def judged(self) -> Judged:
+        params = self._judged
+        return Judged(
+            lambda batch: jax.device_get(self._measure(params, batch)),
+            lambda batch: jax.device_get(self._predict(params, batch)),
+            lambda: jax.device_get(params),
+        )
 
     def finite(self) -> bool:
         weights = jax.device_get(self._judged)

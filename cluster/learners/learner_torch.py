@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,11 +19,12 @@ from cluster.learners.contract import (
     refuse_other_form,
     warm_up_policy,
 )
-from cluster.learners.run_torch import Run, Tensors
+from cluster.learners.run_torch import Run
 from cluster.learners.state_torch import to_numpy, to_torch
 from scoring.ground.words import Resources
 from submissions.contract import Parameters
-from workloads.contract import Array, Batch, Weights
+from workloads.contract import Array, Batch, Judged, Weights
+from workloads.model_torch import Tensors, TorchModel
 
 
 def _device(resources: Resources) -> torch.device:
@@ -72,7 +74,7 @@ class TorchLearner:
         self._remembered = None
         self._has_kept = False
 
-    def _model(self) -> Any:
+    def _model(self) -> TorchModel:
         # A fresh model for the race, unless it is compiled: that was paid for in the warm-up.
         if self._compiled_model is not None:
             return self._compiled_model
@@ -81,7 +83,7 @@ class TorchLearner:
             self._compiled_model = model
         return model
 
-    def _fresh_model(self) -> Any:
+    def _fresh_model(self) -> TorchModel:
         return self._entry.workload.torch_model().to(self._device)
 
     def step(self, draw: Draw) -> None:
@@ -103,11 +105,19 @@ class TorchLearner:
         # The live weights themselves keep the path that was compiled for them.
         self._judged = live if judged is live else weights
 
-    def measure(self, batch: Batch) -> dict[str, Array]:
-        run = self._run
-        with torch.no_grad():
-            sums = run.call(self._judged, "measure", run.to_device(batch))
-        return {name: value.cpu().numpy() for name, value in sums.items()}
+    def judged(self) -> Judged:
+        run, params = self._run, self._judged
+
+        def ask(method: str, batch: Batch) -> dict[str, Array]:
+            with torch.no_grad():
+                answer = run.call(params, method, run.to_device(batch))
+            return {name: value.cpu().numpy() for name, value in answer.items()}
+
+        return Judged(
+            functools.partial(ask, "measure"),
+            functools.partial(ask, "predict"),
+            lambda: to_numpy(params, "weights"),
+        )
 
     def finite(self) -> bool:
         with torch.no_grad():

@@ -11,7 +11,7 @@ import optax
 import optax.contrib
 
 from submissions.contract import JaxSubmission, SubmissionError
-from workloads.contract import JaxModel
+from workloads.model_jax import JaxModel
 
 Tree = Any
 

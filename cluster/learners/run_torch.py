@@ -11,15 +11,15 @@ import torch
 from cluster.learners.contract import Draw, Entry
 from submissions.contract import SubmissionError
 from workloads.contract import Batch
+from workloads.model_torch import Tensors, TorchModel
 
-Tensors = dict[str, torch.Tensor]
 Taking = tuple[torch.Tensor, Tensors]
 
 
 class Methods(torch.nn.Module):
     """Lets `functional_call` reach any method of a model, at any weights."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: TorchModel) -> None:
         super().__init__()
         self.model = model
 
@@ -35,7 +35,7 @@ class Methods(torch.nn.Module):
 class Run:
     """A model from its initial weights on, and the sums that its training leaves behind."""
 
-    def __init__(self, entry: Entry, device: torch.device, model: Any) -> None:
+    def __init__(self, entry: Entry, device: torch.device, model: TorchModel) -> None:
         self.entry = entry
         self.device = device
         self.model = model

@@ -9,7 +9,8 @@ import jax
 import numpy as np
 
 from cluster.parity.step import Step
-from workloads.contract import Batch, JaxModel, Weights
+from workloads.contract import Batch, Judged, Weights
+from workloads.model_jax import JaxModel
 
 
 def sgd_step(model: JaxModel, rate: float) -> Callable[[Weights, Batch], Step]:
@@ -27,3 +28,13 @@ def sgd_step(model: JaxModel, rate: float) -> Callable[[Weights, Batch], Step]:
         return Step(weights, np.asarray(loss), gradients, after)
 
     return on
+
+
+def judged(model: JaxModel, weights: Weights) -> Judged:
+    """The model at these weights, as an evaluation sees it."""
+    measure, predict = jax.jit(model.measure), jax.jit(model.predict)
+    return Judged(
+        lambda batch: jax.device_get(measure(weights, batch)),
+        lambda batch: jax.device_get(predict(weights, batch)),
+        lambda: dict(weights),
+    )

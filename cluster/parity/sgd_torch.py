@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import functools
+from collections.abc import Callable, Iterator
 
 import torch
 
 from cluster.parity.step import Step
-from workloads.contract import Array, Batch, Measure, Weights
+from workloads.contract import Array, Batch, Judged, Weights
+from workloads.model_torch import Tensors, TorchModel
 
 
 class StillPolicy:
     """The `workloads.contract.Policy` of a model that does not learn: kept or not is the same."""
 
-    def __init__(self, model: Any, weights: Weights) -> None:
-        self._model = model
+    def __init__(self, model: TorchModel, weights: Weights) -> None:
         _load(model, weights)
+        self._act: Callable[[torch.Tensor], torch.Tensor] = getattr(model, "act", _no_act)
 
     def __call__(self, observations: Array, /) -> Array:
         """What the model makes of them."""
         with torch.no_grad():
-            return self._model.act(torch.from_numpy(observations)).numpy()
+            return self._act(torch.from_numpy(observations)).numpy()
 
     def keep(self) -> None:
         """Nothing: the weights stand still."""
@@ -31,7 +32,9 @@ class StillPolicy:
         return self(observations)
 
 
-def sgd_steps(model: Any, weights: Weights, batches: list[Batch], rate: float) -> Iterator[Step]:
+def sgd_steps(
+    model: TorchModel, weights: Weights, batches: list[Batch], rate: float
+) -> Iterator[Step]:
     """Train by plain SGD, one step a batch."""
     params = dict(model.named_parameters())
     _load(model, weights)
@@ -53,19 +56,23 @@ def sgd_steps(model: Any, weights: Weights, batches: list[Batch], rate: float) -
         before = after
 
 
-def measure_of(model: Any, weights: Weights) -> Measure:
-    """The model's sums over a batch at these weights."""
+def judged(model: TorchModel, weights: Weights) -> Judged:
+    """The model at these weights, as an evaluation sees it."""
     _load(model, weights)
 
-    def measure(batch: Batch) -> dict[str, Array]:
+    def ask(answers: Callable[[Tensors], Tensors], batch: Batch) -> dict[str, Array]:
         with torch.no_grad():
-            found = model.measure({name: torch.from_numpy(value) for name, value in batch.items()})
+            found = answers({name: torch.from_numpy(value) for name, value in batch.items()})
         return {name: value.numpy() for name, value in found.items()}
 
-    return measure
+    return Judged(
+        functools.partial(ask, model.measure),
+        functools.partial(ask, model.predict),
+        lambda: {name: value.copy() for name, value in weights.items()},
+    )
 
 
-def sums_of(model: Any, weights: Weights, batch: Batch) -> dict[str, float]:
+def sums_of(model: TorchModel, weights: Weights, batch: Batch) -> dict[str, float]:
     """The by-products of the loss of a batch at these weights."""
     _load(model, weights)
     tensors = {name: torch.from_numpy(value) for name, value in batch.items()}
@@ -74,7 +81,11 @@ def sums_of(model: Any, weights: Weights, batch: Batch) -> dict[str, float]:
     return {name: float(value) for name, value in sums.items()}
 
 
-def _load(model: Any, weights: Weights) -> None:
+def _no_act(observations: torch.Tensor) -> torch.Tensor:
+    raise LookupError("its models have no `act`, and its stream asks for it")
+
+
+def _load(model: TorchModel, weights: Weights) -> None:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(torch.tensor(weights[name]))

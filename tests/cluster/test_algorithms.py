@@ -185,9 +185,9 @@ def select_data(params, state, draw, problem):
     made.step(lambda: bench.workload.batch_like(next(seeds)))
     assert made.draws == 2
     made.prepare_evaluation()
-    judged = made.measure(bench.workload.batch_like())["loss"]
+    judged = made.judged().measure(bench.workload.batch_like())["loss"]
     made.resume_training()
-    live = made.measure(bench.workload.batch_like())["loss"]
+    live = made.judged().measure(bench.workload.batch_like())["loss"]
     assert judged != live, "the momenta are judged, not the weights"
 
 

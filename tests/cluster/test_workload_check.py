@@ -11,6 +11,7 @@ import workloads
 from cluster.workload_check import check_workload
 from workloads.contract import Batch, ParameterSpec, Policy, Stream, Workload
 
+ANSWERS = "measure gives the stated sums, predict rows, the same in torch and JAX"
 ID = "homeostatic-toy-v2"
 Sound: Any = type(workloads.get(ID))
 
@@ -20,7 +21,7 @@ class Twisted:
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self.measure, self.project = model.measure, model.project
+        self.measure, self.predict, self.project = model.measure, model.predict, model.project
 
     def loss(self, params: Any, batch: Any, rng: Any) -> Any:
         loss, sums = self._model.loss(params, batch, rng)
@@ -46,6 +47,23 @@ class Shared(Stream):
 class OtherLoss(Sound):
     def jax_model(self) -> Any:
         return Twisted(super().jax_model())
+
+
+class OtherSums(Sound):
+    sums = ("loss", "count")
+
+
+class NoRows(Sound):
+    def torch_model(self) -> Any:
+        model = super().torch_model()
+        model.predict = lambda batch: {"logits": model(batch["image"]).mean(0)}
+        return model
+
+    def jax_model(self) -> Any:
+        twisted = Twisted(super().jax_model())
+        rows = twisted.predict
+        twisted.predict = lambda params, batch: {"logits": rows(params, batch)["logits"].mean(0)}
+        return twisted
 
 
 class SeedBlind(Sound):
@@ -80,7 +98,7 @@ def _made(kind: Any) -> Workload[Any]:
 def test_a_sound_workload_passes() -> None:
     findings = list(check_workload(workloads.get(ID)))
     assert all(finding.ok for finding in findings), findings
-    assert len(findings) == 7
+    assert len(findings) == 8
 
 
 @pytest.mark.network
@@ -88,6 +106,8 @@ def test_a_sound_workload_passes() -> None:
     ("kind", "title", "detail"),
     [
         (OtherLoss, "torch and JAX agree on loss and every gradient", "the loss differs by"),
+        (OtherSums, ANSWERS, "measure gives correct, count, loss, predicted"),
+        (NoRows, ANSWERS, "predict: logits is (10,) for"),
         (SeedBlind, "initial weights depend on the seed alone", "seeds 1 and 2"),
         (UnknownRole, "roles are known", "layers.0.bias is 'offset'"),
         (OtherShape, "parameters are the models'", "layers.0.bias"),

@@ -14,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import workloads
+from cluster.parity import sgd_jax, sgd_torch
+from tests.workloads.answers import answering
 from tests.workloads.climate_planet import GRID, RECIPE, generate
 from workloads.climate import data, generated, rollout
 from workloads.climate.archive import LEVELS, co2_channel, prognostic_names
@@ -57,32 +59,23 @@ def workload(archive, monkeypatch):
     return small()
 
 
-def torch_measure(workload, weights):
-    import torch
-
-    model = workload.torch_model()
-    model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
-
-    def measure(batch):
-        tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in batch.items()}
-        with torch.no_grad():
-            return {name: value.numpy() for name, value in model.measure(tensors).items()}
-
-    return measure
+def in_torch(workload, weights):
+    return sgd_torch.judged(workload.torch_model(), weights)
 
 
-def constant(value, channels=None):
+def constant(value):
     """An emulator that says `value` whatever it sees; of errors, those of such an answer."""
 
     def measure(batch):
-        size, count, nlat, nlon = batch["state"].shape
-        if "target" not in batch:
-            return {"output": np.full((size, count + 3, nlat, nlon), value, np.float32)}
         area = GRID.area
         squared = (((batch["target"] - value) ** 2).mean(-1) @ area).sum(0)
         return {"squared": squared, "persistence": ((batch["target"] ** 2).mean(-1) @ area).sum(0)}
 
-    return measure
+    def predict(batch):
+        size, count, nlat, nlon = batch["state"].shape
+        return {"output": np.full((size, count + 3, nlat, nlon), value, np.float32)}
+
+    return answering(measure, predict)
 
 
 def draw(stream, count):
@@ -152,19 +145,19 @@ def test_persistence_is_1_and_perfection_0(workload, archive):
     assert found == {RMSE: pytest.approx(1.0)}
 
     def perfect(batch):
-        return constant(batch["target"])(batch)
+        return constant(batch["target"]).measure(batch)
 
-    assert workload.evaluate(perfect, "validation", stream, window)[RMSE] == 0
+    assert workload.evaluate(answering(perfect), "validation", stream, window)[RMSE] == 0
 
 
 def test_the_metric_is_what_it_says(workload, archive):
     weights = workload.initial_weights(1)
-    measure = torch_measure(workload, weights)
-    found = workload.evaluate(measure, "validation", workload.stream(0), Window(1, {}))
+    model = in_torch(workload, weights)
+    found = workload.evaluate(model, "validation", workload.stream(0), Window(1, {}))
     error, change = np.zeros(5), np.zeros(5)
     for level, index in data.spread(archive.validation, 16):
         state, forcing, target = archive.example(level, index)
-        out = measure({"state": state[None], "forcing": forcing[None]})["output"][0]
+        out = model.predict({"state": state[None], "forcing": forcing[None]})["output"][0]
         error += archive.grid.mean((out - target)[:5] ** 2)
         change += archive.grid.mean(target[:5] ** 2)
     assert found[RMSE] == pytest.approx(np.sqrt(error / change).mean(), rel=1e-5)
@@ -193,12 +186,12 @@ def test_a_wild_emulator_is_told_by_its_stable_days(archive, value):
 
 
 def test_a_level_that_goes_wild_does_not_stop_the_others(archive):
-    def measure(batch):
-        out = constant(0.0)(batch)["output"]
+    def wild(batch):
+        out = constant(0.0).predict(batch)["output"]
         out[batch["forcing"][:, 2, 0, 0] == co2_channel("4x")] = np.nan
         return {"output": out}
 
-    found = rollout.judge(archive, measure, ROLLOUT_DAYS)
+    found = rollout.judge(archive, answering(predict=wild), ROLLOUT_DAYS)
     assert found["test/rollout_stable_days"] == 0
     assert math.isfinite(found["test/warming_per_doubling"])
 
@@ -221,7 +214,7 @@ def test_the_sea_follows_the_predicted_flux(archive):
         out[:, -3] = (flux - scales.diagnostic_mean[0]) / scales.diagnostic_std[0]
         return {"output": out}
 
-    found = rollout.judge(archive, truth, ROLLOUT_DAYS)
+    found = rollout.judge(archive, answering(predict=truth), ROLLOUT_DAYS)
     expected = found["test/warming_per_doubling_reference"]
     assert expected == pytest.approx(FORCING / FEEDBACK, abs=0.02)
     assert found["test/warming_per_doubling"] == pytest.approx(expected, abs=0.02)
@@ -231,21 +224,11 @@ def test_the_sea_follows_the_predicted_flux(archive):
 @pytest.mark.parametrize("framework", ["torch", "jax"])
 def test_a_test_is_the_same_in_both_frameworks(workload, framework):
     weights = workload.initial_weights(1)
-    ours = workload.evaluate(
-        torch_measure(workload, weights), "test", workload.stream(0), Window(1, {})
-    )
+    ours = workload.evaluate(in_torch(workload, weights), "test", workload.stream(0), Window(1, {}))
     assert all(name.startswith("test/") and math.isfinite(ours[name]) for name in ours)
     if framework == "jax":
-        import jax
-
-        model = workload.jax_model()
-        measure = jax.jit(model.measure)
-        theirs = workload.evaluate(
-            lambda batch: jax.device_get(measure(weights, batch)),
-            "test",
-            workload.stream(0),
-            Window(1, {}),
-        )
+        model = sgd_jax.judged(workload.jax_model(), weights)
+        theirs = workload.evaluate(model, "test", workload.stream(0), Window(1, {}))
         assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-4)
 
 
@@ -305,11 +288,11 @@ def test_turning_the_planet_turns_the_answer():
     workload = small()
     weights = workload.initial_weights(1)
     weights["position"][:] = 0
-    measure = torch_measure(workload, weights)
+    model = in_torch(workload, weights)
     batch = {name: value for name, value in workload.batch_like(1).items() if name != "target"}
     turned = {name: np.roll(value, 5, axis=-1).copy() for name, value in batch.items()}
-    expected = np.roll(measure(batch)["output"], 5, axis=-1)
-    np.testing.assert_allclose(measure(turned)["output"], expected, atol=1e-5)
+    expected = np.roll(model.predict(batch)["output"], 5, axis=-1)
+    np.testing.assert_allclose(model.predict(turned)["output"], expected, atol=1e-5)
 
 
 def test_bfloat16_computes_near_float32_over_float32_weights():

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import typing
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 import torch
@@ -15,79 +13,32 @@ from hypothesis import strategies as st
 
 import workloads
 from cluster.learners.run_torch import Methods
-from cluster.parity.sgd_torch import StillPolicy
-from scoring.ground.words import Role
+from cluster.parity.sgd_jax import sgd_step
+from cluster.parity.sgd_torch import StillPolicy, judged, sgd_steps
+from cluster.workload_check import check_workload
 from tests.workloads.at_hand import workload_at_hand
-from workloads.contract import Array, Batch, Weights, Window, Workload
+from workloads.contract import Array, Batch, Weights, Workload
 
 TOYS = [id for id in workloads.ids() if "-toy-" in id]
-FRAMEWORKS = ("torch", "jax")
+RATE = 0.05
 
 
-class Side:
-    """A workload's model in one framework, behind numpy."""
-
-    def __init__(self, workload: Workload[Any], framework: str, weights: Weights) -> None:
-        self.torch = framework == "torch"
-        if self.torch:
-            self.model = workload.torch_model()
-            tensors = {name: torch.from_numpy(value.copy()) for name, value in weights.items()}
-            self.model.load_state_dict(tensors, strict=True)
-        else:
-            self.model = workload.jax_model()
-            self.params = {name: jax.numpy.array(value) for name, value in weights.items()}
-            self.value_and_grad = jax.jit(jax.value_and_grad(self.model.loss, has_aux=True))
-            self.jit_measure = jax.jit(self.model.measure)
-            self.jit_project = jax.jit(self.model.project)
-
-    def gradients(self, batch: Batch) -> tuple[float, dict[str, float], dict[str, Array]]:
-        """Loss, by-product sums and gradients."""
-        if self.torch:
-            self.model.zero_grad()
-            generator = torch.Generator().manual_seed(0)
-            loss, sums = self.model.loss(_tensors(batch), generator)
-            loss.backward()
-            loss = loss.detach()
-            named = self.model.named_parameters()
-            gradients = {name: p.grad.numpy().copy() for name, p in named}
-        else:
-            (loss, sums), grads = self.value_and_grad(self.params, batch, jax.random.key(0))
-            gradients = {name: np.array(value) for name, value in grads.items()}
-        return float(loss), {key: float(value) for key, value in sums.items()}, gradients
-
-    def sgd(self, batch: Batch, rate: float) -> None:
-        """One step of plain SGD, then the projection."""
-        self.move(self.gradients(batch)[2], rate)
-
-    def move(self, gradients: dict[str, Array], rate: float) -> None:
-        """Down these gradients, then the projection."""
-        if self.torch:
-            with torch.no_grad():
-                for name, p in self.model.named_parameters():
-                    p -= rate * torch.from_numpy(gradients[name])
-                self.model.project()
-        else:
-            moved = {name: p - rate * gradients[name] for name, p in self.params.items()}
-            self.params = self.jit_project(moved)
-
-    def measure(self, batch: Batch) -> dict[str, Array]:
-        """The model's sums over a batch."""
-        if self.torch:
-            with torch.no_grad():
-                return {k: v.numpy() for k, v in self.model.measure(_tensors(batch)).items()}
-        return {k: np.asarray(v) for k, v in self.jit_measure(self.params, batch).items()}
-
-    def weights(self) -> Weights:
-        """The present weights."""
-        if self.torch:
-            return {k: p.detach().numpy().copy() for k, p in self.model.named_parameters()}
-        return {name: np.asarray(value) for name, value in self.params.items()}
+@pytest.mark.network
+@pytest.mark.parametrize("id", TOYS)
+def test_a_workload_passes_its_own_check(id: str) -> None:
+    findings = list(check_workload(workload_at_hand(id)))
+    assert all(finding.ok for finding in findings), [f for f in findings if not f.ok]
+    assert len(findings) == 8
 
 
-def both(id: str) -> tuple[Workload[Any], Side, Side]:
-    workload = workloads.get(id)
-    weights = workload.initial_weights(seed=3)
-    return workload, Side(workload, "torch", weights), Side(workload, "jax", weights)
+@pytest.mark.parametrize("id", TOYS)
+def test_every_role_is_there_once_it_should(id: str) -> None:
+    specs = workloads.get(id).parameters()
+    heads = [name for name, spec in specs.items() if spec.role == "head"]
+    # A recommender's scores are products of two vectors: it has no output layer.
+    assert len(heads) == int(not id.startswith("recommender") or id.endswith("+ctr")), heads
+    for name, spec in specs.items():
+        assert spec.role != "tensor" or len(spec.shape) > 2, name
 
 
 def _joined(arrays: Weights) -> Array:
@@ -95,85 +46,33 @@ def _joined(arrays: Weights) -> Array:
 
 
 @pytest.mark.parametrize("id", TOYS)
-def test_parameters_are_the_torch_modules(id: str) -> None:
+def test_every_step_of_sgd_agrees_between_frameworks(id: str) -> None:
     workload = workloads.get(id)
-    specs = workload.parameters()
-    named = [(name, tuple(p.shape)) for name, p in workload.torch_model().named_parameters()]
-    assert named == [(name, spec.shape) for name, spec in specs.items()]
-    assert {spec.role for spec in specs.values()} <= set(typing.get_args(Role))
-    for name, spec in specs.items():
-        if spec.role in ("weight", "head"):
-            assert len(spec.shape) == 2, name
-        assert spec.role != "tensor" or len(spec.shape) > 2, name
-    heads = [name for name, spec in specs.items() if spec.role == "head"]
-    # A recommender's scores are products of two vectors: it has no output layer.
-    assert len(heads) == int(not id.startswith("recommender") or id.endswith("+ctr")), heads
-
-
-@pytest.mark.parametrize("id", TOYS)
-def test_initial_weights_depend_on_the_seed_alone(id: str) -> None:
-    workload = workloads.get(id)
-    first, again = workload.initial_weights(1), workloads.get(id).initial_weights(1)
-    other = workload.initial_weights(2)
-    assert list(first) == list(workload.parameters())
-    for name, spec in workload.parameters().items():
-        assert first[name].dtype == np.float32
-        assert first[name].shape == spec.shape
-        np.testing.assert_array_equal(first[name], again[name])
-    assert any((first[name] != other[name]).any() for name in first)
-
-
-@pytest.mark.parametrize("id", TOYS)
-def test_loss_and_every_gradient_agree_between_frameworks(id: str) -> None:
-    workload, in_torch, in_jax = both(id)
-    batch = workload.batch_like(seed=5)
-    loss_t, sums_t, gradients_t = in_torch.gradients(batch)
-    loss_j, sums_j, gradients_j = in_jax.gradients(batch)
-    assert loss_t == pytest.approx(loss_j, rel=1e-5)
-    assert sums_t == pytest.approx(sums_j, rel=1e-5)
-    assert "loss" in sums_t
-    assert list(gradients_t) == list(workload.parameters())
-    for name, gradient in gradients_t.items():
-        assert np.abs(gradient).max() > 0, name
-        assert _distance(gradient, gradients_j[name]) < 1e-5, name
-
-
-@pytest.mark.parametrize("id", TOYS)
-def test_fifty_steps_of_sgd_agree_between_frameworks(id: str) -> None:
-    workload, in_torch, in_jax = both(id)
-    gaps = []
-    for seed in range(50):
+    # A variant differs from its base in little, and the base makes fifty.
+    batches = [workload.batch_like(seed) for seed in range(10 if "+" in id else 50)]
+    start = workload.initial_weights(seed=3)
+    in_jax = sgd_step(workload.jax_model(), RATE)
+    gaps, weights = [], start
+    for ours in sgd_steps(workload.torch_model(), start, batches, RATE):
         # From the same weights each time: two runs left to themselves part at the first greedy
         # choice or ReLU whose argument is within a rounding error of its corner.
-        in_jax.params = in_torch.weights()
-        batch = workload.batch_like(seed)
-        loss_t, _, gradients_t = in_torch.gradients(batch)
-        loss_j, _, gradients_j = in_jax.gradients(batch)
-        assert loss_t == pytest.approx(loss_j, rel=1e-5)
-        gaps.append(_distance(_joined(gradients_t), _joined(gradients_j)))
-        in_torch.move(gradients_t, rate=0.05)
-        in_jax.move(gradients_j, rate=0.05)
-        for name, value in in_torch.weights().items():
-            assert _distance(value, in_jax.weights()[name]) < 1e-4, (seed, name)
+        theirs = in_jax(weights, batches[len(gaps)])
+        assert float(ours.loss) == pytest.approx(float(theirs.loss), rel=1e-5)
+        gaps.append(_distance(_joined(ours.gradients), _joined(theirs.gradients)))
+        weights = ours.after
+        for name, value in weights.items():
+            assert _distance(value, theirs.after[name]) < 1e-4, (len(gaps), name)
     assert max(gaps) < 1e-3, "one corner taken on the other side costs less"
     assert np.median(gaps) < 1e-5
-    moved, start = in_torch.weights(), workload.initial_weights(seed=3)
-    assert any(_distance(moved[name], start[name]) > 1e-3 for name in start)
+    assert any(np.abs(weights[name] - start[name]).max() > 1e-3 for name in start)
 
 
 @pytest.mark.parametrize("id", TOYS)
-@pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_a_batch_of_random_values_is_enough_to_train_on(id: str, framework: str) -> None:
+def test_a_batch_of_random_values_is_enough_to_train_on(id: str) -> None:
     workload = workloads.get(id)
-    side = Side(workload, framework, workload.initial_weights(0))
-    batch = workload.batch_like()
-    before = side.gradients(batch)[0]
-    for _ in range(5):
-        side.sgd(batch, rate=0.002)
-    assert side.gradients(batch)[0] < before
-    sums = side.measure(batch)
-    assert float(sums["count"]) > 0
-    assert np.isfinite(sums["loss"]).all()
+    batches = [workload.batch_like()] * 6
+    steps = list(sgd_steps(workload.torch_model(), workload.initial_weights(0), batches, 0.002))
+    assert steps[-1].loss < steps[0].loss
 
 
 @pytest.mark.parametrize("id", TOYS)
@@ -181,17 +80,13 @@ def test_a_torch_model_can_be_asked_at_other_weights(id: str) -> None:
     """As submissions that look ahead do: with plain tensors in the parameters' place."""
     workload = workloads.get(id)
     batch, other = workload.batch_like(), workload.initial_weights(1)
-    there = Side(workload, "torch", other)
-    here = Side(workload, "torch", workload.initial_weights(0)).model
-    call = Methods(here)
+    there = judged(workload.torch_model(), other)
+    call = Methods(workload.torch_model())
     tensors = {name: torch.from_numpy(value) for name, value in other.items()}
     with torch.no_grad():
         sums = call.at(tensors, "measure", _tensors(batch))
-        generator = torch.Generator().manual_seed(0)
-        loss, _ = call.at(tensors, "loss", _tensors(batch), generator)
     for name, value in there.measure(batch).items():
         np.testing.assert_array_equal(sums[name].numpy(), value, err_msg=name)
-    assert float(loss) == there.gradients(batch)[0]
 
 
 @pytest.mark.network
@@ -221,7 +116,7 @@ def test_the_order_of_batches_depends_on_the_seed_alone(id: str) -> None:
 @pytest.mark.network
 @pytest.mark.parametrize("id", TOYS)
 @given(cut=st.integers(0, 1200))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_a_stream_continues_exactly_from_its_state(id: str, cut: int) -> None:
     workload, more = workload_at_hand(id), 40
     stream, policy = workload.stream(seed=7), _policy(workload)
@@ -239,25 +134,6 @@ def test_a_stream_continues_exactly_from_its_state(id: str, cut: int) -> None:
     assert resumed.events() == expected_events
     stream.close()
     resumed.close()
-
-
-@pytest.mark.network
-@pytest.mark.parametrize("id", TOYS)
-def test_evaluation_agrees_between_frameworks(id: str) -> None:
-    workload_at_hand(id)
-    workload, in_torch, in_jax = both(id)
-    stream = workload.stream(seed=7)
-    batch = stream.next(_policy(workload))
-    found = []
-    for side in (in_torch, in_jax):
-        drawn = {name: float(value.sum()) for name, value in side.measure(batch).items()}
-        window = Window(1, side.gradients(batch)[1], draws=1, drawn=drawn)
-        found.append(workload.evaluate(side.measure, "validation", stream, window))
-        tested = workload.evaluate(side.measure, "test", stream, window)
-        assert all(name.startswith("test/") for name in tested)
-    assert workload.metric.name in found[0]
-    assert not any(name.startswith("test/") for name in found[0])
-    assert found[0] == pytest.approx(found[1], rel=1e-4)
 
 
 @pytest.mark.network

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import workloads
+from tests.workloads.answers import answering
 from workloads.contract import Window
 from workloads.homeostatic import data
 from workloads.homeostatic.settings import DataSettings, HomeostaticScale
@@ -242,7 +243,7 @@ def test_the_metric_is_what_training_predicted_before_it_learned(held_out):
     source = workload.stream(0)
     draw(source, 101)
     window = Window(101, {"loss": 50.0}, drawn={"correct": 1515.0, "count": 2020.0})
-    metrics = workload.evaluate(model.measure, "validation", source, window)
+    metrics = workload.evaluate(answering(model.measure), "validation", source, window)
     assert metrics == {PREQUENTIAL: 0.75, "validation/accuracy": 0.25}
     cut = workload.settings.data.validation
     np.testing.assert_array_equal(
@@ -255,7 +256,7 @@ def test_the_metric_is_what_training_predicted_before_it_learned(held_out):
 
 def test_the_test_set_is_what_validation_never_saw(held_out):
     workload, model = workloads.get(TOY), FakeModel()
-    metrics = workload.evaluate(model.measure, "test", workload.stream(0), Window(0, {}))
+    metrics = workload.evaluate(answering(model.measure), "test", workload.stream(0), Window(0, {}))
     assert metrics == {"test/accuracy": 0.25}
     assert len(model.batches[0]["label"]) == 700 - workload.settings.data.validation
 
@@ -263,7 +264,9 @@ def test_the_test_set_is_what_validation_never_saw(held_out):
 def test_before_the_first_step_there_is_no_prequential_accuracy(held_out):
     workload = workloads.get(TOY)
     window = Window(0, {"loss": 0.0})
-    metrics = workload.evaluate(FakeModel().measure, "validation", workload.stream(0), window)
+    metrics = workload.evaluate(
+        answering(FakeModel().measure), "validation", workload.stream(0), window
+    )
     assert np.isnan(metrics[PREQUENTIAL])
 
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workloads
+from tests.workloads.answers import answering
 from workloads.contract import Window
 from workloads.images import FORMS, Form, Images, Labelled
 from workloads.lifelong.data import MasteryStream
@@ -315,13 +316,13 @@ def test_a_task_counts_once_it_is_mastered(loaded):
     workload, model = workloads.get(TOY), FakeModel(right=45)
     source = workload.stream(0)
     window = Window(10, {"loss": 3.0, "correct": 320.0, "count": 640.0})
-    before = workload.evaluate(model.measure, "validation", source, window)
+    before = workload.evaluate(answering(model.measure), "validation", source, window)
     assert before[RETAINED] == 0
     assert before["validation/accuracy"] == pytest.approx(0.9)
     assert before["train/accuracy"] == 0.5
     assert [before[f"task{index:02}/accuracy"] for index in range(10)] == [0.9] * 10
     draw(source, Learner(source), 5 * workload.settings.data.check_period + 1)
-    after = workload.evaluate(model.measure, "validation", source, window)
+    after = workload.evaluate(answering(model.measure), "validation", source, window)
     assert after[RETAINED] == pytest.approx(0.45)
     assert after["stream/mastered"] == 5
     assert model.calls == 2, "all tasks in one call"
@@ -331,9 +332,9 @@ def test_a_task_counts_once_it_is_mastered(loaded):
 def test_no_metric_is_ever_missing(loaded):
     workload = workloads.get(TOY)
     source = workload.stream(0)
-    found = workload.evaluate(FakeModel(0).measure, "validation", source, Window(0, {}))
+    found = workload.evaluate(answering(FakeModel(0).measure), "validation", source, Window(0, {}))
     assert all(np.isfinite(value) for value in found.values())
-    tested = workload.evaluate(FakeModel(325).measure, "test", source, Window(0, {}))
+    tested = workload.evaluate(answering(FakeModel(325).measure), "test", source, Window(0, {}))
     assert tested == {"test/accuracy": pytest.approx(0.5)}
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import workloads
+from tests.workloads.answers import answering
 from workloads.contract import Array, Batch, Stream, Window
 from workloads.errors import WorkloadError
 from workloads.lm.corpus import part_of
@@ -45,7 +46,7 @@ def uniform(vocabulary: int) -> Any:
         count = batch["tokens"][:, 1:].size
         return {"loss": np.array(count * math.log(vocabulary)), "count": np.array(count)}
 
-    return measure
+    return answering(measure)
 
 
 def test_sizes_of_the_scales() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import workloads
+from tests.workloads.answers import answering
 from workloads.contract import Array, Window
 from workloads.errors import WorkloadError
 from workloads.lm.data import SUMMARIES
@@ -128,7 +129,7 @@ def test_batches_and_bits_per_byte(small: LanguageModel) -> None:
     assert batch["tokens"].shape == like["tokens"].shape
     assert batch["tokens"].dtype == like["tokens"].dtype
     metrics = small.evaluate(
-        lambda b: {"loss": np.array(b["tokens"][:, 1:].size * np.log(1024.0))},
+        answering(lambda b: {"loss": np.array(b["tokens"][:, 1:].size * np.log(1024.0))}),
         "validation",
         stream,
         Window(0, {"loss": 0.0}),

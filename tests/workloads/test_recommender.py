@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workloads
+from tests.workloads.answers import answering
 from workloads.contract import Window
 from workloads.recommender import data, movielens
 from workloads.recommender.settings import CUT, NDCG, RecommenderScale
@@ -323,23 +324,24 @@ def test_evaluation_averages_over_users_and_tells_the_gates(split):
     workload = small()
     calls = []
 
-    def measure(batch):
+    def predict(batch):
         calls.append(batch)
         rows = len(batch["user"])
-        value = np.float32(rows * (0.5 if batch["user_kept"][0] else 0.25))
-        sums = dict.fromkeys((NDCG, "hit_rate_at_10", "recall_at_10", "mrr_at_10"), value)
-        gates = {"field_gate": np.full(4, rows / 4), "item_gate": np.float32(rows / 2)}
-        return sums | gates | {"count": np.int32(rows)}
+        value = np.full(rows, 0.5 if batch["user_kept"][0] else 0.25, np.float32)
+        named = dict.fromkeys((NDCG, "hit_rate_at_10", "recall_at_10", "mrr_at_10"), value)
+        return named | {"field_gate": np.full((rows, 4), 0.25), "item_gate": np.full(rows, 0.5)}
 
     window = Window(10, {"loss": 60.0, "contrast": 30.0})
-    metrics = workload.evaluate(measure, "validation", workload.stream(0), window)
+    metrics = workload.evaluate(
+        answering(predict=predict), "validation", workload.stream(0), window
+    )
     assert metrics["validation/ndcg_at_10"] == pytest.approx(0.25)
     assert metrics["warm/ndcg_at_10"] == pytest.approx(0.5)
     assert metrics["gate/age"] == pytest.approx(0.25)
     assert metrics["gate/item_id"] == pytest.approx(0.5)
     assert metrics["train/contrast"] == pytest.approx(3.0)
     assert sum(len(batch["user"]) for batch in calls) == 8 * 6 + 11
-    tested = workload.evaluate(measure, "test", workload.stream(0), window)
+    tested = workload.evaluate(answering(predict=predict), "test", workload.stream(0), window)
     assert tested == pytest.approx(
         {f"test/{name}": 0.25 for name in (NDCG, "hit_rate_at_10", "recall_at_10", "mrr_at_10")}
     )

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import workloads
+from tests.workloads.answers import answering
 from workloads.contract import Window
 from workloads.errors import WorkloadError
 from workloads.recommender.ctr import data as clicks
@@ -178,13 +179,10 @@ def test_evaluation_takes_the_parts_first_examples(folder, split, part, count):
 
     def measure(batch):
         assert "kept" not in batch
-        return {
-            "loss": np.float32(len(batch["click"]) * 0.5),
-            "count": np.int32(len(batch["click"])),
-            "score": batch["numbers"][:, 0],
-        }
+        return {"loss": np.float32(len(batch["click"]) * 0.5)}
 
-    metrics = workload.evaluate(measure, split, workload.stream(0), Window(0, {}))
+    model = answering(measure, lambda batch: {"score": batch["numbers"][:, 0]})
+    metrics = workload.evaluate(model, split, workload.stream(0), Window(0, {}))
     expected = PARTS[part]
     area = area_under_curve(expected.numbers[:count, 0], expected.click[:count] == 1)
     assert metrics == pytest.approx({f"{split}/auc": area, f"{split}/logloss": 0.5})
@@ -235,11 +233,12 @@ def test_both_back_ends_are_dcn_v2(dropped):
     model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
     tensors = {name: torch.from_numpy(array) for name, array in batch.items()}
     with torch.no_grad():
-        ours = model.measure(tensors)
+        ours = {**model.measure(tensors), **model.predict(tensors)}
         assert float(model.loss(tensors, torch.Generator())[0]) == pytest.approx(
             nats.mean(), rel=1e-5
         )
-    theirs = workload.jax_model().measure(weights, batch)
+    net = workload.jax_model()
+    theirs = {**net.measure(weights, batch), **net.predict(weights, batch)}
     for sums in (ours, theirs):
         np.testing.assert_allclose(np.asarray(sums["score"]), score, rtol=1e-4, atol=1e-6)
         assert float(sums["loss"]) == pytest.approx(nats.sum(), rel=1e-5)

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 
+from workloads.model_jax import Arrays, JaxModel
+
 if TYPE_CHECKING:
     from workloads.climate.harmonics import Harmonics
     from workloads.climate.settings import ClimateScale
     from workloads.contract import Array
 
-Params = dict[str, jax.Array]
 EPSILON = 1e-6
 
 
-class ClimateJax:
+class ClimateJax(JaxModel):
     """One six-hour step: the normalised change of the state, and the fluxes at its end."""
 
     def __init__(self, settings: ClimateScale, harmonics: Harmonics, area: Array) -> None:
@@ -28,7 +29,7 @@ class ClimateJax:
         self.harmonics = harmonics
         self.area = area
 
-    def outputs(self, params: Params, state: jax.Array, forcing: jax.Array) -> jax.Array:
+    def outputs(self, params: Arrays, state: jax.Array, forcing: jax.Array) -> jax.Array:
         """Normalised changes and diagnostics, float32 (B, outputs, nlat, nlon)."""
         # Channels first, then examples: a 1 x 1 convolution and its gradient are one product each.
         x = jnp.concatenate([state, forcing], 1).astype(self.dtype).swapaxes(0, 1)
@@ -45,18 +46,14 @@ class ClimateJax:
         out = self._linear(params, "decoder", jnp.concatenate([y, x], 0))
         return out.swapaxes(0, 1).astype(jnp.float32)
 
-    def loss(
-        self, params: Params, batch: Params, rng: jax.Array
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def loss(self, params: Arrays, batch: Arrays, rng: jax.Array) -> tuple[jax.Array, Arrays]:
         """Area-weighted mean squared error over all channels, each in its own normalised unit."""
         squared = self._squared(params, batch)
         loss = squared.mean()
         return loss, {"loss": loss, "changes": squared[:, : self.prognostic].mean()}
 
-    def measure(self, params: Params, batch: Params) -> dict[str, jax.Array]:
-        """Sums over the examples; of a batch without targets, the outputs themselves."""
-        if "target" not in batch:
-            return {"output": self.outputs(params, batch["state"], batch["forcing"])}
+    def measure(self, params: Arrays, batch: Arrays) -> Arrays:
+        """Sums over the examples; `squared` and `persistence` by channel, (outputs,)."""
         squared = self._squared(params, batch)
         return {
             "loss": squared.mean(1).sum(),
@@ -65,11 +62,11 @@ class ClimateJax:
             "count": jnp.float32(len(squared)),
         }
 
-    def project(self, params: Params) -> Params:
-        """Unchanged: the weights are free."""
-        return params
+    def predict(self, params: Arrays, batch: Arrays) -> Arrays:
+        """`output`, what the model makes of `state` and `forcing`: (B, outputs, H, W)."""
+        return {"output": self.outputs(params, batch["state"], batch["forcing"])}
 
-    def _squared(self, params: Params, batch: Params) -> jax.Array:
+    def _squared(self, params: Arrays, batch: Arrays) -> jax.Array:
         """Area-weighted squared error of every example and channel, (B, outputs)."""
         found = self.outputs(params, batch["state"], batch["forcing"])
         return self._mean((found - batch["target"]) ** 2)
@@ -77,12 +74,12 @@ class ClimateJax:
     def _mean(self, field: jax.Array) -> jax.Array:
         return field.mean(-1) @ self.area
 
-    def _linear(self, params: Params, name: str, x: jax.Array) -> jax.Array:
+    def _linear(self, params: Arrays, name: str, x: jax.Array) -> jax.Array:
         weight = (self.gain * params[name + ".weight"]).astype(x.dtype)
         y = (weight @ x.reshape(len(x), -1)).reshape(-1, *x.shape[1:])
         return y + params[name + ".bias"].astype(x.dtype)[:, None, None, None]
 
-    def _norm(self, params: Params, name: str, x: jax.Array) -> jax.Array:
+    def _norm(self, params: Arrays, name: str, x: jax.Array) -> jax.Array:
         y = x.astype(jnp.float32)
         centred = y - y.mean(self.norm_axes, keepdims=True)
         scale = jax.lax.rsqrt((centred**2).mean(self.norm_axes, keepdims=True) + EPSILON)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from workloads.model_torch import Tensors, TorchModel
+
 if TYPE_CHECKING:
     from workloads.climate.harmonics import Harmonics
     from workloads.climate.settings import ClimateScale
@@ -39,7 +41,7 @@ class Block(nn.Module):
         self.down = Affine((width, hidden), (width,))
 
 
-class ClimateTorch(nn.Module):
+class ClimateTorch(TorchModel):
     """One six-hour step: the normalised change of the state, and the fluxes at its end."""
 
     fourier: Tensor
@@ -79,19 +81,15 @@ class ClimateTorch(nn.Module):
             y = y + self._linear(hidden, block.down)
         return self._linear(torch.cat([y, x], 1), self.decoder).float()
 
-    def loss(
-        self, batch: dict[str, Tensor], generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Tensors, generator: torch.Generator) -> tuple[Tensor, Tensors]:
         """Area-weighted mean squared error over all channels, each in its own normalised unit."""
         squared = self._squared(batch)
         loss = squared.mean()
         changes = squared.detach()[:, : self.prognostic].mean()
         return loss, {"loss": loss.detach(), "changes": changes}
 
-    def measure(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Sums over the examples; of a batch without targets, the outputs themselves."""
-        if "target" not in batch:
-            return {"output": self(batch["state"], batch["forcing"])}
+    def measure(self, batch: Tensors) -> Tensors:
+        """Sums over the examples; `squared` and `persistence` by channel, (outputs,)."""
         squared = self._squared(batch)
         return {
             "loss": squared.mean(1).sum(),
@@ -100,10 +98,11 @@ class ClimateTorch(nn.Module):
             "count": squared.new_tensor(len(squared)),
         }
 
-    def project(self) -> None:
-        """Nothing: the weights are free."""
+    def predict(self, batch: Tensors) -> Tensors:
+        """`output`, what the model makes of `state` and `forcing`: (B, outputs, H, W)."""
+        return {"output": self(batch["state"], batch["forcing"])}
 
-    def _squared(self, batch: dict[str, Tensor]) -> Tensor:
+    def _squared(self, batch: Tensors) -> Tensor:
         """Area-weighted squared error of every example and channel, (B, outputs)."""
         return self._mean((self(batch["state"], batch["forcing"]) - batch["target"]) ** 2)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from workloads.climate.archive import KINDS, LEVELS, Archive, Run, prognostic_names
 from workloads.climate.slab import STEPS_A_DAY
-from workloads.contract import Array, Measure
+from workloads.contract import Array, Judged
 
 BOUND = 10.0
 """A state with a channel whose global root mean square passes this many of the channel's standard
@@ -44,7 +44,7 @@ class _Member:
         return bool(np.sqrt((state**2).mean((1, 2))).max() < BOUND)
 
 
-def judge(archive: Archive, measure: Measure, days: int) -> dict[str, float]:
+def judge(archive: Archive, judged: Judged, days: int) -> dict[str, float]:
     """Stability, time-mean bias and warming of all CO2 levels run together for `days` days.
 
     The levels start from states of the archive. What is averaged is averaged over the days that a
@@ -52,7 +52,7 @@ def judge(archive: Archive, measure: Measure, days: int) -> dict[str, float]:
     """
     members = [_begin(archive, level) for level in LEVELS]
     for ahead in range(days * STEPS_A_DAY):
-        if not _advance(archive, members, measure, ahead):
+        if not _advance(archive, members, judged, ahead):
             break
     return _metrics(archive, members, days)
 
@@ -63,7 +63,7 @@ def _begin(archive: Archive, level: str) -> _Member:
     return _Member(run, start, run.prognostic(start), sea, sea)
 
 
-def _advance(archive: Archive, members: list[_Member], measure: Measure, ahead: int) -> bool:
+def _advance(archive: Archive, members: list[_Member], judged: Judged, ahead: int) -> bool:
     """Every member's next six hours; False when none is within bounds any more."""
     slab, scales = archive.slab, archive.scales
     outside = [one.run.beyond(one.start, ahead) for one in members]
@@ -76,7 +76,7 @@ def _advance(archive: Archive, members: list[_Member], measure: Measure, ahead: 
         for one, (rest, _) in zip(members, outside, strict=True)
     ]
     states = np.stack([one.state for one in members])
-    output = measure({"state": states, "forcing": np.stack(forcing)})["output"]
+    output = judged.predict({"state": states, "forcing": np.stack(forcing)})["output"]
     channels = states.shape[1]
     going = False
     for one, (_, correction), out in zip(members, outside, output, strict=True):

@@ -19,8 +19,7 @@ from workloads.climate.harmonics import harmonics
 from workloads.contract import (
     Array,
     Batch,
-    JaxModel,
-    Measure,
+    Judged,
     ParameterSpec,
     Split,
     Stream,
@@ -32,6 +31,8 @@ from workloads.kinds import Family
 
 if TYPE_CHECKING:
     from workloads.climate.archive import Archive
+    from workloads.model_jax import JaxModel
+    from workloads.model_torch import TorchModel
 from workloads.climate.settings import ClimateScale
 
 RMSE = "validation/rmse"
@@ -46,6 +47,8 @@ class Climate(Workload[ClimateScale]):
     The root mean square error of each prognostic channel over the sphere, over that of saying
     that nothing changes; the mean over channels.
     """
+
+    sums = ("loss", "squared", "persistence", "count")
 
     def parameters(self) -> dict[str, ParameterSpec]:
         """Matrices are (out, in), spectral ones (degrees, in, out, 2): real and imaginary part."""
@@ -119,7 +122,7 @@ class Climate(Workload[ClimateScale]):
         return steps(archive, self.settings.batch_size, seed, self.settings.data.prefetch)
 
     def evaluate(
-        self, measure: Measure, split: Split, stream: Stream, window: Window
+        self, judged: Judged, split: Split, stream: Stream, window: Window
     ) -> dict[str, float]:
         """One-step error; when a trial has ended, also what the emulator does on its own."""
         from workloads.climate import data, rollout
@@ -130,14 +133,14 @@ class Climate(Workload[ClimateScale]):
         squared: Array = np.zeros(settings.outputs)
         persistence: Array = np.zeros(settings.outputs)
         for batch in data.batches(archive, data.spread(pairs, count), settings.batch_size):
-            sums = measure(batch)
+            sums = judged.measure(batch)
             squared += sums["squared"]
             persistence += sums["persistence"]
         skill = np.sqrt(squared / persistence)[: settings.prognostic]
         metrics = {f"{split}/rmse": float(skill.mean())}
         if split == "validation":
             return metrics
-        return metrics | rollout.judge(archive, measure, settings.data.rollout_days)
+        return metrics | rollout.judge(archive, judged, settings.data.rollout_days)
 
     def batch_like(self, seed: int = 0) -> Batch:
         """Gaussian fields."""
@@ -153,7 +156,7 @@ class Climate(Workload[ClimateScale]):
             for name, count in channels.items()
         }
 
-    def torch_model(self) -> Any:
+    def torch_model(self) -> TorchModel:
         """The operator in PyTorch."""
         from workloads.climate.model_torch import ClimateTorch
 

@@ -7,17 +7,17 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-Params = dict[str, jax.Array]
+from workloads.model_jax import Arrays, JaxModel
 
 
 @dataclasses.dataclass(frozen=True)
-class HomeostaticJax:
+class HomeostaticJax(JaxModel):
     """Linear layers with ELU between them, and softmax cross-entropy on top."""
 
     layers: int
     dtype: str
 
-    def logits(self, params: Params, image: jax.Array) -> jax.Array:
+    def logits(self, params: Arrays, image: jax.Array) -> jax.Array:
         """Logits float32 (B, classes) of images float32 (B, pixels)."""
         x = image.astype(self.dtype)
         for index in range(self.layers):
@@ -26,16 +26,14 @@ class HomeostaticJax:
             x = x @ weight.T + params[f"layers.{index}.bias"].astype(self.dtype)
         return x.astype(jnp.float32)
 
-    def loss(
-        self, params: Params, batch: Params, rng: jax.Array
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def loss(self, params: Arrays, batch: Arrays, rng: jax.Array) -> tuple[jax.Array, Arrays]:
         """Mean cross-entropy in nats; `correct` counts the predictions that were right."""
         logits = self.logits(params, batch["image"])
         losses, correct = _score(logits, batch["label"])
         loss = losses.mean()
         return loss, {"loss": loss, "correct": correct, "count": jnp.int32(len(losses))}
 
-    def measure(self, params: Params, batch: Params) -> dict[str, jax.Array]:
+    def measure(self, params: Arrays, batch: Arrays) -> Arrays:
         """Sums over the examples; `predicted` counts how often each class was predicted."""
         logits = self.logits(params, batch["image"])
         losses, correct = _score(logits, batch["label"])
@@ -47,9 +45,9 @@ class HomeostaticJax:
             "predicted": guess.sum(0),
         }
 
-    def project(self, params: Params) -> Params:
-        """Unchanged: the weights are free."""
-        return params
+    def predict(self, params: Arrays, batch: Arrays) -> Arrays:
+        """`logits` float32 (B, classes)."""
+        return {"logits": self.logits(params, batch["image"])}
 
 
 def _score(logits: jax.Array, label: jax.Array) -> tuple[jax.Array, jax.Array]:

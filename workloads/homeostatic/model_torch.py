@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from workloads.model_torch import Tensors, TorchModel
 
-class HomeostaticTorch(nn.Module):
+
+class HomeostaticTorch(TorchModel):
     """Linear layers with ELU between them, and softmax cross-entropy on top."""
 
     def __init__(self, widths: Sequence[int], dtype: str) -> None:
@@ -28,9 +30,7 @@ class HomeostaticTorch(nn.Module):
             x = F.linear(x, layer.weight.to(self.dtype), layer.bias.to(self.dtype))
         return x.float()
 
-    def loss(
-        self, batch: dict[str, Tensor], generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Tensors, generator: torch.Generator) -> tuple[Tensor, Tensors]:
         """Mean cross-entropy in nats; `correct` counts the predictions that were right."""
         logits, label = self(batch["image"]), batch["label"].long()
         loss = F.cross_entropy(logits, label)
@@ -38,7 +38,7 @@ class HomeostaticTorch(nn.Module):
         count = torch.full_like(correct, len(label))
         return loss, {"loss": loss.detach(), "correct": correct, "count": count}
 
-    def measure(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def measure(self, batch: Tensors) -> Tensors:
         """Sums over the examples; `predicted` counts how often each class was predicted."""
         logits, label = self(batch["image"]), batch["label"].long()
         guess = logits.argmax(1)
@@ -50,5 +50,6 @@ class HomeostaticTorch(nn.Module):
             "predicted": F.one_hot(guess, logits.shape[1]).sum(0),
         }
 
-    def project(self) -> None:
-        """Nothing: the weights are free."""
+    def predict(self, batch: Tensors) -> Tensors:
+        """`logits` float32 (B, classes)."""
+        return {"logits": self(batch["image"])}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,8 +17,7 @@ from scoring.ground.words import Role
 from workloads import images
 from workloads.contract import (
     Batch,
-    JaxModel,
-    Measure,
+    Judged,
     ParameterSpec,
     Split,
     Stream,
@@ -30,11 +29,17 @@ from workloads.homeostatic import data
 from workloads.homeostatic.settings import HomeostaticScale
 from workloads.kinds import Family
 
+if TYPE_CHECKING:
+    from workloads.model_jax import JaxModel
+    from workloads.model_torch import TorchModel
+
 PREQUENTIAL = "prequential/accuracy"
 
 
 class Homeostatic(Workload[HomeostaticScale]):
     """Classification of 28 x 28 images whose labels shift, judged by prequential accuracy."""
+
+    sums = ("loss", "correct", "count", "predicted")
 
     prequential = ("correct", "count")
 
@@ -77,7 +82,7 @@ class Homeostatic(Workload[HomeostaticScale]):
         return data.ShiftStream(train, size, settings.data.periods, season, seed)
 
     def evaluate(
-        self, measure: Measure, split: Split, stream: Stream, window: Window
+        self, judged: Judged, split: Split, stream: Stream, window: Window
     ) -> dict[str, float]:
         """Prequential accuracy since the last evaluation, accuracy on unseen images.
 
@@ -88,7 +93,7 @@ class Homeostatic(Workload[HomeostaticScale]):
         cut = self.settings.data.validation
         where = slice(0, cut) if split == "validation" else slice(cut, None)
         held_out = images.load(self.settings.data.source).held_out
-        sums = measure(held_out.batch(where, stream.permutation))
+        sums = judged.measure(held_out.batch(where, stream.permutation))
         metrics = {f"{split}/accuracy": float(sums["correct"]) / float(sums["count"])}
         if split == "validation":
             seen = window.drawn.get("count", 0)
@@ -104,7 +109,7 @@ class Homeostatic(Workload[HomeostaticScale]):
             "label": random.integers(0, data.CLASSES, size, dtype=np.int32),
         }
 
-    def torch_model(self) -> Any:
+    def torch_model(self) -> TorchModel:
         """The network in PyTorch."""
         from workloads.homeostatic.model_torch import HomeostaticTorch
 

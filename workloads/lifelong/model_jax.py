@@ -8,18 +8,18 @@ import jax
 import jax.numpy as jnp
 
 from workloads.lifelong.settings import GROUP, LifelongScale
+from workloads.model_jax import Arrays, JaxModel
 
-Params = dict[str, jax.Array]
 EPSILON = 1e-5
 
 
 @dataclasses.dataclass(frozen=True)
-class LifelongJax:
+class LifelongJax(JaxModel):
     """One head for the classes of all tasks: the learner is not told which task an image is of."""
 
     settings: LifelongScale
 
-    def logits(self, params: Params, image: jax.Array) -> jax.Array:
+    def logits(self, params: Arrays, image: jax.Array) -> jax.Array:
         """Logits float32 (B, classes) of images float32 (B, pixels)."""
         settings, dtype = self.settings, self.settings.compute.dtype
         x = image.astype(dtype)
@@ -35,15 +35,13 @@ class LifelongJax:
             x = x @ weight.T + params[f"layers.{index}.bias"].astype(dtype)
         return x.astype(jnp.float32)
 
-    def loss(
-        self, params: Params, batch: Params, rng: jax.Array
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def loss(self, params: Arrays, batch: Arrays, rng: jax.Array) -> tuple[jax.Array, Arrays]:
         """Mean cross-entropy in nats; `correct` counts the predictions that were right."""
         losses, correct = _score(self.logits(params, batch["image"]), batch["label"])
         loss = losses.mean()
         return loss, {"loss": loss, "correct": correct.sum(), "count": jnp.int32(len(losses))}
 
-    def measure(self, params: Params, batch: Params) -> dict[str, jax.Array]:
+    def measure(self, params: Arrays, batch: Arrays) -> Arrays:
         """Sums over the examples; `task_correct` and `task_count` (tasks,) are those by task."""
         losses, correct = _score(self.logits(params, batch["image"]), batch["label"])
         of_task = jax.nn.one_hot(batch["task"], self.settings.data.tasks, dtype=jnp.int32)
@@ -55,16 +53,16 @@ class LifelongJax:
             "task_count": of_task.sum(0),
         }
 
-    def act(self, params: Params, observations: jax.Array) -> jax.Array:
+    def predict(self, params: Arrays, batch: Arrays) -> Arrays:
+        """`logits` float32 (B, classes)."""
+        return {"logits": self.logits(params, batch["image"])}
+
+    def act(self, params: Arrays, observations: jax.Array) -> jax.Array:
         """The most probable class int32 (B,) of images float32 (B, pixels)."""
         return self.logits(params, observations).argmax(1).astype(jnp.int32)
 
-    def project(self, params: Params) -> Params:
-        """Unchanged: the weights are free."""
-        return params
 
-
-def _stage(params: Params, name: str, x: jax.Array) -> jax.Array:
+def _stage(params: Arrays, name: str, x: jax.Array) -> jax.Array:
     """Feature maps (B, inputs, S, S) to (B, outputs, S / 2, S / 2)."""
     x = _layer(params, name, 0, x)
     batch, channels, side, _ = x.shape
@@ -72,7 +70,7 @@ def _stage(params: Params, name: str, x: jax.Array) -> jax.Array:
     return x + _layer(params, name, 2, _layer(params, name, 1, x))
 
 
-def _layer(params: Params, name: str, index: int, x: jax.Array) -> jax.Array:
+def _layer(params: Arrays, name: str, index: int, x: jax.Array) -> jax.Array:
     """Convolution, group norm in float32, and ReLU."""
     weight = params[f"{name}convolutions.{index}.weight"].astype(x.dtype)
     x = jax.lax.conv_general_dilated(x, weight, (1, 1), "SAME")  # NCHW, OIHW

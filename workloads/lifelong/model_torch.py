@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workloads.lifelong.settings import GROUP, LifelongScale
+from workloads.model_torch import Tensors, TorchModel
 
 
 class Stage(nn.Module):
@@ -34,7 +35,7 @@ class Stage(nn.Module):
         return F.relu(norm(x.float()).to(x.dtype))
 
 
-class LifelongTorch(nn.Module):
+class LifelongTorch(TorchModel):
     """One head for the classes of all tasks: the learner is not told which task an image is of."""
 
     def __init__(self, settings: LifelongScale) -> None:
@@ -60,9 +61,7 @@ class LifelongTorch(nn.Module):
             x = F.linear(x, layer.weight.to(self.dtype), layer.bias.to(self.dtype))
         return x.float()
 
-    def loss(
-        self, batch: dict[str, Tensor], generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Tensors, generator: torch.Generator) -> tuple[Tensor, Tensors]:
         """Mean cross-entropy in nats; `correct` counts the predictions that were right."""
         logits, label = self(batch["image"]), batch["label"].long()
         loss = F.cross_entropy(logits, label)
@@ -70,7 +69,7 @@ class LifelongTorch(nn.Module):
         count = torch.full_like(correct, len(label))
         return loss, {"loss": loss.detach(), "correct": correct, "count": count}
 
-    def measure(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def measure(self, batch: Tensors) -> Tensors:
         """Sums over the examples; `task_correct` and `task_count` (tasks,) are those by task."""
         logits, label = self(batch["image"]), batch["label"].long()
         correct = logits.argmax(1) == label
@@ -83,9 +82,10 @@ class LifelongTorch(nn.Module):
             "task_count": of_task.sum(0),
         }
 
+    def predict(self, batch: Tensors) -> Tensors:
+        """`logits` float32 (B, classes)."""
+        return {"logits": self(batch["image"])}
+
     def act(self, observations: Tensor) -> Tensor:
         """The most probable class int32 (B,) of images float32 (B, pixels)."""
         return self(observations).argmax(1).int()
-
-    def project(self) -> None:
-        """Nothing: the weights are free."""

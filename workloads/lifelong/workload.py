@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,8 +17,7 @@ from scoring.ground.words import Role
 from workloads import images
 from workloads.contract import (
     Batch,
-    JaxModel,
-    Measure,
+    Judged,
     ParameterSpec,
     Split,
     Stream,
@@ -30,6 +29,10 @@ from workloads.kinds import Family
 from workloads.lifelong.data import MasteryStream
 from workloads.lifelong.settings import DataSettings, LifelongScale, ModelSettings
 
+if TYPE_CHECKING:
+    from workloads.model_jax import JaxModel
+    from workloads.model_torch import TorchModel
+
 __all__ = ["RETAINED", "DataSettings", "Lifelong", "LifelongScale", "ModelSettings"]
 
 RETAINED = "validation/retained"
@@ -37,6 +40,8 @@ RETAINED = "validation/retained"
 
 class Lifelong(Workload[LifelongScale]):
     """Image classification, task after task, judged by what is retained of the mastered ones."""
+
+    sums = ("loss", "correct", "count", "task_correct", "task_count")
 
     @property
     def classes(self) -> int:
@@ -88,7 +93,7 @@ class Lifelong(Workload[LifelongScale]):
         return MasteryStream(found, settings.data, settings.batch_size, seed)
 
     def evaluate(
-        self, measure: Measure, split: Split, stream: Stream, window: Window
+        self, judged: Judged, split: Split, stream: Stream, window: Window
     ) -> dict[str, float]:
         """Accuracy on unseen images of every task; `validation/retained` is what is judged.
 
@@ -98,9 +103,9 @@ class Lifelong(Workload[LifelongScale]):
         assert isinstance(stream, MasteryStream)
         tasks = range(self.settings.data.tasks)
         if split == "test":
-            accuracy = [_accuracies(measure(stream.test(index)))[index] for index in tasks]
+            accuracy = [_accuracies(judged.measure(stream.test(index)))[index] for index in tasks]
             return {"test/accuracy": float(np.mean(accuracy))}
-        accuracy = list(_accuracies(measure(stream.validation())))
+        accuracy = list(_accuracies(judged.measure(stream.validation())))
         mastered = stream.mastered
         metrics = {
             RETAINED: float(sum(accuracy[index] for index in mastered) / len(tasks)),
@@ -121,7 +126,7 @@ class Lifelong(Workload[LifelongScale]):
             "task": random.integers(0, data.tasks, size, dtype=np.int32),
         }
 
-    def torch_model(self) -> Any:
+    def torch_model(self) -> TorchModel:
         """The network in PyTorch."""
         from workloads.lifelong.model_torch import LifelongTorch
 

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+from workloads.model_jax import Arrays, JaxModel
 
 if TYPE_CHECKING:
     from workloads import contract
     from workloads.lm.settings import LmScale
 
 EPSILON = 1e-6
-Params: TypeAlias = dict[str, Array]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Transformer:
+class Transformer(JaxModel):
     """Decoder-only transformer over token ids; a batch is {"tokens": (batch, context + 1)}.
 
     Weights are float32; with compute type bfloat16 weights and activations are cast on the way,
@@ -28,37 +29,38 @@ class Transformer:
     settings: LmScale
     rotary: tuple[contract.Array, contract.Array]
 
-    def loss(
-        self, params: Params, batch: dict[str, Array], rng: Array | None
-    ) -> tuple[Array, dict[str, Array]]:
+    def loss(self, params: Arrays, batch: Arrays, rng: Array | None) -> tuple[Array, Arrays]:
         """Mean nats a token, with the z-loss if any; the by-product is without it."""
         nats, partition = self._nats(params, batch)
         mean, z_loss = nats.mean(), self.settings.model.z_loss
         total = mean + z_loss * jnp.square(partition).mean() if z_loss else mean
         return total, {"loss": mean}
 
-    def measure(self, params: Params, batch: dict[str, Array]) -> dict[str, Array]:
+    def measure(self, params: Arrays, batch: Arrays) -> Arrays:
         """`loss`, nats summed over the `count` predicted tokens."""
         nats, _ = self._nats(params, batch)
         return {"loss": nats.sum(), "count": jnp.full((), nats.size, nats.dtype)}
 
-    def project(self, params: Params) -> Params:
-        """The parameters as they are: they are unconstrained."""
-        return params
+    def predict(self, params: Arrays, batch: Arrays) -> Arrays:
+        """`logits` float32 (batch, context, vocabulary) of each next token."""
+        return {"logits": self._logits(params, batch["tokens"])}
 
-    def _nats(self, params: Params, batch: dict[str, Array]) -> tuple[Array, Array]:
+    def _nats(self, params: Arrays, batch: Arrays) -> tuple[Array, Array]:
         tokens = batch["tokens"]
+        logits = self._logits(params, tokens)
+        partition = jax.nn.logsumexp(logits, axis=-1)
+        chosen = jnp.take_along_axis(logits, tokens[:, 1:, None], axis=-1)[..., 0]
+        return partition - chosen, partition
+
+    def _logits(self, params: Arrays, tokens: Array) -> Array:
         x = params["embedding.weight"][tokens[:, :-1]].astype(self.settings.compute.dtype)
         for layer in range(self.settings.model.layers):
             x = self._block(_below(params, f"blocks.{layer}."), x)
         if self.settings.model.norm == "pre":
             x = _rms_norm(x, params["norm.weight"])
-        logits = _linear(x, params["head.weight"]).astype(jnp.float32)
-        partition = jax.nn.logsumexp(logits, axis=-1)
-        chosen = jnp.take_along_axis(logits, tokens[:, 1:, None], axis=-1)[..., 0]
-        return partition - chosen, partition
+        return _linear(x, params["head.weight"]).astype(jnp.float32)
 
-    def _block(self, p: Params, x: Array) -> Array:
+    def _block(self, p: Arrays, x: Array) -> Array:
         gain1, gain2 = p["norm1.weight"], p["norm2.weight"]
         if self.settings.model.norm == "post":
             x = _rms_norm(x + self._attend(p, x), gain1)
@@ -66,7 +68,7 @@ class Transformer:
         x = x + self._attend(p, _rms_norm(x, gain1))
         return x + _transform(p, _rms_norm(x, gain2))
 
-    def _attend(self, p: Params, x: Array) -> Array:
+    def _attend(self, p: Arrays, x: Array) -> Array:
         model = self.settings.model
         split = (*x.shape[:2], model.heads, model.head_width)
         q, k, v = (_linear(x, p[f"{m}.weight"]).reshape(split) for m in ("query", "key", "value"))
@@ -77,11 +79,11 @@ class Transformer:
         return _linear(y.reshape(x.shape), p["out.weight"])
 
 
-def _below(params: Params, prefix: str) -> Params:
+def _below(params: Arrays, prefix: str) -> Arrays:
     return {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
 
 
-def _transform(p: Params, x: Array) -> Array:
+def _transform(p: Arrays, x: Array) -> Array:
     hidden = jax.nn.gelu(_linear(x, p["up.weight"]))
     return _linear(hidden, p["down.weight"])
 

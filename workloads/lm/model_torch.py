@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from workloads.model_torch import Tensors, TorchModel
+
 if TYPE_CHECKING:
     from workloads.contract import Array
     from workloads.lm.settings import LmScale
@@ -60,7 +62,7 @@ class Block(nn.Module):
         return _linear(F.gelu(_linear(x, self.up), approximate="tanh"), self.down)
 
 
-class Transformer(nn.Module):
+class Transformer(TorchModel):
     """Decoder-only transformer over token ids; a batch is {"tokens": (batch, context + 1)}.
 
     Weights are float32; with compute type bfloat16 weights and activations are cast on the way,
@@ -83,9 +85,7 @@ class Transformer(nn.Module):
         self.register_buffer("cos", cos.to(self.dtype), persistent=False)
         self.register_buffer("sin", sin.to(self.dtype), persistent=False)
 
-    def loss(
-        self, batch: dict[str, Tensor], generator: torch.Generator | None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Tensors, generator: torch.Generator) -> tuple[Tensor, Tensors]:
         """Mean nats a token, with the z-loss if any; the by-product is without it."""
         logits, targets = self._logits(batch)
         nats = F.cross_entropy(logits, targets)
@@ -94,16 +94,18 @@ class Transformer(nn.Module):
         penalty = logits.logsumexp(-1).square().mean()
         return nats + self.z_loss * penalty, {"loss": nats.detach()}
 
-    def measure(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def measure(self, batch: Tensors) -> Tensors:
         """`loss`, nats summed over the `count` predicted tokens."""
         logits, targets = self._logits(batch)
         nats = F.cross_entropy(logits, targets, reduction="sum")
         return {"loss": nats, "count": torch.full_like(nats, targets.numel())}
 
-    def project(self) -> None:
-        """Nothing: the weights are unconstrained."""
+    def predict(self, batch: Tensors) -> Tensors:
+        """`logits` float32 (batch, context, vocabulary) of each next token."""
+        logits, _ = self._logits(batch)
+        return {"logits": logits.unflatten(0, (len(batch["tokens"]), -1))}
 
-    def _logits(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def _logits(self, batch: Tensors) -> tuple[Tensor, Tensor]:
         tokens = batch["tokens"].long()
         x = self.embedding(tokens[:, :-1]).to(self.dtype)
         for block in self.blocks:

@@ -11,8 +11,7 @@ from scoring.ground.words import Role
 from workloads.contract import (
     Array,
     Batch,
-    JaxModel,
-    Measure,
+    Judged,
     ParameterSpec,
     Split,
     Stream,
@@ -26,7 +25,8 @@ from workloads.numbered import NumberedStream
 
 if TYPE_CHECKING:
     from workloads.lm.corpus import Corpus
-    from workloads.lm.model_torch import Transformer as TorchTransformer
+    from workloads.model_jax import JaxModel
+    from workloads.model_torch import TorchModel
 from workloads.lm.settings import LmScale
 
 EMBEDDING_STD = 0.5
@@ -38,6 +38,8 @@ class LanguageModel(Workload[LmScale]):
     Predicted text is what counts: every token but a window's first, in UTF-8 bytes, where the
     separator that ends a document counts as one byte.
     """
+
+    sums = ("loss", "count")
 
     @property
     def classes(self) -> int:
@@ -101,7 +103,7 @@ class LanguageModel(Workload[LmScale]):
         return NumberedStream(windows, seed, data.prefetch)
 
     def evaluate(
-        self, measure: Measure, split: Split, stream: Stream, window: Window
+        self, judged: Judged, split: Split, stream: Stream, window: Window
     ) -> dict[str, float]:
         """Bits per byte of the same first batches of the split, always."""
         from workloads.lm.data import in_order
@@ -114,7 +116,7 @@ class LanguageModel(Workload[LmScale]):
         )
         nats, text_bytes = 0.0, 0
         for tokens in in_order(held_out, self.settings.batch_size, data.context, count):
-            nats += float(measure({"tokens": tokens})["loss"])
+            nats += float(judged.measure({"tokens": tokens})["loss"])
             text_bytes += int(corpus.token_bytes[tokens[:, 1:]].sum())
         metrics = {f"{split}/bits_per_byte": nats / math.log(2) / text_bytes}
         if split == "validation" and window.steps:
@@ -127,7 +129,7 @@ class LanguageModel(Workload[LmScale]):
         shape = (self.settings.batch_size, data.context + 1)
         return {"tokens": rng.integers(0, data.vocabulary, shape, np.int32)}
 
-    def torch_model(self) -> TorchTransformer:
+    def torch_model(self) -> TorchModel:
         """The transformer as an `nn.Module`."""
         from workloads.lm.model_torch import Transformer
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 
+from workloads.model_jax import Arrays, JaxModel
 from workloads.recommender.data import RELEVANT, SEEN
 from workloads.recommender.settings import CUT, NDCG
 
@@ -16,14 +17,11 @@ if TYPE_CHECKING:
     from workloads.recommender.settings import RecommenderScale
 
 
-Arrays = dict[str, jax.Array]
-
-
 _TINY = 1e-12
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class TwoTowersJax:
+class TwoTowersJax(JaxModel):
     """Users and films as unit vectors, each fused of an id's view and an attribute view.
 
     The score of a film for a user is their cosine over the temperature plus the film's bias.
@@ -46,27 +44,26 @@ class TwoTowersJax:
         return total, {"loss": nats, "contrast": contrast}
 
     def measure(self, params: Arrays, batch: Arrays) -> Arrays:
-        """Of a training batch the nats, summed; of a ranking batch the metrics, summed over users.
+        """`loss`, nats summed over the `count` users."""
+        identity, attributes, _ = self._user_views(params, batch)
+        user = self._fuse_user(params, batch, identity, attributes)
+        scores, _ = self._scores(params, user, batch)
+        count = jnp.int32(len(scores))
+        return {"loss": _cross_entropy(scores, batch["item"]).sum(), "count": count}
 
-        With them go the weight of each attribute and the share of the id in a film, summed alike.
+    def predict(self, params: Arrays, batch: Arrays) -> Arrays:
+        """`logits` float32 (B, items); of a batch with each item's `status`, its `ranking`.
+
+        With the ranking go the weights of the attributes, `field_gate` (B, 4), and `item_gate`
+        (B,), the mean share of the id in a film, which is the same for all.
         """
         identity, attributes, gates = self._user_views(params, batch)
         user = self._fuse_user(params, batch, identity, attributes)
         scores, shares = self._scores(params, user, batch)
-        count = jnp.int32(len(scores))
-        if "item" in batch:
-            return {"loss": _cross_entropy(scores, batch["item"]).sum(), "count": count}
-        sums = ranking(scores, batch["status"])
-        return {
-            **{name: value.sum() for name, value in sums.items()},
-            "field_gate": gates.sum(0),
-            "item_gate": shares.mean() * len(scores),
-            "count": count,
-        }
-
-    def project(self, params: Arrays) -> Arrays:
-        """Unchanged: the weights are free."""
-        return params
+        if "status" not in batch:
+            return {"logits": scores}
+        gate = jnp.broadcast_to(shares.mean(), len(scores))
+        return {**ranking(scores, batch["status"]), "field_gate": gates, "item_gate": gate}
 
     @property
     def _dtype(self) -> str:

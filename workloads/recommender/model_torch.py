@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from workloads.model_torch import Tensors, TorchModel
 from workloads.recommender.data import RELEVANT, SEEN
 from workloads.recommender.movielens import FIELDS, GENRES, PERIODS
 from workloads.recommender.settings import CUT, NDCG
@@ -17,10 +18,7 @@ if TYPE_CHECKING:
     from workloads.recommender.settings import RecommenderScale
 
 
-Tensors = dict[str, Tensor]
-
-
-class TwoTowersTorch(nn.Module):
+class TwoTowersTorch(TorchModel):
     """Users and films as unit vectors, each fused of an id's view and an attribute view.
 
     The score of a film for a user is their cosine over the temperature plus the film's bias.
@@ -62,26 +60,24 @@ class TwoTowersTorch(nn.Module):
         }
 
     def measure(self, batch: Tensors) -> Tensors:
-        """Of a training batch the nats, summed; of a ranking batch the metrics, summed over users.
+        """`loss`, nats summed over the `count` users."""
+        identity, attributes, _ = self._user_views(batch)
+        scores, _ = self._scores(self._fuse_user(batch, identity, attributes), batch)
+        nats = F.cross_entropy(scores, batch["item"].long(), reduction="sum")
+        return {"loss": nats, "count": torch.full((), len(scores), device=scores.device)}
 
-        With them go the weight of each attribute and the share of the id in a film, summed alike.
+    def predict(self, batch: Tensors) -> Tensors:
+        """`logits` float32 (B, items); of a batch with each item's `status`, its `ranking`.
+
+        With the ranking go the weights of the attributes, `field_gate` (B, 4), and `item_gate`
+        (B,), the mean share of the id in a film, which is the same for all.
         """
         identity, attributes, gates = self._user_views(batch)
         scores, shares = self._scores(self._fuse_user(batch, identity, attributes), batch)
-        count = torch.full((), len(scores), device=scores.device)
-        if "item" in batch:
-            nats = F.cross_entropy(scores, batch["item"].long(), reduction="sum")
-            return {"loss": nats, "count": count}
-        sums = ranking(scores, batch["status"])
-        return {
-            **{name: value.sum() for name, value in sums.items()},
-            "field_gate": gates.sum(0),
-            "item_gate": shares.mean() * len(scores),
-            "count": count,
-        }
-
-    def project(self) -> None:
-        """Nothing: the weights are free."""
+        if "status" not in batch:
+            return {"logits": scores}
+        gate = shares.mean().expand(len(scores))
+        return {**ranking(scores, batch["status"]), "field_gate": gates, "item_gate": gate}
 
     def _user_views(self, batch: Tensors) -> tuple[Tensor, Tensor, Tensor]:
         """View of the id and of the attributes, (B, width), and the attributes' weights (B, 4)."""

@@ -10,15 +10,15 @@ task, in the folder `ctr`.
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scoring.ground.words import Role
 from workloads.contract import (
+    Array,
     Batch,
-    JaxModel,
-    Measure,
+    Judged,
     ParameterSpec,
     Split,
     Stream,
@@ -33,11 +33,17 @@ from workloads.recommender.ctr import workload as ctr
 from workloads.recommender.settings import NDCG, RecommenderScale
 from workloads.recommender.stream import epochs
 
+if TYPE_CHECKING:
+    from workloads.model_jax import JaxModel
+    from workloads.model_torch import TorchModel
+
 EMBEDDING_STD = 0.1
 
 
 class Recommender(Workload[RecommenderScale]):
     """Ranking of all films for cold users, judged by NDCG@10."""
+
+    sums = ("loss", "count")
 
     def parameters(self) -> dict[str, ParameterSpec]:
         """Embeddings and the small networks of either side; matrices are (out, in)."""
@@ -89,26 +95,24 @@ class Recommender(Workload[RecommenderScale]):
         return epochs(len(split.owner), size, make, seed, stated.prefetch)
 
     def evaluate(
-        self, measure: Measure, split: Split, stream: Stream, window: Window
+        self, judged: Judged, split: Split, stream: Stream, window: Window
     ) -> dict[str, float]:
         """Ranking of every film for the split's cold users; at validation for warm users, too.
 
         The record also holds the mean weight of each attribute in the fusion and the share of the
         id in a film's vector.
         """
-        sums = self._total(measure, split)
-        count = float(sums["count"])
+        means = self._mean(judged, split)
         metrics = {
-            f"{split}/{name}": float(sums[name]) / count
+            f"{split}/{name}": float(means[name])
             for name in (NDCG, "hit_rate_at_10", "recall_at_10", "mrr_at_10")
         }
         if split == "test":
             return metrics
-        warm = self._total(measure, "warm")
-        metrics[f"warm/{NDCG}"] = float(warm[NDCG]) / float(warm["count"])
-        for name, weight in zip(movielens.FIELDS, sums["field_gate"], strict=True):
-            metrics[f"gate/{name}"] = float(weight) / count
-        metrics["gate/item_id"] = float(sums["item_gate"]) / count
+        metrics[f"warm/{NDCG}"] = float(self._mean(judged, "warm")[NDCG])
+        for name, weight in zip(movielens.FIELDS, means["field_gate"], strict=True):
+            metrics[f"gate/{name}"] = float(weight)
+        metrics["gate/item_id"] = float(means["item_gate"])
         if window.steps:
             metrics["train/contrast"] = window.sums["contrast"] / window.steps
         return metrics
@@ -134,7 +138,7 @@ class Recommender(Workload[RecommenderScale]):
             "period": random.integers(0, movielens.PERIODS, (1, items), np.int32),
         }
 
-    def torch_model(self) -> Any:
+    def torch_model(self) -> TorchModel:
         """The towers in PyTorch."""
         from workloads.recommender.model_torch import TwoTowersTorch
 
@@ -169,12 +173,13 @@ class Recommender(Workload[RecommenderScale]):
             for group, count in draws.items()
         }
 
-    def _total(self, measure: Measure, group: data.Group) -> dict[str, Any]:
-        total: dict[str, Any] = {}
-        for batch in self._batches[group]:
-            for name, value in measure(batch).items():
-                total[name] = total.get(name, 0) + value.astype(np.float64)
-        return total
+    def _mean(self, judged: Judged, group: data.Group) -> dict[str, Array]:
+        """The rows' means over all users of a group."""
+        rows = [judged.predict(batch) for batch in self._batches[group]]
+        return {
+            name: np.concatenate([some[name] for some in rows]).mean(0, dtype=np.float64)
+            for name in rows[0]
+        }
 
 
 FAMILY = Family(

@@ -7,18 +7,17 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from workloads.model_jax import Arrays, JaxModel
 from workloads.rl_nap.network import EPSILON, Network
-
-Params = dict[str, jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
-class PlayJax:
+class PlayJax(JaxModel):
     """Convolutions and hidden layers, each normalised before its ReLU, and a linear head."""
 
     network: Network
 
-    def act(self, params: Params, observation: jax.Array) -> jax.Array:
+    def act(self, params: Arrays, observation: jax.Array) -> jax.Array:
         """Values float32 (B, actions) of observations uint8 (B, channels, height, width)."""
         network = self.network
         x = jnp.asarray(observation, network.dtype) * network.scale
@@ -36,32 +35,24 @@ class PlayJax:
             x = self._activated(x @ params[f"layers.{index}.weight"].astype(network.dtype).T)
         return x.astype(jnp.float32) @ params["head.weight"].T + params["head.bias"]
 
-    def loss(
-        self, params: Params, batch: Params, rng: jax.Array
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def loss(self, params: Arrays, batch: Arrays, rng: jax.Array) -> tuple[jax.Array, Arrays]:
         """Mean Huber loss of the values of the actions taken; `value` is their mean."""
         taken = _taken(self.act(params, batch["observation"]), batch["action"])
         loss = _huber(taken - batch["target"]).mean()
         return loss, {"loss": loss, "value": taken.mean()}
 
-    def measure(self, params: Params, batch: Params) -> dict[str, jax.Array]:
-        """The greedy `action` of each observation, and `norm_ratio`, the mean over the matrices.
-
-        Where there are targets, also the sum of the Huber losses.
-        """
+    def measure(self, params: Arrays, batch: Arrays) -> Arrays:
+        """`loss`, the Huber losses summed over the `count` observations."""
         values = self.act(params, batch["observation"])
-        norms = self.network.norms
-        ratios = [jnp.linalg.norm(params[name].ravel()) / norms[name] for name in norms]
-        measured = {
-            "action": values.argmax(1),
-            "count": jnp.int32(len(values)),
-            "norm_ratio": jnp.stack(ratios).mean(),
-        }
-        if "target" in batch:
-            measured["loss"] = _huber(_taken(values, batch["action"]) - batch["target"]).sum()
-        return measured
+        losses = _huber(_taken(values, batch["action"]) - batch["target"])
+        return {"loss": losses.sum(), "count": jnp.int32(len(values))}
 
-    def project(self, params: Params) -> Params:
+    def predict(self, params: Arrays, batch: Arrays) -> Arrays:
+        """The `value` float32 (B, actions) of each action, and the greedy `action` (B,)."""
+        values = self.act(params, batch["observation"])
+        return {"value": values, "action": values.argmax(1)}
+
+    def project(self, params: Arrays) -> Arrays:
         """Each hidden matrix brought back to its initial norm."""
         if not self.network.project:
             return params

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from workloads.model_torch import Tensors, TorchModel
 from workloads.rl_nap.network import EPSILON, Network
 
 
-class PlayTorch(nn.Module):
+class PlayTorch(TorchModel):
     """Convolutions and hidden layers, each normalised before its ReLU, and a linear head."""
 
     def __init__(self, network: Network) -> None:
@@ -42,30 +43,24 @@ class PlayTorch(nn.Module):
             x = self._activated(F.linear(x, layer.weight.to(self.dtype)))
         return F.linear(x.float(), self.head.weight, self.head.bias)
 
-    def loss(
-        self, batch: dict[str, Tensor], generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Tensors, generator: torch.Generator) -> tuple[Tensor, Tensors]:
         """Mean Huber loss of the values of the actions taken; `value` is their mean."""
         values = self.act(batch["observation"])
         taken = values.gather(1, batch["action"].long()[:, None])[:, 0]
         loss = F.huber_loss(taken, batch["target"])
         return loss, {"loss": loss.detach(), "value": taken.detach().mean()}
 
-    def measure(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The greedy `action` of each observation, and `norm_ratio`, the mean over the matrices.
-
-        Where there are targets, also the sum of the Huber losses.
-        """
+    def measure(self, batch: Tensors) -> Tensors:
+        """`loss`, the Huber losses summed over the `count` observations."""
         values = self.act(batch["observation"])
-        measured = {
-            "action": values.argmax(1),
-            "count": torch.tensor(len(values)),
-            "norm_ratio": self._norm_ratio(),
-        }
-        if "target" in batch:
-            taken = values.gather(1, batch["action"].long()[:, None])[:, 0]
-            measured["loss"] = F.huber_loss(taken, batch["target"], reduction="sum")
-        return measured
+        taken = values.gather(1, batch["action"].long()[:, None])[:, 0]
+        loss = F.huber_loss(taken, batch["target"], reduction="sum")
+        return {"loss": loss, "count": torch.tensor(len(values))}
+
+    def predict(self, batch: Tensors) -> Tensors:
+        """The `value` float32 (B, actions) of each action, and the greedy `action` (B,)."""
+        values = self.act(batch["observation"])
+        return {"value": values, "action": values.argmax(1)}
 
     @torch.no_grad()
     def project(self) -> None:
@@ -80,13 +75,6 @@ class PlayTorch(nn.Module):
         weight = operator.attrgetter(name)(self)
         assert isinstance(weight, Tensor)
         return weight
-
-    def _norm_ratio(self) -> Tensor:
-        ratios = [
-            torch.linalg.vector_norm(self._weight(name)) / norm
-            for name, norm in self.network.norms.items()
-        ]
-        return torch.stack(ratios).mean()
 
     def _activated(self, x: Tensor) -> Tensor:
         # Over everything of an example, in float32.

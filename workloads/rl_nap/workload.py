@@ -10,15 +10,14 @@ policy plays.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workloads.contract import (
     Array,
     Batch,
-    JaxModel,
-    Measure,
+    Judged,
     ParameterSpec,
     Split,
     Stream,
@@ -31,6 +30,10 @@ from workloads.rl_nap import data
 from workloads.rl_nap.games import play
 from workloads.rl_nap.settings import PlayScale
 
+if TYPE_CHECKING:
+    from workloads.model_jax import JaxModel
+    from workloads.model_torch import TorchModel
+
 _SPLITS: dict[Split, int] = {"validation": 1, "test": 2}  # which fixed seeds episodes start from
 
 
@@ -39,6 +42,8 @@ _JUDGED = 20240701  # no seed of training: their sequences have four numbers
 
 class Play(Workload[PlayScale]):
     """Double Q-learning on MinAtar or ALE, judged by the greedy policy's return."""
+
+    sums = ("loss", "count")
 
     def parameters(self) -> dict[str, ParameterSpec]:
         """Weights without biases of the hidden layers, then weight and bias of the head."""
@@ -73,7 +78,7 @@ class Play(Workload[PlayScale]):
         return data.PlayStream(self.settings.data, self.settings.batch_size, seed)
 
     def evaluate(
-        self, measure: Measure, split: Split, stream: Stream, window: Window
+        self, judged: Judged, split: Split, stream: Stream, window: Window
     ) -> dict[str, float]:
         """Mean undiscounted return of the greedy policy over fixed episodes of the present game.
 
@@ -86,13 +91,9 @@ class Play(Workload[PlayScale]):
         seeds = source.generate_state(settings.episodes).tolist()
         console = settings.console
         games = console.start(console.games[turn], seeds, judged=True)
-        ratio = 1.0
 
         def greedy(observations: Array) -> Array:
-            nonlocal ratio
-            measured = measure({"observation": observations})
-            ratio = float(measured["norm_ratio"])
-            return measured["action"]
+            return judged.predict({"observation": observations})["action"]
 
         try:
             returns = play(games, greedy, settings.episode_steps)
@@ -100,10 +101,15 @@ class Play(Workload[PlayScale]):
             games.close()
         metrics = {f"{split}/return": float(returns.mean()) / settings.units[turn]}
         if split == "validation":
-            metrics["weights/norm_ratio"] = ratio
+            metrics["weights/norm_ratio"] = self._norm_ratio(judged.weights())
             if window.steps:
                 metrics["train/value"] = window.sums["value"] / window.steps
         return metrics
+
+    def _norm_ratio(self, weights: Weights) -> float:
+        norms = self.settings.network.norms
+        ratios = [np.linalg.norm(weights[name]) / norm for name, norm in norms.items()]
+        return float(np.mean(ratios))
 
     def batch_like(self, seed: int = 0) -> Batch:
         """Uniform noise for observations, uniform actions, targets from N(0, 1)."""
@@ -122,7 +128,7 @@ class Play(Workload[PlayScale]):
         seen = remembered[np.arange(self.settings.data.environments) % len(remembered)]
         return [np.concatenate([seen, remembered]), remembered]
 
-    def torch_model(self) -> Any:
+    def torch_model(self) -> TorchModel:
         """The network in PyTorch."""
         from workloads.rl_nap.model_torch import PlayTorch
 

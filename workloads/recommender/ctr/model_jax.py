@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 
+from workloads.model_jax import Arrays, JaxModel
+
 if TYPE_CHECKING:
     from workloads.recommender.ctr.settings import ClickScale
 
 
-Arrays = dict[str, jax.Array]
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
-class DcnJax:
+class DcnJax(JaxModel):
     """DCN-V2: crossed and deep features of the embedded columns, and a linear head on both.
 
     Networks compute in the scale's type; log-odds and loss are float32.
@@ -30,14 +29,14 @@ class DcnJax:
         return loss, {"loss": loss}
 
     def measure(self, params: Arrays, batch: Arrays) -> Arrays:
-        """`loss`, nats summed over `count` examples, and each one's `score`, its log-odds (B,)."""
+        """`loss`, nats summed over `count` examples."""
         score = self._score(params, batch)
         loss = _binary_cross_entropy(score, batch["click"]).sum()
-        return {"loss": loss, "count": jnp.int32(len(score)), "score": score}
+        return {"loss": loss, "count": jnp.int32(len(score))}
 
-    def project(self, params: Arrays) -> Arrays:
-        """Unchanged: the weights are free."""
-        return params
+    def predict(self, params: Arrays, batch: Arrays) -> Arrays:
+        """`score`, each example's log-odds float32 (B,)."""
+        return {"score": self._score(params, batch)}
 
     def _score(self, params: Arrays, batch: Arrays) -> jax.Array:
         """Log-odds of a click, float32 (B,); units are dropped where the batch says so."""

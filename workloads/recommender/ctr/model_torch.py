@@ -9,14 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from workloads.model_torch import Tensors, TorchModel
+
 if TYPE_CHECKING:
     from workloads.recommender.ctr.settings import ClickScale
 
 
-Tensors = dict[str, Tensor]
-
-
-class DcnTorch(nn.Module):
+class DcnTorch(TorchModel):
     """DCN-V2: crossed and deep features of the embedded columns, and a linear head on both.
 
     Networks compute in the scale's type; log-odds and loss are float32.
@@ -41,14 +40,15 @@ class DcnTorch(nn.Module):
         return loss, {"loss": loss.detach()}
 
     def measure(self, batch: Tensors) -> Tensors:
-        """`loss`, nats summed over `count` examples, and each one's `score`, its log-odds (B,)."""
+        """`loss`, nats summed over `count` examples."""
         score = self._score(batch)
         loss = F.binary_cross_entropy_with_logits(score, batch["click"], reduction="sum")
         count = torch.full((), len(score), device=score.device)
-        return {"loss": loss, "count": count, "score": score}
+        return {"loss": loss, "count": count}
 
-    def project(self) -> None:
-        """Nothing: the weights are free."""
+    def predict(self, batch: Tensors) -> Tensors:
+        """`score`, each example's log-odds float32 (B,)."""
+        return {"score": self._score(batch)}
 
     def _score(self, batch: Tensors) -> Tensor:
         """Log-odds of a click, float32 (B,); units are dropped where the batch says so."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,8 +17,7 @@ from scoring.ground.words import Role
 from workloads.contract import (
     Array,
     Batch,
-    JaxModel,
-    Measure,
+    Judged,
     ParameterSpec,
     Split,
     Stream,
@@ -32,6 +31,10 @@ from workloads.recommender.ctr import data as clicks
 from workloads.recommender.ctr.settings import ClickScale
 from workloads.recommender.stream import epochs
 
+if TYPE_CHECKING:
+    from workloads.model_jax import JaxModel
+    from workloads.model_torch import TorchModel
+
 EMBEDDING_STD = 0.1
 
 
@@ -40,6 +43,8 @@ _PARTS: dict[Split, clicks.Part] = {"validation": "valid", "test": "test"}
 
 class ClickRate(Workload[ClickScale]):
     """Prediction of clicks, judged by AUC on held-out examples."""
+
+    sums = ("loss", "count")
 
     def parameters(self) -> dict[str, ParameterSpec]:
         """One table for all categories, a vector for each number, and the two networks."""
@@ -85,7 +90,7 @@ class ClickRate(Workload[ClickScale]):
         return epochs(len(train.click), size, make, seed, self.settings.data.prefetch)
 
     def evaluate(
-        self, measure: Measure, split: Split, stream: Stream, window: Window
+        self, judged: Judged, split: Split, stream: Stream, window: Window
     ) -> dict[str, float]:
         """AUC and mean logloss, in nats, of the part's first examples; of all of them at test."""
         part, data = self._part(_PARTS[split]), self.settings.data
@@ -93,9 +98,9 @@ class ClickRate(Workload[ClickScale]):
         logloss, scores = 0.0, np.empty(count, np.float32)
         for start in range(0, count, data.rows):
             rows = slice(start, min(start + data.rows, count))
-            found = measure(part.batch(rows))
-            logloss += float(found["loss"])
-            scores[rows] = found["score"]
+            batch = part.batch(rows)
+            logloss += float(judged.measure(batch)["loss"])
+            scores[rows] = judged.predict(batch)["score"]
         return {
             f"{split}/auc": area_under_curve(scores, part.click[:count] == 1),
             f"{split}/logloss": logloss / count,
@@ -116,7 +121,7 @@ class ClickRate(Workload[ClickScale]):
             **self._kept(random),
         }
 
-    def torch_model(self) -> Any:
+    def torch_model(self) -> TorchModel:
         """DCN-V2 in PyTorch."""
         from workloads.recommender.ctr.model_torch import DcnTorch
 

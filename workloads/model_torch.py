@@ -1,0 +1,32 @@
+"""The base of every family's torch model."""
+
+from __future__ import annotations
+
+import abc
+
+from torch import Generator, Tensor, nn
+
+Tensors = dict[str, Tensor]
+
+
+class TorchModel(nn.Module, abc.ABC):
+    """What `workloads/<family>/model_torch.py` defines.
+
+    Its `named_parameters()` are `Workload.parameters()`, in the same order. Where a stream asks
+    the learner, it also has `act(observations)`.
+    """
+
+    @abc.abstractmethod
+    def loss(self, batch: Tensors, generator: Generator) -> tuple[Tensor, Tensors]:
+        """Mean loss (0-d) of a training batch and by-products, sums over its examples (0-d)."""
+
+    @abc.abstractmethod
+    def measure(self, batch: Tensors) -> Tensors:
+        """Sums over a training batch's examples, named `Workload.sums`; under `no_grad`."""
+
+    @abc.abstractmethod
+    def predict(self, batch: Tensors) -> Tensors:
+        """Rows, one an example of the batch, which need not hold targets; under `no_grad`."""
+
+    def project(self) -> None:
+        """Bring the weights back where they belong after an update, in place; here nothing."""

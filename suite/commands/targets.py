@@ -8,8 +8,7 @@ from typing import Any
 import click
 
 from scoring.ground.documents import ConfigError
-from suite.targets.procedure import Settings
-from suite.targets.procedure import set_targets as carry_out
+from scoring.ground.words import Resources
 
 
 @click.command(name="set-targets")
@@ -31,6 +30,28 @@ from suite.targets.procedure import set_targets as carry_out
     help="Where the procedure's own trials are kept [default: runs/targets-WORKLOAD].",
 )
 @click.option("--resume", is_flag=True, help="Go on with the procedure begun in --trials.")
+@click.option(
+    "--from-base",
+    is_flag=True,
+    help="Tune nothing: a variant races the points that its base's target was set with.",
+)
+@click.option(
+    "--framework",
+    type=click.Choice(["torch", "jax"]),
+    default="jax",
+    show_default=True,
+    help="The one to tune in: whichever takes less time.",
+)
+@click.option("--cores", type=click.IntRange(min=1), default=1, show_default=True, metavar="N")
+@click.option("--gpus", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
+@click.option(
+    "--executor",
+    type=click.Choice(["ray", "in-process"]),
+    default="ray",
+    show_default=True,
+    help="ray: side by side, a fresh process a trial. in-process: one after the other.",
+)
+@click.option("--at-once", type=click.IntRange(min=1), metavar="N", help="As in `run`.")
 @click.option("--address", metavar="ADDRESS", help="A Ray cluster to join, as in `run`.")
 def set_targets(workload: str, output: Path, trials: Path | None, **options: Any) -> None:
     """Set a workload's target, budget and reference by the stated procedure.
@@ -42,7 +63,11 @@ def set_targets(workload: str, output: Path, trials: Path | None, **options: Any
     \b
     Example:
         gradathlon set-targets lm-toy-v1
+        gradathlon set-targets lm-toy-v1+qknorm --from-base
     """
+    from suite.targets.procedure import set_targets as carry_out
+    from suite.targets.stages import Settings
+
     folder = (trials or Path("runs") / f"targets-{workload}").absolute()
     if (folder / "trials").exists() and not options["resume"]:
         raise ConfigError(
@@ -54,8 +79,12 @@ def set_targets(workload: str, output: Path, trials: Path | None, **options: Any
             workload=workload,
             folder=folder,
             output=None if options["adopt"] else output.absolute(),
-            executor="ray",
-            address=options["address"],
+            executor="ray" if options["executor"] == "ray" else "in_process",
             say=lambda line: click.echo(line, err=True),
+            address=options["address"],
+            framework=options["framework"],
+            resources=Resources(options["cores"], options["gpus"]),
+            at_once=options["at_once"],
+            from_base=options["from_base"],
         )
     )

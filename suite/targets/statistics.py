@@ -35,6 +35,12 @@ def judged_curve(record: Record, metric: Metric) -> Curve:
     )
 
 
+def up_to(curve: Curve, steps: int) -> Curve:
+    """The beginning of a curve."""
+    count = sum(seen <= steps for seen in curve.steps)
+    return Curve(curve.steps[:count], curve.seconds[:count], curve.values[:count])
+
+
 def spread(metric: Metric, curves: Sequence[Curve]) -> float:
     """Standard deviation over runs of the best judged value; 0 of a single run."""
     found = bests(metric, curves)

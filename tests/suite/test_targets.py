@@ -22,7 +22,7 @@ from scoring.ground.documents import parse_yaml
 from scoring.ground.words import Goal
 from scoring.records import Evaluation, Outcome, Writer, record_attempts
 from submissions.source import find
-from suite.targets import procedure as targets
+from suite.targets import conclusion, procedure, stages
 from suite.targets import write as writing
 from suite.targets.statistics import Curve, first_meeting, loosest
 from suite.targets.write import Result, adopted_folder, write_result
@@ -32,9 +32,10 @@ from workloads.metric import Metric
 
 WORKLOAD = "homeostatic-toy-v2"
 PERIOD, HORIZON = 200, 8000
-POINTS, FRESH = targets.POINTS, range(1000, 1010)
-STAGES = (48, 12, 9, 20)
-"""Trials a stage where NadamW wins: screen, whole horizon, finalists, fresh seeds."""
+POINTS, FRESH = procedure.POINTS, range(1000, 1010)
+STAGES = (48, 24, 12, 6, 6, 10, 5)
+"""Trials a stage where NadamW wins: four rungs, finalists on one old seed and two new ones, fresh
+seeds in torch and in JAX."""
 
 FIND = functools.cache(find)
 
@@ -52,7 +53,13 @@ class Cluster:
         self.before: Callable[[TrialSpec], None] = lambda spec: None
 
     def run_all(
-        self, specs: Sequence[TrialSpec], *, executor: str, address: str | None, watch: Any
+        self,
+        specs: Sequence[TrialSpec],
+        *,
+        executor: str,
+        address: str | None,
+        at_once: int | None,
+        watch: Any,
     ) -> Iterator[Finished]:
         self.calls.append(list(specs))
         for spec in specs:
@@ -106,19 +113,21 @@ def favour(best: str) -> Quality:
 def race_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """`race_set()` runs the procedure on `race_set.cluster`; its file is `race_set.file`."""
     stand_in = Cluster()
-    monkeypatch.setattr(targets, "run_all", stand_in.run_all)
+    monkeypatch.setattr(stages, "run_all", stand_in.run_all)
     # For speed alone: sources are read once, and records need not survive a power cut.
-    monkeypatch.setattr(targets, "find", FIND)
+    monkeypatch.setattr(stages, "find", FIND)
+    monkeypatch.setattr(procedure, "find", FIND)
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
     monkeypatch.setattr(type(workloads.get(WORKLOAD)), "fetch", lambda self: None)
     facts = {"cpu": "Test CPU", "simd": "avx2", "cores": 1, "digest": "digest-a"}
-    monkeypatch.setattr(targets, "fingerprint", lambda resources: facts)
-    monkeypatch.setattr(targets, "versions", lambda: {"torch": "2.13"})
+    monkeypatch.setattr(conclusion, "fingerprint", lambda resources: facts)
+    monkeypatch.setattr(conclusion, "versions", lambda: {"torch": "2.13"})
 
-    def call() -> Result:
+    def call(workload: str = WORKLOAD, **options: Any) -> Result:
         folder, output = tmp_path / "trials", tmp_path / "out"
-        return targets.set_targets(
-            targets.Settings(WORKLOAD, folder, output, "in_process", None, call.said.append)  # type: ignore[attr-defined]
+        said = call.said.append  # type: ignore[attr-defined]
+        return procedure.set_targets(
+            stages.Settings(workload, folder, output, "in_process", said, **options)
         )
 
     call.cluster, call.said = stand_in, []  # type: ignore[attr-defined]
@@ -132,26 +141,40 @@ def names(specs: Sequence[TrialSpec]) -> list[str]:
 
 def test_the_stages_are_as_stated(race_set: Any) -> None:
     race_set()
-    screen, full, finals, fresh = race_set.cluster.calls
+    *rungs, finals, torch, jax = race_set.cluster.calls
     assert tuple(map(len, race_set.cluster.calls)) == STAGES
-    assert names(screen) == ["adamw", "nadamw", "sgd"]
-    assert {(spec.study, spec.budget.steps) for spec in screen} == {(0, HORIZON // 2)}
-    assert {(spec.study, spec.budget.steps) for spec in full} == {(0, HORIZON)}
-    assert {spec.study for spec in finals} == {1, 2, 3}
-    assert names(fresh) == ["nadamw", "nadamw_jax"]
-    assert sorted({spec.study for spec in fresh}) == list(FRESH)
+    assert names(rungs[0]) == ["adamw", "nadamw", "sgd"]
+    assert [{(s.study, s.budget.steps) for s in rung} for rung in rungs] == [
+        {(0, 1000)}, {(0, 2000)}, {(0, 4000)}, {(0, HORIZON)}
+    ]  # fmt: skip
+    assert {spec.study for spec in finals} == {0, 1, 2}
+    assert names(torch) == ["nadamw"]
+    assert names(jax) == ["nadamw_jax"]
+    assert sorted({spec.study for spec in torch}) == list(FRESH)
+    assert sorted({spec.study for spec in jax}) == list(FRESH)[:5]
     every = [spec for call in race_set.cluster.calls for spec in call]
     assert all(spec.target is None and spec.clock == "steps" for spec in every)
 
 
+def test_in_jax_the_twins_are_tuned(race_set: Any) -> None:
+    race = race_set(framework="jax")
+    *rungs, _, own, other = race_set.cluster.calls
+    assert names(rungs[0]) == ["adamw_jax", "nadamw_jax", "sgd_jax"]
+    assert (names(own), len(own)) == (["nadamw_jax"], 10)
+    assert (names(other), len(other)) == (["nadamw"], 5)
+    assert race.published.reference["torch"].submission == "nadamw"
+    assert race.procedure["tuned"][0]["submission"] == "nadamw"
+
+
 def test_seeds_are_paired_and_fresh_ones_are_new(race_set: Any) -> None:
     race_set()
-    screen, full, finals, fresh = race_set.cluster.calls
+    *tuning, torch, jax = race_set.cluster.calls
     seeds = {spec.study: spec.seed for call in race_set.cluster.calls for spec in call}
     for call in race_set.cluster.calls:
         assert all(spec.seed == seeds[spec.study] for spec in call)
-    assert len(set(seeds.values())) == 1 + targets.FINALIST_SEEDS + targets.FRESH_SEEDS
-    assert {s.seed for s in fresh}.isdisjoint(s.seed for s in [*screen, *full, *finals])
+    assert len(set(seeds.values())) == 1 + procedure.FINALIST_SEEDS + max(procedure.FRESH_SEEDS)
+    before = {spec.seed for call in tuning for spec in call}
+    assert before.isdisjoint(spec.seed for spec in [*torch, *jax])
 
 
 def test_each_method_has_sixteen_points_and_all_of_them_are_published_as_run(
@@ -169,24 +192,44 @@ def test_each_method_has_sixteen_points_and_all_of_them_are_published_as_run(
         assert all(value == float(f"{value:.4g}") for value in values)
 
 
-def test_the_best_quarter_survives(race_set: Any) -> None:
+def test_the_better_half_goes_on(race_set: Any) -> None:
     race_set()
-    screen, full = race_set.cluster.stage(0), race_set.cluster.stage(1)
-    ranked = sorted(screen, key=race_set.cluster.quality, reverse=True)
-    assert {spec.key for spec in full} == {spec.key for spec in ranked[:12]}
+    for number in range(3):
+        before, after = race_set.cluster.stage(number), race_set.cluster.stage(number + 1)
+        ranked = sorted(before, key=race_set.cluster.quality, reverse=True)
+        assert {spec.key for spec in after} == {spec.key for spec in ranked[: len(before) // 2]}
+
+
+CANDIDATES = st.lists(st.sampled_from(["nadamw", "adamw", "sgd"]), min_size=2, max_size=48).map(
+    lambda names: [stages.Candidate(name, number, {}) for number, name in enumerate(names)]
+)
+
+
+@given(CANDIDATES)
+def test_a_half_has_no_strangers_and_a_quarter_of_references(
+    ranked: list[stages.Candidate],
+) -> None:
+    kept = procedure.better_half(ranked)
+    assert len(set(kept)) == len(kept) == len(ranked) // 2
+    assert set(kept) <= set(ranked)
+    ours = [c for c in ranked if c.method == "nadamw"]
+    found = [c for c in kept if c.method == "nadamw"]
+    assert len(found) >= min(len(ours), math.ceil(len(kept) / 4))
+    assert found == ours[: len(found)], "the best of them"
 
 
 def test_finalists_always_hold_the_best_nadamw(race_set: Any) -> None:
-    def quality(spec: TrialSpec) -> float:
-        return {"adamw": 0.9, "sgd": 0.5}.get(spec.submission, 0.7) - 0.003 * spec.trial
-
-    race_set.cluster.quality = lambda spec: 0.2 if spec.trial > 5 else quality(spec)
+    race_set.cluster.quality = lambda spec: (
+        {"adamw": 0.9, "sgd": 0.5}.get(spec.submission.removesuffix("_jax"), 0.7)
+        - 0.003 * spec.trial
+    )
     race = race_set()
-    finals, fresh = race_set.cluster.stage(2), race_set.cluster.stage(3)
+    finals, torch, jax = race_set.cluster.calls[-3:]
     assert names(finals) == ["adamw", "nadamw"]
     assert {s.trial for s in finals if s.submission == "nadamw"} == {0}
-    assert len(finals) == 4 * 3
-    assert names(fresh) == ["adamw", "adamw_jax", "nadamw", "nadamw_jax"]
+    assert len(finals) == 3 * 3
+    assert names(torch) == ["adamw", "nadamw"]
+    assert names(jax) == ["adamw_jax", "nadamw_jax"]
     assert race.procedure["winner"] == "adamw"
     assert {name: r.submission for name, r in race.published.reference.items()} == {
         "torch": "nadamw",
@@ -197,33 +240,27 @@ def test_finalists_always_hold_the_best_nadamw(race_set: Any) -> None:
     assert race.published.target <= 0.7, "the reference meets it too, not the winner alone"
 
 
-def test_no_target_where_every_nadamw_is_dropped(race_set: Any) -> None:
-    race_set.cluster.quality = lambda spec: 0.1 if "nadamw" in spec.submission else 0.8
-    with pytest.raises(WorkloadError, match="no point of nadamw is among the best 12"):
-        race_set()
-
-
 def test_a_winner_that_fails_on_a_fresh_seed_gives_way_to_the_next_finalist(race_set: Any) -> None:
     steady = race_set.cluster.quality
     race_set.cluster.quality = lambda spec: (
         0.1 if (spec.trial, spec.study) == (0, FRESH[-1]) else steady(spec)
     )
     race = race_set()
-    assert tuple(map(len, race_set.cluster.calls)) == (*STAGES, STAGES[-1])
-    first, second = race_set.cluster.stage(3), race_set.cluster.stage(4)
+    assert tuple(map(len, race_set.cluster.calls)) == (*STAGES, *STAGES[-2:])
+    first, second = race_set.cluster.stage(5), race_set.cluster.stage(7)
     assert {spec.trial for spec in first} == {0} and {spec.trial for spec in second} == {1}
     assert race.published.reference["torch"].hyperparameters == dict(second[0].hyperparameters)
     (aside,) = race.procedure["unreliable"]
     assert aside["hyperparameters"] == dict(first[0].hyperparameters)
     assert aside["best"]["nadamw"][-1] == 0.1
-    assert any("fell behind the last of the survivors" in said for said in race_set.said)
+    assert any("did not reach on every fresh seed" in said for said in race_set.said)
     assert race.published.target > 0.6
 
 
 def test_no_target_where_no_nadamw_is_reliable(race_set: Any) -> None:
     steady = race_set.cluster.quality
     race_set.cluster.quality = lambda spec: 0.1 if spec.study == FRESH[3] else steady(spec)
-    with pytest.raises(WorkloadError, match="every nadamw among the finalists fell behind"):
+    with pytest.raises(WorkloadError, match="every nadamw among the finalists failed"):
         race_set()
 
 
@@ -231,7 +268,7 @@ def test_every_fresh_run_meets_the_target_and_the_budget_is_four_times_the_slowe
     race_set: Any,
 ) -> None:
     race = race_set()
-    fresh = race_set.cluster.stage(3)
+    fresh = [*race_set.cluster.stage(5), *race_set.cluster.stage(6)]
     quality = race_set.cluster.quality
     by_framework = {"torch": [], "jax": []}  # type: dict[str, list[float]]
     for spec in fresh:
@@ -240,24 +277,65 @@ def test_every_fresh_run_meets_the_target_and_the_budget_is_four_times_the_slowe
     assert slack > 0
     loosened = min(map(quality, fresh)) - slack
     assert loosened - 1.1e-4 < race.published.target <= loosened + 1e-6
-    for name in ("nadamw_jax", "nadamw"):
+    medians = {}
+    for name, framework, count in (("nadamw_jax", "jax", 5), ("nadamw", "torch", 10)):
         told = race.procedure["fresh"][name]
-        assert len(told["steps"]) == len(told["best"]) == 10
+        assert len(told["steps"]) == len(told["best"]) == count
         assert max(told["steps"]) <= HORIZON
         assert all(math.isfinite(seconds) for seconds in told["cpu_s"])
-    steps = sorted(
-        PERIOD * math.ceil(race.published.target / race_set.cluster.quality(s) * HORIZON / PERIOD)
-        for s in fresh
-        if s.source.framework == "torch"
-    )
-    median = (steps[4] + steps[5]) / 2
-    assert race.published.budget.steps == 4 * median
-    assert race.published.budget.seconds == pytest.approx(4 * 2.0 * median / 1000, rel=0.05)
+        medians[framework] = statistics.median(
+            PERIOD * math.ceil(race.published.target / quality(s) * HORIZON / PERIOD)
+            for s in fresh
+            if s.source.framework == framework
+        )
+    assert race.published.budget.steps == 4 * max(medians.values())
+    seconds = max(2.0 * medians["torch"], 1.0 * medians["jax"]) / 1000
+    assert race.published.budget.seconds == pytest.approx(4 * seconds, rel=0.05)
 
 
 def test_a_diverged_point_is_ranked_by_what_it_reached(race_set: Any) -> None:
     race_set.cluster.end_of = lambda spec: "diverged" if spec.submission == "sgd" else "budget"
     assert race_set().published.target > 0.65
+
+
+# Variants
+
+
+def test_from_its_base_a_variant_races_the_base_s_best_points_alone(race_set: Any) -> None:
+    log = workloads.family("homeostatic").procedure(WorkloadId.parse(WORKLOAD))
+    assert log is not None
+    race = race_set(f"{WORKLOAD}+fast", from_base=True)
+    again, torch, jax = race_set.cluster.calls
+    told = [(s.submission, dict(s.hyperparameters)) for s in again]
+    best = [(t["submission"], t["hyperparameters"]) for t in log["tuned"][:4]]
+    reference = workloads.get(WORKLOAD).race.reference["torch"].hyperparameters  # type: ignore[union-attr]
+    assert told[:4] == best
+    assert ("nadamw", reference) in told
+    assert {(s.study, s.budget.steps) for s in again} == {(0, HORIZON)}
+    assert {s.study for s in torch} == set(range(1000, 1005))
+    assert {s.study for s in jax} == set(range(1000, 1003))
+    assert race.procedure["command"] == (
+        f"gradathlon set-targets {WORKLOAD}+fast --from-base --framework torch"
+    )
+
+
+@pytest.mark.parametrize(
+    ("workload", "told"),
+    [
+        (WORKLOAD, "without --from-base"),
+        ("recommender-toy-v{}+ctr", "without --from-base"),
+        ("lm-laptop-v{}+qknorm", "has no target yet; set one with: gradathlon set-targets lm-lap"),
+    ],
+)
+def test_without_a_base_nothing_is_set_from_it(race_set: Any, workload: str, told: str) -> None:
+    family = workload.partition("-")[0]
+    named = workload.format(workloads.family(family).config.version)
+    with pytest.raises(WorkloadError, match=told):
+        race_set(named, from_base=True)
+    assert not race_set.cluster.calls
+
+
+# Cut off
 
 
 def test_a_failed_trial_ends_the_procedure_with_its_reason(race_set: Any) -> None:
@@ -271,7 +349,7 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("after", [0, 55, 66, 80])
+@pytest.mark.parametrize("after", [0, 55, 80, 92, 100])
 def test_begun_again_it_goes_on_where_it_stood(race_set: Any, after: int) -> None:
     fake = race_set.cluster
 
@@ -286,26 +364,25 @@ def test_begun_again_it_goes_on_where_it_stood(race_set: Any, after: int) -> Non
     fake.before = lambda spec: None
     again = race_set()
     raced = [(spec.key, spec.budget.steps) for spec in fake.trained]
-    cut_off_extension = 48 <= after < 60  # its shorter form lost its outcome to the new attempt
-    assert len(raced) == sum(STAGES) + cut_off_extension
-    stages = [[spec.key for spec in call] for call in fake.calls[-4:]]
+    once = sum(STAGES) - 2  # two finalists have been raced on the first seed already
+    rungs_again = {0: 0, 55: 1, 80: 2, 92: 0, 100: 0}[after]  # its shorter forms' outcomes are lost
+    assert len(raced) == once + rungs_again
+    stages = [[spec.key for spec in call] for call in fake.calls[-len(STAGES) :]]
     assert race_set() == again
-    assert [[spec.key for spec in call] for call in fake.calls[-4:]] == stages
+    assert [[spec.key for spec in call] for call in fake.calls[-len(STAGES) :]] == stages
     assert len(fake.trained) == len(raced), "a third time nothing is left to do"
 
 
 def test_a_stage_begun_again_sees_what_it_first_saw(race_set: Any) -> None:
     """Survivors that were extended since must not be screened by their longer curves."""
     race_set()
-    fake, first = race_set.cluster, [spec.key for spec in race_set.cluster.stage(1)]
-    procedure = targets.Procedure(
-        targets.Settings(WORKLOAD, fake.calls[0][0].run, None, "in_process", None, print),
-        workloads.get(WORKLOAD),
-    )
-    survivors = procedure.screen()
-    assert [(c.submission, c.index) for c in survivors] == [(name, j) for _, name, _, j in first]
-    curves = procedure._race("again", [(c, 0) for c in survivors], procedure.half)
-    assert {seen.steps[-1] for seen in curves.values()} == {HORIZON // 2}
+    fake, first = race_set.cluster, race_set.cluster.stage(1)
+    settings = stages.Settings(WORKLOAD, first[0].run, None, "in_process", print)
+    again = stages.Stages(settings, workloads.get(WORKLOAD))
+    entries = [(stages.Candidate(s.submission, s.trial, dict(s.hyperparameters)), 0) for s in first]
+    curves = again.race("again", entries, 2000)
+    assert {seen.steps[-1] for seen in curves.values()} == {2000}
+    assert len(fake.trained) == sum(STAGES) - 2
 
 
 # Rounding

@@ -1,0 +1,97 @@
+"""From the runs on fresh seeds to a target, a budget and a reference, with the log of it all."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
+from cluster.hardware import fingerprint, versions
+from suite.targets.stages import BUDGET_FACTOR, ENTRANTS, REFERENCE, Candidate, Stages
+from suite.targets.statistics import (
+    Curve,
+    first_meeting,
+    loosest,
+    published_bests,
+    spread,
+    two_digits,
+)
+from suite.targets.write import Result
+from workloads.config import Race
+
+Hits = Mapping[str, list[tuple[int, float]]]
+"""Steps and CPU seconds at which each run met the target, by submission."""
+
+
+def conclude(
+    stages: Stages,
+    winner: Candidate,
+    reference: Candidate,
+    fresh: Mapping[str, list[Curve]],
+    log: Mapping[str, Any],
+) -> Result:
+    """The published target, budget and reference, and the log of how they were set.
+
+    Raises:
+        WorkloadError: a run has no judged value.
+    """
+    metric = stages.metric
+    every = [curve for curves in fresh.values() for curve in curves]
+    target = loosest(metric, every, max(spread(metric, curves) for curves in fresh.values()))
+    hits = {
+        name: [first_meeting(metric, curve, target) for curve in curves]
+        for name, curves in fresh.items()
+    }
+    measured = {
+        name: {
+            "best": published_bests(metric, curves),
+            "steps": [hit[0] for hit in hits[name]],
+            "cpu_s": [round(hit[1], 2) for hit in hits[name]],
+        }
+        for name, curves in fresh.items()
+    }
+    race = _race(winner, reference, target, hits)
+    return Result(race, _log(stages, winner, measured, log))
+
+
+def _race(winner: Candidate, reference: Candidate, target: float, hits: Hits) -> Race:
+    own = [winner.method, ENTRANTS[winner.method]]
+    steps = max(statistics.median(hit[0] for hit in hits[name]) for name in own)
+    seconds = max(statistics.median(hit[1] for hit in hits[name]) for name in own)
+    return Race.model_validate(
+        {
+            "target": target,
+            "budget": {
+                "steps": math.ceil(BUDGET_FACTOR * steps),
+                "seconds": two_digits(BUDGET_FACTOR * seconds),
+            },
+            "reference": {
+                "torch": {"submission": REFERENCE, "hyperparameters": reference.point},
+                "jax": {"submission": ENTRANTS[REFERENCE], "hyperparameters": reference.point},
+            },
+        }
+    )
+
+
+def _log(
+    stages: Stages,
+    winner: Candidate,
+    measured: Mapping[str, dict[str, Any]],
+    log: Mapping[str, Any],
+) -> dict[str, Any]:
+    settings = stages.settings
+    hardware = fingerprint(settings.resources)
+    return {
+        "command": f"gradathlon set-targets {settings.workload}"
+        f"{' --from-base' if settings.from_base else ''} --framework {settings.framework}",
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "metric": stages.metric.key,
+        "horizon": stages.horizon,
+        "winner": winner.method,
+        **log,
+        "fresh": dict(measured),
+        "hardware": {key: hardware[key] for key in ("cpu", "simd", "cores", "digest")},
+        "versions": versions(),
+    }

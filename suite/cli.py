@@ -26,6 +26,7 @@ COMMANDS = {
     "try": ("try_", "Train for some steps, without a target, and look."),
     "tune": ("tune", "Find a submission's best hyperparameters for one workload."),
     "calibrate": ("calibrate", "Find one hyperparameter point for all workloads of a suite."),
+    "sweep": ("sweep", "Draw what a hyperparameter does over its range; how sensitive it is."),
     "parity": ("parity", "Compare torch and jax on this machine."),
     "set-targets": ("targets", "Set a workload's target, budget and reference."),
     "data": ("data", "See and fetch the data that workloads train on."),

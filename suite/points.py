@@ -1,14 +1,45 @@
-"""Whether the values of fixed hyperparameter points can be meant for a submission."""
+"""Fixed hyperparameter points: as typed, and whether their values can be meant."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from scoring.ground.words import Scalar
+import yaml
+
+from scoring.ground.documents import ConfigError
+from scoring.ground.errors import nearest
+from scoring.ground.words import Point, Scalar
 from submissions.source import Source
 from submissions.space import Choice, Range
+
+
+def stated_point(source: Source, texts: Sequence[str]) -> Point:
+    """The hyperparameters typed as `-p NAME=VALUE`.
+
+    Raises:
+        ConfigError: another form, or a hyperparameter that the submission does not have.
+    """
+    point: Point = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"-p {text}: expected NAME=VALUE, as in -p lr=0.01")
+        if name not in source.hyperparameters:
+            hint = nearest(name, source.hyperparameters)
+            raise ConfigError(f"-p {text}: {source.name} has no hyperparameter {name!r}{hint}")
+        read = yaml.safe_load(value)
+        point[name] = _number(read) if isinstance(read, str) else read
+    return point
+
+
+def _number(text: str) -> float | str:
+    # YAML takes 1e-3 for text.
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def wrong_values(source: Source, point: Mapping[str, Scalar]) -> Iterator[tuple[str, str]]:

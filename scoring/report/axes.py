@@ -62,6 +62,19 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     return [0.0 + float(f"{k * step:.12g}") for k in range(first, last + 1)]
 
 
+def log_ticks(low: float, high: float) -> list[float]:
+    """Decimal logarithms of round numbers whose logarithm lies within [low, high].
+
+    Powers of ten, every second or third where there are many; over less than two decades also
+    twice and five times those.
+    """
+    first, last = math.floor(low + 1e-9), math.ceil(high - 1e-9)
+    stride = max(1, math.ceil((last - first) / 8))
+    steps = (1,) if high - low >= 2 else (1, 2, 5)
+    marks = [power + math.log10(step) for power in range(first, last + 1, stride) for step in steps]
+    return [mark for mark in marks if low - 1e-9 <= mark <= high + 1e-9]
+
+
 def short(value: float, digits: int = 3) -> str:
     """A number to `digits` significant digits, without needless zeros or exponents."""
     if not math.isfinite(value):

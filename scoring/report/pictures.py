@@ -63,7 +63,7 @@ def static_profile_svg(board: Board) -> str:
     looks = _looks(board)
     told = "The share of workloads that each submission solved within τ times the yardstick."
     legend = _legend(board.rows, looks)
-    return _plot_card("Performance profiles", told, profile_drawing(board, looks), legend)
+    return plot_card("Performance profiles", told, profile_drawing(board, looks), legend)
 
 
 def curves_svg(board: Board, records: Sequence[Record], workload: str) -> str:
@@ -90,7 +90,7 @@ def curves_svg(board: Board, records: Sequence[Record], workload: str) -> str:
         element("text", "marker: target first met", y=16, class_="soft"),
         element("text", "faint: missed, or slower", y=16, class_="soft"),
     ]
-    return _plot_card(f"{workload}: learning curves", told, drawing, legend)
+    return plot_card(f"{workload}: learning curves", told, drawing, legend)
 
 
 def _board_row(
@@ -135,7 +135,8 @@ def _legend(rows: Iterable[Row], looks: Styles) -> list[Markup]:
     return [*entries, dashes]
 
 
-def _plot_card(title: str, told: str, drawing: Markup, legend: Sequence[Markup]) -> str:
+def plot_card(title: str, told: str, drawing: Markup, legend: Sequence[Markup]) -> str:
+    """A plot of the usual size on a card, lines of legend at its right, `told` for who listens."""
     plot = element("g", drawing, transform="translate(10,8)")
     lines = [
         element("g", line, transform=f"translate({WIDTH + 6},{24 + 22 * place})")

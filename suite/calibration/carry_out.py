@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from scoring.ground.documents import ConfigError
-from suite.calibration import order as orders
+from suite.calibration.begun import keep, resumed
 from suite.calibration.calibrate import Calibration
+from suite.calibration.order import Order, new
 from suite.calibration.trials import Place
 from suite.calibration.verdict import told, write
 from suite.config import NamedSuite
@@ -30,29 +30,19 @@ def carry_out(
         ClusterError: the place to race cannot be had.
     """
     folder = folder.absolute()
-    begun = named is None
-    order = orders.new(word, named, given) if named else orders.resumed(word, given, folder)
+    order = new(word, named, given) if named else resumed(Order, word, given, folder)
     calibration = Calibration(order, folder, place, say)
-    if not begun:
-        orders.keep(order, folder)
+    if named is not None:
+        keep(order, folder)
     verdict = calibration.run()
     click.echo(told(verdict))
     say(f"to race it: gradathlon run {write(verdict, folder)}")
 
 
-def folder_of(output: Path | None, kind: str, word: str, where: str, *, resume: bool) -> Path:
-    """Where a procedure's trials lie: as typed, or named after what it is about.
-
-    Raises:
-        ConfigError: it is to be resumed, and its folder was not typed and is not there.
-    """
-    if output is not None:
-        return output
+def folder_of(output: Path | None, kind: str, word: str, where: str) -> Path:
+    """Where a procedure's trials lie: as typed, or named after what it is about."""
     stem = Path(word).stem if word.endswith(".py") else Path(word).name
-    folder = Path("runs") / f"{kind}-{stem}-{where}"
-    if resume and not folder.exists():
-        raise ConfigError(f"--resume: there is no {folder}; name the folder with -o")
-    return folder
+    return output or Path("runs") / f"{kind}-{stem}-{where}"
 
 
 def say(line: str) -> None:

@@ -1,34 +1,29 @@
-"""What a calibration was asked for, kept in its folder so that it goes on as it was begun."""
+"""What a calibration is asked for, and the candidates that this makes."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pydantic
-import yaml
 
-from scoring.ground.documents import ConfigError, Model, read_yaml
+from scoring.ground.documents import ConfigError
 from scoring.ground.words import Clock, Point
 from scoring.run_file import MOST
 from submissions.source import Source, find
 from submissions.space import Range, SearchSpace
+from suite.calibration.begun import Begun
 from suite.config import NamedSuite
 from suite.tuning import rounded, unit_points, without_value
 
-NAME = "calibration.yaml"
 TunedClock = Literal["paired", "steps"]
 """Clocks on which the reference's time is known without racing it."""
 
 
-class Order(Model):
+class Order(Begun):
     """All that decides which trials a calibration races.
 
     Attributes:
-        submission: the word that found it.
-        sha256: of its text.
         suite: the suite's name, or the workload's where there is but one.
         workloads: in the order in which the ladder adds them.
         points: candidates in all, the defaults among them.
@@ -41,9 +36,9 @@ class Order(Model):
         gpus: that a trial holds.
     """
 
-    format: Literal[1] = 1
-    submission: str
-    sha256: str
+    file: ClassVar[str] = "calibration.yaml"
+    procedure: ClassVar[str] = "calibration"
+
     suite: str
     workloads: list[str] = pydantic.Field(min_length=1, max_length=MOST)
     points: int = pydantic.Field(gt=0, le=MOST)
@@ -81,51 +76,6 @@ def new(word: str, named: NamedSuite, given: Mapping[str, Any]) -> Order:
 def tuned_clock(clock: Clock) -> TunedClock:
     """The clock that a calibration for a suite on `clock` counts on."""
     return "steps" if clock == "steps" else "paired"
-
-
-def keep(order: Order, folder: Path) -> None:
-    """Write the order into its folder.
-
-    Raises:
-        ConfigError: the folder holds trials already, or cannot be written.
-    """
-    try:
-        if (folder / "trials").exists() or (folder / NAME).exists():
-            raise ConfigError(
-                f"{folder} already holds trials; go on with them: add --resume, or name another "
-                "folder with -o"
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-        scratch = folder / f"{NAME}.part"
-        scratch.write_text(yaml.safe_dump(order.model_dump(), sort_keys=False), encoding="utf-8")
-        os.replace(scratch, folder / NAME)
-    except OSError as error:
-        raise ConfigError(f"{folder}: cannot be written: {error.strerror or error}") from None
-
-
-def resumed(word: str, given: Mapping[str, Any], folder: Path) -> Order:
-    """The order that the calibration in `folder` was begun with.
-
-    Raises:
-        ConfigError: there is none, or it is of something else than is asked for now.
-    """
-    if not (folder / NAME).exists():
-        raise ConfigError(f"{folder} holds no calibration to resume: it has no {NAME}")
-    order = read_yaml(folder / NAME, Order)
-    stated = {"submission": word, **{key: v for key, v in given.items() if v is not None}}
-    for key, value in stated.items():
-        begun = getattr(order, key)
-        if value != begun:
-            raise ConfigError(
-                f"{key} {value}: the calibration in {folder} was begun with {begun}, and goes on "
-                "as it was begun; leave it out, or begin another with -o"
-            )
-    if find(word).sha256 != order.sha256:
-        raise ConfigError(
-            f"{word}: changed since the calibration in {folder} began; put the old text back, or "
-            "begin another with -o"
-        )
-    return order
 
 
 def candidates(source: Source, order: Order) -> list[Point]:

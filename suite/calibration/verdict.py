@@ -13,6 +13,7 @@ import yaml
 from scoring.bootstrap import FEW
 from scoring.ground.documents import ConfigError
 from scoring.ground.words import Scalar
+from suite.calibration.begun import write_whole
 from suite.calibration.calibrate import Finalist, Verdict
 from suite.columns import columns
 
@@ -79,8 +80,8 @@ def write(verdict: Verdict, folder: Path) -> Path:
     """
     path = folder / SUITE
     try:
-        _write_whole(folder / LOG, json.dumps(_log(verdict), indent=1, allow_nan=False) + "\n")
-        _write_whole(path, _suite(verdict))
+        write_whole(folder / LOG, json.dumps(_log(verdict), indent=1, allow_nan=False) + "\n")
+        write_whole(path, _suite(verdict))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from None
     return path
@@ -156,9 +157,3 @@ def _ratio(ratio: float) -> str:
 
 def _short(value: Scalar) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    scratch = path.with_name(f"{path.name}.part")
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, path)

@@ -40,5 +40,5 @@ def calibrate(submission: str, suite: str | None, **options: Any) -> None:
     place, resume, output = taken_place(options), options.pop("resume"), options.pop("output")
     named = load(suite or "toy")
     given = {**options, "suite": suite and named.name}
-    folder: Path = folder_of(output, "calibrate", submission, named.name, resume=resume)
+    folder: Path = folder_of(output, "calibrate", submission, named.name)
     carry_out(submission, None if resume else named, given, folder, place)

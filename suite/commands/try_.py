@@ -7,19 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 import cluster
 import workloads
 from cluster.spec import TrialSpec
 from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
-from scoring.ground.errors import nearest
 from scoring.ground.words import Budget, Resources
 from scoring.records import Record, read_record, record_attempts
 from submissions.source import Source, find
 from suite.columns import columns
 from suite.live import display
+from suite.points import stated_point
 
 
 @click.command(name="try")
@@ -57,7 +56,7 @@ def try_(ctx: click.Context, /, workload: str, submission: str, **options: Any) 
         gradathlon try lm-standard-v1 adamw --steps 500 --cores 8 --gpus 1
     """
     source, chosen = find(submission), workloads.get(workload)
-    point = _point(source, options["points"])
+    point = stated_point(source, options["points"])
     folder: Path | None = options["output"]
     if folder is not None and (folder / "trials").exists():
         raise ConfigError(f"{folder} already holds trials; name another folder with -o")
@@ -70,28 +69,6 @@ def try_(ctx: click.Context, /, workload: str, submission: str, **options: Any) 
     if outcome is not None and ENDS[outcome.end].broken:
         click.echo(f"{outcome.end}: {outcome.reason}", err=True)
     ctx.exit(1 if failed else 0)
-
-
-def _point(source: Source, points: tuple[str, ...]) -> dict[str, Any]:
-    point = {}
-    for text in points:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError(f"-p {text}: expected NAME=VALUE, as in -p lr=0.01")
-        if name not in source.hyperparameters:
-            hint = nearest(name, source.hyperparameters)
-            raise ConfigError(f"-p {text}: {source.name} has no hyperparameter {name!r}{hint}")
-        read = yaml.safe_load(value)
-        point[name] = _number(read) if isinstance(read, str) else read
-    return point
-
-
-def _number(text: str) -> float | str:
-    # YAML takes 1e-3 for text.
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 def _train(

@@ -39,6 +39,6 @@ def tune(submission: str, workload: str, **options: Any) -> None:
         studies=1,
         clock="paired",
     )
-    folder = folder_of(output, "tune", submission, workload, resume=resume)
+    folder = folder_of(output, "tune", submission, workload)
     named = None if resume else NamedSuite(workload, suite)
     carry_out(submission, named, {**options, "suite": workload}, folder, place)

@@ -1,0 +1,92 @@
+"""What a procedure was asked for, kept in its folder so that it goes on as it was begun."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar
+
+import yaml
+
+from scoring.ground.documents import ConfigError, Model, read_yaml
+from submissions.source import find
+
+
+class Begun(Model):
+    """All that decides which trials a procedure races.
+
+    Attributes:
+        submission: the word that found it.
+        sha256: of its text.
+    """
+
+    file: ClassVar[str]
+    """Its name in the folder."""
+    procedure: ClassVar[str]
+    """What the procedure is called."""
+
+    format: Literal[1] = 1
+    submission: str
+    sha256: str
+
+
+B = TypeVar("B", bound=Begun)
+
+
+def keep(begun: Begun, folder: Path) -> None:
+    """Write what was asked for into the procedure's folder.
+
+    Raises:
+        ConfigError: the folder holds trials already, or cannot be written.
+    """
+    try:
+        if (folder / "trials").exists() or (folder / begun.file).exists():
+            raise ConfigError(
+                f"{folder} already holds trials; go on with them: add --resume, or name another "
+                "folder with -o"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        text = yaml.safe_dump(begun.model_dump(mode="json"), sort_keys=False)
+        write_whole(folder / begun.file, text)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be written: {error.strerror or error}") from None
+
+
+def resumed(kind: type[B], word: str, given: Mapping[str, Any], folder: Path) -> B:
+    """What the procedure in `folder` was begun with.
+
+    Raises:
+        ConfigError: there is none, or it is of something else than is asked for now.
+    """
+    if not (folder / kind.file).exists():
+        raise ConfigError(
+            f"{folder} holds no {kind.procedure} to resume: it has no {kind.file}; name its folder "
+            "with -o, or leave --resume out"
+        )
+    begun = read_yaml(folder / kind.file, kind)
+    stated = {"submission": word, **{key: v for key, v in given.items() if v is not None}}
+    for key, value in stated.items():
+        had = getattr(begun, key)
+        if value != had:
+            raise ConfigError(
+                f"{key} {_text(value)}: the {kind.procedure} in {folder} was begun with "
+                f"{_text(had)}, and goes on as it was begun; leave it out, or begin another with -o"
+            )
+    if find(word).sha256 != begun.sha256:
+        raise ConfigError(
+            f"{word}: changed since the {kind.procedure} in {folder} began; put the old text back, "
+            "or begin another with -o"
+        )
+    return begun
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file at once or not at all."""
+    scratch = path.with_name(f"{path.name}.part")
+    scratch.write_text(text, encoding="utf-8")
+    os.replace(scratch, path)
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

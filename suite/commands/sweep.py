@@ -1,0 +1,162 @@
+"""`gradathlon sweep`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scoring.ground.documents import ConfigError
+from scoring.report.sweeps import sensitivity_svg, sweep_svg
+from scoring.run_file import MOST
+from scoring.sensitivity import Sweep
+from submissions.source import find
+from suite.calibration.begun import keep, resumed, write_whole
+from suite.calibration.carry_out import folder_of, say
+from suite.calibration.grid import FORM, parse_grid
+from suite.calibration.sweep import Sweeping, SweepOrder, log_of
+from suite.columns import columns
+from suite.commands.calibration_options import place_options, taken_place
+from suite.points import stated_point
+
+
+@click.command()
+@click.argument("submission", metavar="NAME|FILE.py")
+@click.argument("workload", metavar="WORKLOAD")
+@click.option("--parameter", metavar="NAME=LOW:HIGH:SCALE", help=f"What to sweep: {FORM}.")
+@click.option(
+    "more",
+    "--workload",
+    "-w",
+    multiple=True,
+    metavar="ID",
+    help="Sweep on this one, too: another width or variant, of the same metric. Repeat for "
+    "several.",
+)
+@click.option(
+    "--points", type=click.IntRange(2, MOST), metavar="N", help="Values.", show_default="7"
+)
+@click.option(
+    "--seeds", type=click.IntRange(1, MOST), metavar="S", help="Of each value.", show_default="2"
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Of each trial, instead of the workload's horizon.",
+)
+@click.option(
+    "fixed", "-p", "--point", multiple=True, metavar="NAME=VALUE", help="Another hyperparameter."
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="What all seeds derive from.")
+@place_options("sweep")
+def sweep(submission: str, workload: str, more: tuple[str, ...], **options: Any) -> None:
+    """Draw what a hyperparameter does over its range; how sensitive it is.
+
+    Trains at every value, without a target, and prints the final metric and the sensitivity: the
+    mean over the range of how far the final metric lies from the best, a value at which training
+    diverges counting as no training (Wortsman et al. 2023, arXiv 2309.14322). DIR/sweep.svg is the
+    picture; with workloads of several sizes, DIR/sensitivity.svg shows it against their weights.
+
+    \b
+    Examples:
+        gradathlon sweep adamw lm-toy-v1 --parameter lr=1e-4:1:log
+        gradathlon sweep adamw lm-toy-v1 -w lm-toy-v1+qknorm --parameter lr=1e-3:1:log --seeds 3
+        gradathlon sweep adamw lm-toy-v1 --resume
+    """
+    place, resume, output = taken_place(options), options.pop("resume"), options.pop("output")
+    folder = folder_of(output, "sweep", submission, workload).absolute()
+    given = _given(submission, [workload, *more], options, resume=resume)
+    order = _resumed(submission, given, folder) if resume else _new(submission, given)
+    sweeping = Sweeping(order, folder, place, say)
+    if not resume:
+        keep(order, folder)
+    sweeps = sweeping.run()
+    click.echo(_told(sweeps, order, sweeping.core_hours))
+    for path in _write(sweeps, order, sweeping.core_hours, folder):
+        say(str(path))
+
+
+def _given(
+    submission: str, workloads: Sequence[str], options: dict[str, Any], *, resume: bool
+) -> dict[str, Any]:
+    """The keys of the order that were typed, None where they were not."""
+    source = find(submission)
+    text, fixed = options.pop("parameter"), options.pop("fixed")
+    given = {**options, "workloads": list(dict.fromkeys(workloads))}
+    if text is not None:
+        grid = parse_grid(text, source)
+        given |= {name: getattr(grid, name) for name in ("parameter", "low", "high", "scaling")}
+    elif not resume:
+        raise ConfigError(f"sweep needs --parameter {FORM}")
+    if fixed or not resume:
+        given["fixed"] = stated_point(source, fixed)
+    if given.get("parameter") in given.get("fixed", {}):
+        raise ConfigError(f"-p {given['parameter']}: it is what is swept")
+    return given
+
+
+def _new(submission: str, given: dict[str, Any]) -> SweepOrder:
+    stated = {key: value for key, value in given.items() if value is not None}
+    own = {"points": 7, "seeds": 2, "seed": 0, "cores": 1, "gpus": 0}
+    fixed = {"submission": submission, "sha256": find(submission).sha256}
+    return SweepOrder.model_validate({**own, **stated, **fixed})
+
+
+def _resumed(submission: str, given: dict[str, Any], folder: Path) -> SweepOrder:
+    # The first workload names the folder; the others need not be typed again.
+    if len(given["workloads"]) == 1:
+        given = {**given, "workloads": None}
+    return resumed(SweepOrder, submission, given, folder)
+
+
+def _told(sweeps: Sequence[Sweep], order: SweepOrder, hours: float) -> str:
+    head = (order.parameter, *(sweep.workload for sweep in sweeps))
+    rows = [
+        (f"{value:.4g}", *(_final(sweep, place) for sweep in sweeps))
+        for place, value in enumerate(order.values)
+    ]
+    rows += [
+        ("before", *(f"{sum(s.initial) / len(s.initial):.4g}" for s in sweeps)),
+        ("weights", *(f"{s.size:,}" for s in sweeps)),
+        ("sensitivity", *(_sensitivity(s) for s in sweeps)),
+    ]
+    first = sweeps[0]
+    better = "lower" if first.goal == "min" else "higher"
+    seeds = f"{order.seeds} seed{'s' * (order.seeds > 1)}"
+    lines = [
+        columns(head, rows),
+        f"final {first.metric}, {better} is better, mean of {seeds}; * the best",
+        "sensitivity: mean distance from the best over the range, from seed to seed in brackets",
+        f"It took {hours:.2g} core-hours.",
+    ]
+    return "\n".join(lines)
+
+
+def _final(sweep: Sweep, place: int) -> str:
+    diverged = sweep.diverged(place)
+    note = f" ({diverged} diverged)" if diverged else ""
+    return f"{sweep.curve[place]:.4g}{'*' if place == sweep.best else ''}{note}"
+
+
+def _sensitivity(sweep: Sweep) -> str:
+    low, high = min(sweep.sensitivities), max(sweep.sensitivities)
+    seeds = f" [{low:.3g}, {high:.3g}]" if len(sweep.sensitivities) > 1 else ""
+    return f"{sweep.sensitivity:.3g}{seeds}"
+
+
+def _write(sweeps: Sequence[Sweep], order: SweepOrder, hours: float, folder: Path) -> list[Path]:
+    files = {
+        "sweep.json": log_of(sweeps, order, hours),
+        "sweep.svg": sweep_svg(sweeps, order.parameter, log=order.scaling == "log"),
+    }
+    if len({one.size for one in sweeps}) > 1:
+        files["sensitivity.svg"] = sensitivity_svg(sweeps, order.parameter)
+    try:
+        for name, text in files.items():
+            write_whole(folder / name, text)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    return [folder / name for name in files]

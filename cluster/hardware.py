@@ -70,6 +70,14 @@ def _simd() -> str:
     return next((name for name in _SIMD if name in flags), "none")
 
 
+@functools.cache
+def instructions() -> str:
+    """A short hash of what this CPU can be told to do: compiled code runs where it is equal."""
+    flags = next((line for line in _cpuinfo() if line[:5] in ("flags", "Featu")), "")
+    facts = [platform.machine(), _cpu_model(), *sorted(flags.split())]
+    return hashlib.sha256(" ".join(facts).encode()).hexdigest()[:12]
+
+
 def _cpuinfo() -> list[str]:
     path = Path("/proc/cpuinfo")
     return path.read_text().splitlines() if path.exists() else []

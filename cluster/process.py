@@ -7,7 +7,9 @@ import random
 
 import numpy as np
 
+from cluster.hardware import instructions
 from scoring.ground.words import Resources
+from workloads.fetch import cache_folder
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC")
 """NPROC is what jax 0.10 reads on a CPU; XLA_FLAGS no longer limit its threads."""
@@ -22,6 +24,22 @@ def set_environment(resources: Resources) -> None:
         os.environ["JAX_PLATFORMS"] = "cpu"
     for name in _THREADS:
         os.environ[name] = str(resources.cores)
+    for name, value in _compiled().items():
+        os.environ.setdefault(name, value)
+
+
+def _compiled() -> dict[str, str]:
+    """Where JAX keeps what it compiled: a trial's warm-up need not compile what another's did.
+
+    Beside the data, by class of CPU: a folder may be shared by machines of several. All that a
+    trial compiles on its clock its own warm-up has compiled and kept before, so that the first
+    trial has no longer a way than the next.
+    """
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(cache_folder() / "jax" / instructions()),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES": "none",
+    }
 
 
 def seed_globals(seed: int) -> None:

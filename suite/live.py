@@ -20,6 +20,8 @@ from suite.progress import Progress
 
 PERIOD_S = 30.0
 """Seconds between two summaries in plain lines."""
+ROWS = 40
+"""Running trials in the table, unless told otherwise."""
 
 
 class Display(Protocol):
@@ -42,7 +44,7 @@ def display(specs: Sequence[TrialSpec]) -> Iterator[Display]:
         return
 
     def render() -> Group:
-        return screen(progress)
+        return screen(progress, rows=max(1, console.height - 4))
 
     with Live(get_renderable=render, console=console, refresh_per_second=2, transient=True):
         yield LiveTable(progress, console)
@@ -123,7 +125,7 @@ def summary(progress: Progress) -> str:
     )
 
 
-def table(progress: Progress) -> Table:
+def table(progress: Progress, rows: int = ROWS) -> Table:
     """The live table: a row for each running trial, fit for a terminal 80 columns wide."""
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("workload", "submission"):
@@ -131,7 +133,7 @@ def table(progress: Progress) -> Table:
         shown.add_column(name, overflow="ellipsis")
     for name in ("trial", "step", "metric", "target", "clock"):
         shown.add_column(name, justify="right", no_wrap=True)
-    for spec, news in progress.running():
+    for spec, news in progress.running()[:rows]:
         trains = news.phase == "training"
         shown.add_row(
             spec.workload,
@@ -145,9 +147,11 @@ def table(progress: Progress) -> Table:
     return shown
 
 
-def screen(progress: Progress) -> Group:
-    """The summary with the live table beneath."""
-    return Group(Text(summary(progress), style="bold"), table(progress))
+def screen(progress: Progress, rows: int = ROWS) -> Group:
+    """The summary with the live table beneath, of the first `rows` trials that run."""
+    hidden = progress.counts().running - rows
+    more = [Text(f"and {hidden} more", style="dim")] if hidden > 0 else []
+    return Group(Text(summary(progress), style="bold"), table(progress, rows), *more)
 
 
 def duration(seconds: float) -> str:

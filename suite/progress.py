@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
 from cluster.spec import Finished, TrialSpec, Update
@@ -23,8 +23,30 @@ class Counts:
     running: int
 
 
+@dataclasses.dataclass
+class _Tally:
+    """What the trials of one workload come to; kept up to date, so that nothing is counted anew."""
+
+    waiting: int = 0
+    """Neither ended nor running."""
+    waiting_budget_s: float = 0.0
+    ended: int = 0
+    """Of those that raced here: a trial that ended before a resume took none of the time passed."""
+    ended_s: float = 0.0
+    ended_budget_s: float = 0.0
+
+    def wait(self, spec: TrialSpec, by: int) -> None:
+        """One trial more, or less, that waits."""
+        self.waiting += by
+        self.waiting_budget_s += by * spec.budget.seconds
+
+
 class Progress:
-    """The state behind every display; its methods may be called from any thread."""
+    """The state behind every display; its methods may be called from any thread.
+
+    News cost the same however many trials there are, and a look at it no more than the trials that
+    run now.
+    """
 
     def __init__(
         self, specs: Sequence[TrialSpec], now: Callable[[], float] = time.monotonic
@@ -35,26 +57,45 @@ class Progress:
         self._lock = threading.Lock()
         self._running: dict[TrialKey, Update] = {}
         self._seen: set[TrialKey] = set()
-        self._done: dict[TrialKey, Finished] = {}
+        self._done: set[TrialKey] = set()
+        self._ends: Counter[str] = Counter()
+        self._tallies: defaultdict[str, _Tally] = defaultdict(_Tally)
+        for spec in self._specs.values():
+            self._tallies[spec.workload].wait(spec, 1)
 
     def update(self, news: Update) -> bool:
         """Take in news of a trial; whether the trial has just got its core."""
         with self._lock:
-            if news.phase in ("queued", "waiting for a core") or news.key in self._done:
+            if news.key in self._done:
+                return False
+            if news.phase in ("queued", "waiting for a core"):
+                self._stop(news.key)  # put back, if it ran
                 return False
             begun = news.key not in self._seen
             self._seen.add(news.key)
             if news.phase == "ended":
-                self._running.pop(news.key, None)
+                self._stop(news.key)
             else:
+                if news.key not in self._running:
+                    self._wait(news.key, -1)
                 self._running[news.key] = news
             return begun
 
     def finish(self, finished: Finished) -> None:
         """Take in the end of a trial."""
+        spec, outcome = finished.spec, finished.outcome
         with self._lock:
-            self._running.pop(finished.spec.key, None)
-            self._done[finished.spec.key] = finished
+            if spec.key in self._done:
+                return
+            self._stop(spec.key)
+            self._wait(spec.key, -1)
+            self._done.add(spec.key)
+            self._ends[outcome.end] += 1
+            if spec.key in self._seen:
+                tally = self._tallies[spec.workload]
+                tally.ended += 1
+                tally.ended_s += outcome.wall_s
+                tally.ended_budget_s += spec.budget.seconds
 
     def running(self) -> list[tuple[TrialSpec, Update]]:
         """The trials that hold a core now, in the order in which they got it."""
@@ -65,9 +106,9 @@ class Progress:
     def counts(self) -> Counts:
         """The counts of this moment."""
         with self._lock:
-            ends = Counter(finished.outcome.end for finished in self._done.values())
             total, running = len(self._specs), len(self._running)
-            return Counts(total, len(self._done), ends["reached"], ends["failed"], running)
+            reached, failed = self._ends["reached"], self._ends["failed"]
+            return Counts(total, len(self._done), reached, failed, running)
 
     def elapsed(self) -> float:
         """Seconds since the run began or was resumed."""
@@ -81,25 +122,32 @@ class Progress:
         what the ended trials of other workloads used of theirs.
         """
         with self._lock:
-            # Trials finished before a resume took none of the time passed.
-            ended = [done for key, done in self._done.items() if key in self._seen]
-            work = sum(done.outcome.wall_s for done in ended)
+            tallies = self._tallies.values()
+            work = sum(tally.ended_s for tally in tallies)
             if work <= 0:
                 return None
-            left = 0.0
-            for key, spec in self._specs.items():
-                if key in self._done:
+            used = work / sum(tally.ended_budget_s for tally in tallies)
+            left = sum(
+                tally.waiting * tally.ended_s / tally.ended
+                if tally.ended
+                else tally.waiting_budget_s * used
+                for tally in tallies
+            )
+            for key, news in self._running.items():
+                if key not in self._specs:
                     continue
-                spent = self._running[key].wall_s if key in self._running else 0.0
-                work += spent
-                left += max(_expected(spec, ended) - spent, 0.0)
+                work += news.wall_s
+                left += max(self._expected(self._specs[key], used) - news.wall_s, 0.0)
             return (self._now() - self._start) * left / work
 
+    def _expected(self, spec: TrialSpec, used: float) -> float:
+        tally = self._tallies[spec.workload]
+        return tally.ended_s / tally.ended if tally.ended else spec.budget.seconds * used
 
-def _expected(spec: TrialSpec, ended: Sequence[Finished]) -> float:
-    alike = [done.outcome.wall_s for done in ended if done.spec.workload == spec.workload]
-    if alike:
-        return sum(alike) / len(alike)
-    used = sum(done.outcome.wall_s for done in ended)
-    allowed = sum(done.spec.budget.seconds for done in ended)
-    return spec.budget.seconds * used / allowed
+    def _stop(self, key: TrialKey) -> None:
+        if self._running.pop(key, None):
+            self._wait(key, 1)
+
+    def _wait(self, key: TrialKey, by: int) -> None:
+        if key in self._specs:
+            self._tallies[key.workload].wait(self._specs[key], by)

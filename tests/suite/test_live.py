@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from rich.console import Console
@@ -184,3 +186,74 @@ def test_a_narrow_terminal_shortens_names_and_keeps_numbers(
     assert len(row) <= 70
     for part in ("homeost", "…", "0.0", "150/400", "0.9877", "2.5", "12/40 s"):
         assert part in row
+
+
+def test_a_trial_put_back_runs_no_more_and_has_its_work_before_it() -> None:
+    time = Time()
+    trials = [spec(study) for study in range(2)]
+    progress = Progress(trials, time)
+    progress.update(Update(trials[0].key, "training"))
+    progress.update(Update(trials[1].key, "training", 50, 5.0))
+    progress.finish(ended(trials[0], wall_s=10.0))
+    time.now += 10.0
+    assert progress.remaining() == pytest.approx(10.0 * 5.0 / 15.0)
+    progress.update(Update(trials[1].key, "queued"))
+    assert progress.counts().running == 0
+    assert progress.remaining() == pytest.approx(10.0 * 10.0 / 10.0)
+    assert not progress.update(Update(trials[1].key, "preparing")), "it has begun before"
+    assert progress.counts().running == 1
+
+
+def test_a_screen_has_room_for_so_many_rows(rendered: Callable[..., str]) -> None:
+    trials = [spec(study) for study in range(50)]
+    progress = Progress(trials)
+    for trial in trials:
+        progress.update(Update(trial.key, "preparing"))
+    lines = rendered(progress).splitlines()
+    assert sum("preparing" in line for line in lines) == 40
+    assert lines[-1].strip() == "and 10 more"
+
+
+def lines_run(call: Callable[[], object]) -> int:
+    """How many lines of `suite` a call carries out."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, value: object) -> Callable[..., object] | None:
+        nonlocal count
+        if "/suite/" not in frame.f_code.co_filename:
+            return None
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def half_done(trials: int) -> Progress:
+    progress = Progress([spec(study) for study in range(trials)])
+    for study in range(trials // 2):
+        progress.update(Update(spec(study).key, "preparing"))
+        progress.finish(ended(spec(study)))
+    for study in range(trials // 2, trials // 2 + 4):
+        progress.update(Update(spec(study).key, "training", 10, 1.0))
+    return progress
+
+
+def test_news_and_a_look_cost_the_same_however_many_trials_there_are() -> None:
+    costs = set()
+    for trials in (20, 2000):
+        progress = half_done(trials)
+        last = spec(trials - 1)
+        look = lines_run(lambda progress=progress: screen(progress))
+        begin = lines_run(
+            lambda progress=progress, last=last: progress.update(Update(last.key, "preparing"))
+        )
+        end = lines_run(lambda progress=progress, last=last: progress.finish(ended(last)))
+        costs.add((look, begin, end))
+    assert len(costs) == 1
+    assert min(*costs.pop()) > 0

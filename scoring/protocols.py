@@ -140,8 +140,12 @@ def _tries(trials: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 
 def _grains(trials: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """By submission and workload: the mean time between its hits and the evaluations before."""
+    """By submission and workload: the mean time between its hits and the evaluations before.
+
+    Of each study the fastest trial's, whose time is the study's.
+    """
     met = trials[trials["time"] < math.inf]
+    met = met.loc[met.groupby(["submission", "workload", "study"])["time"].idxmin()]
     found: dict[str, dict[str, float]] = {}
     means = met.groupby(["submission", "workload"], as_index=False)["gap"].mean()
     for name, id, grain in means.itertuples(index=False):

@@ -58,7 +58,8 @@ def by_median(known: Known) -> float:
     return times[needed - 1] if len(times) >= needed else math.inf
 
 
-RULES = {"fastest of the study": by_fastest, "reference": by_reference, "median": by_median}
+FASTEST, REFERENCE, MEDIAN = "fastest of the study", "reference", "median"
+RULES = {FASTEST: by_fastest, REFERENCE: by_reference, MEDIAN: by_median}
 """Every rule by its name, the first that stops a trial being named for it."""
 
 

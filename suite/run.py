@@ -27,6 +27,7 @@ from suite import config, references, run_file
 from suite.columns import columns
 from suite.live import display, one_line, trial_name
 from suite.plan import Planned, make_plan
+from suite.pruning import Mode, Pruner, in_order
 from workloads.fetch import cache_folder
 
 INTERRUPTED = 130
@@ -53,6 +54,7 @@ class Request:
         seed: instead of the suite's.
         dry_run: only print the plan.
         reference: race the protocol's references beside the submissions.
+        prune: which trials are ended early.
     """
 
     suite: str | None = None
@@ -70,6 +72,7 @@ class Request:
     seed: int | None = None
     dry_run: bool = False
     reference: bool = True
+    prune: Mode = "board"
 
     @property
     def overrides(self) -> dict[str, Any]:
@@ -254,17 +257,20 @@ def _reuse_references(specs: Sequence[TrialSpec], digest: str) -> None:
 
 def _race(request: Request, specs: Sequence[TrialSpec]) -> list[Finished]:
     finished = []
+    pruner = Pruner(specs, request.prune)
     with display(specs) as shown:
         ended = cluster.run_all(
-            specs,
+            in_order(specs, request.prune),
             executor=request.executor,
             address=request.address,
             at_once=request.at_once,
             watch=shown.update,
             retry_failed=request.retry_failed,
+            limits=pruner.limits(),
         )
         for trial in ended:
             shown.finish(trial)
+            pruner.hear(trial)
             references.keep(trial, cache_folder())
             finished.append(trial)
     return finished

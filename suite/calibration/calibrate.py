@@ -236,6 +236,7 @@ def _specs(
         trials=len(points),
         clock=order.clock,
         seed=order.seed,
+        budget_factor=1.0,
         resources=Holding(cores=order.cores, gpus=order.gpus),
         points={name: list(points)},
     )

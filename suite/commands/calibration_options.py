@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -90,7 +90,7 @@ def taken_place(options: dict[str, Any]) -> Place:
     return Place(executor, options.pop("address"), options.pop("at_once"))  # type: ignore[arg-type]
 
 
-def _all(options: list[Callable[[F], F]], command: F) -> F:
+def _all(options: Sequence[Callable[[F], F]], command: F) -> F:
     for option in reversed(options):
         command = option(command)
     return command

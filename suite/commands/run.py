@@ -85,9 +85,19 @@ from suite.run import run as carry_out
     default=True,
     help="Race the tuned reference of each framework too; scores are relative to it.",
 )
+@click.option(
+    "--prune",
+    type=click.Choice(["board", "score"]),
+    default="board",
+    show_default=True,
+    help="Which trials are ended early. board: what is slower than the fastest of its study, which "
+    "changes nothing on the run's board. score: also what is too slow to score or to move a median "
+    "over studies, which changes no score, but may widen intervals.",
+)
+@click.option("--no-prune", is_flag=True, help="End no trial early.")
 @click.option("--dry-run", is_flag=True, help="Print the trials that would run, and stop.")
 @click.pass_context
-def run(ctx: click.Context, /, executor: str, **options: Any) -> None:
+def run(ctx: click.Context, /, executor: str, no_prune: bool, **options: Any) -> None:
     """Race submissions on workloads; print the leaderboard.
 
     SUITE is one of `gradathlon list suites` or the path of a YAML file of your own. Each trial is
@@ -101,5 +111,6 @@ def run(ctx: click.Context, /, executor: str, **options: Any) -> None:
         gradathlon run toy-tuned -s ./my_opt.py --studies 1 --trials 2 --dry-run
         gradathlon run --resume -o runs/mine
     """
+    options["prune"] = "none" if no_prune else options["prune"]
     place = "ray" if executor == "ray" else "in_process"
     ctx.exit(carry_out(Request(executor=place, **options)))  # type: ignore[arg-type]

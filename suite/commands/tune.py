@@ -37,7 +37,10 @@ def tune(submission: str, workload: str, **options: Any) -> None:
         submissions=[submission],
         ruleset="external",
         studies=1,
+        trials=1,
         clock="paired",
+        seed=0,
+        budget_factor=1.0,
     )
     folder = folder_of(output, "tune", submission, workload)
     named = None if resume else NamedSuite(workload, suite)

@@ -1,0 +1,108 @@
+"""Exact pruning of a run: each trial, just before it starts, is told when it may stop.
+
+`board` stops a trial at the time of the fastest trial that its study has so far: a study's time is
+its fastest trial's, so that the run's own board, with its intervals and ranks, is the one that the
+whole race would have. `score` also stops what is beyond `TAU_MAX` times the reference, and what can
+no longer move the median over studies: no score changes, to the last digit, but intervals and ranks
+may see a missed study where the whole race has a slow one. The rules are `scoring.pruning`'s.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+from cluster.spec import Finished, Limits, Stop, TrialSpec
+from scoring import pruning
+from scoring.bootstrap import Resampler
+from scoring.ground.clocks import CLOCKS
+from scoring.ground.ends import ENDS
+from scoring.records import REFERENCE, is_reference, read_record, record_attempts
+from scoring.times import ended_at, time_to_result
+
+Mode = Literal["board", "score", "none"]
+_WHY = {
+    pruning.FASTEST: "its study has a trial that took {} {}",
+    pruning.REFERENCE: "{} {} are too many times the reference's time to score",
+    pruning.MEDIAN: "beyond {} {} it can no longer move the median over studies",
+}
+_Entry = tuple[str, str]
+"""Workload and submission."""
+
+
+class Pruner:
+    """What is known of a run's trials while it is raced."""
+
+    def __init__(self, specs: Sequence[TrialSpec], mode: Mode) -> None:
+        self._mode = mode
+        self._left = Counter((spec.workload, spec.submission, spec.study) for spec in specs)
+        self._planned = dict(self._left)
+        self._best: dict[_Entry, dict[int, float]] = {}
+        self._references: dict[_Entry, dict[int, float]] = {}
+        self._studies: dict[_Entry, set[int]] = {}
+        for workload, submission, study in self._left:
+            self._studies.setdefault((workload, submission), set()).add(study)
+
+    def limits(self) -> Limits | None:
+        """What `run_all` asks; None where no trial could ever be stopped."""
+        if self._mode == "board" and max(self._planned.values(), default=0) > 1:
+            return self._by_fastest
+        return self._by_all if self._mode == "score" else None
+
+    def hear(self, trial: Finished) -> None:
+        """A trial has ended."""
+        spec = trial.spec
+        entry, study = (spec.workload, spec.submission), spec.study
+        record = read_record(record_attempts(spec.run, spec.key)[-1])
+        time = time_to_result(record.header, record.evaluations).on(spec.clock)
+        best = self._best.setdefault(entry, {})
+        best[study] = min(best.get(study, math.inf), time)
+        self._left[(*entry, study)] -= 1
+        if is_reference(spec.submission):
+            # One that was stopped counts with that reading, as on the board.
+            stopped = ENDS[trial.outcome.end].stopped
+            time = ended_at(record).on(spec.clock) if stopped else time
+            self._references.setdefault(entry, {})[study] = time
+
+    def _by_fastest(self, spec: TrialSpec) -> Stop | None:
+        return self._stop(spec, pruning.by_fastest(self._known(spec)), pruning.FASTEST)
+
+    def _by_all(self, spec: TrialSpec) -> Stop | None:
+        return self._stop(spec, *pruning.limit(self._known(spec)))
+
+    def _stop(self, spec: TrialSpec, after: float, rule: str) -> Stop | None:
+        if is_reference(spec.submission) or not math.isfinite(after):
+            return None
+        return Stop(after, _WHY[rule].format(f"{after:.4g}", CLOCKS[spec.clock].unit))
+
+    def _known(self, spec: TrialSpec) -> pruning.Known:
+        entry = (spec.workload, spec.submission)
+        studies = self._studies[entry]
+        return pruning.Known(
+            studies=len(studies),
+            study=spec.study,
+            best=self._best.get(entry, {}),
+            ended=frozenset(study for study in studies if not self._left[(*entry, study)]),
+            reference=self._reference(spec),
+        )
+
+    def _reference(self, spec: TrialSpec) -> float:
+        """The time that the trial's is divided by; infinite until it can change no more."""
+        entry = (spec.workload, f"{REFERENCE}{spec.source.framework}")
+        found = self._references.get(entry, {})
+        if len(found) < len(self._studies.get(entry, ())) or not found:
+            return math.inf
+        times = {study: time for study, time in found.items() if 0 < time < math.inf}
+        if len(times) < len(found):
+            return math.inf
+        tries = float(self._planned[(spec.workload, spec.submission, spec.study)])
+        return float(Resampler(draws=0).medians_of_fastest(times, tries)[0])
+
+
+def in_order(specs: Sequence[TrialSpec], mode: Mode) -> list[TrialSpec]:
+    """The trials as they are to start: where scores are asked for, every reference comes first."""
+    if mode != "score":
+        return list(specs)
+    return sorted(specs, key=lambda spec: not is_reference(spec.submission))

@@ -31,7 +31,7 @@ def fingerprint(resources: Resources) -> dict[str, Any]:
         "simd": _simd(),
         "cores": resources.cores,
         "threads": resources.cores,
-        "accelerators": _accelerators()[: resources.gpus],
+        "accelerators": accelerators()[: resources.gpus],
         "system": f"{platform.system()} {platform.machine()}",
         "python": ".".join(platform.python_version_tuple()[:2]),
         **{name: _version(name) for name in ("torch", "jax", "jaxlib", "numpy")},
@@ -84,7 +84,8 @@ def _cpuinfo() -> list[str]:
 
 
 @functools.cache
-def _accelerators() -> list[dict[str, str]]:
+def accelerators() -> list[dict[str, str]]:
+    """The devices that this process is shown, by name, memory and driver."""
     if shutil.which("nvidia-smi") is None:
         return []
     query = "--query-gpu=index,uuid,name,memory.total,driver_version"

@@ -14,6 +14,7 @@ import click
 
 import cluster
 import workloads
+from cluster import doctor
 from cluster import hardware as machine
 from cluster.spec import Finished, TrialSpec
 from scoring import board
@@ -239,7 +240,8 @@ def _prepare_folder(
 ) -> None:
     hardware = machine.fingerprint(_resources(specs))
     if not request.resume:
-        run_file.write(folder, planned, versions=machine.versions(), hardware=hardware)
+        told = hardware | ({"notes": noted} if (noted := doctor.notes()) else {})
+        run_file.write(folder, planned, versions=machine.versions(), hardware=told)
     if request.address is None:
         _reuse_references(specs, str(hardware["digest"]))
 

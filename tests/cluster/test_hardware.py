@@ -22,7 +22,7 @@ def two_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program.write_text(f"#!/bin/sh\ncat <<END\n{ROWS}END\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    hardware._accelerators.cache_clear()
+    hardware.accelerators.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_only_devices_that_the_process_may_use_are_named(
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
     found = hardware.fingerprint(Resources(gpus=2))["accelerators"]
     assert [device["name"] for device in found] == names
-    hardware._accelerators.cache_clear()
+    hardware.accelerators.cache_clear()
 
 
 def test_cores_change_the_digest_and_nothing_else_does() -> None:

@@ -1,0 +1,26 @@
+"""Which versions of the five packages that make a trial's arithmetic Gradathlon is pinned to."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+FIVE = ("torch", "jax", "optax", "ray", "numpy")
+
+
+def pins() -> dict[str, str]:
+    """What Gradathlon asks of each, as in `==2.13.*`; empty where it is not installed itself."""
+    from packaging.requirements import Requirement
+
+    try:
+        asked = [Requirement(text) for text in importlib.metadata.requires("gradathlon") or []]
+    except importlib.metadata.PackageNotFoundError:
+        asked = []
+    wanted = {one.name: str(one.specifier) for one in asked if one.marker is None}
+    return {name: wanted.get(name, "") for name in FIVE}
+
+
+def fits(version: str, wanted: str) -> bool:
+    """Whether a version is one of those asked for."""
+    from packaging.specifiers import SpecifierSet
+
+    return SpecifierSet(wanted).contains(version, prereleases=True)

@@ -29,7 +29,7 @@ COMMANDS = {
     "sweep": ("sweep", "Draw what a hyperparameter does over its range; how sensitive it is."),
     "parity": ("parity", "Compare torch and jax on this machine."),
     "set-targets": ("targets", "Set a workload's target, budget and reference."),
-    "doctor": ("doctor", "Tell whether this machine, or a cluster's nodes, can race well."),
+    "doctor": ("doctor", "Tell whether this machine, or a cluster, can race well."),
     "data": ("data", "See and fetch the data that workloads train on."),
     "gate": ("gate", "Fail when a score fell or a target takes more steps than in a kept board."),
     "lifelong": ("lifelong", "Tell what lifelong learners kept and carried over."),

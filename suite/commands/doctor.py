@@ -27,7 +27,7 @@ from suite.columns import columns
 )
 @click.pass_context
 def doctor(ctx: click.Context, address: str | None, output: Path | None) -> None:
-    """Tell whether this machine, or a cluster's nodes, can race, and how well times repeat.
+    """Tell whether this machine, or a cluster, can race well.
 
     One line a check: ok, warn (times or speed suffer; what to do) or fail (no race until it is
     mended). The exit code is 1 where a check fails.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from typing import Literal
 
-from cluster.spec import Finished, Limits, TrialSpec, Update, Watch
+from cluster.spec import Finished, Limits, Tell, TrialSpec, Update, Watch
 
 Executor = Literal["ray", "in_process"]
 
@@ -22,6 +22,7 @@ def run_all(  # noqa: PLR0913 - where, what and how, each by its name
     watch: Watch | None = None,
     retry_failed: bool = False,
     limits: Limits | None = None,
+    tell: Tell | None = None,
 ) -> Iterator[Finished]:
     """Run trials, several at a time where there are cores, and yield each as it ends.
 
@@ -30,7 +31,8 @@ def run_all(  # noqa: PLR0913 - where, what and how, each by its name
     Ray cluster's ("auto" joins the one on this machine); None starts a local one. `at_once` trials
     race at the same time, on Ray and where not given as many as there is room for. `watch` is
     called with news of running trials. `limits` says of each trial, just before it starts, when it
-    may stop; then no more trials are in flight than there is room for.
+    may stop; then no more trials are in flight than there is room for. `tell` is called with lines
+    for the user: which nodes of a mixed cluster race, and which stand aside.
 
     Raises:
         ClusterError: no cores, no cluster at `address`, or another driver races this run.
@@ -54,7 +56,7 @@ def run_all(  # noqa: PLR0913 - where, what and how, each by its name
         else:
             from cluster.ray_executor import run_on_ray
 
-            yield from run_on_ray(left, watch, address, at_once, limits)
+            yield from run_on_ray(left, watch, address, at_once, limits, tell)
 
 
 def _ended_before(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -11,11 +12,17 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from cluster import parcels
 from cluster.attempts import finished, write_failure
 from cluster.faults import NODE, Interrupts, NodeError
+from cluster.hardware import fingerprint
+from cluster.parcels import Errand, Piece
+from cluster.pools import Place, Pool, choose
+from cluster.ray_nodes import ask_nodes, nodes
 from cluster.ray_session import ray_session
-from cluster.spec import ClusterError, Finished, Limits, TrialSpec, Update, Watch
+from cluster.spec import ClusterError, Finished, Limits, Tell, TrialSpec, Update, Watch
 from cluster.supervisor import supervise
 from scoring.records import Outcome
 
@@ -26,12 +33,15 @@ _LOOK_EVERY_S = 1.0
 
 
 @ray.remote(max_retries=0, num_returns="streaming")
-def _race(spec: TrialSpec) -> Iterator[Any]:
-    """A trial's news from its supervisor; no submission's code runs in this process."""
+def _race(spec: TrialSpec, errand: Errand | None) -> Iterator[Any]:
+    """A trial's news from its supervisor; no submission's code runs in this process.
+
+    With an errand where the node may not see the run's folder.
+    """
     # Cut off dead, a trial can be resumed; its own process dies with this one.
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(1))
     try:
-        yield from supervise(spec)
+        yield from supervise(spec) if errand is None else parcels.race(spec, errand)
     except OSError as error:
         yield NodeError(f"{error}")
 
@@ -42,6 +52,8 @@ class _Running:
     setbacks: int = 0
     steps: int = 0
     """The last that was heard of."""
+    node: str | None = None
+    """Where it was sent, if to a named one."""
 
 
 def run_on_ray(
@@ -50,30 +62,41 @@ def run_on_ray(
     address: str | None,
     at_once: int | None,
     limits: Limits | None = None,
+    tell: Tell | None = None,
 ) -> Iterator[Finished]:
     """See `cluster.run_all`."""
     # Entered within the session: Ray sets a handler for SIGTERM of its own.
     with ray_session(address), Interrupts():
         room = _check_room(specs)
+        pool = None
+        if address is not None:
+            pool = _pool(specs[0], tell or (lambda line: None))
+            room = pool.cores
         # More than there is room for: the next trials wait where they will race. Unless what a
         # trial is given hangs on how others ended: then it waits here.
         most = max(_ALWAYS_AT_ONCE, 2 * room) if limits is None else _side_by_side(specs, room)
-        race = _Race(specs, watch, at_once or most, limits)
+        race = _Race(specs, watch, at_once or most, limits, pool)
         while race.unfinished:
             yield from race.look()
 
 
 class _Race:
-    """The trials in flight, and those that wait."""
+    """The trials in flight, and those that wait; with a pool where nodes may be of many kinds."""
 
     def __init__(
-        self, specs: Sequence[TrialSpec], watch: Watch, at_once: int, limits: Limits | None = None
+        self,
+        specs: Sequence[TrialSpec],
+        watch: Watch,
+        at_once: int,
+        limits: Limits | None = None,
+        pool: Pool | None = None,
     ) -> None:
         self._waiting = collections.deque(_Running(spec) for spec in specs)
         self._running: dict[Any, _Running] = {}  # by the stream of the trial's news
         self._watch = watch
         self._at_once = at_once
         self._limits = limits
+        self._pool = pool
 
     @property
     def unfinished(self) -> bool:
@@ -88,10 +111,15 @@ class _Race:
         for stream in ready:
             running = self._running[stream]
             news = _next(stream)
+            if isinstance(news, Piece):
+                parcels.land(running.spec, news)
+                continue
             if isinstance(news, Update):
                 self._hear(running, news)
                 continue
             del self._running[stream]
+            if self._pool and running.node:
+                self._pool.give_back(running.node, running.spec.resources)
             if isinstance(news, Outcome):
                 yield Finished(running.spec, news)
             else:
@@ -100,11 +128,16 @@ class _Race:
     def _submit(self, running: _Running) -> None:
         held = running.spec.resources
         options: dict[str, Any] = {"num_cpus": held.cores, "num_gpus": held.gpus}
-        if running.setbacks:  # elsewhere, if there is an elsewhere
+        if self._pool and self._pool.mixed:
+            running.node = self._pool.lend(held, [node.id for node in nodes()])
+            strategy = NodeAffinitySchedulingStrategy(running.node, soft=False)
+            options["scheduling_strategy"] = strategy
+        elif running.setbacks:  # elsewhere, if there is an elsewhere
             options["scheduling_strategy"] = "SPREAD"
         stop = self._limits(running.spec) if self._limits else None
         spec = dataclasses.replace(running.spec, stop=stop)
-        self._running[_race.options(**options).remote(spec)] = running
+        errand = parcels.errand(spec) if self._pool else None
+        self._running[_race.options(**options).remote(spec, errand)] = running
 
     def _hear(self, running: _Running, news: Update) -> None:
         if news.steps > running.steps:
@@ -127,7 +160,7 @@ class _Race:
         yield Finished(spec, write_failure(spec, reason, fault=NODE))
 
 
-def _next(stream: Any) -> Update | Outcome | NodeError:
+def _next(stream: Any) -> Update | Outcome | NodeError | Piece:
     try:
         return ray.get(next(stream))
     except RayTaskError as error:
@@ -135,6 +168,19 @@ def _next(stream: Any) -> Update | Outcome | NodeError:
         return NodeError(" ".join(f"{error.cause}".split()) or type(error.cause).__name__)
     except (RayError, StopIteration) as error:
         return NodeError(f"its supervisor died ({type(error).__name__})")
+
+
+def _pool(spec: TrialSpec, tell: Tell) -> Pool:
+    """Which nodes of the cluster race; told before the first trial does."""
+    replies = ask_nodes(functools.partial(fingerprint, spec.resources))
+    places = [
+        Place(one.node.id, one.node.name, one.node.cores, one.node.gpus, one.answer, one.trouble)
+        for one in replies
+    ]
+    pool, told = choose(places, spec.resources, spec.run)
+    for line in told:
+        tell(line)
+    return pool
 
 
 def _side_by_side(specs: Sequence[TrialSpec], room: int) -> int:

@@ -15,7 +15,7 @@ from cluster.spec import ClusterError
 
 PACKAGES = ("suite", "cluster", "scoring", "workloads", "submissions")
 _OBJECT_STORE_BYTES = 80_000_000  # Ray's smallest; only news and outcomes pass through it
-_SETTINGS = {
+SETTINGS = {
     # A local `ray.init` would write a token file into the home folder, and warn.
     "RAY_AUTH_MODE": "disabled",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -27,6 +27,7 @@ _SETTINGS = {
     # Ray makes its workers give way to every other process: not in a race.
     "RAY_worker_niceness": "0",
 }
+"""Ray, quiet and out of the way of what races; for the processes of a cluster, too."""
 
 
 @contextlib.contextmanager
@@ -38,7 +39,7 @@ def ray_session(address: str | None) -> Iterator[None]:
     """
     if address is not None:
         check_address(address)
-    for name, value in _SETTINGS.items():
+    for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     import ray
 

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import platform
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,11 +27,19 @@ def drive(run: Path) -> Iterator[None]:
     descriptor = _lock(path)
     try:
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {platform.node()}".encode(), 0)
+        holder = f"process {os.getpid()} on {platform.node()}\n{secrets.token_hex(16)}\n"
+        os.pwrite(descriptor, holder.encode(), 0)
         yield
     finally:
         path.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def seal(run: Path) -> str:
+    """What only its driver, and who sees the same folder, can know of a run; "" where none is."""
+    with contextlib.suppress(OSError):
+        return (run / NAME).read_text()
+    return ""
 
 
 def _lock(path: Path) -> int:
@@ -39,7 +48,8 @@ def _lock(path: Path) -> int:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(descriptor, 200, 0).decode(errors="replace") or "another process"
+            told = os.pread(descriptor, 200, 0).decode(errors="replace").splitlines()
+            holder = told[0] if told else "another process"
             os.close(descriptor)
             raise ClusterError(
                 f"{path.parent}: {holder} races this run already; wait for its end, or start "

@@ -114,5 +114,7 @@ class Finished:
 
 
 Watch = Callable[[Update], None]
+Tell = Callable[[str], None]
+"""Called with a line that the user should read."""
 Limits = Callable[[TrialSpec], Stop | None]
 """Asked where the run is driven, just before a trial starts; None lets it run to its own end."""

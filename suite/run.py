@@ -269,6 +269,7 @@ def _race(request: Request, specs: Sequence[TrialSpec]) -> list[Finished]:
             watch=shown.update,
             retry_failed=request.retry_failed,
             limits=pruner.limits(),
+            tell=say,
         )
         for trial in ended:
             shown.finish(trial)

@@ -66,6 +66,7 @@ class FakeCluster:
         watch: Any,
         retry_failed: bool = False,
         limits: Callable[[TrialSpec], Stop | None] | None = None,
+        tell: Callable[[str], None] | None = None,
     ) -> Iterator[Finished]:
         self.asked = list(specs)
         self.executors.append((executor, address, at_once))

@@ -44,6 +44,11 @@ class Pool:
         """Of all of its nodes."""
         return sum(place.cores for place in self.places.values())
 
+    def remove(self, node: str) -> None:
+        """A node that cannot race after all."""
+        del self.places[node]
+        self.mixed = True
+
     def lend(self, resources: Resources, alive: Iterable[str]) -> str:
         """The node that a trial goes to: the one least taken.
 

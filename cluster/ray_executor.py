@@ -18,6 +18,7 @@ from cluster import parcels
 from cluster.attempts import finished, write_failure
 from cluster.faults import NODE, Interrupts, NodeError
 from cluster.hardware import fingerprint
+from cluster.node_data import FETCH_S, fetch_all
 from cluster.parcels import Errand, Piece
 from cluster.pools import Place, Pool, choose
 from cluster.ray_nodes import ask_nodes, nodes
@@ -70,7 +71,7 @@ def run_on_ray(
         room = _check_room(specs)
         pool = None
         if address is not None:
-            pool = _pool(specs[0], tell or (lambda line: None))
+            pool = _pool(specs, tell or (lambda line: None))
             room = pool.cores
         # More than there is room for: the next trials wait where they will race. Unless what a
         # trial is given hangs on how others ended: then it waits here.
@@ -170,16 +171,30 @@ def _next(stream: Any) -> Update | Outcome | NodeError | Piece:
         return NodeError(f"its supervisor died ({type(error).__name__})")
 
 
-def _pool(spec: TrialSpec, tell: Tell) -> Pool:
-    """Which nodes of the cluster race; told before the first trial does."""
-    replies = ask_nodes(functools.partial(fingerprint, spec.resources))
+def _pool(specs: Sequence[TrialSpec], tell: Tell) -> Pool:
+    """Which nodes of the cluster race, with the data in place; told before the first trial does.
+
+    Raises:
+        ClusterError: none can.
+    """
+    first = specs[0]
+    replies = ask_nodes(functools.partial(fingerprint, first.resources))
     places = [
         Place(one.node.id, one.node.name, one.node.cores, one.node.gpus, one.answer, one.trouble)
         for one in replies
     ]
-    pool, told = choose(places, spec.resources, spec.run)
+    pool, told = choose(places, first.resources, first.run)
     for line in told:
         tell(line)
+    ids = list(dict.fromkeys(spec.workload for spec in specs))
+    trouble = ""
+    for reply in ask_nodes(functools.partial(fetch_all, ids), FETCH_S, pool.places):
+        if reply.trouble:
+            trouble = reply.trouble
+            tell(f"{reply.node.name} stands aside: {reply.trouble}")
+            pool.remove(reply.node.id)
+    if not pool.places:
+        raise ClusterError(f"no node has the data: {trouble}")
     return pool
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, Generic, TypeVar
 
 import ray
@@ -55,13 +55,16 @@ def nodes() -> list[Node]:
 
 
 def ask_nodes(
-    question: Callable[[], _Answer], patience_s: float | None = PATIENCE_S
+    question: Callable[[], _Answer],
+    patience_s: float | None = PATIENCE_S,
+    only: Container[str] | None = None,
 ) -> list[Reply[_Answer]]:
-    """Ask each node of the cluster that this process has joined, all at once.
+    """Ask each node of the cluster that this process has joined, or `only` some, all at once.
 
     `question` is a function of one of our packages, which are on every worker's path.
     """
-    asked = {node: _ask.options(**_at(node)).remote(question) for node in nodes()}
+    chosen = [node for node in nodes() if only is None or node.id in only]
+    asked = {node: _ask.options(**_at(node)).remote(question) for node in chosen}
     ray.wait(list(asked.values()), num_returns=len(asked), timeout=patience_s)
     return [_reply(node, answer) for node, answer in asked.items()]
 

@@ -27,6 +27,7 @@ from cluster.entry import Seeds, make_entry
 from cluster.faults import NodeError, check_interrupt, ours
 from cluster.learners import make_learner
 from cluster.learners.contract import DeviceError, Learner, LearnersPolicy
+from cluster.node_data import fetch_once
 from cluster.pacer import Pacer
 from cluster.process import seed_globals, set_environment
 from cluster.settings import check_settings
@@ -67,7 +68,7 @@ def run_trial(spec: TrialSpec, cores: list[int] | None = None) -> Iterator[Updat
     with ours(f"{spec.workload}"):
         workload = workloads.get(spec.workload)
         check_settings(spec, workload)
-        workload.fetch()
+        fetch_once(workload)
         trial = _Trial(spec, workload, cores or [])
     news = trial.run()
     try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import click
 
 import workloads
+from cluster.node_data import FETCH_S, fetch_all, fetch_once
 from suite.columns import columns
 from workloads.fetch import cache_folder, data_folder
 
@@ -37,21 +39,44 @@ def list_() -> None:
 
 @data.command()
 @click.argument("named", nargs=-1, metavar="[WORKLOAD]...")
-def fetch(named: tuple[str, ...]) -> None:
+@click.option(
+    "--address",
+    metavar="ADDRESS",
+    help="Fetch them on every node of this Ray cluster, which this machine is a node of: auto, or "
+    "HOST:PORT.",
+)
+@click.pass_context
+def fetch(ctx: click.Context, named: tuple[str, ...], address: str | None) -> None:
     """Fetch the data of some workloads; of all toy ones without arguments.
 
     For a workload at standard scale, tell in one line what is missing and where it comes from.
 
     \b
-    Example:
+    Examples:
         gradathlon data fetch lm-toy-v1
+        gradathlon data fetch --address auto
     """
     chosen = list(named) or [id for id in workloads.ids(variants=False) if "-toy-" in id]
     found = {id: workloads.get(id) for id in chosen}
+    if address is not None:
+        if not _fetch_on_nodes(address, chosen):
+            ctx.exit(1)
+        return
     for id, workload in found.items():
         click.echo(f"fetching the data of {id} ...", err=True)
-        workload.fetch()
+        fetch_once(workload)
         click.echo(f"{id}: here")
+
+
+def _fetch_on_nodes(address: str, ids: list[str]) -> bool:
+    """Whether every node has them now."""
+    from cluster.ray_nodes import ask_cluster
+
+    click.echo(f"fetching the data of {', '.join(ids)} on each node ...", err=True)
+    replies = ask_cluster(address, functools.partial(fetch_all, ids), FETCH_S)
+    for reply in replies:
+        click.echo(f"{reply.node.name}: {reply.trouble or 'here'}")
+    return not any(reply.trouble for reply in replies)
 
 
 def _bytes(path: Path) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from ray.cluster_utils import Cluster
 
 import cluster
@@ -17,8 +18,9 @@ from cluster.ray_session import SETTINGS
 from cluster.spec import TrialSpec, Update
 from scoring.ground.words import Budget
 from scoring.records import Record, read_record, record_attempts
+from suite.cli import main
 
-from .conftest import Make
+from .conftest import WORKLOAD, Make
 from .test_ray import worker_of
 from .test_trial import metrics
 
@@ -129,3 +131,38 @@ def test_each_node_is_asked_once_and_says_what_troubles_it(address: str) -> None
     for reply in ray_nodes.ask_cluster(address, os.abort, patience_s=60):
         assert reply.answer is None
         assert reply.trouble
+
+
+@pytest.mark.slow
+def test_data_are_fetched_on_each_node(address: str) -> None:
+    done = CliRunner().invoke(main, ["data", "fetch", WORKLOAD, "--address", address])
+    assert done.exit_code == 0, done.output
+    assert sorted(line.rpartition(": ")[2] for line in done.stdout.splitlines()) == ["here"] * 2
+
+
+@pytest.mark.slow
+def test_the_doctor_looks_at_each_node(address: str) -> None:
+    done = CliRunner().invoke(main, ["doctor", "--address", address])
+    assert done.stdout.count("1 cores and 0 accelerators for trials") == 2
+    assert done.stdout.count("reference kernel") == 2
+
+
+@pytest.mark.slow
+def test_a_node_without_the_data_stands_aside(
+    make: Make, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ray_nodes.ask_nodes
+
+    def ask_nodes(question: object, *rest: object) -> list[ray_nodes.Reply[object]]:
+        replies = asked(question, *rest)  # type: ignore[arg-type]
+        if rest:
+            replies[1] = ray_nodes.Reply(replies[1].node, None, "the index cannot be reached")
+        return replies
+
+    monkeypatch.setattr(ray_executor, "ask_nodes", ask_nodes)
+    told: list[str] = []
+    specs = [make("adamw", trial=trial, budget=Budget(100, 300.0)) for trial in range(2)]
+    list(cluster.run_all(specs, address=address, tell=told.append))
+    assert len(told) == 1
+    assert told[0].endswith(" stands aside: the index cannot be reached")
+    assert all(record.outcome for record in records_of(specs))

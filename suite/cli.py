@@ -14,6 +14,7 @@ INTERRUPTED = 130
 
 COMMANDS = {
     "run": ("run", "Race submissions on workloads; print the leaderboard."),
+    "watch": ("watch", "Show how far a run is, from another terminal or machine."),
     "score": ("score", "Compute the leaderboard of runs from their records."),
     "report": ("report", "Write one self-contained HTML page about runs, or one picture."),
     "validate": ("validate", "List the records of runs that cannot be, or were not planned."),

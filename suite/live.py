@@ -35,10 +35,13 @@ class Display(Protocol):
 
 
 @contextlib.contextmanager
-def display(specs: Sequence[TrialSpec]) -> Iterator[Display]:
-    """A display on stderr for as long as the block lasts: live on a terminal, else plain lines."""
+def display(specs: Sequence[TrialSpec], ago_s: float = 0.0) -> Iterator[Display]:
+    """A display on stderr for as long as the block lasts: live on a terminal, else plain lines.
+
+    The run began `ago_s` seconds ago.
+    """
     console = Console(stderr=True)
-    progress = Progress(specs)
+    progress = Progress(specs, ago_s=ago_s)
     if not console.is_terminal:
         yield PlainLines(progress)
         return

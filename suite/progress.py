@@ -49,11 +49,14 @@ class Progress:
     """
 
     def __init__(
-        self, specs: Sequence[TrialSpec], now: Callable[[], float] = time.monotonic
+        self,
+        specs: Sequence[TrialSpec],
+        now: Callable[[], float] = time.monotonic,
+        ago_s: float = 0.0,
     ) -> None:
         self._specs = {spec.key: spec for spec in specs}
         self._now = now
-        self._start = now()
+        self._start = now() - ago_s
         self._lock = threading.Lock()
         self._running: dict[TrialKey, Update] = {}
         self._seen: set[TrialKey] = set()

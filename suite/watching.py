@@ -1,0 +1,84 @@
+"""A run seen from outside: what its records grow by, as news for the display."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cluster.spec import Finished, TrialSpec, Update
+from scoring.ground.words import TrialKey
+from scoring.records import Evaluation, Outcome, decode, key_of, record_files
+from scoring.run_file import RunFile
+
+
+@dataclasses.dataclass
+class _Followed:
+    """A record, and how far it was read."""
+
+    path: Path
+    offset: int = 0
+
+
+class Follower:
+    """Reads of each record only what is new since the last look."""
+
+    def __init__(self, run: Path, specs: Sequence[TrialSpec]) -> None:
+        self._run = run
+        self._specs = {spec.key: spec for spec in specs}
+        self._followed: dict[TrialKey, _Followed] = {}
+        self._ended: set[TrialKey] = set()
+
+    @property
+    def whole(self) -> bool:
+        """Whether every trial that was planned has ended."""
+        return len(self._ended) == len(self._specs)
+
+    def look(self) -> Iterator[Update | Finished]:
+        """The news since the last look; records that nobody planned are passed over."""
+        for path in record_files(self._run):
+            key = key_of(path)
+            if key in self._specs and key not in self._ended:
+                yield from self._read(self._specs[key], path)
+
+    def _read(self, spec: TrialSpec, path: Path) -> Iterator[Update | Finished]:
+        followed = self._followed.get(spec.key)
+        if followed is None or followed.path != path:
+            followed = self._followed[spec.key] = _Followed(path)
+            yield Update(spec.key, "preparing")
+        for text in _new_lines(followed):
+            try:
+                line = decode(text)
+            except ValueError:
+                continue  # `gradathlon validate` tells of those
+            if isinstance(line, Evaluation):
+                metric = spec.target and line.metrics.get(spec.target.metric)
+                yield Update(spec.key, "training", line.steps, line.wall_s, metric)
+            elif isinstance(line, Outcome):
+                self._ended.add(spec.key)
+                yield Finished(spec, line)
+                return
+
+
+def _new_lines(followed: _Followed) -> list[str]:
+    """Whole lines alone; a line that is being written is left for the next look."""
+    try:
+        with followed.path.open("rb") as file:
+            file.seek(followed.offset)
+            data = file.read()
+    except OSError:
+        return []
+    whole = data[: data.rfind(b"\n") + 1]
+    followed.offset += len(whole)
+    return whole.decode(errors="replace").splitlines()
+
+
+def seconds_since_start(file: RunFile) -> float:
+    """How long ago the run began, by what it says itself."""
+    import datetime
+
+    try:
+        began = datetime.datetime.fromisoformat(file.date)
+    except ValueError:
+        return 0.0
+    return max(0.0, (datetime.datetime.now(datetime.UTC) - began).total_seconds())

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.attempts import header_of
+from cluster.run_lock import drive
+from cluster.spec import Finished, TrialSpec, Update
+from scoring.records import Evaluation, Outcome, Writer
+from suite import run_file
+from suite.watching import Follower
+from tests.suite.conftest import FakeCluster
+
+Invoke = Callable[..., Any]
+
+
+class StopError(Exception):
+    pass
+
+
+@pytest.fixture
+def stopped(fake: FakeCluster, invoke: Invoke) -> list[TrialSpec]:
+    """The trials of a run in `out` that came to an end after five of them."""
+
+    def stop(spec: TrialSpec) -> None:
+        if len(fake.trained) == 5:
+            raise StopError
+
+    fake.before = stop
+    with pytest.raises(StopError):
+        invoke("run", "demo", "-o", "out", "-s", "adamw", "-s", "adamw_jax")
+    return run_file.read(Path("out")).specs(Path("out"))
+
+
+def writer_of(spec: TrialSpec, attempt: int = 0) -> Writer:
+    writer = Writer(spec.record(attempt))
+    writer.write(header_of(spec, [0]))
+    return writer
+
+
+def evaluation(spec: TrialSpec, steps: int) -> Evaluation:
+    assert spec.target
+    return Evaluation(steps, steps / 100, steps / 100, {spec.target.metric: 3.25}, float(steps))
+
+
+def test_a_run_that_nobody_drives_is_told_with_the_way_to_go_on(
+    stopped: list[TrialSpec], invoke: Invoke
+) -> None:
+    for words in ((), ("--once",)):
+        done = invoke("watch", "out", *words)
+        assert done.exit_code == 0
+        assert "nobody races it now; to go on: gradathlon run --resume -o out" in done.stderr
+    assert f"5/{len(stopped)} done, 0 running" in done.stdout
+
+
+def test_a_look_tells_who_runs_and_how_far(stopped: list[TrialSpec], invoke: Invoke) -> None:
+    writer = writer_of(stopped[-1])
+    writer.write(evaluation(stopped[-1], 200))
+    with drive(Path("out")):
+        done = invoke("watch", "out", "--once")
+    writer.close()
+    assert "nobody" not in done.stderr
+    assert f"5/{len(stopped)} done, 1 running" in done.stdout
+    row = done.stdout.splitlines()[-1]
+    assert re.search(rf"{stopped[-1].submission} +0.0 +200/\d+ +3.25 +2.0 s", row)
+
+
+def test_it_ends_with_the_run(fake: FakeCluster, invoke: Invoke) -> None:
+    invoke("run", "demo", "-o", "out")
+    with drive(Path("out")):
+        done = invoke("watch", "out")
+    assert done.exit_code == 0
+    assert "[14/14]" in done.stderr
+    assert "nobody" not in done.stderr
+
+
+def test_no_run_is_one_line(tmp_path: Path, invoke: Invoke) -> None:
+    done = invoke("watch", str(tmp_path))
+    assert done.exit_code == 2
+    assert "holds no run" in done.stderr
+
+
+def test_of_each_record_only_what_is_new_is_told(stopped: list[TrialSpec]) -> None:
+    follower = Follower(Path("out"), stopped)
+    assert sum(isinstance(news, Finished) for news in follower.look()) == 5
+    assert not list(follower.look())
+    spec = stopped[-1]
+    writer = writer_of(spec)
+    writer.write(evaluation(spec, 100))
+    assert list(follower.look()) == [
+        Update(spec.key, "preparing"),
+        Update(spec.key, "training", 100, 1.0, 3.25),
+    ]
+    with writer.path.open("a") as file:
+        file.write('{"kind": "ev')
+    assert not list(follower.look()), "half a line is left for the next look"
+    again = writer_of(spec, attempt=1)
+    again.write(evaluation(spec, 100), evaluation(spec, 200))
+    again.write(Outcome("reached", 200, 2.0, 2.0, "met", paired=200.0))
+    *_, second, last = follower.look()
+    assert second == Update(spec.key, "training", 200, 2.0, 3.25)
+    assert isinstance(last, Finished)
+    assert last.outcome.end == "reached"
+    assert not list(follower.look())
+    writer.close()
+    again.close()

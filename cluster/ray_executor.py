@@ -10,6 +10,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import cluster.ray_quiet  # isort: skip  # noqa: F401 - before ray, which looks at its import
 import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy

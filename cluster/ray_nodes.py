@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Container
 from typing import Any, Generic, TypeVar
 
+import cluster.ray_quiet  # isort: skip  # noqa: F401 - before ray, which looks at its import
 import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy

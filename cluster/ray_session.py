@@ -9,25 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cluster.ray_quiet  # noqa: F401 - before ray
 from cluster.address import check_address
 from cluster.hardware import COMMIT, versions
 from cluster.spec import ClusterError
 
 PACKAGES = ("suite", "cluster", "scoring", "workloads", "submissions")
 _OBJECT_STORE_BYTES = 80_000_000  # Ray's smallest; only news and outcomes pass through it
-SETTINGS = {
-    # A local `ray.init` would write a token file into the home folder, and warn.
-    "RAY_AUTH_MODE": "disabled",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    # Ray prints a page to stdout, which is ours, for every worker that dies.
-    "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",
-    # Supervisors see to it that a trial keeps to its share; Ray would end whoever is youngest.
-    "RAY_memory_monitor_refresh_ms": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Ray makes its workers give way to every other process: not in a race.
-    "RAY_worker_niceness": "0",
-}
-"""Ray, quiet and out of the way of what races; for the processes of a cluster, too."""
 
 
 @contextlib.contextmanager
@@ -39,8 +27,6 @@ def ray_session(address: str | None) -> Iterator[None]:
     """
     if address is not None:
         check_address(address)
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
     import ray
 
     with tempfile.TemporaryDirectory(prefix="gradathlon-") as scratch:

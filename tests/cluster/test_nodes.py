@@ -14,7 +14,7 @@ from ray.cluster_utils import Cluster
 import cluster
 from cluster import ray_executor, ray_nodes
 from cluster.parcels import NODE_RUNS
-from cluster.ray_session import SETTINGS
+from cluster.ray_quiet import SETTINGS
 from cluster.spec import TrialSpec, Update
 from scoring.ground.words import Budget
 from scoring.records import Record, read_record, record_attempts

@@ -52,7 +52,7 @@ class Follower:
             except ValueError:
                 continue  # `gradathlon validate` tells of those
             if isinstance(line, Evaluation):
-                metric = spec.target and line.metrics.get(spec.target.metric)
+                metric = line.metrics.get(spec.target.metric) if spec.target else None
                 yield Update(spec.key, "training", line.steps, line.wall_s, metric)
             elif isinstance(line, Outcome):
                 self._ended.add(spec.key)

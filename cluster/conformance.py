@@ -139,6 +139,9 @@ def _findings(source: Source, workload_ids: Sequence[str]) -> Iterator[Finding]:
     yield _continues(bench, chosen, first, steps, pauses)
     yield from _lasts(bench, chosen)
     for other in workload_ids[1:]:
+        if source.api == "algoperf" and not workloads.get(other).supervised:
+            yield Finding(True, f"it does not race on {other}", "AlgoPerf's files want labels")
+            continue
         Bench(source, other).run(chosen, FEW_STEPS)
         yield Finding(True, f"it takes the shapes of {other}")
     for point in _points(source):

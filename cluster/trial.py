@@ -43,7 +43,7 @@ from scoring.records import (
     encode,
     record_attempts,
 )
-from submissions.contract import SubmissionError
+from submissions.contract import SubmissionError, TrainingComplete
 from workloads.contract import Batch, Workload
 
 WARM_UP_STEPS = 3
@@ -115,6 +115,7 @@ class _Trial:
         self._checkpoint_cost_s = 0.0
         self._checkpointed = _seconds()
         self._warned: set[str] = set()
+        self._enough = ""
         self._world = World(spec.source.framework, spec.resources.cores)
 
     def close(self) -> None:
@@ -265,7 +266,13 @@ class _Trial:
 
         end = min((course.steps // period + 1) * period, spec.budget.steps)
         while course.steps < end:
-            learner.step(draw)
+            try:
+                learner.step(draw)
+            except TrainingComplete as enough:
+                self._enough = f"the submission ended its training at step {course.steps}: {enough}"
+                if course.steps == course.evaluated:
+                    return False  # these weights were evaluated
+                break
             course.steps += 1
             if self._pacer and self._pacer.due(course.paired, clock.wall_s()):
                 clock.stop()
@@ -331,6 +338,8 @@ class _Trial:
             return "reached", f"{metric.key} {judged:.6g} meets {aim:g}"
         if not on_time:
             return "budget", _out_of_time(spec)
+        if self._enough:
+            return "budget", self._enough
         if course.steps >= spec.budget.steps:
             missed = f"; {metric.key} never met {aim:g}" if target else ""
             return "budget", f"{_steps_spent(spec)}{missed}"
@@ -346,7 +355,7 @@ class _Trial:
     def _out_of_time(self) -> tuple[End, str]:
         self.course.reading = self._clock.read()
         self.course.evaluated = self.course.steps
-        return "budget", _out_of_time(self.spec)
+        return "budget", self._enough or _out_of_time(self.spec)
 
     def _end(self, end: End, reason: str, **extra: Any) -> None:
         course = self.course

@@ -54,6 +54,10 @@ class SubmissionError(UserError):
     """A submission that cannot race: one line that says what is wrong, where, and what to do."""
 
 
+class TrainingComplete(Exception):  # noqa: N818 - no error
+    """A submission's `update` says that it has trained enough: one last evaluation, and the end."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Card:
     """What a submission may know of the workload: never its name, never validation data.
@@ -67,6 +71,7 @@ class Card:
         roles: every parameter's role; like `shapes` a plain dict, which `jax.tree` and
             `optax.multi_transform` take as it is. Changing it changes nothing elsewhere.
         seed: for a submission's own randomness.
+        supervised: whether its batches are labelled examples; not so in reinforcement learning.
     """
 
     step_hint: int
@@ -76,6 +81,7 @@ class Card:
     shapes: dict[str, tuple[int, ...]]
     roles: dict[str, Role]
     seed: int
+    supervised: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shapes", dict(self.shapes))
@@ -113,8 +119,12 @@ class Problem(Protocol):
 
     classes: int | None
 
-    def loss(self, params: Any, batch: Any) -> Any:
-        """Mean loss, 0-d and differentiable in `params`."""
+    def loss(self, params: Any, batch: Any, smoothing: Any = 0.0) -> Any:
+        """Mean loss, 0-d and differentiable in `params`.
+
+        `smoothing` is the share of each label that is given to all classes alike, for losses that
+        are a cross-entropy of labels; the others are as they are.
+        """
 
     def value_and_grad(self, params: Any, batch: Any) -> tuple[Any, dict[str, Any]]:
         """Mean loss and its gradient by parameter name."""
@@ -133,8 +143,29 @@ class Problem(Protocol):
         """
 
 
+class OpenProblem(Problem, Protocol):
+    """The objective for a JAX submission that compiles its own steps (`compiled = False`).
+
+    Its `update` is called with arrays and not traced, and may keep Python values in its state.
+
+    Attributes:
+        by_products: how many numbers `gathered` gives.
+    """
+
+    by_products: int
+
+    def objective(self, params: Any, batch: Any, rng: Any, smoothing: Any) -> tuple[Any, Any]:
+        """(mean loss, by-products): a pure function, for use inside what is compiled."""
+
+    def gathered(self, sums: Any) -> Any:
+        """By-products as one vector."""
+
+    def note(self, sums: Any) -> None:
+        """Tell, outside of what is compiled, the step's vector of by-products."""
+
+
 class TorchSubmission(Protocol):
-    """A torch training algorithm. `eval_params` and `select_data` are optional.
+    """A torch training algorithm. `eval_params`, `prepare` and `select_data` are optional.
 
     `params` is a dict of the live parameters by name, changed in place. `state` is all that the
     algorithm remembers, since it is what a checkpoint keeps: any nesting of dicts, lists, tuples,
@@ -152,6 +183,12 @@ class TorchSubmission(Protocol):
     def eval_params(self, params: dict[str, Any], state: Any) -> dict[str, Any]:
         """The weights to evaluate (averaged ones, say), on the clock; default `params`."""
 
+    def prepare(self, params: dict[str, Any], state: Any) -> Any:
+        """In the place of `eval_params`: change the weights themselves; the new state.
+
+        Training goes on from the weights that are evaluated.
+        """
+
     def select_data(
         self, params: dict[str, Any], state: Any, draw: Iterator[Any], problem: Problem
     ) -> tuple[Any, Any]:
@@ -161,8 +198,9 @@ class TorchSubmission(Protocol):
 class JaxSubmission(Protocol):
     """A JAX training algorithm: pure functions, compiled by the harness.
 
-    `state` is a pytree of arrays. `eval_params` and `select_data` are optional, as in torch;
-    `select_data` is not compiled by the harness.
+    `state` is a pytree of arrays. `eval_params`, `prepare` and `select_data` are optional, as in
+    torch; the last two are not compiled by the harness. One that has `compiled = False` compiles
+    its steps itself, and gets an `OpenProblem`.
     """
 
     def init(self, params: Any) -> Any:
@@ -173,6 +211,9 @@ class JaxSubmission(Protocol):
 
     def eval_params(self, params: Any, state: Any) -> Any:
         """The weights to evaluate; default `params`."""
+
+    def prepare(self, params: Any, state: Any) -> tuple[Any, Any]:
+        """(params, state), in the place of `eval_params`: training goes on from these weights."""
 
     def select_data(
         self, params: Any, state: Any, draw: Iterator[Any], problem: Problem

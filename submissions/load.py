@@ -18,6 +18,8 @@ from typing import Any
 
 from scoring.ground.errors import nearest
 from scoring.ground.words import Framework
+from submissions.algoperf.imports import Imports
+from submissions.algoperf.wrap import make_submission
 from submissions.bundle import split
 from submissions.contract import Card, Parameters, SubmissionError
 from submissions.reading import FUNCTION
@@ -54,8 +56,11 @@ def execute(source: Source) -> ModuleType:
     module.__file__ = source.origin
     # pickle, dataclasses and torch.compile look a class's module up while it is being defined.
     sys.modules[name] = module
+    algoperf = source.api == "algoperf"
+    if algoperf:
+        vars(module)["__builtins__"] = Imports(name, files, source.framework).builtins()
     if files:
-        lend(name, files, PurePath(source.origin).parent)
+        lend(name, files, PurePath(source.origin).parent, vars(module).get("__builtins__"))
     show_lines(source.origin, main)
     try:
         with contextlib.redirect_stdout(sys.stderr):
@@ -68,6 +73,9 @@ def execute(source: Source) -> ModuleType:
     except (Exception, SystemExit) as error:
         unload(source)
         raise SubmissionError(f"{_where(error, source)}: {_what(error)}") from error
+    if algoperf:
+        texts = {"submission.py": main, **files}
+        setattr(module, FUNCTION, make_submission(module, source, texts))
     return module
 
 

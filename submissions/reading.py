@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from scoring.ground.errors import nearest
 from scoring.ground.words import Framework
@@ -26,6 +26,7 @@ class Facts:
         space: the parsed `SEARCH_SPACE`, if any.
         closure: what the file's `CLOSURE` says, if anything: its optimizers want a closure or not.
         summary: the first line of the module's docstring.
+        api: whose interface it is written for: ours, or AlgoPerf's.
     """
 
     framework: Framework
@@ -34,6 +35,7 @@ class Facts:
     space: SearchSpace | None
     closure: bool | None
     summary: str
+    api: Literal["gradathlon", "algoperf"] = "gradathlon"
 
 
 def read_facts(text: str, origin: str, files: Collection[str] = ()) -> Facts:

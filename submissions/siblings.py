@@ -9,8 +9,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from types import ModuleType
+from typing import Any
 
-_packages: dict[str, tuple[Mapping[str, str], PurePath]] = {}
+_packages: dict[str, tuple[Mapping[str, str], PurePath, Mapping[str, Any] | None]] = {}
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -22,7 +23,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         package, _, rest = fullname.partition(".")
         if package not in _packages or not rest:
             return None
-        files, folder = _packages[package]
+        files, folder, _ = _packages[package]
         stem = rest.replace(".", "/")
         inside = any(name.startswith(f"{stem}/") for name in files)
         name = f"{stem}/__init__.py" if inside else f"{stem}.py"
@@ -36,7 +37,9 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         spec = module.__spec__
         assert spec is not None
         assert spec.origin is not None
-        files, folder = _packages[module.__name__.partition(".")[0]]
+        files, folder, names = _packages[module.__name__.partition(".")[0]]
+        if names is not None:
+            vars(module)["__builtins__"] = names
         text = files.get(PurePath(spec.origin).relative_to(folder).as_posix(), "")
         module.__file__ = spec.origin
         show_lines(spec.origin, text)
@@ -46,16 +49,24 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 _finder = _Finder()
 
 
-def lend(package: str, files: Mapping[str, str], folder: PurePath) -> None:
-    """From now on the module `package` finds these files as its submodules."""
-    _packages[package] = files, folder
+def lend(
+    package: str,
+    files: Mapping[str, str],
+    folder: PurePath,
+    names: Mapping[str, Any] | None = None,
+) -> None:
+    """From now on the module `package` finds these files as its submodules.
+
+    `names` are the `__builtins__` that they are run with, where not the usual ones.
+    """
+    _packages[package] = files, folder, names
     if _finder not in sys.meta_path:
         sys.meta_path.append(_finder)
 
 
 def take_back(package: str) -> None:
     """Forget the package and its submodules; nothing happens where there are none."""
-    files, folder = _packages.pop(package, ({}, PurePath()))
+    files, folder, _ = _packages.pop(package, ({}, PurePath(), None))
     for name in files:
         linecache.cache.pop(str(folder / name), None)
     for name in [name for name in sys.modules if name.startswith(f"{package}.")]:

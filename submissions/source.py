@@ -14,14 +14,15 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from scoring.ground.errors import nearest
 from scoring.ground.files import FileError, read_text
 from scoring.ground.words import Framework
+from submissions.algoperf.facts import SPACE, is_algoperf, read_algoperf
 from submissions.bundle import MAIN, join, read_folder, split
 from submissions.contract import RESERVED, SubmissionError
-from submissions.reading import defines_submission, read_facts
+from submissions.reading import Facts, defines_submission, read_facts
 from submissions.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Source:
         space: the parsed `SEARCH_SPACE`, None when there is nothing to tune.
         closure: what the file's `CLOSURE` says, None where it says nothing.
         summary: the first line of the file's docstring.
+        api: whose interface it is written for: ours, or AlgoPerf's (`submissions.algoperf`).
     """
 
     name: str
@@ -63,6 +65,7 @@ class Source:
     space: SearchSpace | None
     closure: bool | None
     summary: str
+    api: Literal["gradathlon", "algoperf"] = "gradathlon"
 
     @property
     def hyperparameters(self) -> tuple[str, ...]:
@@ -80,7 +83,10 @@ def parse(name: str, text: str, origin: str) -> Source:
         rule = f"letters, digits and _ . + -, and no {_TAKEN!r} at the beginning"
         raise SubmissionError(f"{origin}: {name!r} cannot name a submission; rename it: {rule}")
     main, files = split(text)
-    facts = read_facts(main, origin, files)
+    if is_algoperf(main) and not defines_submission(main):
+        facts = Facts(**read_algoperf(main, origin, files))
+    else:
+        facts = read_facts(main, origin, files)
     digest = hashlib.sha256(text.encode()).hexdigest()
     return Source(
         name=name,
@@ -124,12 +130,28 @@ def find(word: str) -> Source:
 
 
 def _at(path: Path, word: str) -> Source:
-    """The submission of a file, or of a folder with `submission.py`."""
+    """The submission of a file, or of a folder with `submission.py`.
+
+    AlgoPerf's are folders: the path of their `submission.py` means the folder.
+    """
     if not path.is_dir():
-        return parse(path.stem, _read(path, word), word)
+        text = _read(path, word)
+        if not is_algoperf(text):
+            return parse(path.stem, text, word)
+        if path.name != MAIN:
+            return parse(path.stem, join(text, _search_space(path)), word)
+        path = path.parent
     main, others = read_folder(path)
     files = {name: _read(other, str(other)) for name, other in others.items()}
-    return parse(path.resolve().name, join(_read(main, str(main)), files), str(main))
+    text = _read(main, str(main))
+    files |= _search_space(main) if is_algoperf(text) else {}
+    return parse(path.resolve().name, join(text, files), str(main))
+
+
+def _search_space(path: Path) -> dict[str, str]:
+    """AlgoPerf's file of points or ranges, where it lies beside the submission."""
+    beside = path.parent / SPACE
+    return {SPACE: _read(beside, str(beside))} if beside.is_file() else {}
 
 
 @functools.cache

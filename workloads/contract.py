@@ -152,10 +152,12 @@ class Workload(abc.ABC, Generic[S]):
         prequential: names of scalar sums among them that the harness takes of every training
             batch as it is drawn, for a metric of how well the learner predicts before it learns.
             What a submission makes of a batch afterwards cannot move them.
+        supervised: whether its batches are labelled examples; not so in reinforcement learning.
     """
 
     sums: ClassVar[tuple[str, ...]]
     prequential: ClassVar[tuple[str, ...]] = ()
+    supervised: ClassVar[bool] = True
 
     def __init__(self, id: WorkloadId, settings: S, metric: Metric, race: Race | None) -> None:
         self.id = id

@@ -200,6 +200,10 @@ class ObjectAlgorithm:
         run.model.project()
 
     def begin_evaluation(self) -> Any:
+        if hasattr(self.submission, "prepare"):
+            with torch.no_grad():
+                self.memory = self.submission.prepare(self.run.params, self.memory)
+            return self.run.params
         if not hasattr(self.submission, "eval_params"):
             return self.run.params
         with torch.no_grad():

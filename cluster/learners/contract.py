@@ -187,4 +187,5 @@ def make_card(workload: Workload[Any], budget: Budget, seed: int) -> Card:
         shapes={name: spec.shape for name, spec in parameters.items()},
         roles={name: spec.role for name, spec in parameters.items()},
         seed=seed,
+        supervised=workload.supervised,
     )

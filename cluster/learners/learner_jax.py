@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from cluster.learners.contract import (
     warm_up_policy,
 )
 from cluster.learners.rules_jax import (
+    OpenProblem,
     Problem,
     Rules,
     Tree,
@@ -58,9 +60,11 @@ class JaxLearner:
         self._judged: Tree = None
         # Compiled as they were built first: what is built again for the race is the same algorithm.
         rules = make_rules(entry.build(None), entry.module)
-        self._train = self._compile_step(rules)
+        self._train = self._compile_step(rules) if rules.compiled else self._open_step()
         self.begin()
-        eval_params = rules.eval_params or implied_eval_params(self._state, self._params)
+        eval_params = rules.eval_params
+        if rules.compiled and not eval_params:
+            eval_params = implied_eval_params(self._state, self._params)
         self._eval_params = jax.jit(eval_params) if eval_params else None
         self._warm_up(batches, observations)
 
@@ -79,6 +83,27 @@ class JaxLearner:
             return model.project(params), state, sums, drawn, steps + 1
 
         return jax.jit(train, donate_argnums=(0, 1, 2, 3, 4))
+
+    def _open_step(self) -> _Step:
+        """A step of a submission that compiles itself."""
+        model, names, classes = self._model, self._names, self._entry.workload.classes
+
+        @functools.partial(jax.jit, donate_argnums=(0, 2))
+        def add(sums: Tree, noted: Tree, steps: Any) -> tuple[Tree, Any]:
+            return sums + noted, steps + 1
+
+        nothing = jnp.full(len(names), jnp.nan, jnp.float32)
+
+        def train(
+            params: Tree, state: Tree, sums: Tree, drawn: Tree, steps: Any, batch: Tree
+        ) -> Any:
+            problem = OpenProblem(model, classes, names)
+            params, state = self._rules.step(problem, params, state, batch)
+            noted = nothing if problem.vector is None else problem.vector
+            sums, steps = add(sums, noted, steps)
+            return model.project(params), state, sums, drawn, steps
+
+        return train
 
     def _add_measure(self, params: Tree, drawn: Tree, batch: Tree) -> Tree:
         return drawn + stacked(self._model.measure(params, batch), self._prequential)
@@ -100,15 +125,18 @@ class JaxLearner:
         self._rules = make_rules(self._entry.build(None), self._entry.module)
         self._params = self._initial()
         state = self._rules.init(self._params)
-        _check_state(state)
-        # Copied: some states hold the very arrays of the weights, and both are donated. Python
-        # numbers would be weakly typed, and a checkpoint cannot give that back.
-        self._state = jax.tree.map(
-            lambda leaf: (
-                leaf.copy() if isinstance(leaf, jax.Array) else jnp.array(np.asarray(leaf))
-            ),
-            state,
-        )
+        if self._rules.compiled:
+            _check_state(state)
+            # Copied: some states hold the very arrays of the weights, and both are donated. Python
+            # numbers would be weakly typed, and a checkpoint cannot give that back.
+            state = jax.tree.map(
+                lambda leaf: (
+                    leaf.copy() if isinstance(leaf, jax.Array) else jnp.array(np.asarray(leaf))
+                ),
+                state,
+            )
+        self._state = state
+        self._form: Any = jax.tree.structure(state)
         self._sums, self._drawn = self._zeros()
         self._draws = 0
         self._steps = jnp.zeros((), jnp.int32)
@@ -122,14 +150,19 @@ class JaxLearner:
         if self._rules.select_data is None:
             batch = self._draw(draw)
         else:
-            rng = jax.random.fold_in(self._key, self._steps)
-            problem = Problem(self._model, rng, self._entry.workload.classes)
             batch, self._state = self._rules.select_data(
-                self._params, self._state, self._drawn_batches(draw), problem
+                self._params, self._state, self._drawn_batches(draw), self._problem()
             )
         self._params, self._state, self._sums, self._drawn, self._steps = self._train(
             self._params, self._state, self._sums, self._drawn, self._steps, batch
         )
+
+    def _problem(self) -> Problem:
+        """The objective as `select_data` sees it."""
+        classes = self._entry.workload.classes
+        if not self._rules.compiled:
+            return OpenProblem(self._model, classes, self._names)
+        return Problem(self._model, jax.random.fold_in(self._key, self._steps), classes)
 
     def _draw(self, draw: Draw) -> Batch:
         """The stream's next batch, measured before the submission sees it where that counts."""
@@ -147,6 +180,8 @@ class JaxLearner:
         jax.block_until_ready((self._params, self._state, self._sums, self._judged))
 
     def prepare_evaluation(self) -> None:
+        if self._rules.prepare is not None:
+            self._params, self._state = self._rules.prepare(self._params, self._state)
         judged = self._params
         if self._eval_params is not None:
             judged = self._eval_params(self._params, self._state)
@@ -197,7 +232,10 @@ class JaxLearner:
         return jax.device_get(self._params)
 
     def state(self) -> dict[str, Any]:
-        leaves = [_to_numpy(leaf) for leaf in jax.tree.leaves(self._state)]
+        leaves, form = jax.tree.flatten(self._state)
+        if form != self._form:
+            raise StateError("state has another form than it had at the start")
+        leaves = [_to_numpy(leaf) for leaf in leaves if not callable(leaf)]
         return {
             "weights": jax.device_get(self._params),
             "algorithm": leaves,
@@ -207,9 +245,8 @@ class JaxLearner:
 
     def load_state(self, state: dict[str, Any]) -> None:
         leaves, structure = jax.tree.flatten(self._state)
-        kept = [
-            _from_numpy(saved, like) for saved, like in zip(state["algorithm"], leaves, strict=True)
-        ]
+        saved = iter(state["algorithm"])
+        kept = [leaf if callable(leaf) else _from_numpy(next(saved), leaf) for leaf in leaves]
         self._state = jax.tree.unflatten(structure, kept)
         self._params = _copied(state["weights"])
         self._steps = jnp.array(state["steps"])
@@ -244,4 +281,6 @@ def _to_numpy(leaf: Any) -> Any:
 def _from_numpy(saved: Any, like: Any) -> Any:
     if isinstance(like, jax.Array) and jnp.issubdtype(like.dtype, jax.dtypes.prng_key):
         return jax.random.wrap_key_data(jnp.array(saved), impl=jax.random.key_impl(like))
+    if isinstance(like, int | float):
+        return type(like)(saved)
     return jnp.array(saved)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -25,12 +26,20 @@ class Problem:
         self.classes = classes
         self.noted: list[dict[str, Any]] = []
 
-    def loss(self, params: Tree, batch: Tree) -> Any:
-        value, sums = self._model.loss(params, batch, self._rng)
+    def loss(self, params: Tree, batch: Tree, smoothing: Any = 0.0) -> Any:
+        value, sums = self._taken(params, batch, self._rng, smoothing)
         # Where the gradient is not followed, `jax.grad` hands values through to its caller, so
         # that they can be used outside; what is inside of a loop stays there.
         self.noted.append(jax.lax.stop_gradient({"loss": value, **sums}))
         return value
+
+    def _taken(self, params: Tree, batch: Tree, rng: Any, smoothing: Any) -> tuple[Any, Tree]:
+        loss = self._model.loss
+        # A traced share may be zero or not: only a plain zero leaves the plain loss.
+        plain = isinstance(smoothing, int | float) and not smoothing
+        if plain or "smoothing" not in inspect.signature(loss).parameters:
+            return loss(params, batch, rng)
+        return loss(params, batch, rng, smoothing)  # type: ignore[call-arg]
 
     def value_and_grad(self, params: Tree, batch: Tree) -> tuple[Any, Tree]:
         return jax.value_and_grad(self.loss)(params, batch)
@@ -67,6 +76,28 @@ class Problem:
         return jnp.full(len(names), jnp.nan, jnp.float32)
 
 
+class OpenProblem(Problem):
+    """The objective for a submission that compiles its own steps; `names` are the by-products."""
+
+    def __init__(self, model: JaxModel, classes: int | None, names: tuple[str, ...]) -> None:
+        super().__init__(model, None, classes)
+        self._names = names
+        self.by_products = len(names)
+        self.vector: Any = None
+
+    def objective(
+        self, params: Tree, batch: Tree, rng: Any, smoothing: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        value, sums = self._taken(params, batch, rng, smoothing)
+        return value, jax.lax.stop_gradient({"loss": value, **sums})
+
+    def gathered(self, sums: dict[str, Any]) -> Any:
+        return stacked(sums, self._names)
+
+    def note(self, sums: Any) -> None:
+        self.vector = sums.reshape(-1)[-len(self._names) :]
+
+
 def _of_one_trace(value: Any, outer: Any) -> bool:
     # What was made inside of a scan or a vmap must not be used outside, and JAX would say so only
     # when everything is traced. There is no public way to ask.
@@ -86,6 +117,8 @@ class TransformationRules:
         self.transformation = optax.with_extra_args_support(transformation)
         self.eval_params = getattr(module, "eval_params", None)
         self.select_data = getattr(module, "select_data", None)
+        self.prepare = None
+        self.compiled = True
         # Without `select_data` the harness itself takes the loss of the batch as it was drawn.
         self.measures_draws = self.select_data is None
 
@@ -116,6 +149,8 @@ class ObjectRules:
         self.submission = submission
         self.eval_params = getattr(submission, "eval_params", None)
         self.select_data = getattr(submission, "select_data", None)
+        self.prepare = getattr(submission, "prepare", None)
+        self.compiled = bool(getattr(submission, "compiled", True))
 
     def init(self, params: Tree) -> Tree:
         return self.submission.init(params)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -52,6 +53,7 @@ class Run:
         self._awaited = False
         self._methods = Methods(self.model)
         self.loss: Callable[..., Any] = model.loss
+        self.smooths = "smoothing" in inspect.signature(model.loss).parameters
         self.act = getattr(model, "act", None)
         if entry.workload.settings.compute.compile:
             self.loss = torch.compile(model.loss)
@@ -125,8 +127,10 @@ class Problem:
         self._run = run
         self.classes: int | None = run.entry.workload.classes
 
-    def loss(self, params: Tensors, batch: Tensors) -> torch.Tensor:
-        value, sums = self._run.call(params, "loss", batch, self._run.generator)
+    def loss(self, params: Tensors, batch: Tensors, smoothing: float = 0.0) -> torch.Tensor:
+        run = self._run
+        more = (smoothing,) if smoothing and run.smooths else ()
+        value, sums = run.call(params, "loss", batch, run.generator, *more)
         self._run.note(value, sums)
         return value
 

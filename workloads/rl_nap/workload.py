@@ -44,6 +44,7 @@ class Play(Workload[PlayScale]):
     """Double Q-learning on MinAtar or ALE, judged by the greedy policy's return."""
 
     sums = ("loss", "count")
+    supervised = False
 
     def parameters(self) -> dict[str, ParameterSpec]:
         """Weights without biases of the hidden layers, then weight and bias of the head."""

@@ -1,0 +1,131 @@
+"""What an AlgoPerf file says of itself, read from its text and its `tuning_search_space.json`."""
+
+from __future__ import annotations
+
+import ast
+import json
+import keyword
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+from typing import Any
+
+from scoring.ground.words import Framework
+from submissions.contract import RESERVED, SubmissionError
+from submissions.space import SearchSpace, SpaceError
+
+SPACE = "tuning_search_space.json"
+"""Beside a file that is tuned from outside; a file without it tunes itself."""
+FUNCTIONS = ("init_optimizer_state", "update_params", "data_selection", "get_batch_size")
+_BEGINS = re.compile(r"^def (init_optimizer_state|update_params)\b", re.MULTILINE)
+_FRAMEWORKS: tuple[Framework, ...] = ("torch", "jax")
+
+
+def is_algoperf(text: str) -> bool:
+    """Whether a text is meant for AlgoPerf, valid Python or not."""
+    found = set(_BEGINS.findall(text))
+    return bool(found) and all(name in text for name in FUNCTIONS[:2])
+
+
+def read_algoperf(text: str, origin: str, files: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of `submissions.reading.Facts`; `files` are those beside it, by their paths.
+
+    Raises:
+        SubmissionError: one line: no valid Python, a function is missing, or a bad search space.
+    """
+    tree = _tree(text, origin)
+    bound = set(_bound(tree))
+    for name in FUNCTIONS:
+        if name not in bound:
+            what = f"an AlgoPerf submission (`update_params`) without `{name}`"
+            raise SubmissionError(f"{origin}: {what}; define it at the top level of the file")
+    framework = _framework(tree, origin, files)
+    space = _space(origin, files)
+    names = space.names if space else ()
+    reserved = ("params", "workload") if framework == "torch" else ("workload",)
+    docstring = (ast.get_docstring(tree) or "").strip()
+    return {
+        "framework": framework,
+        "arguments": (*reserved, *names),
+        "defaults": _defaults(space),
+        "space": space,
+        "closure": None,
+        "summary": docstring.splitlines()[0] if docstring else "",
+        "api": "algoperf",
+    }
+
+
+def has_device_axis(texts: Mapping[str, str]) -> bool:
+    """Whether a JAX file's arrays carry a leading axis over devices, as `pmap` wants them."""
+    return any(re.search(r"\bpmap\b|\bjax_utils\.replicate\b", text) for text in texts.values())
+
+
+def wants_process_group(texts: Mapping[str, str]) -> bool:
+    """Whether a torch file speaks to the other processes of its group without being one of many."""
+    asks = r"\b(dist|distributed)\.(?!nn\b)\w+|\bget_world_size\b|\bnew_subgroups\b"
+    return any(re.search(asks, text) for path, text in texts.items() if "test" not in path)
+
+
+def _tree(text: str, origin: str) -> ast.Module:
+    try:
+        return ast.parse(text, origin)
+    except SyntaxError as error:
+        line = error.lineno or 1
+        raise SubmissionError(f"{origin}:{line}: not valid Python: {error.msg}") from None
+    except ValueError as error:
+        raise SubmissionError(f"{origin}:1: not valid Python: {error}") from None
+
+
+def _bound(tree: ast.Module) -> Iterator[str]:
+    """The names of the top level, as far as a `def`, an import or an assignment gives them."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            yield node.name
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.Assign):
+            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+
+
+def _framework(tree: ast.Module, origin: str, files: Mapping[str, str]) -> Framework:
+    imported = set(_imported(tree))
+    if not imported & set(_FRAMEWORKS):
+        texts = " ".join(text for path, text in files.items() if path.endswith(".py"))
+        imported = set(re.findall(r"^\s*(?:import|from) (torch|jax)\b", texts, re.MULTILINE))
+    found = [framework for framework in _FRAMEWORKS if framework in imported]
+    if not found:
+        what = "an AlgoPerf submission that imports neither torch nor jax"
+        raise SubmissionError(f"{origin}: {what}; import the one it is written in")
+    return found[0]
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield (node.module or "").partition(".")[0]
+
+
+def _space(origin: str, files: Mapping[str, str]) -> SearchSpace | None:
+    if SPACE not in files:
+        return None
+    where = PurePath(origin).parent / SPACE
+    try:
+        space = SearchSpace.parse(json.loads(files[SPACE]))
+    except json.JSONDecodeError as error:
+        raise SubmissionError(f"{where}:{error.lineno}: not valid JSON: {error.msg}") from None
+    except SpaceError as error:
+        raise SubmissionError(f"{where}: {error}") from None
+    for name in space.names:
+        odd = not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_")
+        if odd or name in RESERVED:
+            raise SubmissionError(f"{where}: {name!r} cannot name a hyperparameter; rename it")
+    return space
+
+
+def _defaults(space: SearchSpace | None) -> dict[str, Any]:
+    """The first of the points, or the middle of the ranges: the files give no defaults."""
+    if space is None:
+        return {}
+    return dict(space.points[0]) if space.points else space.at([0.5] * len(space.names))

@@ -1,0 +1,44 @@
+"""What an AlgoPerf JAX file imports from `jax_sharding_utils`: shardings over one device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.sharding import NamedSharding, PartitionSpec
+
+
+def _sharding(*axes: str) -> NamedSharding:
+    return NamedSharding(jax.sharding.Mesh(jax.devices()[:1], ("batch",)), PartitionSpec(*axes))
+
+
+def get_replicate_sharding() -> NamedSharding:
+    """Every device holds all of it."""
+    return _sharding()
+
+
+def get_batch_dim_sharding() -> NamedSharding:
+    """The first axis is split over the devices."""
+    return _sharding("batch")
+
+
+def replicate(tree: Any) -> Any:
+    """The arrays on every device."""
+    return jax.device_put(tree, get_replicate_sharding())
+
+
+def shard_along_batch_dim(tree: Any) -> Any:
+    """The arrays, their first axis split over the devices."""
+    return jax.device_put(tree, get_batch_dim_sharding())
+
+
+HELPERS: dict[str, Callable[..., Any]] = {
+    function.__name__: function
+    for function in (
+        get_replicate_sharding,
+        get_batch_dim_sharding,
+        replicate,
+        shard_along_batch_dim,
+    )
+}

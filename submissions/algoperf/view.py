@@ -1,0 +1,190 @@
+"""The workload as an AlgoPerf file sees it, and the names that its weights bear there."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from scoring.ground.words import Role
+from submissions.algoperf.spec import LossType, ParameterType, ShapeTuple
+from submissions.contract import Card, Problem, SubmissionError
+
+_MATRICES: tuple[Role, ...] = ("weight", "head", "tensor")
+
+
+@dataclasses.dataclass(frozen=True)
+class Forward:
+    """What `model_fn` gives in the place of logits: which weights saw which batch.
+
+    `loss_fn` takes the workload's own loss of it, so that every workload has one, whatever its
+    outputs are.
+    """
+
+    weights: Any
+    batch: Any
+    rng: Any
+
+
+def is_embedding(name: str, role: Role) -> bool:
+    """Whether files should know it as an embedding."""
+    return role == "embedding" or "embed" in name.lower()
+
+
+def parameter_type(name: str, role: Role, shape: tuple[int, ...]) -> ParameterType:
+    """AlgoPerf's word for a parameter."""
+    if role == "norm":
+        bias = name.endswith(".bias")
+        return ParameterType.LAYER_NORM_BIAS if bias else ParameterType.LAYER_NORM_SCALE
+    if role == "embedding":
+        return ParameterType.EMBEDDING
+    if role == "bias":
+        return ParameterType.BIAS
+    return ParameterType.CONV_WEIGHT if is_convolution(role, shape) else ParameterType.WEIGHT
+
+
+def is_convolution(role: Role, shape: tuple[int, ...]) -> bool:
+    """Whether it is (out, in, side, side): there is no role for it."""
+    return role == "tensor" and len(shape) == 4 and shape[2] == shape[3]
+
+
+class View:
+    """AlgoPerf's `Workload`, as far as a submission may use it.
+
+    What would tell which workload it is, or show validation data, is not there; what AlgoPerf
+    states of its own workloads and nobody here knows is a harmless constant.
+    """
+
+    metrics_logger: Any = None
+    target_metric_name = "loss"
+    train_mean, train_stddev = 0.0, 1.0
+
+    def __init__(self, card: Card, origin: str) -> None:
+        self._card = card
+        self._origin = origin
+        self.problem: Problem | None = None
+
+    @property
+    def step_hint(self) -> int:
+        """The horizon of schedules."""
+        return self._card.step_hint
+
+    @property
+    def max_allowed_runtime_sec(self) -> float:
+        """The limit on the clock."""
+        return self._card.seconds
+
+    @property
+    def eval_period_time_sec(self) -> float:
+        """A share of the limit as usual in AlgoPerf: evaluations here come by steps."""
+        return self._card.seconds / 64
+
+    @property
+    def num_train_examples(self) -> int:
+        """The examples met until the horizon: streams here have no end."""
+        return self._card.step_hint * self._card.batch_size
+
+    @property
+    def loss_type(self) -> LossType:
+        """Softmax where classes are told apart, squared error elsewhere."""
+        classes = self.problem.classes if self.problem else None
+        return LossType.SOFTMAX_CROSS_ENTROPY if classes else LossType.MEAN_SQUARED_ERROR
+
+    @functools.cached_property
+    def param_shapes(self) -> Any:
+        """The shapes, in the form of the file's weights."""
+        return self.tree({name: ShapeTuple(shape) for name, shape in self.shapes().items()})
+
+    @functools.cached_property
+    def model_params_types(self) -> Any:
+        """What each weight is, in the form of the file's weights."""
+        card = self._card
+        kinds = {n: parameter_type(n, role, card.shapes[n]) for n, role in card.roles.items()}
+        return self.tree(kinds)
+
+    @property
+    def param_types(self) -> Any:
+        """The same, by its older name."""
+        return self.model_params_types
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Every weight's shape in the file's layout, by our name."""
+        return dict(self._card.shapes)
+
+    def tree(self, by_name: Mapping[str, Any]) -> Any:
+        """Values by our names, in the form that the file knows."""
+        raise NotImplementedError
+
+    def is_output_params(self, param_key: str) -> bool:
+        """Whether a weight's name is the output layer's."""
+        heads = (name for name, role in self._card.roles.items() if role == "head")
+        layers = {head.rpartition(".")[0] for head in heads}
+        return any(param_key == layer or param_key.startswith(f"{layer}.") for layer in layers)
+
+    def model_fn(
+        self,
+        params: Any,
+        augmented_and_preprocessed_input_batch: Any,
+        model_state: Any,
+        mode: Any = None,
+        rng: Any = None,
+        update_batch_norm: bool = True,
+        dropout_rate: float = 0.0,
+        **more: Any,
+    ) -> tuple[Forward, Any]:
+        """(what `loss_fn` takes, the model's state). The models have neither dropout nor batch norm
+        of a submission's choice: both are ignored, as AlgoPerf's do that lack them.
+        """
+        return Forward(params, augmented_and_preprocessed_input_batch, rng), model_state
+
+    def loss_fn(
+        self,
+        label_batch: Any,
+        logits_batch: Any,
+        mask_batch: Any = None,
+        label_smoothing: Any = 0.0,
+    ) -> dict[str, Any]:
+        """`summed`, `n_valid_examples`, and `per_example` for who asks for it."""
+        if not isinstance(logits_batch, Forward):
+            self.refuse("`loss_fn` got other logits than `model_fn` gave")
+        if label_batch is not logits_batch.batch["targets"]:
+            self.refuse("`loss_fn` got other labels than the batch's own")
+        if self.problem is None:
+            self.refuse("the loss is asked for before the first step")
+        return self.score(logits_batch, mask_batch, label_smoothing)
+
+    def score(self, forward: Forward, mask: Any, smoothing: Any) -> dict[str, Any]:
+        """The loss of one forward pass."""
+        raise NotImplementedError
+
+    def refuse(self, what: str) -> None:
+        """Say in one line what of AlgoPerf's interface does not go here.
+
+        Raises:
+            SubmissionError: always.
+        """
+        advice = "this part of AlgoPerf's interface is not served here"
+        raise SubmissionError(f"{self._origin}: {what}; {advice}")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        # An AttributeError, so that `hasattr` and `getattr` with a default go on.
+        raise AttributeError(
+            f"{self._origin} asks for `workload.{name}`, which a submission does not get here"
+        )
+
+
+def as_seen(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """A batch with AlgoPerf's two keys; the last array of ours is the label, where there is one."""
+    *inputs, last = batch
+    targets = batch[last]
+    return {"inputs": {name: batch[name] for name in inputs} or targets, "targets": targets}
+
+
+def as_drawn(seen: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """The inverse, for a batch of these names."""
+    *inputs, last = names
+    named = seen["inputs"] if inputs else {}
+    return {**{name: named[name] for name in inputs}, last: seen["targets"]}

@@ -1,0 +1,127 @@
+"""From the functions of an executed AlgoPerf file to a submission object."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Mapping
+from types import MappingProxyType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from submissions.algoperf.facts import has_device_axis, wants_process_group
+from submissions.algoperf.spec import TrainingCompleteError
+from submissions.algoperf.view import View
+from submissions.contract import SubmissionError, TrainingComplete
+
+if TYPE_CHECKING:
+    from submissions.contract import Card
+    from submissions.source import Source
+
+
+class Calls:
+    """The functions of one file, called as AlgoPerf calls them."""
+
+    def __init__(self, module: Any, view: View, hyperparameters: Mapping[str, Any]) -> None:
+        self.module = module
+        self.view = view
+        # AlgoPerf's form: None where a file tunes itself, else a named tuple.
+        self.hyperparameters: Any = None
+        if hyperparameters:
+            kind = collections.namedtuple("Hyperparameters", list(hyperparameters))  # type: ignore[misc]
+            self.hyperparameters = kind(**hyperparameters)
+        self._takes_train_state = "train_state" in _arguments(module.update_params)
+        self.prepares = callable(getattr(module, "prepare_for_eval", None))
+
+    def init(self, params: Any, model_state: Any, rng: Any) -> Any:
+        """The initial optimizer state."""
+        return self.module.init_optimizer_state(
+            self.view, params, model_state, self.hyperparameters, rng
+        )
+
+    def select(self, draws: Any, state: Any, params: Any, model: Any, step: int, rng: Any) -> Any:
+        """The batch to train on."""
+        return self.module.data_selection(
+            self.view, draws, state, params, model, self.hyperparameters, step, rng
+        )
+
+    def update(self, seconds: float, **given: Any) -> tuple[Any, Any, Any]:
+        """(optimizer state, weights, model state) after a step.
+
+        Raises:
+            TrainingComplete: the file says that it has trained enough.
+        """
+        if self._takes_train_state:
+            given["train_state"] = MappingProxyType(
+                {
+                    "accumulated_submission_time": seconds,
+                    "is_time_remaining": True,
+                    "training_complete": False,
+                    "validation_goal_reached": False,
+                    "test_goal_reached": False,
+                }
+            )
+        try:
+            returned = self.module.update_params(**self._common(given))
+        except TrainingCompleteError as error:
+            raise TrainingComplete(" ".join(str(error).split())) from error
+        return _three(returned, "update_params")
+
+    def prepare(self, **given: Any) -> tuple[Any, Any, Any]:
+        """The same three, ready for an evaluation."""
+        return _three(self.module.prepare_for_eval(**self._common(given)), "prepare_for_eval")
+
+    def _common(self, given: dict[str, Any]) -> dict[str, Any]:
+        view = self.view
+        return {
+            "workload": view,
+            "current_params_types": view.model_params_types,
+            "hyperparameters": self.hyperparameters,
+            "loss_type": view.loss_type,
+            # No submission sees validation here: there are never any.
+            "eval_results": [],
+            **given,
+        }
+
+
+def make_submission(
+    module: ModuleType, source: Source, texts: Mapping[str, str]
+) -> Callable[..., Any]:
+    """The `submission` function that stands for the file.
+
+    `texts` are all of its files by their paths.
+    """
+    origin = source.origin
+    first: dict[str, Any] = {}
+
+    def submission(workload: Card, params: Any = None, **chosen: Any) -> object:
+        hyperparameters = {**source.defaults, **chosen}
+        if not workload.supervised:
+            what = "an AlgoPerf file trains on labelled batches, and this workload has none"
+            raise SubmissionError(f"{origin}: {what}; race it on a supervised workload")
+        if source.framework == "torch":
+            from submissions.algoperf.wrap_torch import TorchAlgoperf, TorchView
+
+            calls = Calls(module, TorchView(workload, origin), hyperparameters)
+            return TorchAlgoperf(calls, workload, wants_process_group(texts))
+        from submissions.algoperf.wrap_jax import JaxAlgoperf, JaxView
+
+        # The view and the update function of the first build serve all others, for what was
+        # compiled with them is found by them.
+        if "view" not in first:
+            first["view"] = JaxView(workload, origin, has_device_axis(texts))
+        calls = Calls(module, first["view"], hyperparameters)
+        return JaxAlgoperf(calls, workload, first)
+
+    return submission
+
+
+def _three(returned: Any, name: str) -> tuple[Any, Any, Any]:
+    if not isinstance(returned, tuple | list) or len(returned) != 3:
+        what = f"`{name}` must return (optimizer state, weights, model state)"
+        raise SubmissionError(f"{what}, and returned a {type(returned).__name__}")
+    return returned[0], returned[1], returned[2]
+
+
+def _arguments(function: Any) -> tuple[str, ...]:
+    import inspect
+
+    return tuple(inspect.signature(function).parameters)

@@ -1,0 +1,196 @@
+"""An AlgoPerf torch file as a `submissions.contract.TorchSubmission`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from submissions.algoperf.helpers_torch import join_group_of_one
+from submissions.algoperf.view import Forward, View, as_drawn, as_seen, is_embedding
+from submissions.algoperf.wrap import Calls
+from submissions.contract import Card, Problem
+
+Tensors = dict[str, torch.Tensor]
+
+
+class Container(torch.nn.Module):
+    """The live parameters as a module: their names lead to them as in any model.
+
+    Files tell embeddings by "embedding" in the name: where ours have none, it is added.
+    """
+
+    def __init__(self, params: Mapping[str, Any], card: Card) -> None:
+        super().__init__()
+        self.ours: dict[str, str] = {}
+        for name, parameter in params.items():
+            path = shown(name, card)
+            self.ours[path] = name
+            *folders, last = path.split(".")
+            module: torch.nn.Module = self
+            for folder in folders:
+                if folder not in module._modules:
+                    module.add_module(folder, torch.nn.Module())
+                module = module.get_submodule(folder)
+            module.register_parameter(last, parameter)
+
+    def forward(self, *given: Any) -> Any:
+        """Nothing: the workload's `model_fn` is the way to the model."""
+        raise NotImplementedError("call `workload.model_fn`")
+
+
+def shown(name: str, card: Card) -> str:
+    """A parameter's name as files see it."""
+    role = card.roles[name]
+    if not is_embedding(name, role) or "embedding" in name.lower():
+        return name
+    stem, dot, last = name.rpartition(".")
+    return f"{stem or last}_embedding{dot}{last if stem else ''}"
+
+
+class TorchView(View):
+    """The workload for a torch file."""
+
+    live: Tensors
+    names: tuple[str, ...] = ()
+    """The keys of the workload's batches."""
+
+    def tree(self, by_name: Mapping[str, Any]) -> Any:
+        """By the names of the module."""
+        return {shown(name, self._card): value for name, value in by_name.items()}
+
+    def score(self, forward: Forward, mask: Any, smoothing: Any) -> dict[str, Any]:
+        """The loss of one forward pass: as the workload's own mean, times the examples."""
+        assert self.problem is not None
+        batch, problem = self._batch(forward), self.problem
+        params, count = self.weights(forward.weights), max(map(len, batch.values()))
+        if mask is not None:
+            if smoothing:
+                self.refuse("`loss_fn` got a mask together with label smoothing")
+            with torch.no_grad():
+                problem.loss(params, batch)  # the step's line in the record
+            per_example = problem.losses(params, batch)
+            summed, valid = (per_example * mask).sum(), mask.sum()
+            return {"summed": summed, "n_valid_examples": valid, "per_example": per_example}
+        mean = problem.loss(params, batch, float(smoothing or 0.0))
+        valid = torch.full((), float(count), device=mean.device)
+        scores = _Scores(summed=mean * count, n_valid_examples=valid)
+        scores.later = lambda: problem.losses(params, batch)
+        return scores
+
+    def _batch(self, forward: Forward) -> Tensors:
+        return as_drawn(forward.batch, self.names)
+
+    def weights(self, module: Any) -> Tensors:
+        """The module's weights by our names; the live ones themselves where they are meant."""
+        while isinstance(getattr(module, "module", None), torch.nn.Module):
+            module = module.module
+        if not isinstance(module, Container):
+            self.refuse(f"`model_fn` got a {type(module).__name__} as its weights")
+        found = {module.ours[name]: value for name, value in module.named_parameters()}
+        live = self.live
+        return live if all(found[name] is live[name] for name in live) else found
+
+
+class _Scores(dict[str, Any]):
+    """What `loss_fn` gives; the loss of each example is taken when it is asked for."""
+
+    later: Any = None
+
+    def __missing__(self, key: str) -> Any:
+        if key != "per_example" or self.later is None:
+            raise KeyError(key)
+        self[key] = self.later()
+        return self[key]
+
+
+class TorchAlgoperf:
+    """The submission object. Its memory is the file's optimizer state and what it was told."""
+
+    def __init__(self, calls: Calls, card: Card, grouped: bool) -> None:
+        assert isinstance(calls.view, TorchView)
+        self._calls = calls
+        self._view = calls.view
+        self._card = card
+        self._grouped = grouped
+
+    def init(self, params: Tensors) -> dict[str, Any]:
+        """The file's initial state."""
+        if self._grouped:
+            join_group_of_one()
+        view = self._view
+        view.live = params
+        self._container = Container(params, self._card)
+        with torch.enable_grad():
+            state = self._calls.init(self._container, None, self._rng(-1))
+        return {"optimizer": state, "model": None, "step": 0, "seconds": 0.0}
+
+    def select_data(
+        self, params: Tensors, state: Any, draw: Iterator[Any], problem: Problem
+    ) -> tuple[Any, Any]:
+        """The file's choice among the batches."""
+        began = time.perf_counter()
+        rng, step = self._rng(state["step"]), state["step"]
+        optimizer, model = state["optimizer"], state["model"]
+        draws = map(self._seen, draw)
+        batch = self._calls.select(draws, optimizer, self._container, model, step, rng)
+        return batch, self._timed(state, began)
+
+    def update(self, params: Tensors, state: Any, batch: Any, problem: Problem) -> dict[str, Any]:
+        """One step of the file's."""
+        began, step = time.perf_counter(), state["step"]
+        self._view.problem = problem
+        with torch.enable_grad():
+            optimizer, module, model = self._calls.update(
+                state["seconds"],
+                current_param_container=self._container,
+                model_state=state["model"],
+                batch=batch,
+                optimizer_state=state["optimizer"],
+                global_step=step,
+                rng=self._rng(step),
+            )
+        self._take(module)
+        made = {"optimizer": optimizer, "model": model, "step": step + 1}
+        return self._timed({**made, "seconds": state["seconds"]}, began)
+
+    def prepare(self, params: Tensors, state: Any) -> dict[str, Any]:
+        """The file's preparation for an evaluation, of the weights that it goes on with."""
+        if not self._calls.prepares:
+            return state
+        began, step = time.perf_counter(), state["step"]
+        with torch.enable_grad():
+            optimizer, module, model = self._calls.prepare(
+                current_param_container=self._container,
+                model_state=state["model"],
+                optimizer_state=state["optimizer"],
+                global_step=step,
+                rng=self._rng(step),
+            )
+        self._take(module)
+        return self._timed({**state, "optimizer": optimizer, "model": model}, began)
+
+    def _seen(self, batch: Tensors) -> dict[str, Any]:
+        view = self._view
+        view.names = tuple(batch)
+        return as_seen(batch)
+
+    def _take(self, module: Any) -> None:
+        """The weights that the file gave back become the live ones."""
+        view = self._view
+        found = view.weights(module)
+        if found is view.live:
+            return
+        with torch.no_grad():
+            for name, parameter in view.live.items():
+                parameter.copy_(found[name])
+
+    def _timed(self, state: dict[str, Any], began: float) -> dict[str, Any]:
+        return {**state, "seconds": state["seconds"] + time.perf_counter() - began}
+
+    def _rng(self, step: int) -> Any:
+        """Two numbers, as AlgoPerf hands them to torch files."""
+        return np.random.SeedSequence([self._card.seed, step + 1]).generate_state(2)

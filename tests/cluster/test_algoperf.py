@@ -1,0 +1,100 @@
+"""AlgoPerf's submission files train, resume and end like any other submission."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cluster.bench import Bench
+from cluster.conformance import _check_here
+from cluster.spec import TrialSpec
+from cluster.trial import run_trial
+from scoring.ground.words import Budget
+from scoring.records import Outcome
+from submissions.contract import SubmissionError
+from submissions.source import find
+
+FILES = Path(__file__).parents[1] / "submissions" / "algoperf"
+WORKLOAD = "homeostatic-toy-v2"
+# JAX compiles anew for each learner that a check makes.
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("jax_external", "jax_self")]
+Make = Callable[..., TrialSpec]
+
+NATIVE_TORCH = """
+import torch
+
+def submission(params, workload, lr=0.002, weight_decay=0.05):
+    nadam = torch.optim.NAdam(
+        params, lr=lr, betas=(1.0 - 0.1, 0.99), weight_decay=weight_decay,
+        decoupled_weight_decay=True,
+    )
+    iters = max(1, int(0.001 * workload.step_hint))
+    return nadam, torch.optim.lr_scheduler.LinearLR(nadam, start_factor=0.1, total_iters=iters)
+"""
+NATIVE_JAX = """
+import optax
+
+def submission(lr=1e-3, weight_decay=0.1):
+    return optax.adamw(lr, weight_decay=weight_decay)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "native", "point"),
+    [
+        ("torch_external", NATIVE_TORCH, {}),
+        ("jax_external", NATIVE_JAX, {"learning_rate": 1e-3, "weight_decay": 0.1}),
+    ],
+)
+def test_the_same_algorithm_in_either_interface(
+    tmp_path: Path, name: str, native: str, point: dict[str, Any]
+) -> None:
+    (tmp_path / "native.py").write_text(native)
+    bench = Bench(find(str(tmp_path / "native.py")), WORKLOAD)
+    theirs, ours = Bench(find(str(FILES / name)), WORKLOAD).run(point, 4), bench.run({}, 4)
+    for key, value in ours.items():
+        # Adam's first steps follow the sign of a gradient, however small: one weight may differ.
+        apart, moved = theirs[key] - value, value - bench.weights[key]
+        assert np.linalg.norm(apart) < 1e-3 * np.linalg.norm(moved), key
+
+
+@pytest.mark.parametrize("name", ["torch_external", "torch_self", *SLOW])
+def test_they_pass_the_check(name: str) -> None:
+    findings = _check_here(find(str(FILES / name)), [WORKLOAD])
+    assert [finding for finding in findings if not finding.ok] == []
+    assert "a checkpoint continues exactly" in [finding.title for finding in findings]
+
+
+@pytest.mark.parametrize("name", ["torch_self", *SLOW])
+def test_every_supervised_family_and_no_other(name: str) -> None:
+    source = find(str(FILES / name))
+    for family in ("lm-toy-v1", "recommender-toy-v1", "lifelong-toy-v1", "climate-toy-v1"):
+        after = Bench(source, family).run({}, 2)
+        assert all(np.isfinite(value).all() for value in after.values()), family
+    with pytest.raises(SubmissionError, match="race it on a supervised workload"):
+        Bench(source, "rl_nap-toy-v1").run({}, 1)
+
+
+def test_a_file_that_has_trained_enough_ends_its_trial(make: Make) -> None:
+    spec = make(source=find(str(FILES / "torch_self")), budget=Budget(500, 100.0))
+    *_, outcome = run_trial(spec)
+    assert isinstance(outcome, Outcome)
+    assert outcome.end == "budget", outcome.reason
+    assert outcome.steps == 40
+    assert outcome.reason.endswith("at step 40: 40 steps are enough")
+    assert "test" in outcome.extra
+
+
+def test_training_goes_on_from_the_weights_that_were_evaluated() -> None:
+    bench = Bench(find(str(FILES / "torch_self")), WORKLOAD)
+    alone, evaluated = bench.run({}, 6), bench.run({}, 6, (3,))
+    assert any(not np.array_equal(alone[key], evaluated[key]) for key in alone)

@@ -1,0 +1,157 @@
+"""AlgoPerf's submission files: read, refused in one line, given the imports they ask for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from submissions.algoperf.imports import PACKAGES
+from submissions.contract import SubmissionError
+from submissions.load import execute, unload
+from submissions.source import find, parse
+
+FILES = Path(__file__).parent / "algoperf"
+NAMES = ("torch_external", "torch_self", "jax_external", "jax_self")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_of_algoperf_is_a_submission(name: str) -> None:
+    source = find(str(FILES / name))
+    assert source.name == name
+    assert source.api == "algoperf"
+    assert source.framework == name.partition("_")[0]
+    assert bool(source.hyperparameters) == name.endswith("external")
+    # The path of its `submission.py` means the same, and the text alone travels.
+    assert find(str(FILES / name / "submission.py")) == source
+    assert parse(name, source.text, source.origin) == source
+
+
+def test_points_and_ranges_become_the_space_and_the_defaults() -> None:
+    points, ranges = find(str(FILES / "torch_external")), find(str(FILES / "jax_external"))
+    assert points.space is not None and points.space.points is not None
+    assert points.defaults == points.space.points[0]
+    assert ranges.space is not None and ranges.space.points is None
+    assert ranges.defaults["learning_rate"] == pytest.approx(1e-3)
+    assert find(str(FILES / "torch_self")).space is None
+
+
+MAIN = (FILES / "torch_self" / "submission.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "space", "told"),
+    [
+        (MAIN.replace("def get_batch_size", "def get_size"), None, "without `get_batch_size`"),
+        (MAIN + "\nx = = 1\n", None, "not valid Python"),
+        (MAIN.replace("torch", "numpy"), None, "imports neither torch nor jax"),
+        (MAIN, "[{]", "tuning_search_space.json:1: not valid JSON"),
+        (MAIN, '{"lr": {"min": 1}}', "must be a finite number"),
+        (MAIN, '[{"a b": 1}]', "cannot name a hyperparameter"),
+        (MAIN, '[{"params": 1}]', "cannot name a hyperparameter"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(
+    tmp_path: Path, text: str, space: str | None, told: str
+) -> None:
+    (tmp_path / "submission.py").write_text(text)
+    if space is not None:
+        (tmp_path / "tuning_search_space.json").write_text(space)
+    with pytest.raises(SubmissionError, match=told) as caught:
+        find(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def loaded(tmp_path: Path, imports: str, files: dict[str, str] | None = None) -> dict[str, object]:
+    """The namespace of an AlgoPerf file with these imports."""
+    (tmp_path / "submission.py").write_text(f"import torch\n{imports}\n{BARE}")
+    for name, text in (files or {}).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    source = find(str(tmp_path))
+    try:
+        return dict(vars(execute(source)))
+    finally:
+        unload(source)
+
+
+BARE = "\n".join(
+    f"def {name}(*_, **__):\n    pass"
+    for name in ("init_optimizer_state", "update_params", "data_selection", "get_batch_size")
+)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_both_packages_are_served_to_the_file_alone(tmp_path: Path, package: str) -> None:
+    before = set(sys.modules)
+    lines = [f"import {package}.spec", f"from {package} import spec as one", "import submissions"]
+    lines += [f"import {package}.spec as other", f"from {package}.pytorch_utils import *"]
+    lines += ["T = one.AnyNameAtAll", "W = hasattr(one, '__wrapped__')"]
+    names = loaded(tmp_path, "\n".join(lines))
+    assert names["one"] is names["other"]
+    assert names["W"] is False, "inspect and torch look for names like this"
+    import submissions
+
+    assert names["submissions"] is submissions
+    assert not [name for name in set(sys.modules) - before if name.startswith(package)]
+    with pytest.raises(ImportError):
+        __import__(package)
+
+
+def test_what_is_not_served_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SubmissionError, match=r"algoperf.checkpoint_utils is not served here"):
+        loaded(tmp_path, "from algoperf import checkpoint_utils")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from submissions.self_tuning.theirs.rules.halving import HALF",
+        "import submissions.self_tuning.theirs.rules.halving as h; HALF = h.HALF",
+        "from rules.halving import HALF",
+        "from rules import halving; HALF = halving.HALF",
+        "from halving import HALF",
+        "from .rules.halving import HALF",
+    ],
+)
+def test_files_are_found_where_they_were_published(tmp_path: Path, line: str) -> None:
+    files = {
+        "rules/halving.py": "from half_of import ONE\nHALF = ONE / 2\n",
+        "half_of.py": "ONE = 1",
+    }
+    assert loaded(tmp_path, line, files)["HALF"] == 0.5
+    assert "submissions.self_tuning" not in sys.modules
+
+
+def test_a_file_beside_it_hides_no_installed_package(tmp_path: Path) -> None:
+    names = loaded(
+        tmp_path,
+        "from torch.optim.optimizer import Optimizer",
+        {"optimizer.py": "Optimizer = None\n", "optim/optimizer.py": "Optimizer = None\n"},
+    )
+    assert names["Optimizer"] is not None
+
+
+def test_older_names_of_jax_are_the_files_alone(tmp_path: Path) -> None:
+    import jax
+
+    lines = "import jax\nimport jax.numpy as jnp\nfrom jax import lax\nfrom jax import numpy as np2"
+    lines += "\nmapped = jax.tree_map(lambda x: x + 1, {'a': 1})\nsame = jnp is np2"
+    lines += "\nclipped = float(jnp.clip(5.0, a_min=0.0, a_max=2.0)), float(jnp.clip(5.0, 0, 3.0))"
+    (tmp_path / "submission.py").write_text(f"{lines}\n{BARE}")
+    source = find(str(tmp_path))
+    names = dict(vars(execute(source)))
+    unload(source)
+    assert names["mapped"] == {"a": 2}
+    assert names["clipped"] == (2.0, 3.0)
+    assert names["same"]
+    assert not hasattr(jax, "tree_map")
+
+
+def test_a_point_is_read_as_it_was_written(tmp_path: Path) -> None:
+    point = {"lr": 1e-3, "use": True, "kind": "ADAM", "none": None, "count": 3}
+    (tmp_path / "submission.py").write_text(MAIN)
+    (tmp_path / "tuning_search_space.json").write_text(json.dumps([point]))
+    assert find(str(tmp_path)).defaults == point

@@ -120,7 +120,7 @@ def _trained(path: str, workload: str, steps: int) -> Iterator[dict[str, Any]]:
     def judged(since: int) -> float:
         learner.prepare_evaluation()
         window = learner.drain().window(since)
-        found = chosen.evaluate(learner.measure, "validation", stream, window)
+        found = chosen.evaluate(learner.judged(), "validation", stream, window)
         learner.resume_training()
         return found[chosen.metric.name]
 

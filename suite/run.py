@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -29,6 +30,7 @@ from suite.columns import columns
 from suite.live import display, one_line, trial_name
 from suite.plan import Planned, make_plan
 from suite.pruning import Mode, Pruner, in_order
+from suite.wandb_board.words import Place
 from workloads.fetch import cache_folder
 
 INTERRUPTED = 130
@@ -56,6 +58,9 @@ class Request:
         dry_run: only print the plan.
         reference: race the protocol's references beside the submissions.
         prune: which trials are ended early.
+        wandb: log the trials to Weights & Biases.
+        wandb_project: instead of the usual one.
+        wandb_entity: instead of the usual one.
     """
 
     suite: str | None = None
@@ -74,6 +79,9 @@ class Request:
     dry_run: bool = False
     reference: bool = True
     prune: Mode = "board"
+    wandb: bool = False
+    wandb_project: str | None = None
+    wandb_entity: str | None = None
 
     @property
     def overrides(self) -> dict[str, Any]:
@@ -109,7 +117,8 @@ def run(request: Request) -> int:
     _prepare_folder(request, folder, planned, specs)
     say(f"{len(specs)} trials into {folder}")
     try:
-        finished = _race(request, specs)
+        with _tracking(request, folder):
+            finished = _race(request, specs)
     except UserError:
         # Nothing was raced: the same command can be typed again once the cause is mended.
         if not was_there and not (folder / "trials").exists():
@@ -120,6 +129,22 @@ def run(request: Request) -> int:
         return INTERRUPTED
     _show_board(folder)
     return _report_failures(finished)
+
+
+def _tracking(request: Request, folder: Path) -> contextlib.AbstractContextManager[None]:
+    place = _wandb_place(request)
+    if place is None:
+        return contextlib.nullcontext()
+    from suite.wandb_board.driver import tracking
+
+    return tracking(folder, place, say)
+
+
+def _wandb_place(request: Request) -> Place | None:
+    for flag in ("project", "entity"):
+        if getattr(request, f"wandb_{flag}") is not None and not request.wandb:
+            raise ConfigError(f"--wandb-{flag} goes with --wandb; add it")
+    return Place.find(request.wandb_project, request.wandb_entity) if request.wandb else None
 
 
 def say(line: str) -> None:
@@ -209,6 +234,7 @@ def _words(value: Any) -> str:
 
 def _check_place(request: Request) -> None:
     """Before a folder is made, which the corrected command would find used."""
+    _wandb_place(request)
     if request.retry_failed and not request.resume:
         raise ConfigError("--retry-failed goes with --resume: a new run has no failed trials")
     if request.address is not None:

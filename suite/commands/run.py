@@ -95,6 +95,19 @@ from suite.run import run as carry_out
     "over studies, which changes no score, but may widen intervals.",
 )
 @click.option("--no-prune", is_flag=True, help="End no trial early.")
+@click.option(
+    "--wandb",
+    is_flag=True,
+    help="Log each trial to Weights & Biases as it races; without a key, into DIR/wandb, to be "
+    "synced later. No clock and no trial can notice.",
+)
+@click.option(
+    "--wandb-project",
+    metavar="NAME",
+    show_default="WANDB_PROJECT, or gradathlon",
+    help="With --wandb: the project.",
+)
+@click.option("--wandb-entity", metavar="NAME", help="With --wandb: the team or user.")
 @click.option("--dry-run", is_flag=True, help="Print the trials that would run, and stop.")
 @click.pass_context
 def run(ctx: click.Context, /, executor: str, no_prune: bool, **options: Any) -> None:

@@ -1,0 +1,83 @@
+"""Following a run's records while others write them."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+
+from scoring.ground.words import TrialKey
+from scoring.records import Line, RecordError, attempt_of, decode, key_of
+from scoring.run_file import NAME
+
+_TICK_NS = 5_000_000_000
+
+
+class Tail:
+    """The lines of one record, in the order in which they are written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._seen = 0
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the record has grown since the last reading."""
+        try:
+            return self.path.stat().st_size > self._seen
+        except OSError:
+            return False
+
+    def read(self) -> list[Line]:
+        """The lines that have become whole since the last call.
+
+        Raises:
+            ValueError: a line that no record has.
+            OSError: the record cannot be read.
+        """
+        with self.path.open("rb") as file:
+            file.seek(self._seen)
+            fresh = file.read()
+        whole = fresh[: fresh.rfind(b"\n") + 1]
+        self._seen += len(whole)
+        return [decode(text.decode("utf-8")) for text in whole.splitlines()]
+
+
+class Attempts:
+    """The newest attempt at each trial of a run, found again and again at little cost."""
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        self._changed: dict[Path, int] = {}
+        self._known: dict[TrialKey, Path] = {}
+
+    def fresh(self, *, thorough: bool = False) -> list[Path]:
+        """Records that are newer than those told before; `thorough` looks into every folder."""
+        fresh: dict[TrialKey, Path] = {}
+        for folder in (self._run / "trials").glob("*/*/"):
+            if not self._look(folder) and not thorough:
+                continue
+            for path in folder.glob("*.jsonl"):
+                try:
+                    key = key_of(path)
+                except RecordError:
+                    continue
+                known = self._known.get(key)
+                if known is None or attempt_of(path) > attempt_of(known):
+                    self._known[key] = fresh[key] = path
+        return list(fresh.values())
+
+    def _look(self, folder: Path) -> bool:
+        changed = folder.stat().st_mtime_ns
+        # Two files made within one tick of a file system's clock leave the same time.
+        fresh = changed != self._changed.get(folder) or time.time_ns() - changed < _TICK_NS
+        self._changed[folder] = changed
+        return fresh
+
+
+def run_id(run: Path, path: Path) -> str:
+    """The W&B run of an attempt: the same whenever it is asked for, and no other run's."""
+    plan = run / NAME
+    said = plan.read_bytes() if plan.exists() else str(run.absolute()).encode()
+    place = path.relative_to(run).as_posix()
+    return hashlib.sha256(said + place.encode()).hexdigest()[:16]

@@ -1,0 +1,71 @@
+"""What the command line, the driver and the logging process agree on; imports next to nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from scoring.ground.errors import UserError
+
+PROJECT = "gradathlon"
+"""The project, unless the command line or WANDB_PROJECT names another."""
+FOLDER = "wandb"
+"""What W&B writes lies in this folder of the run's."""
+_FORBIDDEN = re.compile(r"[/\\#?%:]")
+_LONGEST = 128
+"""Characters of W&B's names of projects, runs, groups and artifacts."""
+_LONGEST_TAG = 64
+
+
+class WandbError(UserError):
+    """What was asked of W&B cannot be: one line that says what and what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where in W&B things go; an entity of None is the default one of whoever holds the key."""
+
+    project: str
+    entity: str | None = None
+
+    @classmethod
+    def find(
+        cls, project: str | None, entity: str | None, environment: Mapping[str, str] = os.environ
+    ) -> Place:
+        """As given, or else as W&B's own variables say.
+
+        Raises:
+            WandbError: W&B takes no project of such a name.
+        """
+        project = project or environment.get("WANDB_PROJECT") or PROJECT
+        if _FORBIDDEN.search(project) or len(project) > _LONGEST:
+            raise WandbError(
+                f"--wandb-project {project[:80]!r}: W&B takes up to {_LONGEST} characters and none "
+                "of / \\ # ? % :; name another"
+            )
+        return cls(project, entity or environment.get("WANDB_ENTITY") or None)
+
+
+def clipped(name: str) -> str:
+    """The name, as long as W&B takes it."""
+    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
+
+
+def tag(name: str) -> str:
+    """The name, as long as a tag may be."""
+    return name if len(name) <= _LONGEST_TAG else name[: _LONGEST_TAG - 1] + "…"
+
+
+def artifact_name(*parts: str) -> str:
+    """The parts as a name of an artifact, which has letters, digits, dots and dashes only."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", "-".join(parts))[:_LONGEST]
+
+
+def sync_line(folder: Path) -> str:
+    """The command that sends what was kept in `folder` to W&B."""
+    import shlex
+
+    return f"(cd {shlex.quote(str(folder))} && wandb sync --yes)"

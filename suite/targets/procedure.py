@@ -1,12 +1,12 @@
 """The stated procedure that gives a workload its target, budget and reference.
 
-1. Tune, in one framework and on one seed, by successive halving: NadamW, AdamW and SGD (Nesterov),
-   each at 16 quasi-random points of its search space, to an eighth of the horizon. The better half
+1. Tune, in one framework and on one seed, by successive halving: NadamW at 16 quasi-random points
+   of its search space, AdamW and SGD (Nesterov) at 8, to an eighth of the horizon. The better half
    goes on to a quarter, the better half of those to a half, and of those to the horizon; NadamW
    never has fewer than a quarter of the places.
 2. The best 2 of all, and NadamW's best, run on 2 more seeds.
-3. The winner, and NadamW where another won, run on 10 fresh seeds in the framework tuned in, and
-   on 5 of them in the other. One that does not even reach on all of them what every point tuned to
+3. The winner, and NadamW where another won, run on 8 fresh seeds in the framework tuned in, and
+   on 4 of them in the other. One that does not even reach on all of them what every point tuned to
    a half of the horizon had reached there is unreliable (a rate at the edge of divergence wins on
    3 seeds and fails on others): the next of the finalists takes its place.
 4. The target is what the worst of all these runs reached, loosened by one standard deviation
@@ -40,13 +40,13 @@ from suite.tuning import Point, unit_points
 from workloads.config import WorkloadId
 from workloads.errors import WorkloadError
 
-POINTS = 16
+POINTS = {"nadamw": 16, "adamw": 8, "sgd": 8}
 HALF = 2
 RUNGS = (8, 4, HALF, 1)
 """Shares of the horizon at which the worse half is dropped, and the horizon."""
 FINALISTS = 2
 FINALIST_SEEDS = 2
-FRESH_SEEDS = 10, 5
+FRESH_SEEDS = 8, 4
 """In the framework tuned in, and in the other."""
 BASE_POINTS = 4
 BASE_FRESH_SEEDS = 5, 3
@@ -99,7 +99,7 @@ class Procedure:
         left = [
             Candidate(name, index, point)
             for name in ENTRANTS
-            for index, point in enumerate(self._points(find(name)))
+            for index, point in enumerate(self._points(find(name), POINTS[name]))
         ]
         for share in RUNGS:
             steps = self.rung(share)
@@ -203,10 +203,10 @@ class Procedure:
         if reached:
             self.least = (max if self.metric.goal == "min" else min)(reached)
 
-    def _points(self, source: Source) -> list[Point]:
+    def _points(self, source: Source, count: int) -> list[Point]:
         assert source.space is not None
         names = source.space.names
-        cube = unit_points(len(names), POINTS, "targets", self.stages.settings.workload)
+        cube = unit_points(len(names), count, "targets", self.stages.settings.workload)
         return [_rounded(source.space.at(u)) for u in cube]
 
 

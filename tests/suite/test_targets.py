@@ -32,8 +32,8 @@ from workloads.metric import Metric
 
 WORKLOAD = "homeostatic-toy-v2"
 PERIOD, HORIZON = 200, 8000
-POINTS, FRESH = procedure.POINTS, range(1000, 1010)
-STAGES = (48, 24, 12, 6, 6, 10, 5)
+FRESH = range(1000, 1008)
+STAGES = (32, 16, 8, 4, 6, 8, 4)
 """Trials a stage where NadamW wins: four rungs, finalists on one old seed and two new ones, fresh
 seeds in torch and in JAX."""
 
@@ -151,7 +151,7 @@ def test_the_stages_are_as_stated(race_set: Any) -> None:
     assert names(torch) == ["nadamw"]
     assert names(jax) == ["nadamw_jax"]
     assert sorted({spec.study for spec in torch}) == list(FRESH)
-    assert sorted({spec.study for spec in jax}) == list(FRESH)[:5]
+    assert sorted({spec.study for spec in jax}) == list(FRESH)[:4]
     every = [spec for call in race_set.cluster.calls for spec in call]
     assert all(spec.target is None and spec.clock == "steps" for spec in every)
 
@@ -160,8 +160,8 @@ def test_in_jax_the_twins_are_tuned(race_set: Any) -> None:
     race = race_set(framework="jax")
     *rungs, _, own, other = race_set.cluster.calls
     assert names(rungs[0]) == ["adamw_jax", "nadamw_jax", "sgd_jax"]
-    assert (names(own), len(own)) == (["nadamw_jax"], 10)
-    assert (names(other), len(other)) == (["nadamw"], 5)
+    assert (names(own), len(own)) == (["nadamw_jax"], 8)
+    assert (names(other), len(other)) == (["nadamw"], 4)
     assert race.published.reference["torch"].submission == "nadamw"
     assert race.procedure["tuned"][0]["submission"] == "nadamw"
 
@@ -177,7 +177,7 @@ def test_seeds_are_paired_and_fresh_ones_are_new(race_set: Any) -> None:
     assert before.isdisjoint(spec.seed for spec in [*torch, *jax])
 
 
-def test_each_method_has_sixteen_points_and_all_of_them_are_published_as_run(
+def test_each_method_has_its_points_and_all_of_them_are_published_as_run(
     race_set: Any,
 ) -> None:
     race_set()
@@ -187,7 +187,7 @@ def test_each_method_has_sixteen_points_and_all_of_them_are_published_as_run(
             for spec in race_set.cluster.stage(0)
             if spec.submission == name
         ]
-        assert len(set(points)) == POINTS
+        assert len(set(points)) == procedure.POINTS[name]
         values = [value for point in points for _, value in point if isinstance(value, float)]
         assert all(value == float(f"{value:.4g}") for value in values)
 
@@ -278,7 +278,7 @@ def test_every_fresh_run_meets_the_target_and_the_budget_is_four_times_the_slowe
     loosened = min(map(quality, fresh)) - slack
     assert loosened - 1.1e-4 < race.published.target <= loosened + 1e-6
     medians = {}
-    for name, framework, count in (("nadamw_jax", "jax", 5), ("nadamw", "torch", 10)):
+    for name, framework, count in (("nadamw_jax", "jax", 4), ("nadamw", "torch", 8)):
         told = race.procedure["fresh"][name]
         assert len(told["steps"]) == len(told["best"]) == count
         assert max(told["steps"]) <= HORIZON
@@ -349,7 +349,7 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("after", [0, 55, 80, 92, 100])
+@pytest.mark.parametrize("after", [0, 35, 50, 60, 65])
 def test_begun_again_it_goes_on_where_it_stood(race_set: Any, after: int) -> None:
     fake = race_set.cluster
 
@@ -365,7 +365,7 @@ def test_begun_again_it_goes_on_where_it_stood(race_set: Any, after: int) -> Non
     again = race_set()
     raced = [(spec.key, spec.budget.steps) for spec in fake.trained]
     once = sum(STAGES) - 2  # two finalists have been raced on the first seed already
-    rungs_again = {0: 0, 55: 1, 80: 2, 92: 0, 100: 0}[after]  # its shorter forms' outcomes are lost
+    rungs_again = {0: 0, 35: 1, 50: 2, 60: 0, 65: 0}[after]  # its shorter forms' outcomes are lost
     assert len(raced) == once + rungs_again
     stages = [[spec.key for spec in call] for call in fake.calls[-len(STAGES) :]]
     assert race_set() == again

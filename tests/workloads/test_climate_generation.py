@@ -68,11 +68,19 @@ def test_the_control_stays_and_co2_warms_by_forcing_over_feedback(archive):
         assert abs(facts["drift_within_kept"][level]) < 0.1
 
 
-def test_normalised_channels_have_mean_0_and_deviation_1(archive):
+def test_training_states_have_mean_0_and_deviation_1(archive):
     found, _ = archive
-    states = np.concatenate([found.runs[level].fields for level in TRAINED]).astype(np.float64)
+    seen = {(level, index + more) for level, index in found.train for more in (0, 1)}
+    states = np.stack([found.runs[level].fields[index] for level, index in sorted(seen)])
+    states = states.astype(np.float64)
     np.testing.assert_allclose(states.mean((0, 2, 3)), 0, atol=2e-3)
     np.testing.assert_allclose(states.std((0, 2, 3)), 1, atol=2e-3)
+
+
+def test_changes_to_be_predicted_have_variance_1_in_every_channel(archive):
+    found, _ = archive
+    targets = found.batch(found.train)["target"].astype(np.float64)
+    np.testing.assert_allclose(targets.var((0, 2, 3))[: len(found.scales.change)], 1, atol=0.01)
 
 
 def test_a_target_is_what_six_hours_change(archive):

@@ -47,10 +47,11 @@ Pair: TypeAlias = tuple[str, int]
 
 @dataclasses.dataclass(frozen=True)
 class Scales:
-    """Means and standard deviations over the training states, float32 (channels,).
+    """Means and standard deviations over the training segments, float32 (channels,).
 
     `change` is the standard deviation of what six hours change in a prognostic channel, in units
-    of its own standard deviation: the unit in which changes are predicted and errors measured.
+    of its own standard deviation: the unit in which changes are predicted, so that every channel
+    of a target has a variance of 1.
     """
 
     prognostic_mean: Array

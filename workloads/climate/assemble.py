@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from workloads.climate.archive import DIAGNOSTICS, HELD_OUT, LEVELS, TRAINED, prognostic_names
 from workloads.climate.gcm import day_of_year
 from workloads.climate.generate import Course, Generation
-from workloads.climate.generated import FACTS, TABLES, check_climate
+from workloads.climate.generated import FACTS, TABLES, check_climate, validates
 from workloads.climate.slab import annual_cycle
 from workloads.contract import Array
 
@@ -30,7 +31,7 @@ def assemble(generation: Generation, names: list[str]) -> None:
     recipe = generation.recipe
     courses = {name: generation.course(name) for name in names}
     raw = {level: np.array(courses[level].series["states"]) for level in LEVELS}
-    tables: dict[str, Any] = _scales(raw) | _tables(generation, courses)
+    tables: dict[str, Any] = _scales(raw, recipe.segment_steps + 1) | _tables(generation, courses)
     told = facts(generation, courses, raw)
     check_climate(recipe.name, told["climate"])
     folder = recipe.path.with_suffix(".writing")
@@ -51,23 +52,41 @@ def assemble(generation: Generation, names: list[str]) -> None:
     shutil.rmtree(generation.work)
 
 
-def _scales(raw: dict[str, Array]) -> dict[str, Array]:
-    """Means and standard deviations over the training levels."""
-    states = np.concatenate([raw[level] for level in TRAINED])
-    changes = np.concatenate([np.diff(raw[level], axis=0) for level in TRAINED])
-    count = states.shape[1] - len(DIAGNOSTICS) - 1
-    mean = states.mean((0, 2, 3), dtype=np.float64)
-    std = states.std((0, 2, 3), dtype=np.float64)
+def _scales(raw: dict[str, Array], length: int) -> dict[str, Array]:
+    """Means and standard deviations over the training segments, each of `length` states."""
+    segments = [segment for level in TRAINED for segment in _trained(raw[level], length)]
+    mean, std = _moments(lambda: iter(segments))
+    _, change = _moments(lambda: (np.diff(segment, axis=0) for segment in segments))
+    count = len(mean) - len(DIAGNOSTICS) - 1
     return {
         "prognostic_mean": mean[:count].astype(np.float32),
         "prognostic_std": std[:count].astype(np.float32),
         "diagnostic_mean": mean[count:-1].astype(np.float32),
         "diagnostic_std": std[count:-1].astype(np.float32),
         "surface_scale": np.array([mean[-1], std[-1]], np.float32),
-        "change": (changes[:, :count].std((0, 2, 3), dtype=np.float64) / std[:count]).astype(
-            np.float32
-        ),
+        "change": (change[:count] / std[:count]).astype(np.float32),
     }
+
+
+def _trained(states: Array, length: int) -> list[Array]:
+    """The segments of a run that are trained on; six hours lie between two states of one."""
+    segments = [states[start : start + length] for start in range(0, len(states), length)]
+    return [segment for number, segment in enumerate(segments) if not validates(number)]
+
+
+def _moments(pieces: Callable[[], Iterator[Array]]) -> tuple[Array, Array]:
+    """Mean and standard deviation of each channel, one piece in memory at a time."""
+    mean = _mean(piece for piece in pieces())
+    square = _mean((piece - mean[:, None, None]) ** 2 for piece in pieces())
+    return mean, np.sqrt(square)
+
+
+def _mean(pieces: Iterable[Array]) -> Array:
+    total, count = 0.0, 0
+    for piece in pieces:
+        total = total + piece.sum((0, 2, 3), dtype=np.float64)
+        count += piece[:, 0].size
+    return np.asarray(total / count)
 
 
 def _tables(generation: Generation, courses: dict[str, Course]) -> dict[str, Array]:

@@ -110,6 +110,11 @@ class _lock:  # noqa: N801
         self._file.close()
 
 
+def validates(segment: int) -> bool:
+    """Whether a run's segment of that number is held out to validate."""
+    return segment % VALIDATION_EVERY == VALIDATION_FIRST
+
+
 class Segments(Run):
     """A run kept in float16, in segments of consecutive states.
 
@@ -236,8 +241,7 @@ def _archive(recipe: Recipe, runs: Mapping[str, Segments], arrays: Mapping[str, 
     length = recipe.segment_steps + 1
     for level in TRAINED:
         for number, pairs in enumerate(runs[level].pairs(length)):
-            held_out = number % VALIDATION_EVERY == VALIDATION_FIRST
-            (validation if held_out else train).extend(pairs)
+            (validation if validates(number) else train).extend(pairs)
     return Archive(
         grid=recipe.grid,
         scales=Scales(

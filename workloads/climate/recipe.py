@@ -12,6 +12,9 @@ from workloads.climate.slab import STEPS_A_DAY
 from workloads.fetch import cache_folder
 
 MODEL = "jcm==3.0.0"
+FORMAT = 2
+"""Of what is kept: since 2, scales are those of the training segments, and a change is one of six
+hours."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Recipe:
     @property
     def digest(self) -> str:
         """Of everything that is stated here."""
-        stated = json.dumps([MODEL, dataclasses.asdict(self)], sort_keys=True)
+        stated = json.dumps([MODEL, FORMAT, dataclasses.asdict(self)], sort_keys=True)
         return hashlib.sha256(stated.encode()).hexdigest()[:8]
 
     @property

@@ -115,8 +115,11 @@ def _readable(path: Path) -> bool:
     return True
 
 
-def header_of(spec: TrialSpec, cores: list[int]) -> Header:
-    """The first line of the trial's record; `cores` are those its process is pinned to."""
+def header_of(spec: TrialSpec, cores: list[int], data_sha256: str = "") -> Header:
+    """The first line of the trial's record; `cores` are those its process is pinned to.
+
+    `data_sha256` is empty where no data was opened.
+    """
     return Header(
         workload=spec.workload,
         submission=spec.submission,
@@ -127,6 +130,7 @@ def header_of(spec: TrialSpec, cores: list[int]) -> Header:
         hyperparameters=dict(spec.source.defaults) | dict(spec.hyperparameters),
         source_sha256=spec.source.sha256,
         settings_sha256=workloads.get(spec.workload).settings_sha256,
+        data_sha256=data_sha256,
         target=spec.target,
         budget=spec.budget,
         clock=spec.clock,

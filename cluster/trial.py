@@ -104,10 +104,10 @@ class _Trial:
             self.course = Course.from_state(self._saved["course"])
         seen = tuple(self._saved["record"][1:]) if self._saved else ()
         attempts = record_attempts(spec.run, spec.key)
-        header = encode(header_of(spec, cores))
         self._seeds = Seeds.of(spec.seed)
         self._pace_seeds = Seeds.of(spec.seed + 1)
         self._stream = workload.stream(self._seeds.stream)
+        header = encode(header_of(spec, cores, workload.data_sha256()))
         self._writer = Writer(spec.record(len(attempts)), (header, *seen))
         self._clock = Clock(lambda: None)
         self._pacer: Pacer | None = None

@@ -57,7 +57,8 @@ def load(runs: Sequence[Path]) -> pd.DataFrame:
         end, reason: how it ended; end is "unfinished" for a trial without an outcome.
         best: best value of the target's metric over its evaluations (NaN: none).
         metric, goal, target: what it had to reach.
-        budget_steps, budget_seconds, hyperparameters (JSON), source_sha256, settings_sha256.
+        budget_steps, budget_seconds, hyperparameters (JSON), source_sha256, settings_sha256,
+        data_sha256.
         digest, hardware (JSON): the machine's fingerprint.
         unsteady: the trial's own flag that its step times spread out of bounds.
         attempts: how often it was begun, crashes included.
@@ -167,7 +168,7 @@ def official_clock(trials: pd.DataFrame) -> Clock:
 
 
 def check_comparable(trials: pd.DataFrame) -> None:
-    """One target and the same settings per workload; one source per submission.
+    """One target, the same settings and the same data per workload; one source per submission.
 
     A reference may differ from workload to workload.
 
@@ -176,12 +177,14 @@ def check_comparable(trials: pd.DataFrame) -> None:
     """
     names = trials["submission"]
     own = names.where(~names.isin(REFERENCES), names + " on " + trials["workload"])
-    for what, group, columns in (
-        ("target", trials["workload"], ["metric", "goal", "target"]),
-        ("settings", trials["workload"], ["settings_sha256"]),
-        ("source", own, ["source_sha256"]),
+    opened = trials[trials["data_sha256"] != ""]
+    for what, of, group, columns in (
+        ("target", trials, trials["workload"], ["metric", "goal", "target"]),
+        ("settings", trials, trials["workload"], ["settings_sha256"]),
+        ("data", opened, opened["workload"], ["data_sha256"]),
+        ("source", trials, own, ["source_sha256"]),
     ):
-        for name, rows in trials.groupby(group):
+        for name, rows in of.groupby(group):
             differing = rows.drop_duplicates(columns)["path"]
             if len(differing) > 1:
                 raise RecordError(
@@ -245,6 +248,7 @@ def _row(run: Path, record: Record) -> dict[str, Any]:
         "hyperparameters": json.dumps(dict(header.hyperparameters), sort_keys=True),
         "source_sha256": header.source_sha256,
         "settings_sha256": header.settings_sha256,
+        "data_sha256": header.data_sha256,
         "digest": str(header.hardware.get("digest", "")),
         "hardware": json.dumps(dict(header.hardware), sort_keys=True),
         "unsteady": bool(extra.get("step_s_unsteady", False)),

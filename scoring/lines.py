@@ -50,6 +50,8 @@ class Header:
     ruleset: str = "external"
     settings_sha256: str = ""
     """Of the workload's numbers (sizes, data, metric); empty where another tool wrote none."""
+    data_sha256: str = ""
+    """Of what was trained on; empty where that is made as the trial goes, or none was opened."""
 
     @property
     def key(self) -> TrialKey:

@@ -176,6 +176,10 @@ class Workload(abc.ABC, Generic[S]):
         numbers = self.settings.model_dump_json(exclude={"provisional_budget"})
         return hashlib.sha256(f"{self.id} {self.metric} {numbers}".encode()).hexdigest()
 
+    def data_sha256(self) -> str:
+        """Digest of the data, which must be at hand; empty where they are made as a trial goes."""
+        return ""
+
     @abc.abstractmethod
     def parameters(self) -> dict[str, ParameterSpec]:
         """Every parameter's shape and role, in the torch module's order."""

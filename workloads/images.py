@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from workloads.contract import Array, Batch
+from workloads.digest import data_digest
 from workloads.errors import WorkloadError
 from workloads.fetch import WheelMember, data_folder
 
@@ -83,6 +84,11 @@ class Images:
 
     train: Labelled
     held_out: Labelled
+
+    def digest(self) -> str:
+        """Of all images and their classes."""
+        parts = (self.train, self.held_out)
+        return data_digest(array for part in parts for array in (part.images, part.classes))
 
 
 def scaled(images: Array) -> Array:

@@ -199,6 +199,15 @@ def test_the_reference_of_the_first_run_counts(new_run: NewRun) -> None:
     assert row(board, "sgd").cells[LM].ratio == 2.0
 
 
+def test_different_data_are_refused_and_none_opened_is_no_difference(new_run: NewRun) -> None:
+    one = new_run("a").add(LM, TORCH, [20, 21], data_sha256="a")
+    failed = new_run("b").add(LM, TORCH, [20, 21]).add(LM, "theirs", [20, 21])
+    compute([one.folder, failed.folder])
+    other = new_run("c").add(LM, "others", [20, 21], data_sha256="b")
+    with pytest.raises(RecordError, match=f"{LM}: its trials differ in their data"):
+        compute([one.folder, other.folder])
+
+
 def test_different_sources_and_targets_are_refused(new_run: NewRun) -> None:
     run = new_run().add(LM, TORCH, [20, 21]).add(LM, "mine", [20, 21])
     edited = new_run("edited").add(SHIFT, "mine", [20], source_sha256="other")

@@ -29,6 +29,7 @@ from workloads.climate.archive import (
 from workloads.climate.harmonics import Grid
 from workloads.climate.slab import STEP_SECONDS, STEPS_A_DAY, Slab, capacity_of
 from workloads.contract import Array
+from workloads.digest import data_digest
 from workloads.errors import WorkloadError
 from workloads.fetch import cache_folder, data_folder
 
@@ -117,6 +118,11 @@ class Files(Run):
         if not np.isfinite(values).all():
             raise WorkloadError(f"{self.paths[which]}: {name} holds values that are not numbers")
         return values[::-1].copy() if self._southward else values
+
+    def digest(self) -> str:
+        """Of the times of the states, and of the first and the last of them."""
+        ends = (self.raw_prognostic(index) for index in (0, int(self._ends[-1]) - 1))
+        return data_digest([self._ends, self.steps, *ends])
 
     def raw_prognostic(self, index: int) -> Array:
         """The prognostic channels in their own units."""

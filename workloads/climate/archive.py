@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
@@ -17,6 +18,7 @@ import numpy as np
 from workloads.climate.harmonics import Grid
 from workloads.climate.slab import Slab
 from workloads.contract import Array
+from workloads.digest import data_digest
 
 LEVELS = ("1x", "2x", "3x", "4x")
 """CO2 relative to the control."""
@@ -94,6 +96,10 @@ class Run(abc.ABC):
         """`ahead` steps after state `index`: the surface outside the slab in K, and the Q-flux."""
 
     @abc.abstractmethod
+    def digest(self) -> str:
+        """Of all that the run holds, or of where it is read from."""
+
+    @abc.abstractmethod
     def within(self, index: int, steps: int) -> Sequence[int]:
         """The states that the run has kept of the `steps` steps after state `index`."""
 
@@ -115,6 +121,12 @@ class Archive:
     """Normalised."""
     land_fraction: Array
     slab: Slab
+
+    def digest(self) -> str:
+        """Of every run and of the scales."""
+        runs = "".join(f"{level} {run.digest()};" for level, run in sorted(self.runs.items()))
+        scales = [np.asarray(value) for value in dataclasses.astuple(self.scales)]
+        return hashlib.sha256((runs + data_digest(scales)).encode()).hexdigest()
 
     def forcing(self, level: str, surface: Array, insolation: Array) -> Array:
         """The five forcing channels, normalised: float32 (5, nlat, nlon)."""

@@ -29,6 +29,7 @@ from workloads.climate.archive import (
 from workloads.climate.recipe import MODEL, Recipe
 from workloads.climate.slab import STEPS_A_DAY, YEAR, Slab
 from workloads.contract import Array
+from workloads.digest import data_digest
 from workloads.errors import WorkloadError
 
 VALIDATION_EVERY, VALIDATION_FIRST = 11, 5
@@ -151,6 +152,10 @@ class Segments(Run):
         """Prescribed surface in K, and the Q-flux in W/m2, by the day of the year."""
         day = self._day(index, ahead)
         return self._tables.rest[day], self._tables.correction[day]
+
+    def digest(self) -> str:
+        """Of the states, and of when they are."""
+        return data_digest([self.fields, self.steps])
 
     def within(self, index: int, steps: int) -> Sequence[int]:
         """The states kept of the `steps` steps after state `index`."""

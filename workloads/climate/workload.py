@@ -114,6 +114,10 @@ class Climate(Workload[ClimateScale]):
 
         return data.at_hand(self.settings.data)
 
+    def data_sha256(self) -> str:
+        """Of every run's states and of the scales: no two machines generate the same."""
+        return self._archive().digest()
+
     def stream(self, seed: int) -> Stream:
         """Shuffled steps of all training levels; their order depends on the seed alone."""
         from workloads.climate.data import steps

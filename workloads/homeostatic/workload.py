@@ -74,6 +74,10 @@ class Homeostatic(Workload[HomeostaticScale]):
         """Fetch the digits (toy), or look for the idx files (laptop, standard)."""
         images.fetch(self.settings.data.source)
 
+    def data_sha256(self) -> str:
+        """Of the images and their classes."""
+        return images.load(self.settings.data.source).digest()
+
     def stream(self, seed: int) -> data.ShiftStream:
         """Training batches whose labels shift; order and shifts depend on the seed alone."""
         settings = self.settings

@@ -86,6 +86,10 @@ class Lifelong(Workload[LifelongScale]):
         """Fetch the digits (toy), or look for the files (laptop, standard)."""
         images.fetch(self.settings.data.source)
 
+    def data_sha256(self) -> str:
+        """Of the images and their classes."""
+        return images.load(self.settings.data.source).digest()
+
     def stream(self, seed: int) -> MasteryStream:
         """Batches of the present task and of remembered images; tasks depend on the seed alone."""
         settings = self.settings

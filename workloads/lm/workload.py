@@ -19,6 +19,7 @@ from workloads.contract import (
     Window,
     Workload,
 )
+from workloads.digest import data_digest
 from workloads.kinds import Family
 from workloads.lm.data import SUMMARIES
 from workloads.numbered import NumberedStream
@@ -93,6 +94,11 @@ class LanguageModel(Workload[LmScale]):
     def fetch(self) -> None:
         """Download Wikipedia's summaries, or tokenise FineWeb-Edu's shards, once."""
         self._corpus()
+
+    def data_sha256(self) -> str:
+        """Of the tokens of all splits."""
+        corpus = self._corpus()
+        return data_digest([*corpus.train, corpus.validation, corpus.test, corpus.token_bytes])
 
     def stream(self, seed: int) -> Stream:
         """Shuffled windows: {"tokens": int32 (batch_size, context + 1)}."""

@@ -26,6 +26,7 @@ from workloads.contract import (
     Window,
     Workload,
 )
+from workloads.digest import data_digest
 from workloads.errors import WorkloadError
 from workloads.kinds import Family
 from workloads.recommender import data, movielens
@@ -86,6 +87,13 @@ class Recommender(Workload[RecommenderScale]):
     def fetch(self) -> None:
         """Fetch MovieLens-100k (toy, laptop), or look for MovieLens-1M's files (standard)."""
         movielens.fetch(self.settings.data.source)
+
+    def data_sha256(self) -> str:
+        """Of every user's films, and of what is told of users and films."""
+        split = self._split()
+        histories = (split.train, split.held_out, split.cold)
+        told = (split.fields, *split.catalogue.values())
+        return data_digest([*(a for h in histories for a in (h.items, h.starts)), *told])
 
     def stream(self, seed: int) -> Stream:
         """Ratings of warm users in shuffled epochs, each with a profile drawn anew."""

@@ -7,6 +7,7 @@ by the area under the ROC curve and by mean logloss.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from workloads.contract import (
     Window,
     Workload,
 )
+from workloads.digest import data_digest
 from workloads.errors import WorkloadError
 from workloads.kinds import Kind
 from workloads.recommender.ctr import data as clicks
@@ -79,6 +81,13 @@ class ClickRate(Workload[ClickScale]):
     def fetch(self) -> None:
         """Fetch MovieLens-100k (toy, laptop), or look for Criteo_x1's files (standard)."""
         clicks.fetch(self.settings.data.source)
+
+    def data_sha256(self) -> str:
+        """Of the examples of all parts."""
+        parts = clicks.load(self.settings.data.source).values()
+        return data_digest(
+            getattr(part, field.name) for part in parts for field in dataclasses.fields(part)
+        )
 
     def stream(self, seed: int) -> Stream:
         """Training examples in shuffled epochs, with the units kept by dropout."""

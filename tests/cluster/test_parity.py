@@ -43,7 +43,7 @@ def test_no_climate_is_generated_for_a_comparison(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path))
-    found = compare("climate-toy-v1", rows=2, steps=3)
+    found = compare("climate-toy-v2", rows=2, steps=3)
     assert found.ok and not found.real_data
     assert not list(tmp_path.iterdir())
 

@@ -88,7 +88,7 @@ STEPS = {
     "recommender-toy-v1": 600,
     "rl_nap-toy-v1": 6000,
     "lifelong-toy-v1": 900,
-    "climate-toy-v1": 500,
+    "climate-toy-v2": 500,
 }
 
 

@@ -26,7 +26,7 @@ from workloads.contract import Window
 from workloads.errors import WorkloadError
 
 IDS = [id for id in workloads.ids() if id.startswith("climate-")]
-TOY = "climate-toy-v1"
+TOY = "climate-toy-v2"
 ROLLOUT_DAYS = 12
 
 

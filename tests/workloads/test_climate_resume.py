@@ -52,7 +52,7 @@ def finish(spec, kill_after=None):
 def test_a_killed_trial_ends_as_an_undisturbed_one(planet, tmp_path, submission):
     spec = TrialSpec(
         run=tmp_path / "whole",
-        workload="climate-toy-v1",
+        workload="climate-toy-v2",
         submission=submission,
         source=find(submission),
         hyperparameters={"lr": 0.005},

@@ -36,6 +36,12 @@ from scoring.ground.words import Resources
     help="Tune nothing: a variant races the points that its base's target was set with.",
 )
 @click.option(
+    "--from-log",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Tune nothing: a new version races the points in the log of the version before it.",
+)
+@click.option(
     "--framework",
     type=click.Choice(["torch", "jax"]),
     default="jax",
@@ -86,5 +92,6 @@ def set_targets(workload: str, output: Path, trials: Path | None, **options: Any
             resources=Resources(options["cores"], options["gpus"]),
             at_once=options["at_once"],
             from_base=options["from_base"],
+            from_log=options["from_log"],
         )
     )

@@ -85,7 +85,8 @@ def _log(
     hardware = fingerprint(settings.resources)
     return {
         "command": f"gradathlon set-targets {settings.workload}"
-        f"{' --from-base' if settings.from_base else ''} --framework {settings.framework}",
+        f"{' --from-base' if settings.from_base else ''}"
+        f"{' --from-log LOG' if settings.from_log else ''} --framework {settings.framework}",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "metric": stages.metric.key,
         "horizon": stages.horizon,

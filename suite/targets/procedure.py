@@ -16,6 +16,7 @@
 
 With `from_base`, a variant tunes nothing: the best 4 points that its base was tuned to, and the
 base's reference, run to the horizon in place of 1; 2 is left out, and in 3 there are 5 seeds and 3.
+So does a new version `from_log` with the points in the log of the version before it.
 
 Parity carries tuning over to the other framework. The horizon is the workload's `step_hint`.
 Every trial is an ordinary trial with a record; begun again, the procedure goes on where it stood.
@@ -24,9 +25,11 @@ Every trial is an ordinary trial with a record; begun again, the procedure goes 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import statistics
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import workloads
@@ -68,6 +71,8 @@ def set_targets(settings: Settings) -> Result:
     id = workload.id
     output = adopted_folder(id) if settings.output is None else settings.output / id.family
     base = _base_points(id) if settings.from_base else None
+    if settings.from_log is not None:
+        base = _log_points(settings.from_log)
     workload.fetch()
     procedure = Procedure(Stages(settings, workload))
     if base is not None:
@@ -239,10 +244,30 @@ def _base_points(id: WorkloadId) -> list[Candidate]:
         raise WorkloadError(
             f"{base} has no target yet; set one with: gradathlon set-targets {base}"
         )
+    return _told(log, race.reference["torch"].hyperparameters)
+
+
+def _log_points(path: Path) -> list[Candidate]:
+    """The best points of a log, and the best of the reference's among them.
+
+    Raises:
+        WorkloadError: it is no log of this procedure, or none of its points is the reference's.
+    """
+    try:
+        log = json.loads(path.read_text(encoding="utf-8"))
+        ours = [t["hyperparameters"] for t in log["tuned"] if t["submission"] == REFERENCE]
+        return _told(log, ours[0])
+    except (OSError, ValueError, LookupError, TypeError):
+        raise WorkloadError(
+            f"{path}: no log of set-targets with a point of {REFERENCE}; name a "
+            "<race>.procedure.json"
+        ) from None
+
+
+def _told(log: Mapping[str, Any], reference: Point) -> list[Candidate]:
     told = [(t["submission"], t["hyperparameters"]) for t in log["tuned"][:BASE_POINTS]]
-    reference = (REFERENCE, race.reference["torch"].hyperparameters)
-    if reference not in told:
-        told.append(reference)
+    if (REFERENCE, reference) not in told:
+        told.append((REFERENCE, reference))
     return [Candidate(name, index, point) for index, (name, point) in enumerate(told)]
 
 

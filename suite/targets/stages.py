@@ -52,6 +52,7 @@ class Settings:
         framework: the one that is tuned in.
         at_once: how many trials race at the same time; None is as many as there is room for.
         from_base: a variant races again the points that its base's target was set with.
+        from_log: a version races again the points in the log of the one before it.
     """
 
     workload: str
@@ -64,6 +65,7 @@ class Settings:
     resources: Resources = Resources()  # noqa: RUF009 - frozen
     at_once: int | None = None
     from_base: bool = False
+    from_log: Path | None = None
 
 
 class Stages:

@@ -335,6 +335,26 @@ def test_without_a_base_nothing_is_set_from_it(race_set: Any, workload: str, tol
     assert not race_set.cluster.calls
 
 
+def test_from_a_log_its_points_are_raced_again(race_set: Any, tmp_path: Path) -> None:
+    tuned = [
+        {"submission": "adamw", "hyperparameters": {"lr": lr}, "best": 0.9}
+        for lr in (0.1, 0.2, 0.3, 0.4, 0.5)
+    ]
+    tuned.append({"submission": "nadamw", "hyperparameters": {"lr": 0.6}, "best": 0.5})
+    (tmp_path / "log.json").write_text(json.dumps({"tuned": tuned}))
+    race_set(from_log=tmp_path / "log.json")
+    raced = [(s.submission, s.hyperparameters["lr"]) for s in race_set.cluster.stage(0)]
+    assert raced == [("adamw", 0.1), ("adamw", 0.2), ("adamw", 0.3), ("adamw", 0.4),
+                     ("nadamw", 0.6)]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"tuned": []}', '{"tuned": [1]}'])
+def test_what_is_no_log_is_told(race_set: Any, tmp_path: Path, text: str) -> None:
+    (tmp_path / "log.json").write_text(text)
+    with pytest.raises(WorkloadError, match=r"log\.json: no log of set-targets with a point of"):
+        race_set(from_log=tmp_path / "log.json")
+
+
 # Cut off
 
 

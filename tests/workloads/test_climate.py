@@ -10,7 +10,7 @@ import re
 import numpy as np
 import pydantic
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workloads
@@ -104,6 +104,7 @@ def test_an_epoch_shows_every_step_once(archive, prefetch):
 
 
 @pytest.mark.parametrize("prefetch", [0, 3])
+@settings(deadline=None, max_examples=20)
 @given(st.integers(0, 90), st.integers(1, 5))
 def test_a_stream_continues_where_its_state_was_taken(archive, prefetch, before, after):
     first = data.steps(archive, 4, 5, prefetch)

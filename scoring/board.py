@@ -126,10 +126,11 @@ def compute(
     frame.check_comparable(trials)
     clock = clock or frame.official_clock(trials)
     if CLOCKS[clock].of_hardware and not mix_hardware:
-        frame.check_hardware(trials)
+        frame.check_hardware(trials, together=not way.by_run)
     trials, notes = _as_planned(gathered, held_out)
     trials["time"], trials["gap"] = trials[clock], trials[f"{clock}_gap"]
-    judged = way.build(trials, Options(clock, across_frameworks, held_out))
+    options = Options(clock, across_frameworks, held_out, mix_hardware, gathered.shipped)
+    judged = way.build(trials, options)
     return _board(
         protocol, clock, trials, dataclasses.replace(judged, notes=[*notes, *judged.notes])
     )

@@ -38,11 +38,23 @@ class Resampler:
         self.seed = seed
         self._indices: dict[tuple[int, ...], np.ndarray] = {}
 
-    def medians(self, times: Studies) -> np.ndarray:
-        """Shape (draws + 1,): the median over studies; infinite where most studies missed."""
+    def medians(
+        self, times: Studies, divisors: Mapping[int, np.ndarray] | None = None
+    ) -> np.ndarray:
+        """Shape (draws + 1,): the median over studies; infinite where most studies missed.
+
+        With divisors, by study and of that shape, of times divided by them.
+        """
         studies = tuple(sorted(times))
         values = np.array([times[study] for study in studies], dtype=float)
-        return np.median(values[self._drawn(studies)], axis=1)
+        drawn = self._drawn(studies)
+        if divisors is None:
+            return np.median(values[drawn], axis=1)
+        by_study = [divisors[study] for study in studies]
+        if all(one is by_study[0] for one in by_study):
+            return np.median(values[drawn], axis=1) / by_study[0]
+        divided = values[drawn] / np.take_along_axis(np.stack(by_study, axis=1), drawn, axis=1)
+        return np.median(divided, axis=1)
 
     def medians_of_fastest(self, times: Studies, tries: float) -> np.ndarray:
         """Medians over studies as if each were the fastest of `tries` times as many trials.

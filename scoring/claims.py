@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
 from scoring import run_file
-from scoring.ground.words import Budget, Target, TrialKey
+from scoring.ground.words import Budget, Framework, Target, TrialKey
+from scoring.profiles import TAU_MAX
 from scoring.records import Record, RecordError, is_reference, key_of, read_placed, record_files
 from scoring.run_file import Plan, RunFile
 
@@ -72,8 +74,8 @@ def read_claims(run: Path) -> Claims:
 def planned_trials(plan: RunFile) -> Iterator[TrialKey]:
     """Every trial that a plan asks for; of a reference, one a study."""
     for workload, course in plan.workloads.items():
-        for framework in course.references:
-            for study in range(plan.suite.studies):
+        for framework, reference in course.references.items():
+            for study in range(plan.suite.studies if reference.raced else 0):
                 yield TrialKey(workload, f"reference-{framework}", study, 0)
         for name, entrant in plan.submissions.items():
             for study, points in enumerate(entrant.on(workload)):
@@ -85,16 +87,22 @@ BACKSTOP = 4
 """On the paired clock a trial may make so many times the steps of its limit in reference steps."""
 
 
-def budget_of(plan: Plan, workload: str, submission: str) -> Budget:
+def budget_of(plan: Plan, workload: str, submission: str, framework: Framework) -> Budget:
     """What a plan gives a submission's trials on a workload; a reference has the workload's own."""
-    budget = plan.workloads[workload].budget
+    course = plan.workloads[workload]
     factor = 1.0 if is_reference(submission) else plan.suite.factor
-    steps, seconds = max(1, round(budget.steps * factor)), budget.seconds * factor
+    steps = max(1, round(course.budget.steps * factor))
+    seconds = course.budget.seconds * factor
     if plan.suite.clock != "paired":
         return Budget(steps, seconds)
-    # A workload's budget is four times the reference's median steps: on the paired clock that is
-    # the limit itself, and steps, which may be cheaper than the reference's, are a far backstop.
-    return Budget(steps * BACKSTOP, seconds, reference_steps=float(steps))
+    reference = course.references.get(framework)
+    if reference is None or not reference.steps:
+        # A workload's budget is four times the reference's median steps, too, in round numbers.
+        return Budget(steps * BACKSTOP, seconds, reference_steps=float(steps))
+    # What takes longer scores nothing. Steps may be cheaper than the reference's, and are a far
+    # backstop.
+    limit = TAU_MAX * statistics.median(reference.steps) * min(1.0, factor)
+    return Budget(steps * BACKSTOP, seconds, reference_steps=limit)
 
 
 def _check_planned(record: Record, plan: RunFile) -> None:
@@ -107,7 +115,7 @@ def _check_planned(record: Record, plan: RunFile) -> None:
     if header.target != target:
         found = f"{header.target.metric} {header.target.value:g}" if header.target else "none"
         raise _contradiction(record, "target", found, f"{target.metric} {target.value:g}")
-    planned = budget_of(plan, header.workload, header.submission)
+    planned = budget_of(plan, header.workload, header.submission, header.framework)
     same = math.isclose(header.budget.seconds, planned.seconds, rel_tol=1e-9)
     limits = (header.budget.steps, header.budget.reference_steps)
     if limits != (planned.steps, planned.reference_steps) or not same:

@@ -19,6 +19,8 @@ from scoring.times import Readings, best_metric, ended_at, first_hit, time_to_re
 if TYPE_CHECKING:
     import pandas as pd
 
+    from scoring.yardsticks import Shipped
+
 
 WITNESSED = ("witness_wall_s", "witness_cpu_s", "off_clock_share")
 """What a second process may have added to an outcome."""
@@ -35,6 +37,7 @@ class Gathered:
         missing: rows for planned trials that have no record or one that was left out, with the
             columns that a board needs; their times are infinite.
         planned: the workloads that count.
+        shipped: the reference's steps that the runs were planned with.
     """
 
     trials: pd.DataFrame
@@ -42,6 +45,7 @@ class Gathered:
     refused: list[str]
     missing: pd.DataFrame
     planned: tuple[str, ...]
+    shipped: Shipped
 
 
 def load(runs: Sequence[Path]) -> pd.DataFrame:
@@ -60,14 +64,15 @@ def load(runs: Sequence[Path]) -> pd.DataFrame:
         budget_steps, budget_seconds, hyperparameters (JSON), source_sha256, settings_sha256,
         data_sha256.
         digest, hardware (JSON): the machine's fingerprint.
+        versions (JSON): of what it ran with.
         unsteady: the trial's own flag that its step times spread out of bounds.
         attempts: how often it was begun, crashes included.
         doubt: what a second process saw of it that its own clock contradicts; "" where nothing.
         witness_wall_s, witness_cpu_s, off_clock_share: what that process saw; NaN for none.
         torn: a crash cut its last line off, which was left out.
 
-    A trial found identically in two runs counts once. A reference found in two runs counts as it
-    is in the first of them: every run brings its own.
+    A trial found identically in two runs counts once. Every run brings its own references, of
+    which all are in the table. The order of runs means nothing.
 
     Raises:
         RecordError: not a run, no trial that can be believed, a trial that two runs tell
@@ -85,7 +90,7 @@ def gather(runs: Sequence[Path]) -> Gathered:
     """
     import pandas as pd
 
-    claims = [read_claims(run) for run in dict.fromkeys(runs)]
+    claims = [read_claims(run) for run in sorted(set(runs))]
     kept = _merge(claims)
     refused = [one.reason for claim in claims for one in claim.refused]
     if not kept:
@@ -106,44 +111,58 @@ def gather(runs: Sequence[Path]) -> Gathered:
         refused=refused,
         missing=_missing(claims, kept, trials),
         planned=tuple(sorted(planned)),
+        shipped={
+            (str(claim.run), id, framework): reference.steps
+            for claim in claims
+            if claim.plan
+            for id, course in claim.plan.workloads.items()
+            for framework, reference in course.references.items()
+            if reference.steps
+        },
     )
 
 
-def _merge(claims: Sequence[Claims]) -> dict[TrialKey, tuple[Path, Record]]:
-    kept: dict[TrialKey, tuple[Path, Record]] = {}
-    reference_of: dict[tuple[str, str], Path] = {}
+_Place = tuple[TrialKey, str]
+"""A trial, and for a reference its run, since every run brings its own; "" for the others."""
+
+
+def _place(key: TrialKey, run: Path) -> _Place:
+    return key, str(run) if is_reference(key.submission) else ""
+
+
+def _merge(claims: Sequence[Claims]) -> dict[_Place, tuple[Path, Record]]:
+    kept: dict[_Place, tuple[Path, Record]] = {}
     for claim in claims:
         for record in claim.records:
-            header, key = record.header, record.header.key
-            if is_reference(header.submission):
-                place = (header.workload, header.submission)
-                if reference_of.setdefault(place, claim.run) == claim.run:
-                    kept[key] = (claim.run, record)
-            elif key not in kept:
-                kept[key] = (claim.run, record)
-            elif record.path.read_bytes() != kept[key][1].path.read_bytes():
+            place = _place(record.header.key, claim.run)
+            if place not in kept:
+                kept[place] = (claim.run, record)
+            elif record.path.read_bytes() != kept[place][1].path.read_bytes():
                 raise RecordError(
-                    f"{record.path}: the same trial is told differently in {kept[key][1].path}; "
+                    f"{record.path}: the same trial is told differently in {kept[place][1].path}; "
                     "score the runs apart, or rename the submission in one of them"
                 )
     return kept
 
 
 def _missing(
-    claims: Sequence[Claims], kept: Mapping[TrialKey, Any], trials: pd.DataFrame
+    claims: Sequence[Claims], kept: Mapping[_Place, Any], trials: pd.DataFrame
 ) -> pd.DataFrame:
     """Rows for the planned trials without a record, and for those that were left out."""
     import pandas as pd
 
     first = trials.drop_duplicates("submission").set_index("submission")
-    keys: dict[TrialKey, str] = {}
+    places: dict[_Place, tuple[str, str]] = {}
     for claim in claims:
-        keys |= {one.key: "refused" for one in claim.refused}
-        keys |= dict.fromkeys(claim.missing, "missing")
+        run = str(claim.run)
+        places |= {_place(one.key, claim.run): ("refused", run) for one in claim.refused}
+        places |= {_place(key, claim.run): ("missing", run) for key in claim.missing}
     rows = []
-    for key in sorted(key for key in keys if key not in kept):
+    for place in sorted(place for place in places if place not in kept):
+        key, (end, run) = place[0], places[place]
         known = key.submission in first.index
-        row = {**key._asdict(), "end": keys[key], "evaluation": -1, "reason": "", "path": ""}
+        row = {**key._asdict(), "end": end, "run": run}
+        row |= {"evaluation": -1, "reason": "", "path": ""}
         row |= {name: first.at[key.submission, name] if known else ""
                 for name in ("framework", "ruleset", "digest")}  # fmt: skip
         row |= dict.fromkeys(CLOCKS, math.inf)
@@ -193,12 +212,16 @@ def check_comparable(trials: pd.DataFrame) -> None:
                 )
 
 
-def check_hardware(trials: pd.DataFrame) -> None:
-    """One hardware fingerprint among all trials.
+def check_hardware(trials: pd.DataFrame, *, together: bool = True) -> None:
+    """One hardware fingerprint among all trials, or if not `together`, among those of each run.
 
     Raises:
         RecordError: naming the entries that differ.
     """
+    if not together:
+        for _, rows in trials.groupby("run"):
+            check_hardware(rows)
+        return
     distinct = trials.drop_duplicates("digest")
     if len(distinct) < 2:
         return
@@ -251,6 +274,7 @@ def _row(run: Path, record: Record) -> dict[str, Any]:
         "data_sha256": header.data_sha256,
         "digest": str(header.hardware.get("digest", "")),
         "hardware": json.dumps(dict(header.hardware), sort_keys=True),
+        "versions": json.dumps(dict(header.versions), sort_keys=True),
         "unsteady": bool(extra.get("step_s_unsteady", False)),
         "torn": record.torn,
         "attempts": attempt_of(record.path) + 1,

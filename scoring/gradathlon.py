@@ -11,19 +11,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scoring.bootstrap import Resampler, Studies
-from scoring.ground.ends import STOPPED
-from scoring.ground.words import Clock
 from scoring.profiles import TAU_MAX
 from scoring.ranking import Score
-from scoring.records import REFERENCE, REFERENCES, RecordError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Yardstick = Mapping[str, Sequence[Studies]]
 """Workload to the studies of its reference; of several references the fastest counts."""
@@ -51,12 +44,22 @@ class Entry:
             several seeds is no advantage over it.
         grains: by workload, the time between the evaluation that met the target and the one
             before.
+        elsewhere: by workload and study, the yardstick of studies that were raced in another run,
+            with another reference.
     """
 
     own: Mapping[str, Studies]
     yardstick: Yardstick
     tries: Mapping[str, float] = dataclasses.field(default_factory=dict)
     grains: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    elsewhere: Mapping[str, Mapping[int, Sequence[Studies]]] = dataclasses.field(
+        default_factory=dict
+    )
+
+    def compared(self, workload: str) -> dict[int, Sequence[Studies]]:
+        """The yardstick of each of its studies."""
+        others = self.elsewhere.get(workload, {})
+        return {study: others.get(study, self.yardstick[workload]) for study in self.own[workload]}
 
 
 def score(entry: Entry, workloads: Sequence[str], resampler: Resampler) -> Score:
@@ -70,23 +73,30 @@ def score(entry: Entry, workloads: Sequence[str], resampler: Resampler) -> Score
         workloads: those that the score is the mean over.
         resampler: redraws the studies, its own and the reference's together.
     """
-    own, yardstick = entry.own, entry.yardstick
+    own = entry.own
     ratios: dict[str, np.ndarray] = {}
-    fastest: dict[str, float] = {}
+    divisors: dict[str, dict[int, np.ndarray]] = {}
     for workload in workloads:
-        if workload in own and workload in yardstick:
-            tries = entry.tries.get(workload, 1.0)
-            compared = [resampler.medians_of_fastest(one, tries) for one in yardstick[workload]]
-            times = np.min(compared, axis=0)
-            fastest[workload] = float(times[0])
-            ratios[workload] = resampler.medians(own[workload]) / times
+        if workload in own and workload in entry.yardstick:
+            divisors[workload] = _divisors(entry, workload, resampler)
+            ratios[workload] = resampler.medians(own[workload], divisors[workload])
         else:
             ratios[workload] = np.full(resampler.draws + 1, np.inf)
     scores = np.mean([workload_score(ratio) for ratio in ratios.values()], axis=0)
-    sets = [studies for name in own for studies in (own[name], *yardstick.get(name, ()))]
+    sets = [
+        *own.values(),
+        *(one for name in divisors for every in entry.compared(name).values() for one in every),
+    ]
     known = bool(sets) and all(len(studies) > 1 for studies in sets)
+    fastest = {
+        name: {study: float(times[0]) for study, times in by_study.items()}
+        for name, by_study in divisors.items()
+    }
     steepness = 1.0 / ((TAU_MAX - 1.0) * len(workloads))
-    grains = [entry.grains.get(name, 0.0) / time * steepness for name, time in fastest.items()]
+    grains = [
+        entry.grains.get(name, 0.0) / float(np.mean(list(times.values()))) * steepness
+        for name, times in fastest.items()
+    ]
     return Score(
         ratios={name: float(ratio[0]) for name, ratio in ratios.items()},
         score=float(scores[0]),
@@ -94,6 +104,19 @@ def score(entry: Entry, workloads: Sequence[str], resampler: Resampler) -> Score
         studies=_by_study(own, fastest, len(workloads)),
         least_variance=sum(grain**2 for grain in grains) / 12.0 + _of_misses(own, workloads),
     )
+
+
+def _divisors(entry: Entry, workload: str, resampler: Resampler) -> dict[int, np.ndarray]:
+    """By study, the time that it is divided by, as it was and in every redrawing."""
+    tries = entry.tries.get(workload, 1.0)
+    known: dict[int, np.ndarray] = {}
+    found: dict[int, np.ndarray] = {}
+    for study, yardstick in entry.compared(workload).items():
+        if id(yardstick) not in known:
+            medians = [resampler.medians_of_fastest(one, tries) for one in yardstick]
+            known[id(yardstick)] = np.min(medians, axis=0)
+        found[study] = known[id(yardstick)]
+    return found
 
 
 def _of_misses(own: Mapping[str, Studies], workloads: Sequence[str]) -> float:
@@ -110,62 +133,15 @@ def _of_misses(own: Mapping[str, Studies], workloads: Sequence[str]) -> float:
 
 
 def _by_study(
-    own: Mapping[str, Studies], fastest: Mapping[str, float], workloads: int
+    own: Mapping[str, Studies], fastest: Mapping[str, Mapping[int, float]], workloads: int
 ) -> dict[int, float]:
     """The score of each study that was run on every workload where any was."""
     ran = [set(studies) for studies in own.values()]
     return {
         study: sum(
-            float(workload_score(np.array(own[name][study] / time)))
-            for name, time in fastest.items()
+            float(workload_score(np.array(own[name][study] / times[study])))
+            for name, times in fastest.items()
         )
         / workloads
         for study in sorted(set.intersection(*ran) if ran else set())
     }
-
-
-def references(trials: pd.DataFrame, clock: Clock) -> dict[str, dict[str, Studies]]:
-    """The reference's studies, by workload and framework, with times that can be divided by.
-
-    A study in which the reference ran out of budget counts with the reading at which it was
-    stopped: its true time is longer, so that nobody gains. A study whose trials failed, diverged
-    or are unfinished is left out.
-    """
-    rows = trials[trials["submission"].isin(REFERENCES)]
-    met = rows["time"] < np.inf
-    rows = rows.assign(time=rows["time"].where(met, rows[f"{clock}_end"]), met=met)
-    rows = rows[rows["met"] | rows["end"].isin(STOPPED)]
-    found: dict[str, dict[str, Studies]] = {}
-    for key, cell in rows.groupby(["workload", "framework"]):
-        workload, framework = map(str, key)
-        studies: dict[int, float] = {}
-        for study in cell["study"].unique():
-            tried = cell[cell["study"] == study]
-            times = tried.loc[tried["met"], "time"]
-            studies[int(study)] = float(tried["time"].max() if times.empty else times.min())
-        if min(studies.values()) > 0:
-            found.setdefault(workload, {})[framework] = studies
-    return found
-
-
-def yardstick(
-    found: Mapping[str, Mapping[str, Studies]], workloads: Sequence[str], framework: str | None
-) -> Yardstick:
-    """What one submission is compared to; with framework None, every framework's reference.
-
-    Raises:
-        RecordError: there is no reference for some workload.
-    """
-    chosen: dict[str, Sequence[Studies]] = {}
-    for workload in workloads:
-        here = found.get(workload, {})
-        names = list(here) if framework is None else [framework]
-        chosen[workload] = [here[name] for name in names if name in here]
-        if not chosen[workload]:
-            wanted = f"{REFERENCE}{framework or '*'}"
-            raise RecordError(
-                f"{workload}: no usable trial of {wanted}, to which scores are relative: do "
-                f"`gradathlon run` with {workload} again on this hardware, which adds them, or "
-                "score with --protocol algoperf"
-            )
-    return chosen

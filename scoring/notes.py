@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.words import Clock
-from scoring.records import REFERENCES, is_reference
+from scoring.records import REFERENCE, REFERENCES, is_reference
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from scoring.yardsticks import Yardsticks
+
+DRIFT = 0.02
+"""References of several runs that differ by more are told."""
 SHOWN = 3
 """At most so many files or reasons are named in one remark."""
 
@@ -54,6 +61,47 @@ def yardstick_remarks(trials: pd.DataFrame) -> Iterator[str]:
                 f"{name} missed the target of {workload} in {(~met).sum()} of {len(met)} studies; "
                 "these count with when the budget ended them, or not at all if they broke"
             )
+
+
+def run_remarks(trials: pd.DataFrame, known: Yardsticks) -> Iterator[str]:
+    """Of several runs: that each is compared to its own references, and how far these differ."""
+    runs = sorted(trials["run"].unique())
+    if len(runs) < 2:
+        return
+    machines = ", ".join(map(_machine_of(trials), runs))
+    yield f"{len(runs)} runs, each compared to its own references: {machines}"
+    medians: dict[tuple[str, str], dict[str, float]] = {}
+    for (run, workload, framework), studies in known.found.items():
+        time = statistics.median(studies.values())
+        medians.setdefault((workload, framework), {})[run] = time
+    for (workload, framework), by_run in medians.items():
+        low, high = min(by_run.values()), max(by_run.values())
+        if high > low * (1 + DRIFT):
+            told = ", ".join(f"{time:.4g} in {Path(run).name}" for run, time in by_run.items())
+            yield f"{REFERENCE}{framework} on {workload} took {told}"
+    texts = trials.loc[trials["path"] != "", "versions"].unique()
+    differing = _differing([json.loads(text) for text in texts])
+    if differing:
+        yield f"the runs' versions differ: {'; '.join(differing)}"
+
+
+def _machine_of(trials: pd.DataFrame) -> Callable[[str], str]:
+    def told(run: str) -> str:
+        rows = trials[(trials["run"] == run) & (trials["path"] != "")]
+        cpus = sorted({str(json.loads(text).get("cpu", "?")) for text in rows["hardware"]})
+        return f"{Path(run).name} ({' and '.join(cpus) or 'nothing recorded'})"
+
+    return told
+
+
+def _differing(versions: Sequence[dict[str, str]]) -> list[str]:
+    names = sorted({name for one in versions for name in one})
+    found = []
+    for name in names:
+        values = sorted({str(one.get(name, "none")) for one in versions})
+        if len(values) > 1:
+            found.append(f"{name} {' / '.join(values)}")
+    return found
 
 
 def _missing(trials: pd.DataFrame) -> Iterator[str]:

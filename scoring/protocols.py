@@ -8,15 +8,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from scoring import algoperf, gradathlon
 from scoring.bootstrap import FEW, Resampler
 from scoring.ground.errors import nearest
 from scoring.ground.words import Clock
-from scoring.notes import remarks, yardstick_remarks
+from scoring.notes import remarks, run_remarks, yardstick_remarks
 from scoring.ranking import Score, ordered, rank_sets
-from scoring.records import REFERENCE, RecordError
+from scoring.records import REFERENCE, REFERENCES, RecordError
+from scoring.yardsticks import Shipped, difference_remarks, yardsticks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +43,8 @@ class Options:
     clock: Clock
     across_frameworks: bool = False
     held_out: bool = False
+    mix_hardware: bool = False
+    shipped: Shipped = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Protocol:
         takes: those of the options that mean something to it.
         help: half a sentence for the command line.
         reading: how to read its score, for a page; `{yardstick}` stands for what is compared to.
+        by_run: whether times are compared within runs only, so that hardware may differ between.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Protocol:
     takes: tuple[str, ...]
     help: str
     reading: str
+    by_run: bool = False
 
 
 def find(name: str, **given: bool) -> Protocol:
@@ -84,26 +89,53 @@ def find(name: str, **given: bool) -> Protocol:
 
 
 def _gradathlon(trials: pd.DataFrame, options: Options) -> Judged:
-    fastest = trials.groupby(["submission", "workload", "study"])["time"].min().reset_index()
-    times = _table(fastest)
+    known = yardsticks(trials, options.clock, options.shipped, mixed=options.mix_hardware)
+    trials = _numbered_apart(trials)
+    fastest = trials.loc[trials.groupby(["submission", "workload", "study"])["time"].idxmin()]
+    times, raced_in = _table(fastest), _table(fastest, "run")
     workloads = sorted(trials["workload"].unique())
-    references = gradathlon.references(trials, options.clock)
     resampler = Resampler()
     tries, grains = _tries(trials), _grains(trials)
     scores = {}
     for name, framework in frameworks(trials).items():
         compared_to = None if options.across_frameworks else framework
-        met = [id for id, own in times[name].items() if min(own.values()) < math.inf]
-        yardstick = gradathlon.yardstick(references, met, compared_to)
-        entry = gradathlon.Entry(times[name], yardstick, tries.get(name, {}), grains.get(name, {}))
+        compared = {
+            id: {study: known.of(run, id, compared_to) for study, run in raced_in[name][id].items()}
+            for id, own in times[name].items()
+            if min(own.values()) < math.inf
+        }
+        entry = gradathlon.Entry(
+            times[name],
+            {id: next(iter(by_study.values())) for id, by_study in compared.items()},
+            tries.get(name, {}),
+            grains.get(name, {}),
+            elsewhere=compared,
+        )
         scores[name] = gradathlon.score(entry, workloads, resampler)
-    notes = [*remarks(trials, options.clock), *yardstick_remarks(trials)]
+    notes = [
+        *remarks(trials, options.clock),
+        *yardstick_remarks(trials),
+        *difference_remarks(trials, options.clock, options.shipped),
+        *run_remarks(trials, known),
+    ]
     if any(not score.redrawn.size for score in scores.values()):
         notes.append("a score that rests on a single study has no interval, and claims no rank")
     fewest = min(len(studies) for own in times.values() for studies in own.values())
     if 1 < fewest < FEW:
         notes.append(f"intervals that rest on {fewest} studies are too narrow: run {FEW} or more")
     return Judged(times, scores, notes)
+
+
+def _numbered_apart(trials: pd.DataFrame) -> pd.DataFrame:
+    """Studies of references that several runs brought under the same numbers get others."""
+    rows = trials[trials["submission"].isin(REFERENCES)]
+    runs = sorted(rows["run"].unique())
+    if len(runs) < 2:
+        return trials
+    offset = rows["run"].map({run: place for place, run in enumerate(runs)}) * 10_000
+    studies = trials["study"].copy()
+    studies[rows.index] += offset
+    return trials.assign(study=studies)
 
 
 def _algoperf(trials: pd.DataFrame, options: Options) -> Judged:
@@ -153,9 +185,9 @@ def _grains(trials: pd.DataFrame) -> dict[str, dict[str, float]]:
     return found
 
 
-def _table(studies: pd.DataFrame) -> Times:
-    table: Times = {}
-    columns = (studies[name].tolist() for name in ("submission", "workload", "study", "time"))
+def _table(studies: pd.DataFrame, what: str = "time") -> dict[str, dict[str, dict[int, Any]]]:
+    table: dict[str, dict[str, dict[int, Any]]] = {}
+    columns = (studies[name].tolist() for name in ("submission", "workload", "study", what))
     for submission, workload, study, time in zip(*columns, strict=True):
         table.setdefault(submission, {}).setdefault(workload, {})[study] = time
     return table
@@ -190,6 +222,7 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol(
             name="gradathlon",
             build=_gradathlon,
+            by_run=True,
             takes=("across_frameworks",),
             help="time compared to the tuned reference of the same framework, with intervals",
             reading=(

@@ -85,6 +85,10 @@ class ReferenceEntrant(Model):
 
     file: Name
     hyperparameters: dict[str, Scalar]
+    steps: list[float] = pydantic.Field(default_factory=list)
+    """Steps in which it meets the target over fresh seeds, as they ship with the target."""
+    raced: bool = True
+    """Whether it is raced beside the submissions; on the paired clock `steps` will do."""
 
 
 class Course(Model):

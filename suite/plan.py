@@ -34,8 +34,12 @@ class Planned:
         return list(_specs(self, run.resolve()))
 
 
-def make_plan(named: NamedSuite, *, reference: bool = True) -> Planned:
+def make_plan(
+    named: NamedSuite, *, reference: bool = True, race_reference: bool = False
+) -> Planned:
     """Decide every trial of a suite: points, seeds, budgets, and the references to race beside.
+
+    On the paired clock a reference whose steps ship with the target is only raced when asked for.
 
     Raises:
         ConfigError: a workload without a target, or submissions that cannot be told apart.
@@ -55,7 +59,8 @@ def make_plan(named: NamedSuite, *, reference: bool = True) -> Planned:
     frameworks = sorted({source.framework for source in entered.values()}) if reference else []
     for id, workload in raced.items():
         references, found = _references(workload, frameworks)
-        courses[id] = _course(workload, references)
+        spared = suite.clock == "paired" and not race_reference
+        courses[id] = _course(workload, references, spared)
         sources.update(found)
     notes = [note for source in entered.values() for note in _notes(source, suite)]
     plan = Plan(
@@ -112,13 +117,21 @@ def _references(
         source = find(stated.submission)
         file = f"{REFERENCE}{source.name}.py"
         point = with_defaults(source, stated.hyperparameters)
-        entrants[framework] = ReferenceEntrant(file=file, hyperparameters=point)
+        steps = [float(count) for count in stated.steps]
+        entrants[framework] = ReferenceEntrant(file=file, hyperparameters=point, steps=steps)
         sources[file] = source
     return entrants, sources
 
 
-def _course(workload: Workload[Any], references: dict[Framework, ReferenceEntrant]) -> Course:
+def _course(
+    workload: Workload[Any], references: dict[Framework, ReferenceEntrant], spared: bool
+) -> Course:
     assert workload.race is not None
+    if spared:
+        references = {
+            framework: one.model_copy(update={"raced": not one.steps})
+            for framework, one in references.items()
+        }
     metric, race = workload.metric, workload.race
     return Course(
         target=TargetText(metric=metric.key, goal=metric.goal, value=race.target),
@@ -173,6 +186,8 @@ def _specs(planned: Planned, run: Path) -> Iterator[TrialSpec]:
     for study in range(suite.studies):
         for id, course in planned.plan.workloads.items():
             for framework, entrant in course.references.items():
+                if not entrant.raced:
+                    continue
                 source = planned.sources[entrant.file]
                 yield _spec(
                     planned, run, TrialKey(id, f"{REFERENCE}{framework}", study, 0), source,
@@ -195,7 +210,7 @@ def _spec(
     course, suite = planned.plan.workloads[id], planned.plan.suite
     # A reference is what it is under any ruleset: tuned, within the workload's own budget.
     fixed = is_reference(name)
-    budget = budget_of(planned.plan, id, name)
+    budget = budget_of(planned.plan, id, name, source.framework)
     return TrialSpec(
         run=run,
         workload=id,

@@ -20,6 +20,7 @@ from scoring.bootstrap import Resampler
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import ENDS
 from scoring.records import REFERENCE, is_reference, read_record, record_attempts
+from scoring.run_file import Plan
 from scoring.times import ended_at, time_to_result
 
 Mode = Literal["board", "score", "none"]
@@ -35,8 +36,9 @@ _Entry = tuple[str, str]
 class Pruner:
     """What is known of a run's trials while it is raced."""
 
-    def __init__(self, specs: Sequence[TrialSpec], mode: Mode) -> None:
+    def __init__(self, specs: Sequence[TrialSpec], mode: Mode, plan: Plan | None = None) -> None:
         self._mode = mode
+        self._plan = plan
         self._left = Counter((spec.workload, spec.submission, spec.study) for spec in specs)
         self._planned = dict(self._left)
         self._best: dict[_Entry, dict[int, float]] = {}
@@ -91,14 +93,21 @@ class Pruner:
     def _reference(self, spec: TrialSpec) -> float:
         """The time that the trial's is divided by; infinite until it can change no more."""
         entry = (spec.workload, f"{REFERENCE}{spec.source.framework}")
+        tries = float(self._planned[(spec.workload, spec.submission, spec.study)])
+        if spec.clock == "paired" and (steps := self._shipped(spec)):
+            return float(Resampler(draws=0).medians_of_fastest(dict(enumerate(steps)), tries)[0])
         found = self._references.get(entry, {})
         if len(found) < len(self._studies.get(entry, ())) or not found:
             return math.inf
         times = {study: time for study, time in found.items() if 0 < time < math.inf}
         if len(times) < len(found):
             return math.inf
-        tries = float(self._planned[(spec.workload, spec.submission, spec.study)])
         return float(Resampler(draws=0).medians_of_fastest(times, tries)[0])
+
+    def _shipped(self, spec: TrialSpec) -> list[float]:
+        course = self._plan.workloads.get(spec.workload) if self._plan else None
+        reference = course.references.get(spec.source.framework) if course else None
+        return reference.steps if reference else []
 
 
 def in_order(specs: Sequence[TrialSpec], mode: Mode) -> list[TrialSpec]:

@@ -22,7 +22,7 @@ from scoring import board
 from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
 from scoring.ground.errors import UserError
-from scoring.ground.words import Clock, Resources
+from scoring.ground.words import Budget, Clock, Resources
 from scoring.records import RecordError, record_attempts
 from scoring.report import tables
 from suite import config, references, run_file
@@ -57,6 +57,7 @@ class Request:
         seed: instead of the suite's.
         dry_run: only print the plan.
         reference: race the protocol's references beside the submissions.
+        race_reference: race them also where their steps ship with the target.
         prune: which trials are ended early.
         wandb: log the trials to Weights & Biases.
         wandb_project: instead of the usual one.
@@ -78,6 +79,7 @@ class Request:
     seed: int | None = None
     dry_run: bool = False
     reference: bool = True
+    race_reference: bool = False
     prune: Mode = "board"
     wandb: bool = False
     wandb_project: str | None = None
@@ -118,7 +120,7 @@ def run(request: Request) -> int:
     say(f"{len(specs)} trials into {folder}")
     try:
         with _tracking(request, folder):
-            finished = _race(request, specs)
+            finished = _race(request, planned, specs)
     except UserError:
         # Nothing was raced: the same command can be typed again once the cause is mended.
         if not was_there and not (folder / "trials").exists():
@@ -161,13 +163,19 @@ def show_plan(specs: Sequence[TrialSpec]) -> str:
             str(spec.study),
             str(spec.trial),
             str(spec.seed),
-            f"{spec.budget.steps} / {spec.budget.seconds:g} s",
+            _limit(spec.budget),
             " ".join(f"{name}={_short(value)}" for name, value in spec.hyperparameters.items()),
         )
         for spec in specs
     ]
     head = ("workload", "submission", "study", "trial", "seed", "budget", "hyperparameters")
     return columns(head, rows)
+
+
+def _limit(budget: Budget) -> str:
+    if budget.reference_steps is not None:
+        return f"{budget.reference_steps:g} reference steps"
+    return f"{budget.steps} / {budget.seconds:g} s"
 
 
 def _short(value: object) -> str:
@@ -190,7 +198,8 @@ def _planned(request: Request) -> tuple[Path, Planned]:
     folder = request.output or Path("runs") / f"{named.name}-{stamp}"
     if not request.dry_run:
         run_file.refuse_used(folder)
-    return folder, make_plan(named, reference=request.reference)
+    planned = make_plan(named, reference=request.reference, race_reference=request.race_reference)
+    return folder, planned
 
 
 def _refuse_conflicts(request: Request, planned: Planned, folder: Path) -> None:
@@ -283,9 +292,9 @@ def _reuse_references(specs: Sequence[TrialSpec], digest: str) -> None:
         say(f"{id}: taken from an earlier run on this hardware: {', '.join(names)}")
 
 
-def _race(request: Request, specs: Sequence[TrialSpec]) -> list[Finished]:
+def _race(request: Request, planned: Planned, specs: Sequence[TrialSpec]) -> list[Finished]:
     finished = []
-    pruner = Pruner(specs, request.prune)
+    pruner = Pruner(specs, request.prune, planned.plan)
     with display(specs) as shown:
         ended = cluster.run_all(
             in_order(specs, request.prune),

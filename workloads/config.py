@@ -93,6 +93,8 @@ class Reference(Model):
 
     submission: str
     hyperparameters: dict[str, bool | int | float | str]
+    steps: list[pydantic.PositiveInt] = pydantic.Field(default_factory=list)
+    """Steps in which it met the target, a fresh seed each: what the paired clock compares to."""
 
 
 class Race(Model):

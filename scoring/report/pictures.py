@@ -55,7 +55,7 @@ def board_svg(board: Board) -> str:
     ]
     told = "; ".join(f"{rank_text(row)} {row.submission} {row.score:.3f}" for row in board.rows)
     drawing = join(*head, one, *rows)
-    return _card("Leaderboard", told, drawing, width, height)
+    return card("Leaderboard", told, drawing, width, height)
 
 
 def static_profile_svg(board: Board) -> str:
@@ -143,7 +143,7 @@ def plot_card(title: str, told: str, drawing: Markup, legend: Sequence[Markup]) 
         for place, line in enumerate(legend)
     ]
     height = max(HEIGHT + 12, 34 + 22 * len(legend))
-    return _card(title, told, join(plot, *lines), WIDTH + 190, height)
+    return card(title, told, join(plot, *lines), WIDTH + 190, height)
 
 
 def _looks(board: Board) -> Styles:
@@ -155,8 +155,9 @@ def _column(place: int) -> int:
     return _BAR_END + 62 + COLUMN * (place + 1)
 
 
-def _card(title: str, told: str, drawing: Markup, width: int, height: float) -> str:
-    card = element(
+def card(title: str, told: str, drawing: Markup, width: int, height: float) -> str:
+    """A drawing on a card of its own, with its style sheet; `told` for who listens."""
+    ground = element(
         "rect", x=0.5, y=0.5, width=width - 1, height=height - 1, rx=10, class_="paper card"
     )
     return element(
@@ -164,7 +165,7 @@ def _card(title: str, told: str, drawing: Markup, width: int, height: float) -> 
         element("title", title),
         element("desc", told),
         element("style", _sheet()),
-        card,
+        ground,
         drawing,
         xmlns="http://www.w3.org/2000/svg",
         viewBox=f"0 0 {width} {height:g}",

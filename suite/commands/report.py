@@ -17,13 +17,13 @@ from suite.commands.board_options import board_options
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     show_default="report.html, or WORD.svg",
-    help="The file to write.",
+    help="The file to write; a picture may be FILE.svg or FILE.png.",
 )
 @click.option(
     "--picture",
     metavar="WORD",
-    help="Write one SVG picture instead of the page: board, profiles, or a workload's id for "
-    "its learning curves.",
+    help="Write one picture instead of the page: board, profiles, differences (critical-difference "
+    "plot), bump (ranks by workload), or a workload's id for its learning curves.",
 )
 @board_options
 def report(
@@ -40,15 +40,19 @@ def report(
         gradathlon report runs/first -o report.html
         gradathlon report runs/first --picture board -o board.svg
         gradathlon report runs/first --picture lm-toy-v1
+        gradathlon report runs/first --picture differences -o differences.png
     """
     from scoring.ground.documents import ConfigError
     from scoring.report import page
+    from scoring.report.png import png
 
     drawn = None if picture is None else _picture(runs, picture, options)
     output = output or Path("report.html" if picture is None else f"{picture}.svg")
     try:
         if drawn is None:
             page.write_page(runs, output, **options)
+        elif output.suffix == ".png":
+            output.write_bytes(png(drawn))
         else:
             page.write_whole(output, drawn)
     except OSError as error:
@@ -60,16 +64,20 @@ def _picture(runs: tuple[Path, ...], word: str, options: dict[str, Any]) -> str:
     from scoring import board
     from scoring.ground.documents import ConfigError
     from scoring.ground.errors import nearest
-    from scoring.report import page, pictures
+    from scoring.report import page, pictures, rank_pictures
 
+    drawings = {
+        "board": pictures.board_svg,
+        "profiles": pictures.static_profile_svg,
+        "differences": rank_pictures.critical_difference_svg,
+        "bump": rank_pictures.bump_svg,
+    }
     computed = board.compute(runs, **options)
+    if word in drawings:
+        return drawings[word](computed)
     records = page.counted(runs)
     raced = {record.header.workload for record in records}
-    if word not in {"board", "profiles", *raced}:
-        hint = nearest(word, ["board", "profiles", *raced])
+    if word not in raced:
+        hint = nearest(word, [*drawings, *raced])
         raise ConfigError(f"--picture: no picture is called {word!r}{hint}")
-    if word == "board":
-        return pictures.board_svg(computed)
-    if word == "profiles":
-        return pictures.static_profile_svg(computed)
     return pictures.curves_svg(computed, records, word)

@@ -86,6 +86,12 @@ from suite.run import run as carry_out
     help="Race the tuned reference of each framework too; scores are relative to it.",
 )
 @click.option(
+    "--race-reference",
+    is_flag=True,
+    help="On the paired clock, where the reference's steps ship with the target: race it all the "
+    "same, and tell whether it differs.",
+)
+@click.option(
     "--prune",
     type=click.Choice(["board", "score"]),
     default="board",

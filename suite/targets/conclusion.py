@@ -68,8 +68,12 @@ def _race(winner: Candidate, reference: Candidate, target: float, hits: Hits) ->
                 "seconds": two_digits(BUDGET_FACTOR * seconds),
             },
             "reference": {
-                "torch": {"submission": REFERENCE, "hyperparameters": reference.point},
-                "jax": {"submission": ENTRANTS[REFERENCE], "hyperparameters": reference.point},
+                framework: {
+                    "submission": name,
+                    "hyperparameters": reference.point,
+                    "steps": [hit[0] for hit in hits[name]],
+                }
+                for framework, name in (("torch", REFERENCE), ("jax", ENTRANTS[REFERENCE]))
             },
         }
     )

@@ -53,7 +53,7 @@ FRESH_SEEDS = 8, 4
 """In the framework tuned in, and in the other."""
 BASE_POINTS = 4
 BASE_FRESH_SEEDS = 5, 3
-_FRESH = 1000
+FRESH = 1000
 """Fresh studies are numbered from here, so that no seed of the tuning comes again."""
 FreshCurves = dict[Candidate, dict[str, list[Curve]]]
 """By candidate, and by the submission's name in each framework."""
@@ -175,7 +175,7 @@ class Procedure:
         other: Framework = "jax" if own == "torch" else "torch"
         found: FreshCurves = {c: {} for c in candidates}
         for framework, count in zip((own, other), seeds, strict=True):
-            studies = range(_FRESH, _FRESH + count)
+            studies = range(FRESH, FRESH + count)
             entries = [(c, study) for c in found for study in studies]
             curves = self.stages.race(
                 f"fresh seeds, {framework}", entries, self.stages.horizon, framework

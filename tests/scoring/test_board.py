@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -191,12 +192,45 @@ def test_the_same_trial_in_two_runs_counts_once_and_two_versions_are_refused(
         compute([one.folder, other.folder])
 
 
-def test_the_reference_of_the_first_run_counts(new_run: NewRun) -> None:
-    one = new_run("a").add(LM, TORCH, [20, 20]).add(LM, "adamw", [20, 20])
-    two = new_run("b").add(LM, TORCH, [40, 40, 40]).add(LM, "sgd", [40, 40])
+def test_each_run_is_compared_to_its_own_reference_in_any_order(new_run: NewRun) -> None:
+    """A machine twice as slow makes nobody slower, and `--mix-hardware` is not needed."""
+    one = new_run("a").add(LM, TORCH, [20, 20]).add(LM, "adamw", [20, 22])
+    other: dict[str, Any] = {
+        "hardware": {"cpu": "Slow CPU", "cores": 1, "digest": "bbbb"},
+        "versions": {"torch": "2.14"},
+    }
+    two = new_run("b").add(LM, TORCH, [40, 40, 40], **other).add(LM, "sgd", [40, 44], **other)
     board = compute([one.folder, two.folder])
-    assert row(board, TORCH).cells[LM].study_times == (20.0, 20.0)
-    assert row(board, "sgd").cells[LM].ratio == 2.0
+    assert row(board, "adamw").cells[LM].ratio == row(board, "sgd").cells[LM].ratio == 1.05
+    assert row(board, TORCH).score == 1.0
+    assert row(board, TORCH).cells[LM].trials == 5
+    assert compute([two.folder, one.folder]) == board
+    notes = "\n".join(board.notes)
+    assert "2 runs, each compared to its own references: a (Test CPU), b (Slow CPU)" in notes
+    assert f"{TORCH} on {LM} took 20 in a, 40 in b" in notes
+    assert "the runs' versions differ: torch 2.13 / 2.14" in notes
+
+
+def test_a_run_without_references_borrows_those_of_equal_hardware(new_run: NewRun) -> None:
+    one = new_run("b").add(LM, TORCH, [20, 20]).add(LM, "adamw", [20, 20])
+    same = new_run("a").add(LM, "sgd", [40, 40])
+    assert row(compute([one.folder, same.folder]), "sgd").cells[LM].ratio == 2.0
+    other = new_run("c").add(LM, "lion", [40, 40], hardware=HARDWARE | {"digest": "bbbb"})
+    with pytest.raises(RecordError, match="no usable trial of reference-torch"):
+        compute([one.folder, other.folder])
+    mixed = compute([one.folder, other.folder], mix_hardware=True)
+    assert row(mixed, "lion").cells[LM].ratio == 2.0
+
+
+def test_studies_of_one_entry_on_two_machines_are_compared_each_to_its_own(new_run: NewRun) -> None:
+    one = new_run("a").add(LM, TORCH, [20, 20]).add(LM, "adamw", [30, 30])
+    two = new_run("b").add(LM, TORCH, [40, 40])
+    for study, time in ((2, 60.0), (3, 64.0)):
+        path = record_path(two.folder, TrialKey(LM, "adamw", study, 0))
+        write(path, lines(header(LM, study=study), time))
+    board = compute([two.folder, one.folder])
+    assert row(board, "adamw").cells[LM].ratio == 1.5
+    assert row(board, "adamw").interval is not None
 
 
 def test_different_data_are_refused_and_none_opened_is_no_difference(new_run: NewRun) -> None:

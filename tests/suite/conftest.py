@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -98,9 +99,13 @@ class FakeCluster:
 
 @pytest.fixture
 def fake(raced: dict[str, Race], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeCluster:
-    """No training, no look at the hardware, a cache and a working folder of its own."""
+    """No training, no look at the hardware, a cache, a working folder and a demo of its own."""
     import cluster.hardware
+    from suite import config
 
+    suites = shutil.copytree(config.FOLDER, tmp_path / ".suites")
+    shutil.copy(Path(__file__).with_name("demo.yaml"), suites)
+    monkeypatch.setattr(config, "FOLDER", suites)
     stand_in = FakeCluster()
     monkeypatch.setattr(cluster, "run_all", stand_in.run_all)
     monkeypatch.setattr(cluster.hardware, "fingerprint", lambda resources: HARDWARE)

@@ -205,3 +205,34 @@ def test_a_suites_points_must_fit_a_submission_given_in_place_of_its_own(
     named = suite(submissions=[str(tmp_path / "adamw.py")], points={"adamw": [{"lr": 0.5}]})
     with pytest.raises(ConfigError, match=r"set 'lr', which .*adamw.py does not have"):
         make_plan(named)
+
+
+def shipping(steps: list[int]) -> Race:
+    shipped = {name: one.model_copy(update={"steps": steps}) for name, one in REFERENCES.items()}
+    return race(reference=shipped)
+
+
+def test_on_the_paired_clock_a_reference_whose_steps_ship_is_not_raced(
+    raced: dict[str, Race], tmp_path: Path
+) -> None:
+    raced["lm-toy-v1"] = shipping([90, 100, 120])
+    named = suite(clock="paired", ruleset="self", trials=1)
+    keys = by_key(make_plan(named), tmp_path)
+    assert {key.workload for key in keys if "reference" in key.submission} == {"homeostatic-toy-v2"}
+    # Four times the shipped median, although self tuning has one and a half times the budget.
+    limits = {key.workload: spec.budget.reference_steps for key, spec in keys.items()
+              if key.submission == "adamw"}  # fmt: skip
+    assert limits == {"lm-toy-v1": 400.0, "homeostatic-toy-v2": 600.0}
+    every = by_key(make_plan(named, race_reference=True), tmp_path)
+    assert len(every) == len(keys) + 4
+
+
+def test_elsewhere_references_are_raced_whatever_ships(
+    raced: dict[str, Race], tmp_path: Path
+) -> None:
+    raced["lm-toy-v1"] = shipping([90, 100, 120])
+    for clock in ("wall", "steps"):
+        keys = by_key(make_plan(suite(clock=clock)), tmp_path)
+        assert {"lm-toy-v1", "homeostatic-toy-v2"} == {
+            key.workload for key in keys if key.submission == "reference-torch"
+        }

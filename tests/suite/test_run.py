@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from cluster.spec import TrialSpec
+from scoring import board
 from scoring.records import read_run
-from tests.suite.conftest import FakeCluster, race
+from tests.suite.conftest import REFERENCES, FakeCluster, race
 
 Invoke = Callable[..., Any]
 
@@ -238,3 +239,28 @@ def test_stdout_is_data_alone(fake: FakeCluster, invoke: Invoke) -> None:
     result = invoke("score", "out", "--format", "json")
     assert result.exit_code == 0
     assert json.loads(result.stdout)
+
+
+def test_shipped_steps_are_yardstick_enough_and_a_raced_reference_is_told_apart(
+    fake: FakeCluster, raced: dict[str, Any], invoke: Invoke
+) -> None:
+    """Every made-up trial takes 90 reference steps."""
+    shipped = {
+        name: one.model_copy(update={"steps": [60, 60, 60, 61, 59, 62, 58, 60, 60, 60]})
+        for name, one in REFERENCES.items()
+    }
+    raced["lm-toy-v1"] = race(reference=shipped)
+    words = ("run", "demo", "-w", "lm-toy-v1", "-s", "adamw", "--studies", "8")
+    result = invoke(*words, "-o", "out")
+    assert result.exit_code == 0
+    assert {spec.submission for spec in fake.trained} == {"adamw"}
+    adamw = board.compute([Path("out")]).rows[0]
+    assert (adamw.submission, adamw.cells["lm-toy-v1"].ratio) == ("adamw", 1.5)
+    assert adamw.interval is not None
+
+    invoke(*words, "--race-reference", "-o", "again")
+    both = board.compute([Path("again")])
+    assert {row.submission for row in both.rows} == {"adamw", "reference-torch"}
+    assert both.rows[0].cells["lm-toy-v1"].ratio == 1.5
+    told = [note for note in both.notes if "as raced on lm-toy-v1 took 90" in note]
+    assert len(told) == 1 and "the shipped one takes 60" in told[0]

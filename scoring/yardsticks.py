@@ -1,0 +1,143 @@
+"""What entries are compared to: each run's own references, raced beside them or shipped.
+
+A run's times are divided by its own references' before runs are merged, so that runs of many
+machines add up in any order. On the paired clock the yardstick ships with the target: the
+reference's steps over fresh seeds, the same on every machine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scoring.bootstrap import Studies
+from scoring.ground.clocks import CLOCKS
+from scoring.ground.ends import STOPPED
+from scoring.ground.words import Clock
+from scoring.ranking import CLAIM
+from scoring.records import REFERENCE, REFERENCES, RecordError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Place = tuple[str, str, str]
+"""Run, workload, framework."""
+Shipped = Mapping[Place, Sequence[float]]
+"""The reference's steps to the target that a run was planned with."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Yardsticks:
+    """Every run's references, and the runs that one without may borrow them from."""
+
+    found: Mapping[Place, Studies]
+    kin: Mapping[str, tuple[str, ...]]
+
+    def of(self, run: str, workload: str, framework: str | None) -> tuple[Studies, ...]:
+        """What a trial of that run is compared to; with framework None, every reference's.
+
+        Raises:
+            RecordError: there is no reference for that workload.
+        """
+        for lender in self.kin[run]:
+            here = tuple(
+                studies
+                for (other, id, name), studies in self.found.items()
+                if other == lender and id == workload and framework in (None, name)
+            )
+            if here:
+                return here
+        wanted = f"{REFERENCE}{framework or '*'}"
+        raise RecordError(
+            f"{workload}: no usable trial of {wanted}, to which scores are relative: do "
+            f"`gradathlon run` with {workload} again on this hardware, which adds them, or "
+            "score with --protocol algoperf"
+        )
+
+
+def yardsticks(
+    trials: pd.DataFrame, clock: Clock, shipped: Shipped, *, mixed: bool = False
+) -> Yardsticks:
+    """The references of every run among the trials.
+
+    Shipped steps count on the paired clock always, on the steps clock where none was raced. With
+    `mixed`, a run without references may borrow those of any hardware.
+    """
+    found: dict[Place, Studies] = dict(raced(trials, clock))
+    for place, steps in shipped.items():
+        if clock == "paired" or (clock == "steps" and place not in found):
+            found[place] = _numbered(steps)
+    return Yardsticks(dict(sorted(found.items())), _kin(trials, clock, mixed))
+
+
+def raced(trials: pd.DataFrame, clock: Clock) -> Iterator[tuple[Place, Studies]]:
+    """The raced references' studies, with times that can be divided by.
+
+    A study in which the reference ran out of budget counts with the reading at which it was
+    stopped: its true time is longer, so that nobody gains. A study whose trials failed, diverged
+    or are unfinished is left out.
+    """
+    rows = trials[trials["submission"].isin(REFERENCES)]
+    met = rows["time"] < np.inf
+    rows = rows.assign(time=rows["time"].where(met, rows[f"{clock}_end"]), met=met)
+    rows = rows[rows["met"] | rows["end"].isin(STOPPED)]
+    for key, cell in rows.groupby(["run", "workload", "framework"]):
+        run, workload, framework = map(str, key)
+        studies: dict[int, float] = {}
+        for study in cell["study"].unique():
+            tried = cell[cell["study"] == study]
+            times = tried.loc[tried["met"], "time"]
+            studies[int(study)] = float(tried["time"].max() if times.empty else times.min())
+        if min(studies.values()) > 0:
+            yield (run, workload, framework), studies
+
+
+def difference_remarks(trials: pd.DataFrame, clock: Clock, shipped: Shipped) -> Iterator[str]:
+    """Whether references that were raced differ from the shipped ones, by rank-sum tests."""
+    from scipy import stats
+
+    if clock != "paired":
+        return
+    compared = [(place, list(own.values())) for place, own in raced(trials, clock)]
+    compared = [(place, own) for place, own in compared if place in shipped and len(own) > 1]
+    surely = 0
+    for (_, workload, framework), own in compared:
+        known = shipped[(_, workload, framework)]
+        p = float(stats.mannwhitneyu(own, list(known)).pvalue)
+        if p <= CLAIM / len(compared):
+            surely += 1
+            yield (
+                f"{REFERENCE}{framework} as raced on {workload} took {np.median(own):,.0f} "
+                f"reference steps where the shipped one takes {np.median(known):,.0f} (medians; "
+                f"p = {p:.2g}): scores are relative to the shipped one"
+            )
+    if compared and not surely:
+        yield (
+            f"the references that were raced, {len(compared)} on a workload and framework each, "
+            "do not surely differ from the shipped ones, which scores are relative to"
+        )
+
+
+def _numbered(steps: Sequence[float]) -> Studies:
+    # Numbers that no study of a run has: these seeds are paired with nobody's.
+    return {1_000_000 + place: float(count) for place, count in enumerate(steps)}
+
+
+def _kin(trials: pd.DataFrame, clock: Clock, mixed: bool) -> dict[str, tuple[str, ...]]:
+    """By run: itself, then the others whose references may stand in for its own."""
+    digests = {str(run): set(rows["digest"]) for run, rows in trials.groupby("run")}
+    anyone = mixed or not CLOCKS[clock].of_hardware
+    return {
+        run: (
+            run,
+            *(
+                other
+                for other in sorted(digests)
+                if other != run and (anyone or digests[other] & own)
+            ),
+        )
+        for run, own in digests.items()
+    }

@@ -1,0 +1,71 @@
+"""`gradathlon reference-steps`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from scoring.ground.words import Resources
+
+
+@click.command(name="reference-steps")
+@click.argument("workloads", nargs=-1, required=True, metavar="WORKLOAD...")
+@click.option("--measure", is_flag=True, help="Race ten fresh seeds a framework anew.")
+@click.option("--adopt", is_flag=True, help="Put the steps into this checkout's workloads/.")
+@click.option(
+    "--trials",
+    type=click.Path(path_type=Path),
+    default=Path("runs/reference-steps"),
+    show_default=True,
+    metavar="DIR",
+    help="Where measured trials are kept; what is there is not raced again.",
+)
+@click.option(
+    "--executor",
+    type=click.Choice(["ray", "in-process"]),
+    default="ray",
+    show_default=True,
+    help="ray: side by side, a fresh process a trial. in-process: one after the other.",
+)
+@click.option("--at-once", type=click.IntRange(min=1), metavar="N", help="As in `run`.")
+def reference_steps(
+    workloads: tuple[str, ...],
+    measure: bool,
+    adopt: bool,
+    trials: Path,
+    executor: str,
+    at_once: int | None,
+) -> None:
+    """Tell in how many steps the reference meets a target, over fresh seeds.
+
+    The paired clock compares to these. They are read from the log of the procedure that set the
+    target; a log of another version of the workload tells nothing, and they are measured anew.
+
+    \b
+    Examples:
+        gradathlon reference-steps lm-toy-v1
+        gradathlon reference-steps homeostatic-toy-v2 --measure --adopt
+    """
+    from suite.targets import reference
+    from suite.targets.stages import Settings
+
+    for id in workloads:
+        told = None
+        if measure:
+            settings = Settings(
+                workload=id,
+                folder=(trials / id).absolute(),
+                output=None,
+                executor="ray" if executor == "ray" else "in_process",
+                say=lambda line: click.echo(line, err=True),
+                resources=Resources(),
+                at_once=at_once,
+            )
+            steps, told = reference.measure(settings)
+        else:
+            steps = reference.logged_steps(id)
+        for framework, counts in steps.items():
+            click.echo(f"{id}\t{framework}\t{' '.join(map(str, counts))}")
+        if adopt:
+            reference.adopt(id, steps, told)

@@ -1,0 +1,112 @@
+"""The reference's steps to the target on fresh seeds: read from a procedure's log, or measured.
+
+On the paired clock time is counted in the reference's steps, so that these numbers are all that a
+race there is compared to, on any machine.
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import workloads
+from cluster.hardware import fingerprint, versions
+from scoring.ground.words import Framework
+from suite.targets.procedure import FRESH
+from suite.targets.stages import REFERENCE, Candidate, Settings, Stages
+from suite.targets.statistics import first_meeting
+from suite.targets.write import Result, adopted_folder, write_result
+from workloads.config import Race
+from workloads.errors import WorkloadError
+
+Steps = Mapping[Framework, list[int]]
+SEEDS = 10
+"""Measured in each framework."""
+MEASURED = "reference_steps"
+"""The log's key for steps that were measured after the target was set."""
+
+
+def logged_steps(id: str) -> Steps:
+    """What the log of the procedure that set the target tells.
+
+    Raises:
+        WorkloadError: no log, or one of another version of the workload.
+    """
+    workload = workloads.get(id)
+    race, log = _race(id), workloads.family(workload.id.family).procedure(workload.id)
+    again = f"measure them: gradathlon reference-steps {id} --measure"
+    if log is None:
+        raise WorkloadError(f"{id}: its target has no log to read the steps from; {again}")
+    if (measured := log.get(MEASURED, {})).get("workload") == id:
+        return {framework: list(measured["steps"][framework]) for framework in race.reference}
+    if id not in log["command"].split():
+        raise WorkloadError(f"{id}: its log is of another version ({log['command']}); {again}")
+    return {
+        framework: list(log["fresh"][reference.submission]["steps"])
+        for framework, reference in race.reference.items()
+    }
+
+
+def measure(settings: Settings) -> tuple[Steps, dict[str, Any]]:
+    """Race the reference on fresh seeds in both frameworks; the steps, and what to log of them.
+
+    Raises:
+        WorkloadError: a trial failed, or missed the target.
+    """
+    workload, race = workloads.get(settings.workload), _race(settings.workload)
+    workload.fetch()
+    stages = Stages(settings, workload)
+    found: dict[Framework, list[int]] = {}
+    for framework in race.reference:
+        candidate = Candidate(REFERENCE, 0, dict(race.reference[framework].hyperparameters))
+        entries = [(candidate, FRESH + seed) for seed in range(SEEDS)]
+        curves = stages.race(f"fresh seeds, {framework}", entries, stages.horizon, framework)
+        hits = [first_meeting(stages.metric, curves[entry], race.target) for entry in entries]
+        missed = sum(math.isinf(seconds) for _, seconds in hits)
+        if missed:
+            raise WorkloadError(
+                f"{settings.workload}: the reference in {framework} missed the target on {missed} "
+                f"of {len(hits)} fresh seeds; set another: gradathlon set-targets"
+            )
+        found[framework] = [steps for steps, _ in hits]
+    hardware = fingerprint(settings.resources)
+    told = {
+        "workload": settings.workload,
+        "steps": found,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "hardware": {key: hardware[key] for key in ("cpu", "simd", "cores", "digest")},
+        "versions": versions(),
+    }
+    return found, told
+
+
+def adopt(id: str, steps: Steps, told: Mapping[str, Any] | None = None) -> None:
+    """Put the steps into the target's file in this checkout, and what was measured into its log.
+
+    Raises:
+        WorkloadError: an installed package, or a folder that cannot be written.
+    """
+    workload, race = workloads.get(id), _race(id)
+    log = dict(workloads.family(workload.id.family).procedure(workload.id) or {})
+    if told is not None:
+        log[MEASURED] = dict(told)
+    reference = {
+        framework: one.model_copy(update={"steps": list(steps[framework])})
+        for framework, one in race.reference.items()
+    }
+    changed = race.model_copy(update={"reference": reference})
+    folder = adopted_folder(workload.id)
+    before = (folder / f"{workload.id.race}.yaml").read_text(encoding="utf-8").splitlines(True)
+    remark = "".join(itertools.takewhile(lambda line: line.startswith("#"), before))
+    path = write_result(folder, workload.id, Result(changed, log))
+    path.write_text(remark + path.read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def _race(id: str) -> Race:
+    race = workloads.get(id).race
+    if race is None:
+        raise WorkloadError(f"{id} has no target yet: gradathlon set-targets {id}")
+    return race

@@ -1,0 +1,50 @@
+"""Runs as tables for other tools."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from scoring.export import export
+from scoring.ground.documents import ConfigError
+from tests.scoring.conftest import Run
+
+LM = "lm-toy-v1"
+
+
+@pytest.fixture
+def run(new_run: Callable[..., Run]) -> Path:
+    run = new_run().add(LM, "reference-torch", [20, 21]).add(LM, "adamw", [30, 32])
+    return run.folder
+
+
+def test_trials_come_back_from_parquet_as_from_csv(run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    for name in ("t.parquet", "t.csv"):
+        assert export([run], "trials", tmp_path / name) == 4
+    one, two = pd.read_parquet(tmp_path / "t.parquet"), pd.read_csv(tmp_path / "t.csv")
+    assert list(one.columns) == list(two.columns)
+    for table in (one, two):
+        assert table["wall"].tolist() == [30.0, 32.0, 20.0, 21.0]
+        assert table["submission"].tolist() == ["adamw"] * 2 + ["reference-torch"] * 2
+
+
+def test_evaluations_are_a_row_a_metric_with_every_clock(run: Path, tmp_path: Path) -> None:
+    assert export([run], "evaluations", tmp_path / "e.csv") == 4 * 2 * 2
+    table = pd.read_csv(tmp_path / "e.csv")
+    first = table[(table["submission"] == "adamw") & (table["study"] == 0)]
+    loss = first[first["metric"] == "validation/loss"]
+    assert loss[["evaluation", "steps", "wall", "cpu", "value"]].to_numpy().tolist() == [
+        [0, 150, 15.0, 7.5, 2.0],
+        [1, 300, 30.0, 15.0, 0.9],
+    ]
+
+
+def test_another_ending_and_a_folder_that_is_not_there_are_told(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"ends in \.parquet or \.csv"):
+        export([run], "trials", tmp_path / "t.xlsx")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        export([run], "trials", tmp_path / "none" / "t.csv")

@@ -1,0 +1,71 @@
+"""The reference's steps to targets, which ship with these."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import workloads
+from suite.targets import reference
+from workloads.errors import WorkloadError
+
+Invoke = Callable[..., Any]
+SHIPPED = [
+    id
+    for id in workloads.ids()
+    if (race := workloads.get(id).race) and any(one.steps for one in race.reference.values())
+]
+
+
+@pytest.mark.parametrize("id", SHIPPED)
+def test_what_ships_is_what_the_log_holds(id: str) -> None:
+    race = workloads.get(id).race
+    assert race is not None
+    logged = reference.logged_steps(id)
+    assert {name: one.steps for name, one in race.reference.items()} == dict(logged)
+    for steps in logged.values():
+        assert len(steps) >= 5
+        # The budget is four times the winner's median, which the reference's is close to.
+        assert 2 < race.budget.steps / statistics.median(steps) < 6
+
+
+def test_the_command_prints_a_line_a_framework(invoke: Invoke) -> None:
+    result = invoke("reference-steps", "lm-toy-v1")
+    assert result.exit_code == 0
+    names, counts = zip(*(line.rsplit("\t", 1) for line in result.stdout.splitlines()), strict=True)
+    assert names == ("lm-toy-v1\ttorch", "lm-toy-v1\tjax")
+    assert [len(one.split()) for one in counts] == [10, 10]
+
+
+def test_a_log_of_another_version_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    family = workloads.family("lm")
+    log = dict(family.procedure(workloads.get("lm-toy-v1").id) or {})
+    log["command"] = "gradathlon set-targets lm-toy-v0"
+    monkeypatch.setattr(type(family), "procedure", lambda self, id: log)
+    with pytest.raises(WorkloadError, match=r"another version .*lm-toy-v0.*--measure"):
+        reference.logged_steps("lm-toy-v1")
+
+
+def test_adopting_keeps_the_target_its_remark_and_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(workloads.family("lm").path).parent / "targets"
+    mine = tmp_path / "targets"
+    shutil.copytree(folder, mine)
+    text = (mine / "toy.yaml").read_text()
+    (mine / "toy.yaml").write_text("# Why.\n" + text)
+    monkeypatch.setattr(reference, "adopted_folder", lambda id: mine)
+    steps: reference.Steps = {"torch": [700, 720], "jax": [710]}
+    reference.adopt("lm-toy-v1", steps, {"workload": "lm-toy-v1", "steps": dict(steps)})
+    changed = (mine / "toy.yaml").read_text()
+    assert changed.startswith("# Why.\ntarget: 2.667\n")
+    assert "steps: [700, 720]" in changed and "steps: [710]" in changed
+    log = json.loads((mine / "toy.procedure.json").read_text())
+    assert log["reference_steps"]["steps"] == {"torch": [700, 720], "jax": [710]}
+    assert log["fresh"]["nadamw"]["steps"]

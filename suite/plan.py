@@ -9,6 +9,7 @@ from typing import Any
 
 import workloads
 from cluster.spec import Pace, TrialSpec
+from scoring.bootstrap import FEW
 from scoring.claims import budget_of
 from scoring.ground.documents import ConfigError
 from scoring.ground.errors import nearest
@@ -117,7 +118,8 @@ def _references(
         source = find(stated.submission)
         file = f"{REFERENCE}{source.name}.py"
         point = with_defaults(source, stated.hyperparameters)
-        steps = [float(count) for count in stated.steps]
+        # So few seeds are no distribution: then it is raced.
+        steps = [float(count) for count in stated.steps if len(stated.steps) >= FEW]
         entrants[framework] = ReferenceEntrant(file=file, hyperparameters=point, steps=steps)
         sources[file] = source
     return entrants, sources

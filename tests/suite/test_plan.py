@@ -215,7 +215,7 @@ def shipping(steps: list[int]) -> Race:
 def test_on_the_paired_clock_a_reference_whose_steps_ship_is_not_raced(
     raced: dict[str, Race], tmp_path: Path
 ) -> None:
-    raced["lm-toy-v1"] = shipping([90, 100, 120])
+    raced["lm-toy-v1"] = shipping([90, 80, 100, 120, 130])
     named = suite(clock="paired", ruleset="self", trials=1)
     keys = by_key(make_plan(named), tmp_path)
     assert {key.workload for key in keys if "reference" in key.submission} == {"homeostatic-toy-v2"}
@@ -230,9 +230,16 @@ def test_on_the_paired_clock_a_reference_whose_steps_ship_is_not_raced(
 def test_elsewhere_references_are_raced_whatever_ships(
     raced: dict[str, Race], tmp_path: Path
 ) -> None:
-    raced["lm-toy-v1"] = shipping([90, 100, 120])
+    raced["lm-toy-v1"] = shipping([90, 80, 100, 120, 130])
     for clock in ("wall", "steps"):
         keys = by_key(make_plan(suite(clock=clock)), tmp_path)
         assert {"lm-toy-v1", "homeostatic-toy-v2"} == {
             key.workload for key in keys if key.submission == "reference-torch"
         }
+
+
+def test_a_handful_of_seeds_is_no_yardstick(raced: dict[str, Race], tmp_path: Path) -> None:
+    raced["lm-toy-v1"] = shipping([90, 100, 120])
+    named = suite(clock="paired", workloads=["lm-toy-v1"])
+    keys = by_key(make_plan(named), tmp_path)
+    assert "reference-torch" in {key.submission for key in keys}

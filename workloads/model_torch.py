@@ -18,7 +18,10 @@ class TorchModel(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def loss(self, batch: Tensors, generator: Generator) -> tuple[Tensor, Tensors]:
-        """Mean loss (0-d) of a training batch and by-products, sums over its examples (0-d)."""
+        """Mean loss (0-d) of a training batch and by-products, sums over its examples (0-d).
+
+        One that is a cross-entropy of labels takes `smoothing` besides (`smoothed`).
+        """
 
     @abc.abstractmethod
     def measure(self, batch: Tensors) -> Tensors:
@@ -30,3 +33,11 @@ class TorchModel(nn.Module, abc.ABC):
 
     def project(self) -> None:
         """Bring the weights back where they belong after an update, in place; here nothing."""
+
+
+def smoothed(nats: Tensor, logits: Tensor, smoothing: float) -> Tensor:
+    """The mean nats if a share of each label were given to all classes (the last axis) alike."""
+    if not smoothing:
+        return nats
+    alike = logits.logsumexp(-1).mean() - logits.mean()
+    return nats + smoothing * (alike - nats)

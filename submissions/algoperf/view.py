@@ -78,7 +78,7 @@ class View:
     @property
     def eval_period_time_sec(self) -> float:
         """A share of the limit as usual in AlgoPerf: evaluations here come by steps."""
-        return self._card.seconds / 64
+        return self._card.seconds / 48
 
     @property
     def num_train_examples(self) -> int:

@@ -98,3 +98,36 @@ def test_training_goes_on_from_the_weights_that_were_evaluated() -> None:
     bench = Bench(find(str(FILES / "torch_self")), WORKLOAD)
     alone, evaluated = bench.run({}, 6), bench.run({}, 6, (3,))
     assert any(not np.array_equal(alone[key], evaluated[key]) for key in alone)
+
+
+@pytest.mark.parametrize("family", ["homeostatic-toy-v2", "lm-toy-v1", "recommender-toy-v1"])
+def test_smoothing_is_the_same_in_both_frameworks(family: str) -> None:
+    """And is that of labels of which a share is given to all classes alike."""
+    import jax
+    import torch
+    from torch.nn import functional
+
+    import workloads
+
+    workload = workloads.get(family)
+    weights, batch = workload.initial_weights(0), workload.batch_like(0)
+    tensors = {name: torch.from_numpy(value) for name, value in batch.items()}
+    model = workload.torch_model()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(torch.from_numpy(weights[name]))
+        plain, _ = model.loss(tensors, torch.Generator())
+        shared, sums = model.loss(tensors, torch.Generator(), 0.2)  # type: ignore[call-arg]
+        logits = model.predict(tensors)["logits"].flatten(0, -2)
+    labels = batch["tokens"][:, 1:] if "tokens" in batch else batch.get("label", batch.get("item"))
+    nats = functional.cross_entropy(logits, torch.from_numpy(labels).long().flatten())
+    target = torch.from_numpy(labels).long().flatten()
+    wanted = functional.cross_entropy(logits, target, label_smoothing=0.2)
+    assert float(shared - plain) == pytest.approx(float(wanted - nats), abs=1e-4)
+    assert float(sums["loss"]) == pytest.approx(float(nats), rel=1e-5), "by-products are plain"
+    loss = workload.jax_model().loss
+    traced, _ = jax.jit(loss)(weights, batch, jax.random.key(0), 0.2)  # type: ignore[call-arg]
+    assert float(traced) == pytest.approx(float(shared), rel=1e-5)
+    assert float(loss(weights, batch, jax.random.key(0))[0]) == pytest.approx(
+        float(plain), rel=1e-5
+    )

@@ -7,7 +7,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from workloads.model_jax import Arrays, JaxModel
+from workloads.model_jax import Arrays, JaxModel, smoothed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +26,22 @@ class HomeostaticJax(JaxModel):
             x = x @ weight.T + params[f"layers.{index}.bias"].astype(self.dtype)
         return x.astype(jnp.float32)
 
-    def loss(self, params: Arrays, batch: Arrays, rng: jax.Array) -> tuple[jax.Array, Arrays]:
+    def loss(
+        self,
+        params: Arrays,
+        batch: Arrays,
+        rng: jax.Array,
+        smoothing: float | jax.Array = 0.0,
+    ) -> tuple[jax.Array, Arrays]:
         """Mean cross-entropy in nats; `correct` counts the predictions that were right."""
         logits = self.logits(params, batch["image"])
         losses, correct = _score(logits, batch["label"])
         loss = losses.mean()
-        return loss, {"loss": loss, "correct": correct, "count": jnp.int32(len(losses))}
+        return smoothed(loss, logits, smoothing), {
+            "loss": loss,
+            "correct": correct,
+            "count": jnp.int32(len(losses)),
+        }
 
     def measure(self, params: Arrays, batch: Arrays) -> Arrays:
         """Sums over the examples; `predicted` counts how often each class was predicted."""

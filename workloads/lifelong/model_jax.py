@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from workloads.lifelong.settings import GROUP, LifelongScale
-from workloads.model_jax import Arrays, JaxModel
+from workloads.model_jax import Arrays, JaxModel, smoothed
 
 EPSILON = 1e-5
 
@@ -35,11 +35,19 @@ class LifelongJax(JaxModel):
             x = x @ weight.T + params[f"layers.{index}.bias"].astype(dtype)
         return x.astype(jnp.float32)
 
-    def loss(self, params: Arrays, batch: Arrays, rng: jax.Array) -> tuple[jax.Array, Arrays]:
+    def loss(
+        self,
+        params: Arrays,
+        batch: Arrays,
+        rng: jax.Array,
+        smoothing: float | jax.Array = 0.0,
+    ) -> tuple[jax.Array, Arrays]:
         """Mean cross-entropy in nats; `correct` counts the predictions that were right."""
-        losses, correct = _score(self.logits(params, batch["image"]), batch["label"])
-        loss = losses.mean()
-        return loss, {"loss": loss, "correct": correct.sum(), "count": jnp.int32(len(losses))}
+        logits = self.logits(params, batch["image"])
+        losses, correct = _score(logits, batch["label"])
+        loss, count = losses.mean(), jnp.int32(len(losses))
+        sums = {"loss": loss, "correct": correct.sum(), "count": count}
+        return smoothed(loss, logits, smoothing), sums
 
     def measure(self, params: Arrays, batch: Arrays) -> Arrays:
         """Sums over the examples; `task_correct` and `task_count` (tasks,) are those by task."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workloads.lifelong.settings import GROUP, LifelongScale
-from workloads.model_torch import Tensors, TorchModel
+from workloads.model_torch import Tensors, TorchModel, smoothed
 
 
 class Stage(nn.Module):
@@ -61,13 +61,19 @@ class LifelongTorch(TorchModel):
             x = F.linear(x, layer.weight.to(self.dtype), layer.bias.to(self.dtype))
         return x.float()
 
-    def loss(self, batch: Tensors, generator: torch.Generator) -> tuple[Tensor, Tensors]:
+    def loss(
+        self, batch: Tensors, generator: torch.Generator, smoothing: float = 0.0
+    ) -> tuple[Tensor, Tensors]:
         """Mean cross-entropy in nats; `correct` counts the predictions that were right."""
         logits, label = self(batch["image"]), batch["label"].long()
         loss = F.cross_entropy(logits, label)
         correct = (logits.detach().argmax(1) == label).sum()
         count = torch.full_like(correct, len(label))
-        return loss, {"loss": loss.detach(), "correct": correct, "count": count}
+        return smoothed(loss, logits, smoothing), {
+            "loss": loss.detach(),
+            "correct": correct,
+            "count": count,
+        }
 
     def measure(self, batch: Tensors) -> Tensors:
         """Sums over the examples; `task_correct` and `task_count` (tasks,) are those by task."""

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from workloads.model_jax import Arrays, JaxModel
+from workloads.model_jax import Arrays, JaxModel, smoothed
 
 if TYPE_CHECKING:
     from workloads import contract
@@ -29,28 +29,29 @@ class Transformer(JaxModel):
     settings: LmScale
     rotary: tuple[contract.Array, contract.Array]
 
-    def loss(self, params: Arrays, batch: Arrays, rng: Array | None) -> tuple[Array, Arrays]:
-        """Mean nats a token, with the z-loss if any; the by-product is without it."""
-        nats, partition = self._nats(params, batch)
+    def loss(
+        self,
+        params: Arrays,
+        batch: Arrays,
+        rng: Array | None,
+        smoothing: float | Array = 0.0,
+    ) -> tuple[Array, Arrays]:
+        """Mean nats a token, with the z-loss if any; the by-product is plain."""
+        logits = self._logits(params, batch["tokens"])
+        nats, partition = _nats(logits, batch["tokens"])
         mean, z_loss = nats.mean(), self.settings.model.z_loss
-        total = mean + z_loss * jnp.square(partition).mean() if z_loss else mean
+        loss = smoothed(mean, logits, smoothing)
+        total = loss + z_loss * jnp.square(partition).mean() if z_loss else loss
         return total, {"loss": mean}
 
     def measure(self, params: Arrays, batch: Arrays) -> Arrays:
         """`loss`, nats summed over the `count` predicted tokens."""
-        nats, _ = self._nats(params, batch)
+        nats, _ = _nats(self._logits(params, batch["tokens"]), batch["tokens"])
         return {"loss": nats.sum(), "count": jnp.full((), nats.size, nats.dtype)}
 
     def predict(self, params: Arrays, batch: Arrays) -> Arrays:
         """`logits` float32 (batch, context, vocabulary) of each next token."""
         return {"logits": self._logits(params, batch["tokens"])}
-
-    def _nats(self, params: Arrays, batch: Arrays) -> tuple[Array, Array]:
-        tokens = batch["tokens"]
-        logits = self._logits(params, tokens)
-        partition = jax.nn.logsumexp(logits, axis=-1)
-        chosen = jnp.take_along_axis(logits, tokens[:, 1:, None], axis=-1)[..., 0]
-        return partition - chosen, partition
 
     def _logits(self, params: Arrays, tokens: Array) -> Array:
         x = params["embedding.weight"][tokens[:, :-1]].astype(self.settings.compute.dtype)
@@ -77,6 +78,13 @@ class Transformer(JaxModel):
         cos, sin = (jnp.asarray(table, x.dtype)[:, None] for table in self.rotary)
         y = _causal_attention(_rotate(q, cos, sin), _rotate(k, cos, sin), v)
         return _linear(y.reshape(x.shape), p["out.weight"])
+
+
+def _nats(logits: Array, tokens: Array) -> tuple[Array, Array]:
+    """Of each next token its nats, and the logarithm of the partition function."""
+    partition = jax.nn.logsumexp(logits, axis=-1)
+    chosen = jnp.take_along_axis(logits, tokens[:, 1:, None], axis=-1)[..., 0]
+    return partition - chosen, partition
 
 
 def _below(params: Arrays, prefix: str) -> Arrays:

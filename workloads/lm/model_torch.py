@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workloads.model_torch import Tensors, TorchModel
+from workloads.model_torch import Tensors, TorchModel, smoothed
 
 if TYPE_CHECKING:
     from workloads.contract import Array
@@ -85,14 +85,17 @@ class Transformer(TorchModel):
         self.register_buffer("cos", cos.to(self.dtype), persistent=False)
         self.register_buffer("sin", sin.to(self.dtype), persistent=False)
 
-    def loss(self, batch: Tensors, generator: torch.Generator) -> tuple[Tensor, Tensors]:
-        """Mean nats a token, with the z-loss if any; the by-product is without it."""
+    def loss(
+        self, batch: Tensors, generator: torch.Generator, smoothing: float = 0.0
+    ) -> tuple[Tensor, Tensors]:
+        """Mean nats a token, with the z-loss if any; the by-product is plain."""
         logits, targets = self._logits(batch)
         nats = F.cross_entropy(logits, targets)
+        loss = smoothed(nats, logits, smoothing)
         if not self.z_loss:
-            return nats, {"loss": nats.detach()}
+            return loss, {"loss": nats.detach()}
         penalty = logits.logsumexp(-1).square().mean()
-        return nats + self.z_loss * penalty, {"loss": nats.detach()}
+        return loss + self.z_loss * penalty, {"loss": nats.detach()}
 
     def measure(self, batch: Tensors) -> Tensors:
         """`loss`, nats summed over the `count` predicted tokens."""

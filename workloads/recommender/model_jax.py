@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 
-from workloads.model_jax import Arrays, JaxModel
+from workloads.model_jax import Arrays, JaxModel, smoothed
 from workloads.recommender.data import RELEVANT, SEEN
 from workloads.recommender.settings import CUT, NDCG
 
@@ -30,7 +30,13 @@ class TwoTowersJax(JaxModel):
 
     settings: RecommenderScale
 
-    def loss(self, params: Arrays, batch: Arrays, rng: jax.Array) -> tuple[jax.Array, Arrays]:
+    def loss(
+        self,
+        params: Arrays,
+        batch: Arrays,
+        rng: jax.Array,
+        smoothing: float | jax.Array = 0.0,
+    ) -> tuple[jax.Array, Arrays]:
         """Mean nats of the film among all films, plus the weighted contrast of a user's views.
 
         The by-product `loss` is without the contrast, which is beside it.
@@ -40,7 +46,7 @@ class TwoTowersJax(JaxModel):
         scores, _ = self._scores(params, user, batch)
         nats = _cross_entropy(scores, batch["item"]).mean()
         contrast = self._contrast(identity, attributes, batch["user"])
-        total = nats + self.settings.model.contrast * contrast
+        total = smoothed(nats, scores, smoothing) + self.settings.model.contrast * contrast
         return total, {"loss": nats, "contrast": contrast}
 
     def measure(self, params: Arrays, batch: Arrays) -> Arrays:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from workloads.model_torch import Tensors, TorchModel
+from workloads.model_torch import Tensors, TorchModel, smoothed
 from workloads.recommender.data import RELEVANT, SEEN
 from workloads.recommender.movielens import FIELDS, GENRES, PERIODS
 from workloads.recommender.settings import CUT, NDCG
@@ -45,7 +45,9 @@ class TwoTowersTorch(TorchModel):
         self.item_gate = nn.Linear(2 * width, width)
         self.item_bias = nn.Embedding(items, 1)
 
-    def loss(self, batch: Tensors, generator: torch.Generator) -> tuple[Tensor, Tensors]:
+    def loss(
+        self, batch: Tensors, generator: torch.Generator, smoothing: float = 0.0
+    ) -> tuple[Tensor, Tensors]:
         """Mean nats of the film among all films, plus the weighted contrast of a user's views.
 
         The by-product `loss` is without the contrast, which is beside it.
@@ -54,7 +56,7 @@ class TwoTowersTorch(TorchModel):
         scores = self._scores(self._fuse_user(batch, identity, attributes), batch)[0]
         nats = F.cross_entropy(scores, batch["item"].long())
         contrast = self._contrast(identity, attributes, batch["user"])
-        return nats + self.contrast * contrast, {
+        return smoothed(nats, scores, smoothing) + self.contrast * contrast, {
             "loss": nats.detach(),
             "contrast": contrast.detach(),
         }

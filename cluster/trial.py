@@ -333,15 +333,15 @@ class _Trial:
         if not learner.finite():
             return "diverged", f"a weight is not finite at step {course.steps}"
         on_time = not self._over_limit()
-        aim = target.value if target else math.nan
         if on_time and target is not None and target.met_by(judged):
-            return "reached", f"{metric.key} {judged:.6g} meets {aim:g}"
+            return "reached", f"{metric.key} {judged:.6g} meets {target.value:g}"
         if not on_time:
             return "budget", _out_of_time(spec)
         if self._enough:
             return "budget", self._enough
         if course.steps >= spec.budget.steps:
-            missed = f"; {metric.key} never met {aim:g}" if target else ""
+            aim = target.value if target else None
+            missed = "" if aim is None else f"; {metric.key} never met {aim:g}"
             return "budget", f"{_steps_spent(spec)}{missed}"
         return None
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from scoring import frame
 from scoring.bootstrap import Studies
+from scoring.equal_budget import EqualBudget, at_equal_budget
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.words import Clock
 from scoring.notes import completeness_remarks
@@ -85,6 +86,8 @@ class Board:
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     tau_max: float = TAU_MAX
+    at_equal_budget: tuple[EqualBudget, ...] = ()
+    """Workloads without a target, which count for no score."""
     scores: Mapping[str, Score] = dataclasses.field(default_factory=dict, compare=False, repr=False)
     """By submission, with the redrawn and the studies' scores; no part of what is shown."""
 
@@ -129,11 +132,15 @@ def compute(
         frame.check_hardware(trials, together=not way.by_run)
     trials, notes = _as_planned(gathered, held_out)
     trials["time"], trials["gap"] = trials[clock], trials[f"{clock}_gap"]
+    beside = tuple(at_equal_budget(trials))
+    # With its trials go the planned ones that have no record.
+    trials = trials[~trials["workload"].isin([race.workload for race in beside])]
+    if trials.empty:
+        return Board(protocol, clock, (), (), tuple(notes), at_equal_budget=beside)
     options = Options(clock, across_frameworks, held_out, mix_hardware, gathered.shipped)
     judged = way.build(trials, options)
-    return _board(
-        protocol, clock, trials, dataclasses.replace(judged, notes=[*notes, *judged.notes])
-    )
+    judged = dataclasses.replace(judged, notes=[*notes, *judged.notes])
+    return dataclasses.replace(_board(protocol, clock, trials, judged), at_equal_budget=beside)
 
 
 def _as_planned(gathered: frame.Gathered, held_out: bool) -> tuple[pd.DataFrame, list[str]]:

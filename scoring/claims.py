@@ -113,8 +113,8 @@ def _check_planned(record: Record, plan: RunFile) -> None:
         return
     target = Target(course.target.metric, course.target.goal, course.target.value)
     if header.target != target:
-        found = f"{header.target.metric} {header.target.value:g}" if header.target else "none"
-        raise _contradiction(record, "target", found, f"{target.metric} {target.value:g}")
+        found = _aim(header.target) if header.target else "none"
+        raise _contradiction(record, "target", found, _aim(target))
     planned = budget_of(plan, header.workload, header.submission, header.framework)
     same = math.isclose(header.budget.seconds, planned.seconds, rel_tol=1e-9)
     limits = (header.budget.steps, header.budget.reference_steps)
@@ -135,6 +135,10 @@ def _contradiction(record: Record, what: str, found: str, planned: str) -> Recor
         f"{record.path}:1: {what}: {found}, but {run_file.NAME} planned {planned}; "
         "a run's trials are scored as planned"
     )
+
+
+def _aim(target: Target) -> str:
+    return f"{target.metric} {'at equal budget' if target.value is None else f'{target.value:g}'}"
 
 
 def _text(budget: Budget) -> str:

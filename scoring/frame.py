@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from scoring.claims import Claims, read_claims
+from scoring.consistency import within_budget
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import UNFINISHED
 from scoring.ground.words import Clock, Target, TrialKey
@@ -59,8 +60,8 @@ def load(runs: Sequence[Path]) -> pd.DataFrame:
         evaluation: index of the evaluation that first met the target, -1 if none did.
         wall_end, cpu_end, steps_end: the clocks when it ended.
         end, reason: how it ended; end is "unfinished" for a trial without an outcome.
-        best: best value of the target's metric over its evaluations (NaN: none).
-        metric, goal, target: what it had to reach.
+        best: best value of the target's metric within the budget (NaN: none).
+        metric, goal, target: what it had to reach; target is NaN in a race at equal budget.
         budget_steps, budget_seconds, hyperparameters (JSON), source_sha256, settings_sha256,
         data_sha256.
         digest, hardware (JSON): the machine's fingerprint.
@@ -262,10 +263,10 @@ def _row(run: Path, record: Record) -> dict[str, Any]:
         **{f"{clock}_end": reading for clock, reading in ended.items()},
         "end": outcome.end if outcome else UNFINISHED,
         "reason": outcome.reason if outcome else "",
-        "best": best_metric(record.evaluations, target),
+        "best": best_metric([e for e in record.evaluations if within_budget(header, e)], target),
         "metric": target.metric,
         "goal": target.goal,
-        "target": target.value,
+        "target": math.nan if target.value is None else target.value,
         "budget_steps": header.budget.steps,
         "budget_seconds": header.budget.seconds,
         "hyperparameters": json.dumps(dict(header.hyperparameters), sort_keys=True),

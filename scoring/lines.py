@@ -166,8 +166,9 @@ def _header(body: dict[str, Any]) -> Header:
     counts = {"study": header.study, "trial": header.trial, "budget.steps": header.budget.steps}
     for name, value in counts.items():
         _count({name: value}, name)
-    if header.target is not None and not math.isfinite(header.target.value):
-        raise ValueError(f"target.value: expected a finite number, found {header.target.value}")
+    aim = header.target.value if header.target else None
+    if aim is not None and not math.isfinite(aim):
+        raise ValueError(f"target.value: expected a finite number or null, found {aim}")
     if (most := header.budget.reference_steps) is not None and not most > 0:
         raise ValueError(f"budget.reference_steps: expected more than 0, found {most}")
     if not header.budget.seconds >= 0:

@@ -36,6 +36,17 @@ class Holding(Model):
     gpus: int = pydantic.Field(default=0, ge=0, le=MOST)
 
 
+class StatedTarget(Model):
+    """What a suite says of a workload in place of what `gradathlon set-targets` found."""
+
+    target: float
+    steps: int = pydantic.Field(gt=0)
+    seconds: float = pydantic.Field(gt=0, allow_inf_nan=False)
+    """With `steps`, the budget: after whichever is spent first a trial ends."""
+    reference: dict[str, Scalar] = pydantic.Field(default_factory=dict)
+    """The reference's hyperparameters; NadamW's defaults where none are stated."""
+
+
 class Suite(Model):
     """The whole of a suite's YAML file."""
 
@@ -56,6 +67,8 @@ class Suite(Model):
     """Fixed hyperparameter points of some submissions, tried in order instead of tuned ones."""
     points_on: dict[str, dict[str, Points]] = pydantic.Field(default_factory=dict)
     """The same on single workloads, by id and submission, before those of `points`."""
+    targets: dict[str, StatedTarget] = pydantic.Field(default_factory=dict)
+    """By workload. One that has none, here or of its own, is raced at equal budget."""
 
     @property
     def factor(self) -> float:
@@ -66,11 +79,11 @@ class Suite(Model):
 
 
 class TargetText(Model):
-    """The metric to reach."""
+    """The metric to reach; `value` is null in a race at equal budget."""
 
     metric: str
     goal: Goal
-    value: float
+    value: float | None
 
 
 class Limit(Model):

@@ -98,6 +98,9 @@ def _wrong_workloads(suite: Suite) -> Iterator[_Wrong]:
             workloads.get(id)
         except WorkloadError as problem:
             yield ["workloads", number], str(problem)
+    for id in suite.targets:
+        if id not in suite.workloads:
+            yield ["targets", id], f"not among the workloads{nearest(id, suite.workloads)}"
 
 
 def _sources(suite: Suite) -> tuple[dict[str, Source], list[_Wrong]]:

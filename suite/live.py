@@ -138,13 +138,14 @@ def table(progress: Progress, rows: int = ROWS) -> Table:
         shown.add_column(name, justify="right", no_wrap=True)
     for spec, news in progress.running()[:rows]:
         trains = news.phase == "training"
+        aim = spec.target.value if spec.target else None
         shown.add_row(
             spec.workload,
             spec.submission,
             f"{spec.study}.{spec.trial}",
             f"{news.steps}/{spec.budget.steps}" if trains else news.phase,
             "" if news.metric is None else f"{news.metric:.4g}",
-            "" if spec.target is None else f"{spec.target.value:.4g}",
+            "" if aim is None else f"{aim:.4g}",
             f"{news.wall_s:.0f}/{spec.budget.seconds:.0f} s",
         )
     return shown

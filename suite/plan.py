@@ -15,9 +15,10 @@ from scoring.ground.documents import ConfigError
 from scoring.ground.errors import nearest
 from scoring.ground.words import Framework, Resources, Target, TrialKey
 from scoring.records import REFERENCE, is_reference
-from scoring.run_file import Course, Entrant, Limit, Plan, ReferenceEntrant, Suite, TargetText, Text
+from scoring.run_file import Course, Entrant, Plan, ReferenceEntrant, Suite, TargetText, Text
 from submissions.source import Source, find
 from suite.config import NamedSuite
+from suite.races import Race, race_of
 from suite.tuning import Point, trial_seed, tuned_points, with_defaults, without_value
 from workloads.contract import Workload
 
@@ -43,27 +44,28 @@ def make_plan(
     On the paired clock a reference whose steps ship with the target is only raced when asked for.
 
     Raises:
-        ConfigError: a workload without a target, or submissions that cannot be told apart.
+        ConfigError: a workload without a reference, or submissions that cannot be told apart.
         WorkloadError: an unknown workload.
         SubmissionError: a submission that cannot race.
     """
     suite = named.suite
     entered = _find_all(suite.submissions)
     raced = {id: workloads.get(id) for id in suite.workloads}
-    for id, workload in raced.items():
-        if workload.race is None:
-            raise ConfigError(
-                f"workload {id} has no target yet; set one with: gradathlon set-targets {id}"
-            )
     sources = {f"{name}.py": source for name, source in entered.items()}
     courses: dict[str, Course] = {}
     frameworks = sorted({source.framework for source in entered.values()}) if reference else []
-    for id, workload in raced.items():
-        references, found = _references(workload, frameworks)
-        spared = suite.clock == "paired" and not race_reference
-        courses[id] = _course(workload, references, spared)
-        sources.update(found)
     notes = [note for source in entered.values() for note in _notes(source, suite)]
+    for id, workload in raced.items():
+        race = race_of(workload, suite)
+        references, found = _references(id, race, frameworks)
+        spared = suite.clock == "paired" and not race_reference and race.target is not None
+        courses[id] = _course(workload, race, references, spared)
+        sources.update(found)
+        if race.target is None:
+            notes.append(
+                f"{id} has no target: its metric is compared at equal budget, and counts for no "
+                f"score (state one under `targets`, or: gradathlon set-targets {id})"
+            )
     plan = Plan(
         name=named.name,
         suite=suite,
@@ -103,21 +105,20 @@ def _find_all(words: list[str]) -> dict[str, Source]:
 
 
 def _references(
-    workload: Workload[Any], frameworks: list[Framework]
+    id: str, race: Race, frameworks: list[Framework]
 ) -> tuple[dict[Framework, ReferenceEntrant], dict[str, Source]]:
-    assert workload.race is not None
     entrants: dict[Framework, ReferenceEntrant] = {}
     sources: dict[str, Source] = {}
     for framework in frameworks:
-        stated = workload.race.reference.get(framework)
-        if stated is None:
+        if framework not in race.references:
             raise ConfigError(
-                f"workload {workload.id} has no reference in {framework} yet; set one with: "
-                f"gradathlon set-targets {workload.id} (or race without: --no-reference)"
+                f"workload {id} has no reference in {framework} yet; set one with: "
+                f"gradathlon set-targets {id} (or race without: --no-reference)"
             )
+        stated = race.references[framework]
         source = find(stated.submission)
         file = f"{REFERENCE}{source.name}.py"
-        point = with_defaults(source, stated.hyperparameters)
+        point = with_defaults(source, dict(stated.hyperparameters))
         # So few seeds are no distribution: then it is raced.
         steps = [float(count) for count in stated.steps if len(stated.steps) >= FEW]
         entrants[framework] = ReferenceEntrant(file=file, hyperparameters=point, steps=steps)
@@ -126,18 +127,20 @@ def _references(
 
 
 def _course(
-    workload: Workload[Any], references: dict[Framework, ReferenceEntrant], spared: bool
+    workload: Workload[Any],
+    race: Race,
+    references: dict[Framework, ReferenceEntrant],
+    spared: bool,
 ) -> Course:
-    assert workload.race is not None
     if spared:
         references = {
             framework: one.model_copy(update={"raced": not one.steps})
             for framework, one in references.items()
         }
-    metric, race = workload.metric, workload.race
+    metric = workload.metric
     return Course(
         target=TargetText(metric=metric.key, goal=metric.goal, value=race.target),
-        budget=Limit(steps=race.budget.steps, seconds=race.budget.seconds),
+        budget=race.budget,
         references=references,
     )
 

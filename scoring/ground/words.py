@@ -34,15 +34,15 @@ class TrialKey(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """The metric to reach."""
+    """The metric to reach; in a race at equal budget `value` is None, and nothing reaches it."""
 
     metric: str
     goal: Goal
-    value: float
+    value: float | None
 
     def met_by(self, value: float | None) -> bool:
         """Whether a metric's value is at the target or beyond; what is not finite never is."""
-        if value is None or not math.isfinite(value):
+        if value is None or self.value is None or not math.isfinite(value):
             return False
         return value <= self.value if self.goal == "min" else value >= self.value
 

@@ -132,9 +132,12 @@ def _axis(race: _Race, clock: Clock) -> Markup:
 
 
 def _told(race: _Race) -> str:
+    what = f"{race.target.metric} of {len(race.curves)} trials against the clock. "
+    if race.target.value is None:
+        return f"{what}There is no target: they are compared at equal budget."
     return (
-        f"{race.target.metric} of {len(race.curves)} trials against the clock. The dashed line is "
-        f"the target, {short(race.target.value, 4)}; a marker stands where a trial first met it."
+        f"{what}The dashed line is the target, {short(race.target.value, 4)}; a marker stands "
+        "where a trial first met it."
     )
 
 
@@ -174,9 +177,10 @@ def _clock_scale(curves: Sequence[Curve], clock: Clock) -> Scale:
 
 def _metric_scale(curves: Sequence[Curve], target: Target) -> Scale:
     values = [value for curve in curves if curve.stable for value in curve.values]
-    every = [target.value, *(value for value in values if math.isfinite(value))]
-    best = min(every) if target.goal == "min" else max(every)
-    low, high = robust_range(values, [target.value, best])
+    kept = [] if target.value is None else [target.value]
+    every = [*kept, *(value for value in values if math.isfinite(value))]
+    best = (min if target.goal == "min" else max)(every, default=0.0)
+    low, high = robust_range(values, [*kept, best])
     return Scale(low, high, HEIGHT - BOTTOM, TOP)
 
 
@@ -214,7 +218,9 @@ def _mark(index: int, curve: Curve, race: _Race) -> Markup | None:
     )
 
 
-def _target_line(y: Scale, target: Target) -> Markup:
+def _target_line(y: Scale, target: Target) -> Markup | None:
+    if target.value is None:
+        return None
     height = y(target.value)
     below = target.goal == "min" and height < HEIGHT - BOTTOM - 20
     return join(

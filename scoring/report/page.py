@@ -28,7 +28,7 @@ from scoring.records import REFERENCES, Record, is_reference, run_of
 from scoring.report.axes import short
 from scoring.report.curves import CROWD, STYLE, curve_plot, readable_clocks
 from scoring.report.markup import Markup, element, embedded_json, escape, join
-from scoring.report.page_tables import board_table, trials_table
+from scoring.report.page_tables import board_table, equal_budget_table, trials_table
 from scoring.report.palette import sheet, styles, swatch
 from scoring.report.plots import Styles, profile_data, profile_plot, ratio_plot, study_plot
 from scoring.report.tables import RANKS_TOLD
@@ -37,6 +37,9 @@ _YARDSTICK = {
     False: "the tuned NadamW reference of the same framework",
     True: "the faster of the frameworks' tuned NadamW references",
 }
+
+
+_NO_PROFILES = element("p", "No workload has a target: there is no time to compare.")
 
 
 def write_page(
@@ -107,9 +110,12 @@ def render(board: Board, records: Sequence[Record], *, across_frameworks: bool =
         "legend": _legend(records, looks),
         "clocks": _clocks(board.clock, shown),
         "how": escape(how.format(yardstick=_YARDSTICK[across_frameworks])),
-        "board": board_table(board, looks),
+        "board": join(
+            board_table(board, looks) if board.rows else None,
+            *(equal_budget_table(race, looks) for race in board.at_equal_budget),
+        ),
         "notes": _notes(board),
-        "profiles": _profiles(board, looks),
+        "profiles": _profiles(board, looks) if board.rows else _NO_PROFILES,
         "workloads": join(*sections),
         "filters": _filters(records, looks),
         "trials": trials_table(records, looks),
@@ -165,11 +171,13 @@ def _workloads(
 def _race(records: Sequence[Record]) -> str:
     head = records[0].header
     assert head.target is not None
+    budget = f"Budget: {head.budget.steps:,} steps or {head.budget.seconds:,.0f} s. "
+    if head.target.value is None:
+        return f"No target: {head.target.metric} is compared at equal budget. {budget}"
     verb = "at most" if head.target.goal == "min" else "at least"
     reached = sum(record.outcome is not None and ENDS[record.outcome.end].met for record in records)
     return (
-        f"Target: {head.target.metric} {verb} {short(head.target.value, 4)}. Budget: "
-        f"{head.budget.steps:,} steps or {head.budget.seconds:,.0f} s. "
+        f"Target: {head.target.metric} {verb} {short(head.target.value, 4)}. {budget}"
         f"{reached} of {len(records)} trials reached it."
     )
 

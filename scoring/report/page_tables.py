@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scoring.board import Board, Cell, Row
+from scoring.equal_budget import EqualBudget
 from scoring.ground.ends import UNFINISHED, colour_of, sign_of
 from scoring.records import Record, attempt_of
 from scoring.report.axes import MISSING, Scale, short, ticks
 from scoring.report.markup import Markup, element, join
 from scoring.report.palette import swatch
 from scoring.report.plots import Styles, score_bar, score_range
-from scoring.report.tables import chance_text, interval_text, rank_text, time_text
+from scoring.report.tables import chance_text, interval_text, rank_text, spread_text, time_text
 from scoring.times import ended_at, time_to_result
 
 BAR = 190
@@ -51,6 +52,49 @@ def board_table(board: Board, looks: Styles) -> Markup:
         class_="scroll",
         role="region",
         aria_label="Leaderboard",
+        tabindex=0,
+    )
+
+
+def equal_budget_table(race: EqualBudget, looks: Styles) -> Markup:
+    """The submissions on a workload without a target, best metric first."""
+    head = element(
+        "tr",
+        _head("submission", class_="stuck"),
+        _head("framework"),
+        _head(f"{race.metric}, best within the budget", class_="number"),
+        _head("studies", class_="number"),
+    )
+    rows = [
+        element(
+            "tr",
+            element(
+                "th",
+                element(
+                    "span",
+                    swatch(looks[one.submission], [one.framework]),
+                    element("span", one.submission, title=one.submission),
+                    class_="name",
+                ),
+                scope="row",
+                class_="stuck",
+            ),
+            element("td", one.framework),
+            element("td", short(one.value, 4), class_="number"),
+            element("td", spread_text(one), class_="number"),
+            class_="reference" if one.is_reference else None,
+            data_s=looks[one.submission].series,
+        )
+        for one in race.standings
+    ]
+    caption = f"{race.workload}: at equal budget"
+    return element(
+        "div",
+        element("h3", caption),
+        element("table", element("thead", head), element("tbody", *rows), class_="board"),
+        class_="scroll",
+        role="region",
+        aria_label=caption,
         tabindex=0,
     )
 

@@ -13,6 +13,7 @@ from json import dumps
 from typing import Any, Literal
 
 from scoring.board import Board, Cell, Row
+from scoring.equal_budget import EqualBudget, Standing
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.words import Clock
 
@@ -52,8 +53,13 @@ def terminal(board: Board, width: int | None = None) -> str:
         style = "dim" if row.is_reference else "bold" if row.rank_low == 1 else None
         table.add_row(*(rich.text.Text(text) for text in _texts(board, row)), style=style)
     with console.capture() as captured:
-        console.print(rich.text.Text(_title(board), style="italic"), soft_wrap=True)
-        console.print(table)
+        if board.rows:
+            console.print(rich.text.Text(_title(board), style="italic"), soft_wrap=True)
+            console.print(table)
+        for race in board.at_equal_budget:
+            console.print(rich.text.Text(_budget_title(race), style="italic"), soft_wrap=True)
+            for line in _standings(race):
+                console.print(rich.text.Text(f"  {line}"), soft_wrap=True)
         for note in _footnotes(board):
             console.print(rich.text.Text(f"- {note}"), soft_wrap=True)
     return captured.get()
@@ -61,11 +67,16 @@ def terminal(board: Board, width: int | None = None) -> str:
 
 def markdown(board: Board) -> str:
     """A GitHub table with a heading line above and the notes as a list beneath."""
-    headings = _headings(board)
-    lines = [f"**{_title(board)}**", "", _line(headings)]
-    rules = ["---:" if _justify(i) == "right" else "---" for i in range(len(headings))]
-    lines.append(_line(rules))
-    lines += [_line(_texts(board, row)) for row in board.rows]
+    lines: list[str] = []
+    if board.rows:
+        headings = _headings(board)
+        lines += [f"**{_title(board)}**", "", _line(headings)]
+        lines.append(
+            _line(["---:" if _justify(i) == "right" else "---" for i in range(len(headings))])
+        )
+        lines += [_line(_texts(board, row)) for row in board.rows]
+    for race in board.at_equal_budget:
+        lines += ["", f"**{_budget_title(race)}**", "", *(f"- {one}" for one in _standings(race))]
     notes = [f"- {note}" for note in _footnotes(board)]
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 
@@ -111,6 +122,24 @@ def json(board: Board) -> str:
         "tau_max": board.tau_max,
         "workloads": board.workloads,
         "rows": rows,
+        "at_equal_budget": [
+            {
+                "workload": race.workload,
+                "metric": race.metric,
+                "goal": race.goal,
+                "standings": [
+                    {
+                        "submission": one.submission,
+                        "framework": one.framework,
+                        "is_reference": one.is_reference,
+                        "value": _null(one.value),
+                        "study_values": [_null(value) for value in one.study_values],
+                    }
+                    for one in race.standings
+                ],
+            }
+            for race in board.at_equal_budget
+        ],
         "notes": board.notes,
     }
     return dumps(body, indent=2, allow_nan=False) + "\n"
@@ -144,6 +173,27 @@ def rank_text(row: Row) -> str:
 def chance_text(row: Row) -> str:
     """The probability of being best, `87 %`, empty where it is not known."""
     return "" if row.p_best is None else f"{100 * row.p_best:.0f} %"
+
+
+def spread_text(standing: Standing) -> str:
+    """Lowest and highest of the studies, as `0.91–0.93 of 3`."""
+    values = [value for value in standing.study_values if math.isfinite(value)]
+    if not values:
+        return MISSED
+    low, high = f"{min(values):.4g}", f"{max(values):.4g}"
+    return f"{low if low == high else f'{low}–{high}'} of {len(standing.study_values)}"
+
+
+def _budget_title(race: EqualBudget) -> str:
+    least = "lowest" if race.goal == "min" else "highest"
+    return f"{race.workload} has no target; {least} {race.metric} within the same budget"
+
+
+def _standings(race: EqualBudget) -> list[str]:
+    return [
+        f"{one.value:.4g}  {one.submission} ({one.framework}), studies {spread_text(one)}"
+        for one in race.standings
+    ]
 
 
 def _title(board: Board) -> str:

@@ -11,20 +11,35 @@ from submissions.templates import template
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path), metavar="FILE.py")
+@click.argument("path", type=click.Path(path_type=Path), metavar="FILE.py|NAME")
 @click.option("framework", "--torch", flag_value="torch", default="torch", help="In PyTorch.")
 @click.option("framework", "--jax", flag_value="jax", help="In JAX, as an optax transformation.")
-def new(path: Path, framework: str) -> None:
-    """Write a submission to begin with.
+@click.option("--workload", is_flag=True, help="A package with a workload family instead.")
+def new(path: Path, framework: str, workload: bool) -> None:
+    """Write a submission to begin with, or a workload family.
 
-    At most ten lines that run as they stand. An existing file is never overwritten.
+    A submission has at most ten lines; a family is a small package, installed with pip, whose
+    workloads then race beside ours. Both run as they stand. Nothing is ever overwritten.
 
     \b
     Example:
         gradathlon new my_opt.py --jax
         gradathlon check my_opt.py
         gradathlon run demo -s my_opt.py -s adamw
+    \b
+        gradathlon new --workload digits
+        pip install -e digits
+        gradathlon check digits-toy-v1
     """
+    if workload:
+        from suite.new_family import write_family
+
+        folder = write_family(path)
+        click.echo(str(folder))
+        click.echo(
+            f"next: pip install -e {folder} && gradathlon check {folder.name}-toy-v1", err=True
+        )
+        return
     if path.suffix != ".py":
         raise ConfigError(f"{path}: a submission is a Python file; name it {path}.py")
     try:

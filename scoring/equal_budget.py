@@ -1,0 +1,78 @@
+"""Workloads without a target: what each submission's metric came to within the same budget."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from scoring.ground.words import Goal
+from scoring.records import is_reference
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclasses.dataclass(frozen=True)
+class Standing:
+    """A submission on a workload that has no target.
+
+    Attributes:
+        submission: its name.
+        framework: torch or jax.
+        value: the median over studies of the metric's best value within the budget, which is the
+            best of a study's trials; NaN where a study has none.
+        study_values: those of every study.
+        is_reference: whether it is a reference and no competitor.
+    """
+
+    submission: str
+    framework: str
+    value: float
+    study_values: tuple[float, ...]
+    is_reference: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class EqualBudget:
+    """A workload that counts for no score, and its submissions, best first."""
+
+    workload: str
+    metric: str
+    goal: Goal
+    standings: tuple[Standing, ...]
+
+
+def at_equal_budget(trials: pd.DataFrame) -> list[EqualBudget]:
+    """The races among a table's trials that had no target; see `scoring.frame.load`."""
+    return [
+        _race(str(workload), rows)
+        for workload, rows in trials[without_target(trials)].groupby("workload")
+    ]
+
+
+def without_target(trials: pd.DataFrame) -> pd.Series[bool]:
+    """Which trials had no target."""
+    return trials["target"].isna() & (trials["path"] != "")
+
+
+def _race(workload: str, rows: pd.DataFrame) -> EqualBudget:
+    goal: Goal = rows["goal"].iloc[0]
+    least = goal == "min"
+    standings = []
+    for name, own in rows.groupby("submission"):
+        best = own.groupby("study")["best"]
+        studies = (best.min() if least else best.max()).sort_index()
+        standings.append(
+            Standing(
+                submission=str(name),
+                framework=str(own["framework"].iloc[0]),
+                value=float(studies.median()),
+                study_values=tuple(map(float, studies)),
+                is_reference=is_reference(str(name)),
+            )
+        )
+    worst = float("inf")
+    standings.sort(
+        key=lambda one: worst if one.value != one.value else one.value * (1 if least else -1)
+    )
+    return EqualBudget(workload, str(rows["metric"].iloc[0]), goal, tuple(standings))

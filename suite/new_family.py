@@ -1,0 +1,49 @@
+"""What `gradathlon new --workload` writes: a package with a family that runs as it stands."""
+
+from __future__ import annotations
+
+import importlib.util
+import keyword
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import workloads
+from scoring.ground.documents import ConfigError
+
+TEMPLATES = Path(__file__).parent / "templates"
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def write_family(folder: Path) -> Path:
+    """Write the package of a family that is named like `folder`, whole or not at all.
+
+    Raises:
+        ConfigError: the folder exists or cannot be written, or its name is no family's.
+    """
+    name = folder.name
+    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+        raise ConfigError(
+            f"{name!r} names no family: a name is of a-z, 0-9 and _, and begins with a letter"
+        )
+    if name in workloads.families():
+        raise ConfigError(f"there is a workload family {name!r}; name yours otherwise")
+    if importlib.util.find_spec(name) is not None:
+        raise ConfigError(f"{name!r} is an installed Python package; name your family otherwise")
+    if folder.exists():
+        raise ConfigError(f"{folder} exists; name another folder, or delete it first")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}.") as scratch:
+            written = Path(scratch) / name
+            shutil.copytree(
+                TEMPLATES / "family", written / name, ignore=shutil.ignore_patterns("__pycache__")
+            )
+            for file in ("pyproject.toml", "README.md"):
+                text = (TEMPLATES / f"family.{file}").read_text(encoding="utf-8")
+                (written / file).write_text(text.replace("NAME", name), encoding="utf-8")
+            written.rename(folder)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be written: {error.strerror}") from None
+    return folder

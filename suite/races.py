@@ -1,0 +1,51 @@
+"""What a workload is raced for: a suite's word, else what set-targets found, else equal budget."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from scoring.ground.words import Framework, Scalar
+from scoring.run_file import Limit, Suite
+from workloads.config import Reference
+from workloads.contract import Workload
+
+REFERENCE: Mapping[Framework, str] = {"torch": "nadamw", "jax": "nadamw_jax"}
+"""The frozen reference of every race whose target does not name another."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Race:
+    """A workload as a suite races it.
+
+    Attributes:
+        target: the value to reach; None at equal budget.
+        budget: the steps and seconds after which a trial ends, before a suite's factor.
+        references: by framework; perhaps not of every one.
+    """
+
+    target: float | None
+    budget: Limit
+    references: Mapping[Framework, Reference]
+
+
+def race_of(workload: Workload[Any], suite: Suite) -> Race:
+    """The race of one of a suite's workloads."""
+    stated = suite.targets.get(str(workload.id))
+    if stated is not None:
+        limit = Limit(steps=stated.steps, seconds=stated.seconds)
+        return Race(stated.target, limit, _all(stated.reference))
+    own = workload.race
+    if own is not None:
+        limit = Limit(steps=own.budget.steps, seconds=own.budget.seconds)
+        return Race(own.target, limit, own.reference)
+    provisional = workload.settings.provisional_budget
+    return Race(None, Limit(steps=provisional.steps, seconds=provisional.seconds), _all({}))
+
+
+def _all(point: Mapping[str, Scalar]) -> dict[Framework, Reference]:
+    return {
+        framework: Reference(submission=name, hyperparameters=dict(point))
+        for framework, name in REFERENCE.items()
+    }

@@ -1,0 +1,1 @@
+"""What `gradathlon new` copies."""

@@ -75,7 +75,8 @@ class Pruner:
         return self._stop(spec, *pruning.limit(self._known(spec)))
 
     def _stop(self, spec: TrialSpec, after: float, rule: str) -> Stop | None:
-        if is_reference(spec.submission) or not math.isfinite(after):
+        aimless = spec.target is None or spec.target.value is None  # raced at equal budget
+        if aimless or is_reference(spec.submission) or not math.isfinite(after):
             return None
         return Stop(after, _WHY[rule].format(f"{after:.4g}", CLOCKS[spec.clock].unit))
 

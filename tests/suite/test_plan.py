@@ -8,8 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import workloads
 from scoring.ground.documents import ConfigError
 from scoring.ground.words import Budget
+from scoring.run_file import StatedTarget
 from suite.config import NamedSuite, Suite
 from suite.plan import Planned, make_plan
 from tests.suite.conftest import REFERENCES, race
@@ -166,15 +168,27 @@ def test_points_on_a_workload_go_before_the_others(raced: dict[str, Race], tmp_p
     }
 
 
-def test_a_workload_without_a_target_is_refused(
-    raced: dict[str, Race], monkeypatch: pytest.MonkeyPatch
+def test_a_workload_without_a_target_is_raced_at_equal_budget(
+    raced: dict[str, Race], tmp_path: Path
 ) -> None:
     raced["lm-toy-v1"] = None  # type: ignore[assignment]
-    with pytest.raises(
-        ConfigError,
-        match=r"^workload lm-toy-v1 has no target yet; set one with: gradathlon set-targets lm-toy",
-    ):
-        make_plan(suite())
+    planned = make_plan(suite())
+    own = [spec for spec in planned.specs(tmp_path) if spec.workload == "lm-toy-v1"]
+    assert own
+    assert all(spec.target and spec.target.value is None for spec in own)
+    provisional = workloads.get("lm-toy-v1").settings.provisional_budget
+    assert planned.plan.workloads["lm-toy-v1"].budget.steps == provisional.steps
+    assert any("lm-toy-v1 has no target" in note for note in planned.notes)
+
+
+def test_a_suite_may_state_the_target(raced: dict[str, Race], tmp_path: Path) -> None:
+    raced["lm-toy-v1"] = None  # type: ignore[assignment]
+    stated = StatedTarget(target=3.5, steps=70, seconds=9.0, reference={"lr": 0.5})
+    planned = make_plan(suite(targets={"lm-toy-v1": stated}))
+    course = planned.plan.workloads["lm-toy-v1"]
+    assert (course.target.value, course.budget.steps, course.budget.seconds) == (3.5, 70, 9.0)
+    assert {entrant.hyperparameters["lr"] for entrant in course.references.values()} == {0.5}
+    assert not planned.notes
 
 
 def test_a_workload_without_a_reference_is_refused(raced: dict[str, Race], tmp_path: Path) -> None:

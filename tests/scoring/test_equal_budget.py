@@ -1,0 +1,70 @@
+"""Workloads without a target: the metric within the budget, beside a board or alone."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+
+import pytest
+
+from scoring.board import compute
+from scoring.ground.words import Target
+from scoring.records import RecordError
+from scoring.report.page import counted, render
+from scoring.report.tables import json as as_json
+from scoring.report.tables import markdown, terminal
+
+from .conftest import Run
+
+NewRun = Callable[..., Run]
+OPEN = Target("validation/loss", "min", None)
+LM, SHIFT = "lm-toy-v1", "homeostatic-toy-v2"
+
+
+@pytest.fixture
+def race(new_run: NewRun) -> Run:
+    """One workload without a target, one with."""
+    run = new_run()
+    for name in ("reference-torch", "adamw"):
+        run.add(LM, name, [math.inf, math.inf, math.inf], target=OPEN)
+        run.add(SHIFT, name, [20, 22, 21])
+    return run
+
+
+def test_nothing_meets_no_target() -> None:
+    assert not OPEN.met_by(-1e9)
+
+
+def test_it_counts_for_no_score_and_stands_beside_the_board(race: Run) -> None:
+    board = compute([race.folder])
+    assert board.workloads == (SHIFT,)
+    assert {row.submission for row in board.rows} >= {"reference-torch", "adamw"}
+    (beside,) = board.at_equal_budget
+    assert (beside.workload, beside.metric, beside.goal) == (LM, "validation/loss", "min")
+    found = {one.submission: one for one in beside.standings}
+    assert found["adamw"].value == 1.5
+    assert found["adamw"].study_values == (1.5, 1.5, 1.5)
+    assert found["reference-torch"].is_reference
+    text = terminal(board, 120)
+    assert "lm-toy-v1 has no target; lowest validation/loss within the same budget" in text
+    assert "1.5  adamw (torch), studies 1.5 of 3" in markdown(board)
+    told = json.loads(as_json(board))["at_equal_budget"]
+    assert told[0]["standings"][0]["study_values"]
+
+
+def test_the_page_shows_it_with_and_without_a_board(race: Run, new_run: NewRun) -> None:
+    page = render(compute([race.folder]), counted([race.folder]))
+    assert "lm-toy-v1: at equal budget" in page
+    alone = new_run("alone").add(LM, "adamw", [math.inf, math.inf], target=OPEN)
+    board = compute([alone.folder])
+    assert not board.rows
+    page = render(board, counted([alone.folder]))
+    assert "lm-toy-v1: at equal budget" in page
+    assert "No workload has a target" in page
+
+
+def test_a_workload_with_and_without_a_target_is_not_one_race(new_run: NewRun) -> None:
+    run = new_run().add(LM, "adamw", [20, 22]).add(LM, "sgd", [math.inf], target=OPEN)
+    with pytest.raises(RecordError, match="differ in their target"):
+        compute([run.folder])

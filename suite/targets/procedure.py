@@ -264,7 +264,7 @@ def _log_points(path: Path) -> list[Candidate]:
         ) from None
 
 
-def _told(log: Mapping[str, Any], reference: Point) -> list[Candidate]:
+def _told(log: Mapping[str, Any], reference: Mapping[str, Any]) -> list[Candidate]:
     told = [(t["submission"], t["hyperparameters"]) for t in log["tuned"][:BASE_POINTS]]
     if (REFERENCE, reference) not in told:
         told.append((REFERENCE, reference))

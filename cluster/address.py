@@ -8,7 +8,8 @@ import sys
 
 from cluster.spec import ClusterError
 
-_ANSWER_S = 10.0
+_CONNECT_S = 10.0
+_HEALTH_S = 30.0  # a process of its own must import Ray first, perhaps on a busy machine
 
 
 def check_address(address: str) -> None:
@@ -28,7 +29,7 @@ def check_address(address: str) -> None:
     if not host or not port.isdecimal() or int(port) > 65535:
         raise ClusterError(f"no Ray cluster at {address!r}: give HOST:PORT, or auto")
     try:
-        socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()
+        socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
     except OSError as error:
         raise ClusterError(f"no Ray cluster at {address!r}: {error}; is it running?") from None
     if not _is_healthy(address):
@@ -43,7 +44,7 @@ def _is_healthy(address: str) -> bool:
     ask = "from ray.scripts.scripts import main; main()"
     words = [sys.executable, "-c", ask, "health-check", "--address", address]
     try:
-        done = subprocess.run(words, capture_output=True, timeout=_ANSWER_S, check=False)
+        done = subprocess.run(words, capture_output=True, timeout=_HEALTH_S, check=False)
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0

@@ -30,6 +30,7 @@ from suite.columns import columns
 from suite.live import display, one_line, trial_name
 from suite.plan import Planned, make_plan
 from suite.pruning import Mode, Pruner, in_order
+from suite.remote import Copy
 from suite.wandb_board.words import Place
 from workloads.fetch import cache_folder
 
@@ -62,6 +63,7 @@ class Request:
         wandb: log the trials to Weights & Biases.
         wandb_project: instead of the usual one.
         wandb_entity: instead of the usual one.
+        copy_to: a URL that records are copied to as trials end.
     """
 
     suite: str | None = None
@@ -84,6 +86,7 @@ class Request:
     wandb: bool = False
     wandb_project: str | None = None
     wandb_entity: str | None = None
+    copy_to: str | None = None
 
     @property
     def overrides(self) -> dict[str, Any]:
@@ -295,7 +298,8 @@ def _reuse_references(specs: Sequence[TrialSpec], digest: str) -> None:
 def _race(request: Request, planned: Planned, specs: Sequence[TrialSpec]) -> list[Finished]:
     finished = []
     pruner = Pruner(specs, request.prune, planned.plan)
-    with display(specs) as shown:
+    copy = Copy(specs[0].run, request.copy_to, say) if request.copy_to else None
+    with contextlib.closing(copy) if copy else contextlib.nullcontext(), display(specs) as shown:
         ended = cluster.run_all(
             in_order(specs, request.prune),
             executor=request.executor,
@@ -310,6 +314,8 @@ def _race(request: Request, planned: Planned, specs: Sequence[TrialSpec]) -> lis
             shown.finish(trial)
             pruner.hear(trial)
             references.keep(trial, cache_folder())
+            if copy:
+                copy.ended(trial.spec.key)
             finished.append(trial)
     return finished
 

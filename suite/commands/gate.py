@@ -8,10 +8,11 @@ import click
 
 from scoring import board
 from suite import gate as comparison
+from suite.remote import RunFolder
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, type=RunFolder(), metavar="RUN...")
 @click.option(
     "--baseline",
     type=click.Path(path_type=Path),

@@ -114,6 +114,12 @@ from suite.run import run as carry_out
     help="With --wandb: the project.",
 )
 @click.option("--wandb-entity", metavar="NAME", help="With --wandb: the team or user.")
+@click.option(
+    "--copy-to",
+    metavar="URL",
+    help="Copy the run's records to this place, too, as trials end: s3://bucket/runs/mine, or any "
+    "other that fsspec knows.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the trials that would run, and stop.")
 @click.pass_context
 def run(ctx: click.Context, /, executor: str, no_prune: bool, **options: Any) -> None:

@@ -28,7 +28,7 @@ class RemoteError(UserError):
     """A run at a URL that cannot be read or written: one line that says what and where."""
 
 
-class RunFolder(click.ParamType):
+class RunFolder(click.ParamType[Path]):
     """The folder of a run; or the URL of one, which is copied into the cache folder to be read."""
 
     name = "run"

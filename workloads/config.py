@@ -15,7 +15,7 @@ import pydantic
 
 from scoring.ground.documents import ConfigError, Document, Model, read_yaml
 from scoring.ground.errors import nearest
-from scoring.ground.words import Framework, Goal
+from scoring.ground.words import Framework, Goal, Scalar
 from workloads.errors import WorkloadError
 from workloads.metric import Metric
 
@@ -92,7 +92,7 @@ class Reference(Model):
     """A tuned hyperparameter point of the frozen reference, NadamW, for one framework."""
 
     submission: str
-    hyperparameters: dict[str, bool | int | float | str]
+    hyperparameters: dict[str, Scalar]
     steps: list[pydantic.PositiveInt] = pydantic.Field(default_factory=list)
     """Steps in which it met the target, a fresh seed each: what the paired clock compares to."""
 

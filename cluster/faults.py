@@ -12,11 +12,14 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 NODE = "node"
 """In an outcome's `extra["fault"]`: the node's and not the submission's; raced again on resume."""
+_REMOVAL_S = 1.0
 
 
 class NodeError(Exception):
@@ -37,6 +40,23 @@ def ours(doing: str) -> Iterator[None]:
     except Exception as error:
         text = " ".join(f"{error}".split()) or type(error).__name__
         raise NodeError(f"{doing}: {text}") from error
+
+
+_CODE = Path(__file__)
+
+
+def check_code(error: BaseException) -> None:
+    """See that our own code is still there, before an error is laid at a submission's door.
+
+    A cluster removes its copy of it when the driver dies, under the feet of what still runs.
+
+    Raises:
+        NodeError: it is gone.
+    """
+    if isinstance(error, ImportError):
+        time.sleep(_REMOVAL_S)  # what is being removed goes file by file
+    if not _CODE.exists():
+        raise NodeError("its copy of Gradathlon's code is gone") from error
 
 
 class Interrupts:

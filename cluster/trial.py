@@ -24,7 +24,7 @@ from cluster.clock import Clock
 from cluster.course import Course
 from cluster.deadline import Deadline, Overdue
 from cluster.entry import Seeds, make_entry
-from cluster.faults import NodeError, check_interrupt, ours
+from cluster.faults import NodeError, check_code, check_interrupt, ours
 from cluster.learners import make_learner
 from cluster.learners.contract import DeviceError, Learner, LearnersPolicy
 from cluster.node_data import fetch_once
@@ -81,6 +81,7 @@ def run_trial(spec: TrialSpec, cores: list[int] | None = None) -> Iterator[Updat
                 break
             except BaseException as error:
                 check_interrupt()
+                check_code(error)
                 trial.fail(error)
                 break
             yield update  # outside the `try`: who closes this iterator is no submission

@@ -35,7 +35,7 @@ pytestmark = [
 ]
 STEPS = 600
 SEEDS = (7, 8, 9, 10)
-TRIALS = 24
+TRIALS = int(os.environ.get("CHAOS_TRIALS", "24"))
 DRIVE = """
 import pickle, sys
 import cluster

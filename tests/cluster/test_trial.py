@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import cluster
-from cluster import deadline
+from cluster import deadline, faults
 from cluster.spec import Finished, TrialSpec, Update
 from scoring.ground.words import Budget, Resources
 from scoring.records import Record, read_record, record_attempts
@@ -284,3 +284,21 @@ class Hangs(torch.optim.SGD):
 def submission(params):
     return Hangs(params, lr=0.1)
 """
+
+
+def test_code_that_is_gone_is_the_nodes_fault(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (
+        "import torch\nclass Opt(torch.optim.SGD):\n"
+        "    def step(self, closure=None):\n        raise ImportError('no such module')\n"
+        "def submission(params):\n    return Opt(params, lr=0.1)\n"
+    )
+    monkeypatch.setattr(faults, "_REMOVAL_S", 0.0)
+    ((finished, _),) = race(make("raises", text))
+    assert finished.outcome.end == "failed"
+    assert "fault" not in finished.outcome.extra
+    monkeypatch.setattr(faults, "_CODE", tmp_path / "gone.py")
+    ((finished, _),) = race(make("raises", text, run=tmp_path / "again"))
+    assert finished.outcome.extra["fault"] == faults.NODE
+    assert "code is gone" in finished.outcome.reason

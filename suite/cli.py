@@ -19,7 +19,10 @@ COMMANDS = {
     "report": ("report", "Write one self-contained HTML page about runs, or one picture."),
     "validate": ("validate", "List the records of runs that cannot be, or were not planned."),
     "compare": ("compare", "Compare two submissions of runs: by how much, how surely, and where."),
-    "export": ("export", "Write runs' trials or evaluations as a table: parquet or CSV."),
+    "export": (
+        "export",
+        "Write runs' trials or evaluations as one table, for pandas, R or a spreadsheet.",
+    ),
     "import-algoperf": ("import_algoperf", "Write published AlgoPerf logs as a run's records."),
     "list": ("list", "List workloads, submissions or suites."),
     "show": ("show", "Show all about one workload, submission or suite."),

@@ -1,4 +1,4 @@
-"""Aligned text columns for stdout: the same on a terminal, in a file and in a pipe."""
+"""Tables of text: aligned columns, the same on a terminal, in a file and in a pipe; Markdown."""
 
 from __future__ import annotations
 
@@ -14,3 +14,10 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for row in table
     )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The same as a table in GitHub's Markdown; the first column is set as code."""
+    body = [[f"`{row[0]}`", *row[1:]] for row in rows]
+    table = [head, ["---"] * len(head), *body]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in table)

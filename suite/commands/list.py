@@ -2,66 +2,71 @@
 
 from __future__ import annotations
 
+import fnmatch
+import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 
 import workloads
 from submissions import source
 from suite import config
-from suite.columns import columns
+from suite.columns import columns, markdown
 
 
 @click.command(name="list")
 @click.argument("what", type=click.Choice(["workloads", "submissions", "suites"]))
-def list_(what: str) -> None:
+@click.option("--like", default="*", metavar="PATTERN", help="Those whose name matches, as *_jax.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="As a table in Markdown.")
+def list_(what: str, like: str, as_markdown: bool) -> None:
     """List workloads, submissions or suites.
 
     One a line: what there is to race on, to race, and to run.
 
     \b
     Examples:
-        gradathlon list workloads
+        gradathlon list workloads --like '*-toy-*'
         gradathlon list submissions
-        gradathlon list suites
+        gradathlon list suites --markdown
     """
-    head, rows = {"workloads": _workloads, "submissions": _submissions, "suites": _suites}[what]()
-    click.echo(columns(head, list(rows)))
+    head, listed = {
+        "workloads": (_WORKLOADS, _workloads),
+        "submissions": (_SUBMISSIONS, _submissions),
+        "suites": (_SUITES, _suites),
+    }[what]
+    rows = list(listed(like))
+    click.echo(markdown(head, rows) if as_markdown else columns(head, rows))
 
 
-Listing = tuple[tuple[str, ...], Iterator[tuple[str, ...]]]
+_Rows = Iterator[tuple[str, ...]]
+_WORKLOADS = ("workload", "parameters", "target", "budget", "what it is")
+_SUBMISSIONS = ("submission", "framework", "kind", "hyperparameters", "what it is")
+_SUITES = ("suite", "ruleset", "tuning", "clock", "what it is")
 
 
-def _workloads() -> Listing:
-    def rows() -> Iterator[tuple[str, ...]]:
-        for id in workloads.ids():
-            workload = workloads.get(id)
-            race = workload.race
-            sign = "<=" if workload.metric.goal == "min" else ">="
-            target = f"{workload.metric.key} {sign} {race.target:g}" if race else "no target yet"
-            budget = f"{race.budget.steps} / {race.budget.seconds:g} s" if race else ""
-            yield id, target, budget, workloads.family(workload.id.family).title(workload.id)
-
-    return ("workload", "target", "budget", "what it is"), rows()
-
-
-def _submissions() -> Listing:
-    def rows() -> Iterator[tuple[str, ...]]:
-        for name in source.shipped():
-            found = source.find(name)
-            yield name, found.framework, "built in", found.summary
-        for name in source.installed():
-            found = source.find(name)
-            yield name, found.framework, "installed", found.summary
-
-    return ("submission", "framework", "from", "what it is"), rows()
+def _workloads(like: str) -> _Rows:
+    for id in fnmatch.filter(workloads.ids(), like):
+        workload = workloads.get(id)
+        race = workload.race
+        size = sum(math.prod(spec.shape) for spec in workload.parameters().values())
+        sign = "<=" if workload.metric.goal == "min" else ">="
+        target = f"{workload.metric.key} {sign} {race.target:g}" if race else "no target yet"
+        budget = f"{race.budget.steps:,} steps, {race.budget.seconds:g} s" if race else ""
+        title = workloads.family(workload.id.family).title(workload.id)
+        yield id, f"{size:,}", target, budget, title
 
 
-def _suites() -> Listing:
-    def rows() -> Iterator[tuple[str, ...]]:
-        for name in config.shipped():
-            suite = config.load(name).suite
-            shape = f"{suite.studies} x {suite.trials} trials" if suite.trials > 1 else "defaults"
-            yield name, suite.ruleset, shape, suite.clock, suite.title
+def _submissions(like: str) -> _Rows:
+    for name in fnmatch.filter([*source.shipped(), *source.installed()], like):
+        found = source.find(name)
+        ours = name in source.shipped()
+        kind = Path(found.origin).parent.name.replace("_", " ") if ours else "installed"
+        yield name, found.framework, kind, str(len(found.hyperparameters)), found.summary
 
-    return ("suite", "ruleset", "tuning", "clock", "what it is"), rows()
+
+def _suites(like: str) -> _Rows:
+    for name in fnmatch.filter(config.shipped(), like):
+        suite = config.load(name).suite
+        shape = f"{suite.studies} x {suite.trials} trials" if suite.trials > 1 else "defaults"
+        yield name, suite.ruleset, shape, suite.clock, suite.title

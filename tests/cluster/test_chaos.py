@@ -174,10 +174,13 @@ def test_a_board_is_the_same_whatever_dies_on_the_way(
     ]
     chance = random.Random(int(os.environ.get("CHAOS_SEED", "0")))
     nodes = Nodes(tmp_path, monkeypatch)
+    drivers: list[Driver] = []
     try:
         with small_disk(nodes.folders[1]):
-            did = make_trouble(specs, nodes, chance)
+            did = make_trouble(specs, nodes, chance, drivers)
     finally:
+        for driver in drivers:
+            driver.kill()
         nodes.cluster.shutdown()
     assert {"trial", "supervisor", "raylet", "driver"} <= set(did), did
     for spec in specs:
@@ -187,13 +190,16 @@ def test_a_board_is_the_same_whatever_dies_on_the_way(
         assert metrics(record) == undisturbed[spec.seed]
 
 
-def make_trouble(specs: list[TrialSpec], nodes: Nodes, chance: random.Random) -> list[str]:
+def make_trouble(
+    specs: list[TrialSpec], nodes: Nodes, chance: random.Random, drivers: list[Driver]
+) -> list[str]:
     """Race to the end, with faults in an order of their own; what was done."""
     did: list[str] = []
     faults = ["trial"] * 4 + ["supervisor"] * 3 + ["raylet", "driver", "driver", "disk"]
     chance.shuffle(faults)
     for _ in range(12):
         driver = Driver(specs, nodes.cluster.address)
+        drivers.append(driver)
         filler = nodes.folders[1] / "filler"
         while driver.process.poll() is None and faults:
             time.sleep(chance.uniform(1, 6))

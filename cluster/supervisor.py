@@ -66,6 +66,7 @@ class _Child:
         self.cores = cores
         self.witness = Witness()
         self._reason = ""
+        self._reached_submission = False
         self._last: Outcome | NodeError | None = None
         self._before_s = _reaped_s()
         self._others = frozenset(tree.descendants(os.getpid()))  # this process's own helpers
@@ -169,6 +170,8 @@ class _Child:
         if self._reason:
             return self._reason
         words = self._last_words()
+        if not self._reached_submission:  # it died of the machine: of an import, a full memory
+            return NodeError(f"its process died before the submission's code ran ({code}){words}")
         if code >= 0:
             return f"its process ended itself with exit code {code}{words}"
         name = signal.Signals(-code).name
@@ -193,6 +196,7 @@ class _Child:
             return  # whatever else has the pipe
         self._heard = time.monotonic()
         if isinstance(news, Update):
+            self._reached_submission |= news.phase not in ("queued", "preparing")
             training = news.phase == "training"
             self._silence_s = silence_s(self.spec, training, news.wall_s)
             self.witness.hear(news, tree.cpu_s(self._process.pid))

@@ -211,3 +211,12 @@ def test_what_the_supervising_process_runs_beside_is_left_alone(make: Make) -> N
     finally:
         beside.kill()
         beside.wait()
+
+
+def test_a_process_that_dies_before_the_submissions_code_ran_is_the_nodes_affair(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "START", "import sys; sys.exit('no room for torch')")
+    fault = ended(make(budget=Budget(100, 100.0)))
+    assert isinstance(fault, NodeError)
+    assert "before the submission's code ran (1); it said last: no room for torch" in str(fault)

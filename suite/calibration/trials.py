@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
+import click
+
 import cluster
 from cluster import Executor
 from cluster.spec import Finished, Limits, TrialSpec
@@ -43,6 +45,7 @@ def race(
             at_once=place.at_once,
             watch=shown.update,
             limits=limits,
+            tell=lambda line: click.echo(line, err=True),
         )
         for trial in ended:
             shown.finish(trial)

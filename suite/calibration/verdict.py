@@ -24,7 +24,7 @@ LOG = "calibration.json"
 def told(verdict: Verdict) -> str:
     """The finalists as a table, and beneath it what was found, how surely, and what it cost."""
     ids = verdict.order.workloads
-    head = ("", "point", "score", "95 %", "best", *ids)
+    head = ("", "point", "score", "95 %", "P(best)", *ids)
     rows = [
         (str(place), point_text(verdict, one), f"{one.score.score:.3f}", _interval(one),
          "" if one.chance is None else f"{one.chance:.2f}",

@@ -21,6 +21,9 @@ from suite.columns import columns
 from suite.commands.calibration_options import place_options, taken_place
 from suite.points import stated_point
 
+_OTHER_SIZE = 1.1
+"""By this factor workloads must differ in their weights to be drawn against them."""
+
 
 @click.command()
 @click.argument("submission", metavar="NAME|FILE.py")
@@ -126,10 +129,11 @@ def _told(sweeps: Sequence[Sweep], order: SweepOrder, hours: float) -> str:
     first = sweeps[0]
     better = "lower" if first.goal == "min" else "higher"
     seeds = f"{order.seeds} seed{'s' * (order.seeds > 1)}"
+    spread = ", least and largest of a seed in brackets" if order.seeds > 1 else ""
     lines = [
         columns(head, rows),
         f"final {first.metric}, {better} is better, mean of {seeds}; * the best",
-        "sensitivity: mean distance from the best over the range, from seed to seed in brackets",
+        f"sensitivity: mean distance from the best over the range{spread}",
         f"It took {hours:.2g} core-hours.",
     ]
     return "\n".join(lines)
@@ -152,7 +156,8 @@ def _write(sweeps: Sequence[Sweep], order: SweepOrder, hours: float, folder: Pat
         "sweep.json": log_of(sweeps, order, hours),
         "sweep.svg": sweep_svg(sweeps, order.parameter, log=order.scaling == "log"),
     }
-    if len({one.size for one in sweeps}) > 1:
+    sizes = [one.size for one in sweeps]
+    if max(sizes) > _OTHER_SIZE * min(sizes):
         files["sensitivity.svg"] = sensitivity_svg(sweeps, order.parameter)
     try:
         for name, text in files.items():

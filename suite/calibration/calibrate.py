@@ -7,14 +7,15 @@
 3. The best few on fresh seeds, on all workloads, none of them ended early: the benchmark score,
    its interval over redrawn seeds, and the probability of being the best of these.
 
-The reference's time is a quarter of the workload's budget: no reference is raced. Every trial is an
-ordinary one with a record; begun again, the procedure goes on where it stood.
+The reference's time is the one that was measured when the target was set: no reference is raced.
+Every trial is an ordinary one with a record; begun again, the procedure goes on where it stood.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -22,7 +23,7 @@ import numpy as np
 
 import workloads
 from cluster.spec import Finished, Stop, TrialSpec
-from scoring.bootstrap import Resampler, Studies
+from scoring.bootstrap import FEW, Resampler, Studies
 from scoring.gradathlon import Entry, score, workload_score
 from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
@@ -103,6 +104,12 @@ class Calibration:
         self.specs = _specs(order, self.source.name, self.points, folder)
         self.parts: dict[int, dict[str, Part]] = {one: {} for one in range(len(self.points))}
         self.records: list[Record] = []
+        for spec in self.specs.values():
+            if spec.target is None:
+                raise ConfigError(
+                    f"{spec.workload} has no target, so that nothing is scored on it; set one "
+                    f"with: gradathlon set-targets {spec.workload}"
+                )
 
     def run(self) -> Verdict:
         """Race all that is left to race; what came out.
@@ -143,7 +150,7 @@ class Calibration:
         def limits(spec: TrialSpec) -> Stop | None:
             latest = latest_ratio(self.parts, left, rung, spec.trial, spec.workload)
             if latest >= TAU_MAX:
-                return None
+                return Stop(TAU_MAX * _unit(spec), f"{TAU_MAX:g} times the reference's time")
             why = f"this point can no longer be among the best {rung.keep}"
             return Stop(latest * _unit(spec), why)
 
@@ -216,11 +223,14 @@ def _ratio(spec: TrialSpec, record: Record) -> float:
 
 
 def _unit(spec: TrialSpec) -> float:
-    """The reference's time on the trial's clock: the budget is `TAU_MAX` times that."""
-    budget = spec.budget
-    limit = budget.steps if spec.clock == "steps" else budget.reference_steps
-    assert limit is not None
-    return limit / TAU_MAX
+    """The reference's time on the trial's clock, as it was measured when the target was set."""
+    if spec.budget.reference_steps is not None:
+        return spec.budget.reference_steps / TAU_MAX
+    race = workloads.get(spec.workload).race
+    stated = race.reference.get(spec.source.framework) if race else None
+    # Without enough seeds of its own: a budget is `TAU_MAX` times the reference's median.
+    known = stated is not None and len(stated.steps) >= FEW
+    return statistics.median(stated.steps) if stated and known else spec.budget.steps / TAU_MAX
 
 
 def _specs(

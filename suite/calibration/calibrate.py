@@ -105,7 +105,7 @@ class Calibration:
         self.parts: dict[int, dict[str, Part]] = {one: {} for one in range(len(self.points))}
         self.records: list[Record] = []
         for spec in self.specs.values():
-            if spec.target is None:
+            if spec.target is None or spec.target.value is None:
                 raise ConfigError(
                     f"{spec.workload} has no target, so that nothing is scored on it; set one "
                     f"with: gradathlon set-targets {spec.workload}"

@@ -233,6 +233,24 @@ def test_nothing_to_tune_is_an_error(racing: Racing, invoke: Any) -> None:
     assert not Path("runs").exists(), "the corrected command finds no used folder"
 
 
+def test_a_workload_without_a_target_is_refused(
+    racing: Racing, invoke: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import workloads
+
+    planned = workloads.get
+
+    def get(text: str) -> Any:
+        workload = planned(text)
+        workload.race = None
+        return workload
+
+    monkeypatch.setattr(workloads, "get", get)
+    result = invoke("tune", "mine.py", "lm-toy-v1", "--clock", "steps", "-o", "out")
+    assert result.exit_code == 2
+    assert "set-targets lm-toy-v1" in result.output and not Path("out").exists()
+
+
 def test_a_list_of_points_is_tried_as_it_stands(racing: Racing, invoke: Any) -> None:
     Path("listed.py").write_text(
         'SEARCH_SPACE = [{"lr": 0.1}, {"lr": 0.02}, {"lr": 0.9}]\ndef submission(params, lr): ...\n'

@@ -15,11 +15,14 @@ import signal
 import sys
 from typing import Any
 
+from cluster.audit import AUDIT
 from cluster.cores import pin
 from cluster.faults import NodeError
 from cluster.process import set_environment
 from cluster.spec import TrialSpec, Update
 from scoring.records import Outcome, decode, encode
+from submissions.source import files_of
+from workloads.fetch import cache_folder
 
 START = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[2]);from cluster.child import main; main()"
@@ -46,6 +49,7 @@ def main() -> None:
 def _race(spec: TrialSpec, cores: list[int], pipe: int) -> None:
     from cluster.trial import run_trial
 
+    AUDIT.watch(files_of(spec.source), spec.run, [cache_folder()])
     try:
         for news in run_trial(spec, cores):
             _tell(pipe, to_text(news))

@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from cluster.learners.contract import Entry, make_card
-from scoring.ground.words import Budget, Resources
+from cluster.learners.contract import Build, Entry, make_card
+from scoring.ground.words import Budget, Resources, Role
+from submissions.contract import Card
 from submissions.load import build, execute
 from submissions.source import Source
 from workloads.contract import Workload
+
+_UNNAMED: Mapping[Role, Role] = {"head": "weight", "tensor": "weight"}
+"""What a role falls back to in a file that has nothing for it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,12 +50,20 @@ def make_entry(
     """
     module = execute(source)
     card = make_card(workload, budget, seeds.own)
+    plain = dataclasses.replace(
+        card, roles={name: _UNNAMED.get(role, role) for name, role in card.roles.items()}
+    )
+
+    def made_with(told: Card) -> Build:
+        return lambda params: build(module, source, hyperparameters, params=params, card=told)
+
     return Entry(
         workload=workload,
         weights=workload.initial_weights(seeds.weights),
-        build=lambda params: build(module, source, hyperparameters, params=params, card=card),
+        build=made_with(card),
         module=module,
         closure=source.closure,
         seed=seeds.loss,
         resources=resources,
+        build_by_shape=made_with(plain),
     )

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from cluster import kept
 from cluster.faults import NodeError
 from cluster.run_lock import seal
 from cluster.spec import ClusterError, TrialSpec, Update
@@ -138,6 +139,9 @@ def _whole(here: TrialSpec) -> Iterator[Piece]:
         log = path.with_suffix(".log")
         with contextlib.suppress(FileNotFoundError):
             yield Piece(log.name, 0, log.read_bytes()[-_LOG_BYTES:])
+        hit = kept.path_of(path)
+        with contextlib.suppress(FileNotFoundError):
+            yield Piece(hit.name, 0, hit.read_bytes())
 
 
 def _clear(here: TrialSpec) -> None:
@@ -145,6 +149,7 @@ def _clear(here: TrialSpec) -> None:
     for path in record_attempts(here.run, here.key):
         path.unlink()
         path.with_suffix(".log").unlink(missing_ok=True)
+        kept.path_of(path).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         for folder in (here.record(0).parent, *here.record(0).parent.parents[:3]):
             folder.rmdir()

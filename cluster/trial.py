@@ -18,35 +18,28 @@ from typing import Any
 import numpy as np
 
 import workloads
-from cluster import checkpoint
+from cluster import checkpoint, kept
 from cluster.attempts import header_of, saved_state
+from cluster.audit import AUDIT
 from cluster.clock import Clock
 from cluster.course import Course
 from cluster.deadline import Deadline, Overdue
-from cluster.entry import Seeds, make_entry
+from cluster.entry import Seeds
 from cluster.faults import NodeError, check_code, check_interrupt, ours
-from cluster.learners import make_learner
 from cluster.learners.contract import DeviceError, Learner, LearnersPolicy
 from cluster.node_data import fetch_once
 from cluster.pacer import Pacer
 from cluster.process import seed_globals, set_environment
 from cluster.settings import check_settings
-from cluster.spec import Pace, TrialSpec, Update
+from cluster.spec import TrialSpec, Update
+from cluster.warm_up import warm_learner, warm_pacer
 from cluster.world import World
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import End
-from scoring.records import (
-    Evaluation,
-    EventLine,
-    Outcome,
-    Writer,
-    encode,
-    record_attempts,
-)
+from scoring.records import Evaluation, EventLine, Outcome, Writer, encode, record_attempts
 from submissions.contract import SubmissionError, TrainingComplete
 from workloads.contract import Batch, Workload
 
-WARM_UP_STEPS = 3
 _CHECKPOINT_SHARE = 0.05
 """Checkpoints may take up to this share of a trial's time."""
 _KNOWN = (SubmissionError, DeviceError, checkpoint.StateError, Overdue)
@@ -106,13 +99,12 @@ class _Trial:
         seen = tuple(self._saved["record"][1:]) if self._saved else ()
         attempts = record_attempts(spec.run, spec.key)
         self._seeds = Seeds.of(spec.seed)
-        self._pace_seeds = Seeds.of(spec.seed + 1)
         self._stream = workload.stream(self._seeds.stream)
         header = encode(header_of(spec, cores, workload.data_sha256()))
         self._writer = Writer(spec.record(len(attempts)), (header, *seen))
         self._clock = Clock(lambda: None)
         self._pacer: Pacer | None = None
-        self._test: dict[str, Any] = {}
+        self._found: dict[str, Any] = {}
         self._checkpoint_cost_s = 0.0
         self._checkpointed = _seconds()
         self._warned: set[str] = set()
@@ -133,7 +125,7 @@ class _Trial:
         yield Update(spec.key, "warming up", course.steps)
         with Deadline(spec, lambda: course.steps) as deadline:
             deadline.arm_warm_up()
-            self._pacer = self._warm_pacer()
+            self._pacer = warm_pacer(spec, self.workload)
             learner = self._warm_learner()
             deadline.disarm()
             self._world.check()
@@ -165,7 +157,7 @@ class _Trial:
                     course.reading = reading if end is None else course.reading
                     self._keep(learner, always=end is not None)
                 if end is not None:
-                    self._end(*end, **self._test)
+                    self._end(*end, **self._found)
                     break
                 deadline.arm(course.reading)
                 self._clock.start()
@@ -181,7 +173,8 @@ class _Trial:
         reason = " ".join(reason.split()).removesuffix(":") or type(error).__name__
         taken = [] if isinstance(error, SubmissionError) else self._world.taken()
         reason += f" (the submission changed: {', '.join(taken)})" if taken else ""
-        self._end("failed", reason, traceback=_own_traceback(error))
+        trace = "".join(traceback.format_exception(error))[-20_000:]
+        self._end("failed", reason, traceback=trace)
         self.spec.checkpoint.unlink(missing_ok=True)
 
     def _news(self) -> Update:
@@ -197,23 +190,12 @@ class _Trial:
 
     def _warm_learner(self) -> Learner:
         """Compiled and warmed up; where the trial was cut off, if it was."""
-        learner = self._learner()
+        learner = warm_learner(self.spec, self.workload, self._seeds, self._stream)
         seed_globals(self._seeds.own)
         if self._saved:
             learner.begin()
             self._restore(learner, self._saved)
         return learner
-
-    def _warm_pacer(self) -> Pacer | None:
-        """The reference in training, where the trial takes turns with it."""
-        if self.spec.pace is None:
-            return None
-        # Before the submission is there: what it sets or seeds, it sets after.
-        learner = self._compiled(self.spec.pace, self._pace_seeds)
-        learner.begin()
-        pacer = Pacer(learner, self.workload.stream(self._pace_seeds.stream))
-        pacer.turn()  # the first batch may fill a replay memory; the first steps, the caches
-        return pacer
 
     def _turn(self) -> float:
         """The reference's seconds a step here and now; 1 where nobody asks."""
@@ -229,29 +211,6 @@ class _Trial:
         if self._pacer:
             paired, wall_s = self.course.paired, self._clock.wall_s()
             paired.close(wall_s, self._turn() if self._pacer.due(paired, wall_s) else None)
-
-    def _compiled(self, raced: Pace | TrialSpec, seeds: Seeds) -> Learner:
-        spec = self.spec
-        entry = make_entry(
-            self.workload,
-            raced.source,
-            raced.hyperparameters,
-            seeds,
-            budget=spec.budget,
-            resources=spec.resources,
-        )
-        seed_globals(seeds.own)
-        batches = [self.workload.batch_like(seed) for seed in range(WARM_UP_STEPS)]
-        observations = self.workload.observations_like()
-        return make_learner(raced.source.framework, entry, batches, observations)
-
-    def _learner(self) -> Learner:
-        learner = self._compiled(self.spec, self._seeds)
-        # An evaluation whose results are thrown away.
-        window = learner.drain().window(WARM_UP_STEPS)
-        self.workload.evaluate(learner.judged(), "validation", self._stream, window)
-        learner.synchronize()
-        return learner
 
     def _train_until_evaluation(self, learner: Learner) -> bool:
         """Steps to the next evaluation; False when the clock's budget ran out before."""
@@ -322,7 +281,9 @@ class _Trial:
         end = self._why_end(learner) or self._why_pruned(evaluation)
         if end:
             test = workload.evaluate(learner.judged(), "test", stream, window)
-            self._test = {"test": test} if test else {}
+            self._found = {"test": test} if test else {}
+            if end[0] == "reached":
+                self._found |= kept.keep(self._writer.path, learner, stream, window)
         course.off_clock_s += _seconds() - began
         return end
 
@@ -361,7 +322,8 @@ class _Trial:
     def _end(self, end: End, reason: str, **extra: Any) -> None:
         course = self.course
         wall_s, cpu_s = course.reading.wall_s, course.reading.cpu_s
-        extra = course.times() | self._world.left() | extra
+        audit = {"audit": seen} if (seen := AUDIT.seen()) else {}
+        extra = course.times() | self._world.left() | audit | extra
         self.outcome = Outcome(end, course.steps, wall_s, cpu_s, reason, extra, self._paired())
         with ours("the record"):
             self._writer.write(self.outcome)
@@ -435,7 +397,3 @@ def _out_of_time(spec: TrialSpec) -> str:
     if spec.clock == "paired":
         return f"{spec.budget.reference_steps:g} reference steps on the paired clock are spent"
     return f"{spec.budget.seconds:g} s on the {spec.clock} clock are spent"
-
-
-def _own_traceback(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))[-20_000:]

@@ -73,6 +73,12 @@ class Source:
         return tuple(name for name in self.arguments if name not in RESERVED)
 
 
+def files_of(source: Source) -> list[str]:
+    """What tracebacks call its files, the main one first."""
+    folder = Path(source.origin).parent
+    return [source.origin, *(str(folder / path) for path in split(source.text)[1])]
+
+
 def parse(name: str, text: str, origin: str) -> Source:
     """The submission of that text, called `name`.
 

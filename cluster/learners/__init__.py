@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from cluster.learners.contract import Entry, Learner
+from submissions.contract import SubmissionError
 from workloads.contract import Array, Batch
 
 
@@ -22,4 +24,17 @@ def make_learner(
         return TorchLearner(entry, batches, observations)
     from cluster.learners.learner_jax import JaxLearner
 
-    return JaxLearner(entry, batches, observations)
+    try:
+        return JaxLearner(entry, batches, observations)
+    except ValueError as error:
+        # optax's words for a role of ours that the file's `multi_transform` does not name.
+        if entry.build_by_shape is None or "no corresponding transformation" not in str(error):
+            raise
+    try:
+        by_shape = dataclasses.replace(entry, build=entry.build_by_shape, build_by_shape=None)
+        return JaxLearner(by_shape, batches, observations)
+    except ValueError as error:
+        if "no corresponding transformation" not in str(error):
+            raise
+        words = " ".join(str(error).split())
+        raise SubmissionError(f"{words}; name every role of `workload.roles`") from error

@@ -25,7 +25,8 @@ class Entry:
 
     `module` is the executed submission file, for the functions that may stand beside
     `submission`. `closure` is what the file says of its optimizers: they all want a closure, none
-    does, or None: those whose `step` cannot be called without one.
+    does, or None: those whose `step` cannot be called without one. `build_by_shape` is `build`
+    with a card on which `head` and `tensor` are `weight`, for files that tell apart no more.
     """
 
     workload: Workload[Any]
@@ -35,6 +36,7 @@ class Entry:
     closure: bool | None
     seed: int
     resources: Resources
+    build_by_shape: Build | None = None
 
 
 @dataclasses.dataclass(frozen=True)

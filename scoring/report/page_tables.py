@@ -300,6 +300,8 @@ def _witnessed(record: Record) -> Markup | None:
     told = [f"{attempts} attempts"] if attempts > 1 else []
     told += [f"{100 * off_clock:.0f} % off the clock"] if math.isfinite(off_clock) else []
     told += [f"doubt: {extra['doubt']}"] if extra.get("doubt") else []
+    audit = extra.get("audit")
+    told += map(str, audit) if isinstance(audit, list) else []
     return _small(" · ".join(told)) if told else None
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 
+from scoring.records import Record
 from suite.remote import RunFolder
 
 
@@ -16,7 +18,8 @@ def validate(ctx: click.Context, runs: tuple[Path, ...]) -> None:
     """List the records of runs that cannot be, or were not planned.
 
     One line a problem, with file and line; exit code 1 if there is any. A board leaves such a
-    record out and counts its trial as missed.
+    record out and counts its trial as missed. What a submission opened outside of its folder,
+    started, connected to or inspected is told beside it: a reviewer's to judge, and no problem.
 
     \b
     Examples:
@@ -36,7 +39,20 @@ def validate(ctx: click.Context, runs: tuple[Path, ...]) -> None:
         for line in problems:
             click.echo(line)
         found = found or bool(problems)
+        for line in audited(claims.records):
+            click.echo(line, err=True)
         told = f"{len(claims.records)} records can be believed, {len(problems)} problems"
         click.echo(f"{run}: {told}", err=True)
     if found:
         ctx.exit(1)
+
+
+def audited(records: Iterable[Record]) -> Iterator[str]:
+    """A line a submission: what its trials' own audit noted."""
+    noted: dict[str, dict[str, None]] = {}
+    for record in records:
+        told = record.outcome.extra.get("audit") if record.outcome else None
+        for entry in told if isinstance(told, list) else []:
+            noted.setdefault(record.header.submission, {})[str(entry)] = None
+    for name, entries in noted.items():
+        yield f"{name}, to be looked at: {'; '.join(entries)}"

@@ -1,0 +1,136 @@
+"""The weights at a trial's hit, kept beside its record, and judged again by another process."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import workloads
+from cluster import checkpoint
+from cluster.entry import Seeds, make_entry
+from cluster.learners import make_learner
+from cluster.learners.contract import Learner
+from scoring.ground.words import Resources
+from scoring.records import Header, Record
+from submissions.source import find
+from workloads.contract import Stream, Weights, Window, Workload
+
+DIGEST = "weights_sha256"
+"""The outcome's key for the digest of the file."""
+MOST_BYTES = 64_000_000
+"""Larger ones are not kept: a run may hold hundreds."""
+TOLERANCE = 1e-3
+"""By how much, relatively, a metric may differ: another machine sums in another order."""
+_PLAIN = {"torch": "sgd", "jax": "sgd_jax"}
+"""Whose learner judges in the submission's place: it makes no step."""
+
+
+def path_of(record: Path) -> Path:
+    """Where the weights of that record's trial lie."""
+    return record.with_suffix(".hit.safetensors")
+
+
+def keep(record: Path, learner: Learner, stream: Stream, window: Window) -> dict[str, Any]:
+    """Keep the judged weights and what their evaluation saw; the digest, for the outcome.
+
+    Nothing is kept where it is too much, or cannot be written.
+    """
+    state = {
+        "weights": dict(learner.judged().weights()),
+        "stream": stream.state(),
+        "window": dataclasses.asdict(window),
+    }
+    if _bytes(state) > MOST_BYTES:
+        return {}
+    path = path_of(record)
+    try:
+        checkpoint.save(path, state)
+        return {DIGEST: hashlib.sha256(path.read_bytes()).hexdigest()}
+    except (checkpoint.StateError, OSError):
+        path.unlink(missing_ok=True)
+        return {}
+
+
+def judge_again(record: Record) -> str | None:
+    """What is wrong with a hit, in one line: "" where nothing is; None where nothing was kept.
+
+    The weights are judged by this process, which never runs the submission's code.
+
+    Raises:
+        WorkloadError: its data cannot be had here.
+    """
+    outcome, header, path = record.outcome, record.header, path_of(record.path)
+    digest = outcome.extra.get(DIGEST) if outcome else None
+    if digest is None or not record.evaluations:
+        return None
+    workload = workloads.get(header.workload)
+    if workload.settings_sha256 != header.settings_sha256:
+        return f"it was raced on other numbers than those of {header.workload} here"
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        state = checkpoint.load(path) if found == digest else None
+    except (OSError, checkpoint.StateError) as error:
+        return f"its weights cannot be read: {error}"
+    if state is None:
+        return f"{path.name} is not the file whose digest is in the record"
+    odd = _odd(state["weights"], workload)
+    return odd or _difference(record, _metrics(header, workload, state))
+
+
+def _odd(weights: Weights, workload: Workload[Any]) -> str:
+    wanted = {name: spec.shape for name, spec in workload.parameters().items()}
+    if {name: value.shape for name, value in weights.items()} != wanted:
+        return "its weights are not the workload's by name and shape"
+    broken = [name for name, value in weights.items() if not np.isfinite(value).all()]
+    return f"its weight {broken[0]} is not finite" if broken else ""
+
+
+def _metrics(header: Header, workload: Workload[Any], state: dict[str, Any]) -> Mapping[str, float]:
+    workload.fetch()
+    seeds = Seeds.of(header.seed)
+    entry = make_entry(
+        workload,
+        find(_PLAIN[header.framework]),
+        {},
+        seeds,
+        budget=header.budget,
+        resources=Resources(int(header.hardware.get("cores", 1))),
+    )
+    # Begun at the kept weights: they are its initial ones.
+    entry = dataclasses.replace(entry, weights=state["weights"])
+    learner = make_learner(
+        header.framework, entry, [workload.batch_like()], workload.observations_like()
+    )
+    learner.begin()
+    learner.prepare_evaluation()
+    stream = workload.stream(seeds.stream)
+    try:
+        stream.load_state(state["stream"])
+        return workload.evaluate(learner.judged(), "validation", stream, Window(**state["window"]))
+    finally:
+        stream.close()
+
+
+def _difference(record: Record, now: Mapping[str, float]) -> str:
+    said = record.evaluations[-1].metrics
+    told = [
+        f"{name} is {said.get(name, math.nan):.6g} in the record and {value:.6g} at its weights"
+        for name, value in now.items()
+        if not math.isclose(said.get(name, math.nan), value, rel_tol=TOLERANCE, abs_tol=1e-6)
+        and not (math.isnan(value) and math.isnan(said.get(name, math.nan)))
+    ]
+    return "; ".join(told)
+
+
+def _bytes(tree: Any) -> int:
+    if isinstance(tree, Mapping):
+        return sum(map(_bytes, tree.values()))
+    if isinstance(tree, list | tuple):
+        return sum(map(_bytes, tree))
+    return tree.nbytes if isinstance(tree, np.ndarray) else 0

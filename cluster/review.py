@@ -1,0 +1,105 @@
+"""What a submission's text alone tells a reviewer, without running it."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Iterator
+
+from submissions.bundle import split
+from submissions.contract import SubmissionError
+from submissions.source import Source
+
+_PRYING = frozenset(
+    (
+        "cluster",
+        "ctypes",
+        "gc",
+        "inspect",
+        "multiprocessing",
+        "scoring",
+        "socket",
+        "subprocess",
+        "suite",
+        "threading",
+        "workloads",
+    )
+)
+_FIXED = frozenset(
+    (
+        "set_grad_enabled",
+        "set_num_threads",
+        "set_num_interop_threads",
+        "set_default_dtype",
+        "set_default_device",
+        "set_float32_matmul_precision",
+        "use_deterministic_algorithms",
+        "set_flush_denormal",
+        "sched_setaffinity",
+        "setrlimit",
+        "chdir",
+        "_getframe",
+        "addaudithook",
+    )
+)
+
+
+def worth_a_look(source: Source) -> list[str]:
+    """What honest submissions seldom need, one phrase each: it prys, or sets what a race fixes."""
+    main, _ = split(source.text)
+    told: dict[str, None] = {}
+    for node in ast.walk(ast.parse(main)):
+        for name in _imported(node):
+            if name.split(".")[0] in _PRYING:
+                told[f"line {_line(node)} imports {name}"] = None
+        called = _called(node)
+        if called in _FIXED:
+            told[f"line {_line(node)} calls {called}"] = None
+    return list(told)
+
+
+def refuse_missing_imports(source: Source) -> None:
+    """A package that the file cannot do without must be here before a race begins.
+
+    Looks at the imports that are run at once and unconditionally: those within functions, `try`
+    and `if` may have another way.
+
+    Raises:
+        SubmissionError: one is not installed: file, line, and what to do.
+    """
+    main, _ = split(source.text)
+    for node in ast.parse(main).body:
+        for name in _imported(node):
+            top = name.split(".")[0]
+            if not _installed(top):
+                raise SubmissionError(
+                    f"{source.origin}:{_line(node)}: imports {top}, which is not installed here; "
+                    "install it beside gradathlon, or leave the submission out"
+                )
+
+
+def _imported(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+        yield node.module
+
+
+def _called(node: ast.AST) -> str:
+    if not isinstance(node, ast.Call):
+        return ""
+    function = node.func
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def _line(node: ast.AST) -> int:
+    return int(getattr(node, "lineno", 1))
+
+
+def _installed(top: str) -> bool:
+    try:
+        return importlib.util.find_spec(top) is not None
+    except ValueError:  # a module without a spec is here
+        return True

@@ -1,0 +1,56 @@
+"""What happens before the clock starts: everything is built and compiled on throw-away state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cluster.entry import Seeds, make_entry
+from cluster.learners import make_learner
+from cluster.learners.contract import Learner
+from cluster.pacer import Pacer
+from cluster.process import seed_globals
+from cluster.spec import Pace, TrialSpec
+from workloads.contract import Stream, Workload
+
+WARM_UP_STEPS = 3
+
+
+def warm_learner(spec: TrialSpec, workload: Workload[Any], seeds: Seeds, stream: Stream) -> Learner:
+    """The submission's learner, after steps and an evaluation whose results are thrown away."""
+    learner = _compiled(spec, workload, spec, seeds)
+    window = learner.drain().window(WARM_UP_STEPS)
+    workload.evaluate(learner.judged(), "validation", stream, window)
+    learner.synchronize()
+    return learner
+
+
+def warm_pacer(spec: TrialSpec, workload: Workload[Any]) -> Pacer | None:
+    """The reference in training, where the trial takes turns with it.
+
+    Comes before the submission is there: what that sets or seeds, it sets after.
+    """
+    if spec.pace is None:
+        return None
+    seeds = Seeds.of(spec.seed + 1)
+    learner = _compiled(spec, workload, spec.pace, seeds)
+    learner.begin()
+    pacer = Pacer(learner, workload.stream(seeds.stream))
+    pacer.turn()  # the first batch may fill a replay memory; the first steps, the caches
+    return pacer
+
+
+def _compiled(
+    spec: TrialSpec, workload: Workload[Any], raced: Pace | TrialSpec, seeds: Seeds
+) -> Learner:
+    entry = make_entry(
+        workload,
+        raced.source,
+        raced.hyperparameters,
+        seeds,
+        budget=spec.budget,
+        resources=spec.resources,
+    )
+    seed_globals(seeds.own)
+    batches = [workload.batch_like(seed) for seed in range(WARM_UP_STEPS)]
+    observations = workload.observations_like()
+    return make_learner(raced.source.framework, entry, batches, observations)

@@ -1,0 +1,47 @@
+"""`gradathlon verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from suite.remote import RunFolder
+
+
+@click.command()
+@click.argument("run", type=RunFolder())
+@click.option(
+    "--rerun",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Also race the N best submissions of the board again, on fresh seeds, into RUN-again.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    help="What the fresh seeds derive from; drawn unless given.",
+)
+@click.pass_context
+def verify(ctx: click.Context, /, run: Path, rerun: int | None, seed: int | None) -> None:
+    """Judge the weights of a run's hits again, without the submissions' code.
+
+    Each trial that reached its target left the weights it was judged at beside its record. This
+    process evaluates them and compares every metric with the record. A metric of the training
+    stream cannot be taken again; what it shows on held-out data can. Prints one line a difference;
+    exit code 1 if there is any.
+
+    \b
+    Examples:
+        gradathlon verify runs/first
+        gradathlon verify runs/first --rerun 3
+    """
+    from suite import verification
+
+    wrong = verification.differences(run)
+    for line in wrong:
+        click.echo(line)
+    code = 1 if wrong else 0
+    if rerun is not None:
+        code = max(code, verification.rerun(run, rerun, seed))
+    ctx.exit(code)

@@ -54,7 +54,7 @@ class Audit:
         own = os.path.dirname(os.path.abspath(next(iter(files))))
         self._files = frozenset(files)
         self._run = _folder(run)
-        roots = (own, sys.prefix, sys.base_prefix, *sys.path, *allowed)
+        roots: list[str | Path] = [own, sys.prefix, sys.base_prefix, *sys.path, *allowed]
         self._allowed = (*_SYSTEM, *(_folder(root) for root in roots if str(root) not in ("", "/")))
         sys.addaudithook(self._hook)
 

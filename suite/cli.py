@@ -18,7 +18,7 @@ COMMANDS = {
     "score": ("score", "Compute the leaderboard of runs from their records."),
     "report": ("report", "Write one self-contained HTML page about runs, or one picture."),
     "validate": ("validate", "List the records of runs that cannot be, or were not planned."),
-    "verify": ("verify", "Judge the weights of a run's hits again, without the submissions' code."),
+    "verify": ("verify", "Judge the weights at a run's hits again, without the submissions."),
     "compare": ("compare", "Compare two submissions of runs: by how much, how surely, and where."),
     "export": (
         "export",

@@ -24,7 +24,7 @@ from suite.remote import RunFolder
 )
 @click.pass_context
 def verify(ctx: click.Context, /, run: Path, rerun: int | None, seed: int | None) -> None:
-    """Judge the weights of a run's hits again, without the submissions' code.
+    """Judge the weights at a run's hits again, without the submissions.
 
     Each trial that reached its target left the weights it was judged at beside its record. This
     process evaluates them and compares every metric with the record. A metric of the training

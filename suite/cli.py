@@ -17,6 +17,7 @@ COMMANDS = {
     "watch": ("watch", "Show how far a run is, from another terminal or machine."),
     "score": ("score", "Compute the leaderboard of runs from their records."),
     "report": ("report", "Write one self-contained HTML page about runs, or one picture."),
+    "publish": ("publish", "Publish the leaderboard of runs to Weights & Biases."),
     "validate": ("validate", "List the records of runs that cannot be, or were not planned."),
     "verify": ("verify", "Judge the weights at a run's hits again, without the submissions."),
     "compare": ("compare", "Compare two submissions of runs: by how much, how surely, and where."),

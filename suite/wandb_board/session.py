@@ -68,7 +68,7 @@ class Session:
                 try:
                     return self._init(identity, config, "online")
                 except Exception as error:  # W&B raises of every kind; none of them is ours
-                    self._offline = f"no answer from the server ({_first_line(error)})"
+                    self._offline = f"no answer from the server ({first_line(error)})"
                     identity = self._clear(identity)
             return self._init(identity, config, "offline")
 
@@ -78,7 +78,7 @@ class Session:
             run.finish(exit_code=exit_code)
         except Exception as error:
             self._kept += 1
-            self._offline = self._offline or f"the server is too slow ({_first_line(error)})"
+            self._offline = self._offline or f"the server is too slow ({first_line(error)})"
 
     def leave(self) -> None:
         """Say, once, where the runs are."""
@@ -86,8 +86,6 @@ class Session:
             # Without the server's errors, which can be pages long.
             self._say(f"W&B: {self._offline}; {self._kept} kept here, to be synced with:")
             self._say(f"  {sync_line(self._folder)}")
-        elif self._url:
-            self._say(f"W&B: {self._url}")
 
     def close(self) -> None:
         """Let W&B's own process bring what it holds to the disk, and end."""
@@ -164,13 +162,15 @@ def _reason_to_stay_offline() -> str | None:
 
     if os.environ.get("WANDB_MODE") in ("offline", "disabled", "dryrun"):
         return f"WANDB_MODE is {os.environ['WANDB_MODE']}"
+    wandb.setup(wandb.Settings(silent=True))
     try:
         known = wandb.login(prompt=False, verify=False)
     except Exception as error:
-        return _first_line(error)
+        return first_line(error)
     return None if known else "no key (wandb login, or WANDB_API_KEY)"
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The beginning of what an error says."""
     text = str(error).strip().splitlines()
     return text[0][:200] if text else type(error).__name__

@@ -112,6 +112,7 @@ class TrialLog:
             "budget": {"steps": header.budget.steps, "seconds": header.budget.seconds},
             "settings": _settings(header),
             "settings_sha256": header.settings_sha256,
+            "data_sha256": header.data_sha256,
             "source_sha256": header.source_sha256,
             "hardware": dict(header.hardware),
             "versions": dict(header.versions),

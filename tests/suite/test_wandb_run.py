@@ -23,15 +23,7 @@ NO_KEY = "W&B: no key (wandb login, or WANDB_API_KEY)"
 KEPT = "to be synced with:\n  (cd out && wandb sync --yes)\n"
 
 
-@pytest.fixture(autouse=True)
-def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither this machine's W&B account nor its folders."""
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NETRC", str(tmp_path / "home" / "netrc"))
-    for name in ("CONFIG", "CACHE", "DATA"):
-        monkeypatch.setenv(f"WANDB_{name}_DIR", str(tmp_path / "home" / name.lower()))
+pytestmark = pytest.mark.usefixtures("no_account")
 
 
 def online(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:

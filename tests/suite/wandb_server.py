@@ -45,7 +45,7 @@ class Server:
         if operation == "ArtifactType":
             return {"project": {"artifact": None}}
         if operation == "CreateArtifact":
-            self.artifacts.append(given)
+            self.artifacts.append(given.get("input", given))
             made = {"id": "a1", "state": "COMMITTED", "artifactSequence": {"id": "s1"}}
             return {"createArtifact": {"artifact": made}}
         if operation == "UpsertBucket":

@@ -1,0 +1,42 @@
+"""`gradathlon publish`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from suite.commands.board_options import board_options
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option(
+    "--wandb-project",
+    metavar="NAME",
+    show_default="WANDB_PROJECT, or gradathlon",
+    help="The project.",
+)
+@click.option("--wandb-entity", metavar="NAME", help="The team or user.")
+@board_options
+def publish(
+    runs: tuple[Path, ...], wandb_project: str | None, wandb_entity: str | None, **options: Any
+) -> None:
+    """Publish the leaderboard of runs to Weights & Biases.
+
+    One W&B run: the board with rank sets, intervals and P(best), performance profiles, learning
+    curves, a heat map of ratios, the page of `gradathlon report`, and the records as an artifact.
+    Without a key it is kept in the first run's folder, to be synced later. With wandb-workspaces
+    (pip install 'gradathlon[wandb]') a report is saved, too.
+
+    \b
+    Examples:
+        gradathlon publish runs/first
+        gradathlon publish runs/mine runs/theirs --wandb-project races --clock steps
+    """
+    from suite.wandb_board.publish import publish as carry_out
+    from suite.wandb_board.words import Place
+
+    place = Place.find(wandb_project, wandb_entity)
+    carry_out(runs, place, lambda line: click.echo(line, err=True), **options)

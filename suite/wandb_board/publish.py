@@ -1,0 +1,261 @@
+"""The board of runs as one W&B run: tables, charts, pictures, the page, and the records."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scoring import board as boards
+from scoring.board import Board, Row
+from scoring.ground.clocks import CLOCKS
+from scoring.ground.ends import UNFINISHED
+from scoring.records import Record, run_of
+from scoring.report import page, pictures
+from scoring.run_file import NAME
+from scoring.times import time_to_result
+from suite.wandb_board.heatmap import heatmap_svg
+from suite.wandb_board.layout import save_layout
+from suite.wandb_board.session import Identity, Say, Session, first_line
+from suite.wandb_board.words import Place, artifact_name
+
+POINTS = 200
+"""Points of a curve, at most; the records have them all."""
+JOB = "leaderboard"
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """What is published: runs, the board computed from them, and its trials."""
+
+    runs: Sequence[Path]
+    board: Board
+    records: Sequence[Record]
+    page: str
+
+    @property
+    def name(self) -> str:
+        """The runs' names."""
+        return " and ".join(dict.fromkeys(run.absolute().name for run in self.runs))
+
+
+def publish(runs: Sequence[Path], place: Place, say: Say, **options: Any) -> None:
+    """Compute the board of `runs` and hand it on to W&B, or keep it in the first one's folder.
+
+    Args:
+        runs: run folders.
+        place: where in W&B.
+        say: told where it is.
+        options: what `scoring.board.compute` takes.
+
+    Raises:
+        RecordError: records that cannot be read, or cannot be compared.
+    """
+    computed = boards.compute(runs, **options)
+    records = page.counted(runs)
+    across = bool(options.get("across_frameworks"))
+    text = page.render(computed, records, across_frameworks=across)
+    published = Published(runs, computed, records, text)
+    session = Session(runs[0], place, say)
+    run = session.begin(_identity(published), _config(published))
+    run.log(_contents(published))
+    run.summary.update(_summary(computed))
+    try:
+        _log_records(run, published)
+    except Exception as error:  # W&B asks its server about artifacts, and fails in many ways
+        say(f"W&B: the records are not among what was published: {first_line(error)}")
+    online, path = not session.offline, (run.entity, run.project)
+    session.end(run, 0)
+    session.leave()
+    if online:
+        save_layout(*path, published.name, computed, say)
+
+
+def _identity(published: Published) -> Identity:
+    board = published.board
+    return Identity(
+        id=secrets.token_hex(8),
+        name=f"board of {published.name}",
+        group="boards",
+        job_type=JOB,
+        tags=[JOB, board.protocol, f"clock {board.clock}", *board.workloads],
+    )
+
+
+def _config(published: Published) -> dict[str, Any]:
+    board = published.board
+    return {
+        "protocol": board.protocol,
+        "clock": board.clock,
+        "tau_max": board.tau_max,
+        "workloads": list(board.workloads),
+        "runs": [run.absolute().name for run in published.runs],
+        "trials": len(published.records),
+        "notes": list(board.notes),
+    }
+
+
+def _contents(published: Published) -> dict[str, Any]:
+    import wandb
+
+    board = published.board
+    scores = _table(["submission", "score"], [[row.submission, row.score] for row in board.rows])
+    return {
+        "board": _table(*board_rows(board)),
+        "scores": wandb.plot.bar(scores, "submission", "score", title=f"{board.protocol} score"),
+        "profiles": _profiles(board),
+        "trials": _table(*trial_rows(published.records)),
+        **{f"curves/{id}": _curves(published, id) for id in board.workloads},
+        **{
+            f"pictures/{name}": wandb.Html(svg, inject=False, data_is_not_path=True)
+            for name, svg in drawings(published).items()
+        },
+        "page": wandb.Html(published.page, inject=False, data_is_not_path=True),
+    }
+
+
+def board_rows(board: Board) -> tuple[list[str], list[list[Any]]]:
+    """Columns and rows of the board: rank sets, scores with intervals, P(best), every workload."""
+    head = ["rank", "submission", "framework", "score", "score low", "score high", "P(best)"]
+    unit = CLOCKS[board.clock].unit
+    for name in board.workloads:
+        head += [f"{name}: time ({unit})", f"{name}: ratio", f"{name}: reached"]
+    return head, [_board_row(row, board) for row in board.rows]
+
+
+def _board_row(row: Row, board: Board) -> list[Any]:
+    from scoring.report.tables import rank_text
+
+    low, high = row.interval or (None, None)
+    values: list[Any] = [rank_text(row), row.submission, row.framework, row.score, low, high]
+    values.append(row.p_best)
+    for name in board.workloads:
+        cell = row.cells[name]
+        reached = f"{cell.reached} of {cell.trials}"
+        values += [_number(cell.time), _number(cell.ratio), reached]
+    return values
+
+
+def trial_rows(records: Sequence[Record]) -> tuple[list[str], list[list[Any]]]:
+    """Columns and rows of the trials: which, how it ended, and its time on each clock."""
+    head = ["workload", "submission", "framework", "study", "trial", "seed", "end", "reason"]
+    head += [f"time to result ({name})" for name in CLOCKS] + ["hyperparameters"]
+    rows = []
+    for record in records:
+        one, outcome = record.header, record.outcome
+        times = time_to_result(one, record.evaluations)
+        point = " ".join(f"{name}={value}" for name, value in one.hyperparameters.items())
+        reason = outcome.reason.strip().splitlines() if outcome else []
+        rows.append(
+            [
+                *(one.workload, one.submission, one.framework, one.study, one.trial),
+                str(one.seed),
+                outcome.end if outcome else UNFINISHED,
+                reason[-1] if reason else "",
+                *(_number(times[name]) for name in CLOCKS),
+                point,
+            ]
+        )
+    return head, rows
+
+
+def drawings(published: Published) -> dict[str, str]:
+    """The pictures of the board as SVG, by name."""
+    board, records = published.board, published.records
+    return {
+        "board": pictures.board_svg(board),
+        "profiles": pictures.static_profile_svg(board),
+        "ratios": heatmap_svg(board),
+        **{id: pictures.curves_svg(board, records, id) for id in board.workloads},
+    }
+
+
+def curves(published: Published, workload: str) -> dict[str, tuple[list[float], list[float]]]:
+    """By submission: clock and judged metric of its fastest trial on a workload."""
+    clock = published.board.clock
+    fastest: dict[str, tuple[float, Record]] = {}
+    for record in published.records:
+        head = record.header
+        if head.workload != workload or head.target is None or not record.evaluations:
+            continue
+        time = time_to_result(head, record.evaluations).on(clock)
+        if head.submission not in fastest or time < fastest[head.submission][0]:
+            fastest[head.submission] = (time, record)
+    return {name: _curve(record, published) for name, (_, record) in sorted(fastest.items())}
+
+
+def _curve(record: Record, published: Published) -> tuple[list[float], list[float]]:
+    target, read = record.header.target, CLOCKS[published.board.clock].read
+    assert target is not None
+    points = [(read(one), one.metrics.get(target.metric, math.nan)) for one in record.evaluations]
+    points = [point for point in points if all(map(math.isfinite, point))]
+    stride = max(1, math.ceil(len(points) / POINTS))
+    thinned = points[::stride]
+    if points and thinned[-1] != points[-1]:
+        thinned.append(points[-1])
+    return [x for x, _ in thinned], [y for _, y in thinned]
+
+
+def _curves(published: Published, workload: str) -> Any:
+    import wandb
+
+    lines = curves(published, workload)
+    return wandb.plot.line_series(
+        [xs for xs, _ in lines.values()],
+        [ys for _, ys in lines.values()],
+        keys=list(lines),
+        title=f"{workload}: fastest trial of each submission",
+        xname=CLOCKS[published.board.clock].label,
+    )
+
+
+def _profiles(board: Board) -> Any:
+    import wandb
+
+    lines: Mapping[str, list[tuple[float, float]]] = {
+        row.submission: board.profile(row) for row in board.rows
+    }
+    return wandb.plot.line_series(
+        [[tau for tau, _ in line] for line in lines.values()],
+        [[rho for _, rho in line] for line in lines.values()],
+        keys=list(lines),
+        title="Performance profiles: share of workloads solved within tau",
+        xname="tau",
+    )
+
+
+def _table(columns: list[str], rows: list[list[Any]]) -> Any:
+    import wandb
+
+    return wandb.Table(columns=[*columns], data=[*rows], allow_mixed_types=True)
+
+
+def _summary(board: Board) -> dict[str, Any]:
+    racing = [row for row in board.rows if not row.is_reference]
+    told: dict[str, Any] = {f"score/{row.submission}": row.score for row in board.rows}
+    told |= {f"rank_low/{row.submission}": row.rank_low for row in racing}
+    told |= {f"rank_high/{row.submission}": row.rank_high for row in racing}
+    told["maybe_best"] = ", ".join(row.submission for row in racing if row.rank_low == 1)
+    return told
+
+
+def _log_records(run: Any, published: Published) -> None:
+    import wandb
+
+    own: dict[Path, list[Path]] = {}
+    for record in published.records:
+        own.setdefault(run_of(record.path), []).append(record.path)
+    for folder, records in own.items():
+        artifact = wandb.Artifact(artifact_name("records", folder.name), type="records")
+        plan = [folder / NAME] if (folder / NAME).exists() else []
+        texts = [path for path in (folder / "submissions").glob("*") if path.is_file()]
+        for path in [*records, *plan, *texts]:
+            artifact.add_file(str(path), name=path.absolute().relative_to(folder).as_posix())
+        run.log_artifact(artifact)
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

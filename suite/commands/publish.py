@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from suite.commands.board_options import board_options
+from suite.remote import RunFolder
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, type=RunFolder(), metavar="RUN...")
 @click.option(
     "--wandb-project",
     metavar="NAME",

@@ -20,7 +20,7 @@ from workloads.recommender.settings import CUT, NDCG, RecommenderScale
 from workloads.recommender.stream import epochs, fixed_order
 from workloads.recommender.workload import Recommender
 
-TOY = "recommender-toy-v1"
+TOY = "recommender-toy-v2"
 IDS = [id for id in workloads.ids() if id.startswith("recommender-") and not id.endswith("+ctr")]
 
 

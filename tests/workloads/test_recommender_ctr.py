@@ -14,8 +14,8 @@ from workloads.errors import WorkloadError
 from workloads.recommender.ctr import data as clicks
 from workloads.recommender.ctr.workload import ClickRate, area_under_curve
 
-TOY = "recommender-toy-v1+ctr"
-STANDARD = "recommender-standard-v1+ctr"
+TOY = "recommender-toy-v2+ctr"
+STANDARD = "recommender-standard-v2+ctr"
 
 
 def made_up(count, seed=0, vocabulary=50):
@@ -168,7 +168,7 @@ def test_a_score_that_is_no_number_has_no_area():
 def test_the_metric_is_the_variants_own():
     metric = workloads.get(TOY).metric
     assert (metric.name, metric.goal) == ("validation/auc", "max")
-    assert workloads.get("recommender-toy-v1").metric.name == "validation/ndcg_at_10"
+    assert workloads.get("recommender-toy-v2").metric.name == "validation/ndcg_at_10"
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def cut_off(asked: TrialSpec) -> None:
     news.close()
 
 
-@pytest.mark.parametrize("id", ["recommender-toy-v1", "recommender-toy-v1+ctr"])
+@pytest.mark.parametrize("id", ["recommender-toy-v2", "recommender-toy-v2+ctr"])
 @pytest.mark.parametrize("submission", ["adamw", "adamw_jax"])
 def test_a_trial_cut_off_ends_bit_by_bit_as_one_left_alone(
     id: str, submission: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

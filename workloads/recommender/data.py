@@ -66,6 +66,13 @@ class Split:
     owner: Array
     """Which warm user each rating trained on belongs to: int32 (ratings,)."""
 
+    @functools.cached_property
+    def rated(self) -> Array:
+        """Which films trained on each warm user has rated: uint8 (warm users, items), 0 or 1."""
+        known = np.zeros((self.warm_users, self.items), np.uint8)
+        known[self.owner, self.train.items] = 1
+        return known
+
     @property
     def warm_users(self) -> int:
         """How many users are warm."""
@@ -147,7 +154,8 @@ def draw_profiles(sizes: Array, positives: Array, count: int, random: np.random.
 class TrainingBatches:
     """Makes training batches: rated films, each with a profile drawn anew from the same user.
 
-    The film to be found is never in its own profile. `user_kept` is 0 where the user is to be
+    The film to be found is never in its own profile, nor among those `known` to have been rated,
+    which are no wrong answers. `user_kept` is 0 where the user is to be
     known by attributes and profile alone, which is so with probability `id_drop`.
     """
 
@@ -164,12 +172,15 @@ class TrainingBatches:
         sizes = train.starts[user + 1] - starts
         places = draw_profiles(sizes, rows - starts, self._profile, random)
         kept = random.random(len(rows)) >= self._id_drop
+        known = split.rated[user]
+        known[np.arange(len(rows)), train.items[rows]] = 0
         return {
             "user": user,
             "user_kept": kept.astype(np.float32),
             "fields": split.fields[user],
             "profile": train.items[starts[:, None] + places],
             "item": train.items[rows],
+            "known": known,
             # Copies: what a submission does to a batch must not reach the next one.
             **{name: array.copy() for name, array in split.catalogue.items()},
         }

@@ -37,14 +37,14 @@ class TwoTowersJax(JaxModel):
         rng: jax.Array,
         smoothing: float | jax.Array = 0.0,
     ) -> tuple[jax.Array, Arrays]:
-        """Mean nats of the film among all films, plus the weighted contrast of a user's views.
+        """Mean nats of the film among those not known, plus the contrast of a user's views.
 
         The by-product `loss` is without the contrast, which is beside it.
         """
         identity, attributes, _ = self._user_views(params, batch)
         user = self._fuse_user(params, batch, identity, attributes)
         scores, _ = self._scores(params, user, batch)
-        nats = _cross_entropy(scores, batch["item"]).mean()
+        nats = _cross_entropy(_unknown(scores, batch), batch["item"]).mean()
         contrast = self._contrast(identity, attributes, batch["user"])
         total = smoothed(nats, scores, smoothing) + self.settings.model.contrast * contrast
         return total, {"loss": nats, "contrast": contrast}
@@ -55,7 +55,8 @@ class TwoTowersJax(JaxModel):
         user = self._fuse_user(params, batch, identity, attributes)
         scores, _ = self._scores(params, user, batch)
         count = jnp.int32(len(scores))
-        return {"loss": _cross_entropy(scores, batch["item"]).sum(), "count": count}
+        nats = _cross_entropy(_unknown(scores, batch), batch["item"])
+        return {"loss": nats.sum(), "count": count}
 
     def predict(self, params: Arrays, batch: Arrays) -> Arrays:
         """`logits` float32 (B, items); of a batch with each item's `status`, its `ranking`.
@@ -149,6 +150,11 @@ def ranking(scores: jax.Array, status: jax.Array) -> Arrays:
         "recall_at_10": gain.sum(1) / jnp.maximum(total, 1),
         "mrr_at_10": (first / ranks).sum(1),
     }
+
+
+def _unknown(scores: jax.Array, batch: Arrays) -> jax.Array:
+    """The scores without those of films that the user is known to have rated."""
+    return jnp.where(batch["known"] == 1, -jnp.inf, scores)
 
 
 def _cross_entropy(logits: jax.Array, target: jax.Array) -> jax.Array:

@@ -48,13 +48,13 @@ class TwoTowersTorch(TorchModel):
     def loss(
         self, batch: Tensors, generator: torch.Generator, smoothing: float = 0.0
     ) -> tuple[Tensor, Tensors]:
-        """Mean nats of the film among all films, plus the weighted contrast of a user's views.
+        """Mean nats of the film among those not known, plus the contrast of a user's views.
 
         The by-product `loss` is without the contrast, which is beside it.
         """
         identity, attributes, _ = self._user_views(batch)
         scores = self._scores(self._fuse_user(batch, identity, attributes), batch)[0]
-        nats = F.cross_entropy(scores, batch["item"].long())
+        nats = F.cross_entropy(_unknown(scores, batch), batch["item"].long())
         contrast = self._contrast(identity, attributes, batch["user"])
         return smoothed(nats, scores, smoothing) + self.contrast * contrast, {
             "loss": nats.detach(),
@@ -65,7 +65,7 @@ class TwoTowersTorch(TorchModel):
         """`loss`, nats summed over the `count` users."""
         identity, attributes, _ = self._user_views(batch)
         scores, _ = self._scores(self._fuse_user(batch, identity, attributes), batch)
-        nats = F.cross_entropy(scores, batch["item"].long(), reduction="sum")
+        nats = F.cross_entropy(_unknown(scores, batch), batch["item"].long(), reduction="sum")
         return {"loss": nats, "count": torch.full((), len(scores), device=scores.device)}
 
     def predict(self, batch: Tensors) -> Tensors:
@@ -151,6 +151,11 @@ def ranking(scores: Tensor, status: Tensor) -> Tensors:
         "recall_at_10": gain.sum(1) / total.clamp(min=1),
         "mrr_at_10": (first / ranks).sum(1),
     }
+
+
+def _unknown(scores: Tensor, batch: Tensors) -> Tensor:
+    """The scores without those of films that the user is known to have rated."""
+    return scores.masked_fill(batch["known"] == 1, -torch.inf)
 
 
 def _linear(x: Tensor, layer: nn.Linear) -> Tensor:

@@ -72,7 +72,10 @@ class Recommender(Workload[RecommenderScale]):
         return {name: ParameterSpec(shape, role) for name, (shape, role) in shapes.items()}
 
     def initial_weights(self, seed: int) -> Weights:
-        """Matrices of variance 1 / inputs, embeddings of EMBEDDING_STD, biases zero."""
+        """Matrices of variance 1 / inputs, embeddings of EMBEDDING_STD, biases zero.
+
+        A film begins in profiles as the film that is to be found.
+        """
         random = np.random.default_rng(seed)
         weights: Weights = {}
         for name, spec in self.parameters().items():
@@ -82,6 +85,7 @@ class Recommender(Workload[RecommenderScale]):
             std = EMBEDDING_STD if spec.role == "embedding" else spec.shape[1] ** -0.5
             drawn = random.standard_normal(spec.shape, np.float32)
             weights[name] = drawn * np.float32(std)
+        weights["profile.weight"] = weights["item_id.weight"].copy()
         return weights
 
     def fetch(self) -> None:
@@ -129,19 +133,23 @@ class Recommender(Workload[RecommenderScale]):
         """Users, films, profiles and a catalogue drawn uniformly.
 
         `user` int32 (B,), `user_kept` float32 (B,), `fields` int32 (B, 4), `profile` int32
-        (B, profile), `item` int32 (B,) the film to be found, `genres` uint8 (1, items, 19) and
-        `period` int32 (1, items).
+        (B, profile), `item` int32 (B,) the film to be found, `known` uint8 (B, items) the user's
+        other films, `genres` uint8 (1, items, 19) and `period` int32 (1, items).
         """
         random, stated = np.random.default_rng(seed), self.settings.data
         size, items = self.settings.batch_size, stated.items
         fields = [random.integers(0, values, size) for values in movielens.FIELDS.values()]
         genres = random.random((1, items, len(movielens.GENRES))) < 0.1
+        item = random.integers(0, items, size, np.int32)
+        known = (random.random((size, items)) < 0.05).astype(np.uint8)
+        known[np.arange(size), item] = 0
         return {
             "user": random.integers(0, self.settings.warm_users, size, np.int32),
             "user_kept": (random.random(size) >= stated.id_drop).astype(np.float32),
             "fields": np.stack(fields, axis=1).astype(np.int32) + movielens.OFFSETS,
             "profile": random.integers(0, items, (size, stated.profile), np.int32),
-            "item": random.integers(0, items, size, np.int32),
+            "item": item,
+            "known": known,
             "genres": genres.astype(np.uint8),
             "period": random.integers(0, movielens.PERIODS, (1, items), np.int32),
         }

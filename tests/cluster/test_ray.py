@@ -85,7 +85,7 @@ def test_no_more_trials_at_once_than_asked_for(make: Make) -> None:
 STEPS = {
     "homeostatic-toy-v2": 3000,
     "lm-toy-v1": 300,
-    "recommender-toy-v1": 600,
+    "recommender-toy-v2": 600,
     "rl_nap-toy-v1": 6000,
     "lifelong-toy-v1": 900,
     "climate-toy-v2": 500,

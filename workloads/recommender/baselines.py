@@ -58,10 +58,9 @@ def ndcg(scores: Array, status: Array) -> Array:
     for row, states in zip(scores, status, strict=True):
         open_ = states != data.SEEN
         relevant = (states == data.RELEVANT)[open_].astype(np.float64)
-        values, group = np.unique(-row[open_], return_inverse=True)
+        _, group = np.unique(-row[open_], return_inverse=True)
         share = np.bincount(group, relevant) / np.bincount(group)
         best = share[np.sort(group)[:CUT]]
-        assert len(values) <= len(relevant)
         ideal = discount[: int(min(CUT, max(1, relevant.sum())))].sum()
         found.append((best * discount).sum() / ideal)
     return np.array(found)

@@ -6,7 +6,7 @@
    never has fewer than a quarter of the places.
 2. The best 2 of all, and NadamW's best, run on 2 more seeds.
 3. The winner, and NadamW where another won, run on 8 fresh seeds in the framework tuned in, and
-   on 4 of them in the other. One that does not even reach on all of them what every point tuned to
+   on 5 of them in the other. One that does not even reach on all of them what every point tuned to
    a half of the horizon had reached there is unreliable (a rate at the edge of divergence wins on
    3 seeds and fails on others): the next of the finalists takes its place.
 4. The target is what the worst of all these runs reached, loosened by one standard deviation
@@ -15,7 +15,7 @@
    framework's median steps and seconds of the winner.
 
 With `from_base`, a variant tunes nothing: the best 4 points that its base was tuned to, and the
-base's reference, run to the horizon in place of 1; 2 is left out, and in 3 there are 5 seeds and 3.
+base's reference, run to the horizon in place of 1; 2 is left out, and in 3 there are 5 seeds each.
 So does a new version `from_log` with the points in the log of the version before it.
 
 Parity carries tuning over to the other framework. The horizon is the workload's `step_hint`.
@@ -49,10 +49,10 @@ RUNGS = (8, 4, HALF, 1)
 """Shares of the horizon at which the worse half is dropped, and the horizon."""
 FINALISTS = 2
 FINALIST_SEEDS = 2
-FRESH_SEEDS = 8, 4
+FRESH_SEEDS = 8, 5
 """In the framework tuned in, and in the other."""
 BASE_POINTS = 4
-BASE_FRESH_SEEDS = 5, 3
+BASE_FRESH_SEEDS = 5, 5
 FRESH = 1000
 """Fresh studies are numbered from here, so that no seed of the tuning comes again."""
 FreshCurves = dict[Candidate, dict[str, list[Curve]]]

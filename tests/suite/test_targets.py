@@ -33,7 +33,7 @@ from workloads.metric import Metric
 WORKLOAD = "homeostatic-toy-v2"
 PERIOD, HORIZON = 200, 8000
 FRESH = range(1000, 1008)
-STAGES = (32, 16, 8, 4, 6, 8, 4)
+STAGES = (32, 16, 8, 4, 6, 8, 5)
 """Trials a stage where NadamW wins: four rungs, finalists on one old seed and two new ones, fresh
 seeds in torch and in JAX."""
 
@@ -151,7 +151,7 @@ def test_the_stages_are_as_stated(race_set: Any) -> None:
     assert names(torch) == ["nadamw"]
     assert names(jax) == ["nadamw_jax"]
     assert sorted({spec.study for spec in torch}) == list(FRESH)
-    assert sorted({spec.study for spec in jax}) == list(FRESH)[:4]
+    assert sorted({spec.study for spec in jax}) == list(FRESH)[:5]
     every = [spec for call in race_set.cluster.calls for spec in call]
     assert all(spec.target is None and spec.clock == "steps" for spec in every)
 
@@ -161,7 +161,7 @@ def test_in_jax_the_twins_are_tuned(race_set: Any) -> None:
     *rungs, _, own, other = race_set.cluster.calls
     assert names(rungs[0]) == ["adamw_jax", "nadamw_jax", "sgd_jax"]
     assert (names(own), len(own)) == (["nadamw_jax"], 8)
-    assert (names(other), len(other)) == (["nadamw"], 4)
+    assert (names(other), len(other)) == (["nadamw"], 5)
     assert race.published.reference["torch"].submission == "nadamw"
     assert race.procedure["tuned"][0]["submission"] == "nadamw"
 
@@ -278,7 +278,7 @@ def test_every_fresh_run_meets_the_target_and_the_budget_is_four_times_the_slowe
     loosened = min(map(quality, fresh)) - slack
     assert loosened - 1.1e-4 < race.published.target <= loosened + 1e-6
     medians = {}
-    for name, framework, count in (("nadamw_jax", "jax", 4), ("nadamw", "torch", 8)):
+    for name, framework, count in (("nadamw_jax", "jax", 5), ("nadamw", "torch", 8)):
         told = race.procedure["fresh"][name]
         assert len(told["steps"]) == len(told["best"]) == count
         assert max(told["steps"]) <= HORIZON
@@ -313,7 +313,7 @@ def test_from_its_base_a_variant_races_the_base_s_best_points_alone(race_set: An
     assert ("nadamw", reference) in told
     assert {(s.study, s.budget.steps) for s in again} == {(0, HORIZON)}
     assert {s.study for s in torch} == set(range(1000, 1005))
-    assert {s.study for s in jax} == set(range(1000, 1003))
+    assert {s.study for s in jax} == set(range(1000, 1005))
     assert race.procedure["command"] == (
         f"gradathlon set-targets {WORKLOAD}+fast --from-base --framework torch"
     )

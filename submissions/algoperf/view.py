@@ -62,7 +62,7 @@ class View:
 
     def __init__(self, card: Card, origin: str) -> None:
         self._card = card
-        self._origin = origin
+        self.origin = origin
         self.problem: Problem | None = None
 
     @property
@@ -165,14 +165,14 @@ class View:
             SubmissionError: always.
         """
         advice = "this part of AlgoPerf's interface is not served here"
-        raise SubmissionError(f"{self._origin}: {what}; {advice}")
+        raise SubmissionError(f"{self.origin}: {what}; {advice}")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         # An AttributeError, so that `hasattr` and `getattr` with a default go on.
         raise AttributeError(
-            f"{self._origin} asks for `workload.{name}`, which a submission does not get here"
+            f"{self.origin} asks for `workload.{name}`, which a submission does not get here"
         )
 
 

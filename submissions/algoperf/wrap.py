@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from submissions.source import Source
 
 
+_WANTS = {
+    "not compiled with CUDA": "it names the device `cuda`; race it with `gpus: 1`",
+    "Found no NVIDIA driver": "it names the device `cuda`; race it with `gpus: 1`",
+    "trainers per group": "it wants a group of several processes, and a trial is one",
+}
+"""What files that were written for one machine say on another."""
+
+
 class Calls:
     """The functions of one file, called as AlgoPerf calls them."""
 
@@ -32,10 +40,17 @@ class Calls:
         self.prepares = callable(getattr(module, "prepare_for_eval", None))
 
     def init(self, params: Any, model_state: Any, rng: Any) -> Any:
-        """The initial optimizer state."""
-        return self.module.init_optimizer_state(
-            self.view, params, model_state, self.hyperparameters, rng
-        )
+        """The initial optimizer state.
+
+        Raises:
+            SubmissionError: it wants another machine than a trial's, where that is known.
+        """
+        given = (self.view, params, model_state, self.hyperparameters, rng)
+        try:
+            return self.module.init_optimizer_state(*given)
+        except Exception as error:
+            self._explain(error)
+            raise
 
     def select(self, draws: Any, state: Any, params: Any, model: Any, step: int, rng: Any) -> Any:
         """The batch to train on."""
@@ -63,11 +78,20 @@ class Calls:
             returned = self.module.update_params(**self._common(given))
         except TrainingCompleteError as error:
             raise TrainingComplete(" ".join(str(error).split())) from error
+        except Exception as error:
+            self._explain(error)
+            raise
         return _three(returned, "update_params")
 
     def prepare(self, **given: Any) -> tuple[Any, Any, Any]:
         """The same three, ready for an evaluation."""
         return _three(self.module.prepare_for_eval(**self._common(given)), "prepare_for_eval")
+
+    def _explain(self, error: Exception) -> None:
+        text = str(error)
+        for sign, what in _WANTS.items():
+            if sign in text:
+                raise SubmissionError(f"{self.view.origin}: {what} ({text})") from error
 
     def _common(self, given: dict[str, Any]) -> dict[str, Any]:
         view = self.view

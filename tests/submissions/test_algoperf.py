@@ -10,8 +10,9 @@ import pytest
 
 from submissions.algoperf.imports import PACKAGES
 from submissions.contract import SubmissionError
-from submissions.load import execute, unload
+from submissions.load import build, execute, unload
 from submissions.source import find, parse
+from tests.submissions import problem
 
 FILES = Path(__file__).parent / "algoperf"
 NAMES = ("torch_external", "torch_self", "jax_external", "jax_self")
@@ -155,3 +156,25 @@ def test_a_point_is_read_as_it_was_written(tmp_path: Path) -> None:
     (tmp_path / "submission.py").write_text(MAIN)
     (tmp_path / "tuning_search_space.json").write_text(json.dumps([point]))
     assert find(str(tmp_path)).defaults == point
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        ("AssertionError('Torch not compiled with CUDA enabled')", "race it with `gpus: 1`"),
+        ("ValueError('Invalid number of trainers per group: 8.')", "a group of several processes"),
+    ],
+)
+def test_a_file_for_another_machine_is_refused_in_a_line(
+    tmp_path: Path, raised: str, told: str
+) -> None:
+    text = MAIN.replace("    assert hyperparameters is None", f"    raise {raised}")
+    (tmp_path / "submission.py").write_text(text)
+    source = find(str(tmp_path))
+    module = execute(source)
+    params = problem.torch_parameters()
+    made = build(module, source, {}, params=params, card=problem.card())
+    with pytest.raises(SubmissionError, match=told) as caught:
+        made.init(params.named)  # type: ignore[attr-defined]
+    unload(source)
+    assert "\n" not in str(caught.value)

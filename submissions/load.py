@@ -103,6 +103,8 @@ def build(
         # Some packages print when an optimizer is made; stdout is for results alone.
         with contextlib.redirect_stdout(sys.stderr):
             built = function(**hyperparameters, **asked)
+    except SubmissionError:
+        raise  # it says where it is from
     except (Exception, SystemExit) as error:
         raise SubmissionError(f"{_where(error, source)}: {_what(error)}") from error
     _refuse_what_cannot_race(built, function, source)

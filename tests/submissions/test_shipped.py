@@ -21,7 +21,7 @@ PLAIN = [name for name in SHIPPED if not name.startswith("homeostat") and name !
 # Rates that suit the small problem, where a package's default is meant for larger ones.
 RATES = {"sgd": 0.1, "sgd_jax": 0.1, "schedule_free_adamw": 0.03, "sam": 0.1}
 RATES |= dict.fromkeys(("schedule_free_sgd", "schedule_free_sgd_jax"), 0.1)
-RATES |= {"schedule_free_adamw_jax": 0.03}
+RATES |= dict.fromkeys(("schedule_free_adamw_jax", "schedule_free_radam"), 0.03)
 RATES |= dict.fromkeys(("lion", "lion_jax", "signum", "signum_jax"), 0.001)
 RATES |= dict.fromkeys(("lamb", "lamb_jax", "shampoo"), 0.01)
 RATES |= dict.fromkeys(("muon", "muon_jax", "psgd_kron"), 0.05)

@@ -1,4 +1,7 @@
-"""Twenty-four trials over three nodes where everything dies now and then, and nothing changes."""
+"""Twenty-four trials over three nodes where everything dies now and then, and nothing changes.
+
+CHAOS_TRIALS and CHAOS_SEED make it shorter, and another.
+"""
 
 from __future__ import annotations
 

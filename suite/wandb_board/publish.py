@@ -69,6 +69,7 @@ def publish(runs: Sequence[Path], place: Place, say: Say, **options: Any) -> Non
         say(f"W&B: the records are not among what was published: {first_line(error)}")
     online, path = not session.offline, (run.entity, run.project)
     session.end(run, 0)
+    session.close()  # only then is the file whole
     session.leave()
     if online:
         save_layout(*path, published.name, computed, say)

@@ -105,7 +105,7 @@ def _check_here(source: Source, workload_ids: Sequence[str]) -> list[Finding]:
                 break
     except SubmissionError as error:
         findings.append(Finding(False, _where(findings, workload_ids), _one_line(str(error))))
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # this process is the submission's own
         where = traceback.extract_tb(error.__traceback__)[-1]
         detail = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
         findings.append(Finding(False, _where(findings, workload_ids), _one_line(detail)))

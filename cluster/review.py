@@ -67,6 +67,8 @@ def refuse_missing_imports(source: Source) -> None:
     Raises:
         SubmissionError: one is not installed: file, line, and what to do.
     """
+    if source.api == "algoperf":
+        return  # a stand-in is there while such a file runs
     main, _ = split(source.text)
     for node in ast.parse(main).body:
         for name in _imported(node):

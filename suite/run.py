@@ -17,6 +17,7 @@ import cluster
 import workloads
 from cluster import doctor
 from cluster import hardware as machine
+from cluster.review import refuse_missing_imports
 from cluster.spec import Finished, TrialSpec
 from scoring import board
 from scoring.ground.documents import ConfigError
@@ -113,6 +114,8 @@ def run(request: Request) -> int:
     specs = planned.specs(folder)
     if request.address is None:
         _check_resources(planned)
+        for source in planned.sources.values():
+            refuse_missing_imports(source)
     if request.dry_run:
         click.echo(show_plan(specs))
         return 0

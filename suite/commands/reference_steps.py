@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,6 +13,13 @@ from scoring.ground.words import Resources
 @click.command(name="reference-steps")
 @click.argument("workloads", nargs=-1, required=True, metavar="WORKLOAD...")
 @click.option("--measure", is_flag=True, help="Race ten fresh seeds a framework anew.")
+@click.option(
+    "--framework",
+    "frameworks",
+    type=click.Choice(["torch", "jax"]),
+    multiple=True,
+    help="With --measure: only this one.",
+)
 @click.option("--adopt", is_flag=True, help="Put the steps into this checkout's workloads/.")
 @click.option(
     "--trials",
@@ -29,14 +37,7 @@ from scoring.ground.words import Resources
     help="ray: side by side, a fresh process a trial. in-process: one after the other.",
 )
 @click.option("--at-once", type=click.IntRange(min=1), metavar="N", help="As in `run`.")
-def reference_steps(
-    workloads: tuple[str, ...],
-    measure: bool,
-    adopt: bool,
-    trials: Path,
-    executor: str,
-    at_once: int | None,
-) -> None:
+def reference_steps(workloads: tuple[str, ...], measure: bool, adopt: bool, **given: Any) -> None:
     """Tell in how many steps the reference meets a target, over fresh seeds.
 
     The paired clock compares to these. They are read from the log of the procedure that set the
@@ -55,14 +56,14 @@ def reference_steps(
         if measure:
             settings = Settings(
                 workload=id,
-                folder=(trials / id).absolute(),
+                folder=(given["trials"] / id).absolute(),
                 output=None,
-                executor="ray" if executor == "ray" else "in_process",
+                executor="ray" if given["executor"] == "ray" else "in_process",
                 say=lambda line: click.echo(line, err=True),
                 resources=Resources(),
-                at_once=at_once,
+                at_once=given["at_once"],
             )
-            steps, told = reference.measure(settings)
+            steps, told = reference.measure(settings, given["frameworks"] or ("torch", "jax"))
         else:
             steps = reference.logged_steps(id)
         for framework, counts in steps.items():

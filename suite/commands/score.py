@@ -21,7 +21,12 @@ from suite.remote import RunFolder
     default="table",
     show_default=True,
 )
-def score(runs: tuple[Path, ...], form: str, **options: Any) -> None:
+@click.option(
+    "--more",
+    is_flag=True,
+    help="Tell beneath the table how much hangs on single workloads and on how far targets lie.",
+)
+def score(runs: tuple[Path, ...], form: str, more: bool, **options: Any) -> None:
     """Compute the leaderboard of runs from their records.
 
     The form `trials` is a CSV table of every trial, one line each, in place of a board.
@@ -29,9 +34,10 @@ def score(runs: tuple[Path, ...], form: str, **options: Any) -> None:
     \b
     Examples:
         gradathlon score runs/first
+        gradathlon score runs/first --more
         gradathlon score runs/mine runs/theirs --clock steps --format csv > board.csv
     """
-    from scoring import board, frame
+    from scoring import board, frame, robustness
     from scoring.report import tables
 
     if form == "trials":
@@ -43,4 +49,8 @@ def score(runs: tuple[Path, ...], form: str, **options: Any) -> None:
         "csv": tables.csv,
         "markdown": tables.markdown,
     }[form]
-    click.echo(write(board.compute(runs, **options)).rstrip("\n"))
+    computed = board.compute(runs, **options)
+    click.echo(write(computed).rstrip("\n"))
+    if more:
+        for line in robustness.told(computed, frame.gather(runs).records):
+            click.echo(line, err=form != "table")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import workloads
@@ -41,7 +41,7 @@ def logged_steps(id: str) -> Steps:
     if log is None:
         raise WorkloadError(f"{id}: its target has no log to read the steps from; {again}")
     if (measured := log.get(MEASURED, {})).get("workload") == id:
-        return {framework: list(measured["steps"][framework]) for framework in race.reference}
+        return {name: list(steps) for name, steps in measured["steps"].items()}
     if id not in log["command"].split():
         raise WorkloadError(f"{id}: its log is of another version ({log['command']}); {again}")
     return {
@@ -50,8 +50,8 @@ def logged_steps(id: str) -> Steps:
     }
 
 
-def measure(settings: Settings) -> tuple[Steps, dict[str, Any]]:
-    """Race the reference on fresh seeds in both frameworks; the steps, and what to log of them.
+def measure(settings: Settings, frameworks: Sequence[Framework]) -> tuple[Steps, dict[str, Any]]:
+    """Race the reference on fresh seeds; the steps, and what to log of them.
 
     Raises:
         WorkloadError: a trial failed, or missed the target.
@@ -60,7 +60,7 @@ def measure(settings: Settings) -> tuple[Steps, dict[str, Any]]:
     workload.fetch()
     stages = Stages(settings, workload)
     found: dict[Framework, list[int]] = {}
-    for framework in race.reference:
+    for framework in frameworks:
         candidate = Candidate(REFERENCE, 0, dict(race.reference[framework].hyperparameters))
         entries = [(candidate, FRESH + seed) for seed in range(SEEDS)]
         curves = stages.race(f"fresh seeds, {framework}", entries, stages.horizon, framework)
@@ -92,9 +92,11 @@ def adopt(id: str, steps: Steps, told: Mapping[str, Any] | None = None) -> None:
     workload, race = workloads.get(id), _race(id)
     log = dict(workloads.family(workload.id.family).procedure(workload.id) or {})
     if told is not None:
-        log[MEASURED] = dict(told)
+        before = log.get(MEASURED, {})
+        kept = before["steps"] if before.get("workload") == id else {}
+        log[MEASURED] = {**told, "steps": {**kept, **told["steps"]}}
     reference = {
-        framework: one.model_copy(update={"steps": list(steps[framework])})
+        framework: one.model_copy(update={"steps": list(steps.get(framework, one.steps))})
         for framework, one in race.reference.items()
     }
     changed = race.model_copy(update={"reference": reference})

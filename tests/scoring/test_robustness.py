@@ -1,0 +1,62 @@
+"""What a board hangs on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scoring.board import compute
+from scoring.ground.words import TrialKey
+from scoring.records import Evaluation, Outcome, read_run, record_path
+from scoring.robustness import laxer_ratios, leave_one_out, speed_up, told
+from tests.scoring.conftest import Run, header, write
+
+LM, SHIFT, RL = "lm-toy-v1", "homeostatic-toy-v2", "rl_nap-toy-v1"
+
+
+def curve(folder: Path, submission: str, values: list[float], study: int = 0) -> None:
+    """An evaluation every 10 s with these losses; the last meets the target of 1."""
+    head = header(LM, submission, study=study)
+    seen = [Evaluation(100 * n, 10.0 * n, 10.0 * n, {"validation/loss": value})
+            for n, value in enumerate(values, start=1)]  # fmt: skip
+    end = Outcome("reached", seen[-1].steps, seen[-1].wall_s, seen[-1].cpu_s, "met")
+    write(record_path(folder, TrialKey(LM, submission, study, 0)), [head, *seen, end])
+
+
+def test_halves_and_doubles_cancel_in_the_geometric_mean(new_run: Callable[..., Run]) -> None:
+    run = new_run()
+    for workload, time in ((LM, 10), (SHIFT, 40), (RL, math.inf)):
+        run.add(workload, "reference-torch", [20, 20]).add(workload, "adamw", [time, time])
+    row = next(r for r in compute([run.folder]).rows if r.submission == "adamw")
+    speed = speed_up(row)
+    assert (speed.mean, speed.met, speed.of) == (pytest.approx(1.0), 2, 3)
+
+
+def test_a_winner_by_one_workload_falls_without_it(new_run: Callable[..., Run]) -> None:
+    run = new_run()
+    for workload, one, two in ((LM, 2, 30), (SHIFT, 24, 20), (RL, 24, 20)):
+        run.add(workload, "reference-torch", [20, 20])
+        run.add(workload, "one", [one, one]).add(workload, "two", [two, two])
+    board = compute([run.folder])
+    assert board.rows[0].submission == "one"
+    orders = {dropped.workload: dropped.order for dropped in leave_one_out(board)}
+    assert orders == {LM: ("two", "one"), SHIFT: ("one", "two"), RL: ("one", "two")}
+    lines = list(told(board, read_run(run.folder)))
+    assert f"without {LM}: two > one" in lines
+    assert f"without {SHIFT}: the same order" in lines
+
+
+def test_orders_flip_at_laxer_targets(new_run: Callable[..., Run]) -> None:
+    run = new_run()
+    for study in (0, 1):
+        curve(run.folder, "reference-torch", [5, 4, 3, 2, 1], study)
+        curve(run.folder, "early", [4, 3.5, 3, 2.5, 2, 1.5, 1], study)
+        curve(run.folder, "late", [5, 5, 5, 1], study)
+    records = read_run(run.folder)
+    # After 40 % of 50 s the reference stood at 4, after 65 % at 3.
+    assert laxer_ratios(records, "wall", 0.4) == {LM: {"early": 0.5, "late": 2.0}}
+    assert laxer_ratios(records, "wall", 0.65)[LM]["early"] == 1.0
+    assert compute([run.folder]).rows[0].submission == "late"

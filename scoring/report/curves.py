@@ -15,10 +15,16 @@ from scoring.report.axes import Scale, clock_unit, robust_range, short
 from scoring.report.markup import Markup, element, join
 from scoring.report.palette import Style
 from scoring.report.plots import BOTTOM, END, HEIGHT, LEFT, TOP, Styles, picture, x_axis, y_axis
+from scoring.report.thinning import kept
 from scoring.times import first_hit
 
 CROWD = 150
 """From so many curves on, those that were not their study's fastest are drawn fainter."""
+POINTS = 8000
+"""About so many points are drawn of a workload's curves, but of each at least `LEAST_POINTS`."""
+LEAST_POINTS = 24
+TOLERANCE = 0.4
+"""Drawing units by which a thinned curve may miss a point."""
 STYLE = """
 .line.fastest { stroke-width: 1.9; }
 .line.other { stroke-width: 1.1; stroke-opacity: .38; }
@@ -110,7 +116,26 @@ def _race(records: Sequence[Record], clock: Clock, looks: Styles) -> _Race:
     target = next(record.header.target for record in records if record.header.target)
     curves = curves_of(records, target, clock, looks)
     scales = {name: _clock_scale(curves, name) for name in CLOCKS}
-    return _Race(target, curves, clock, scales, _metric_scale(curves, target))
+    y = _metric_scale(curves, target)
+    most = max(LEAST_POINTS, POINTS // len(curves))
+    thin = [_thinned(curve, clock, y, most) for curve in curves]
+    return _Race(target, thin, clock, scales, y)
+
+
+def _thinned(curve: Curve, clock: Clock, y: Scale, most: int) -> Curve:
+    """The curve without the evaluations that nobody would miss; that of the hit is kept."""
+    heights = [y(value) if math.isfinite(value) else math.nan for value in curve.values]
+    also = [] if curve.hit is None else [curve.hit]
+    places = kept(curve.readings[clock], heights, tolerance=TOLERANCE, most=most, also=also)
+    return dataclasses.replace(
+        curve,
+        readings={
+            name: tuple(readings[place] for place in places)
+            for name, readings in curve.readings.items()
+        },
+        values=tuple(curve.values[place] for place in places),
+        hit=None if curve.hit is None else places.index(curve.hit),
+    )
 
 
 def _drawing(plot: str, race: _Race, axes: Markup) -> Markup:

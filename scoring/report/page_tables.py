@@ -166,8 +166,16 @@ def _time_cell(cell: Cell, board: Board, best: bool) -> Markup:
         "td",
         element("strong", text) if best else text,
         _small(f"{ratio} · {cell.reached} of {cell.trials}"),
-        class_="number",
+        class_=f"number {_heat(cell.ratio)}",
     )
+
+
+def _heat(ratio: float) -> str:
+    """The class of a ratio's shade: blue the faster, orange the slower, none near 1."""
+    if not math.isfinite(ratio):
+        return "slow3"
+    steps = min(3, round(abs(math.log2(max(ratio, 1e-3))) * 2))
+    return "even" if steps == 0 else f"{'fast' if ratio < 1 else 'slow'}{steps}"
 
 
 def _bar_ticks(scale: Scale) -> list[float]:

@@ -173,7 +173,7 @@ def test_thousand_curves_fit_in_three_megabytes(board: Board, records: list[Reco
             Evaluation(
                 50 * n, n * 2.345678, n * 2.31234, {k: v * (1 + 1e-3 * n) for k, v in m.items()}
             )
-            for n in range(1, 41)
+            for n in range(1, 201)
             for m in [base.evaluations[n % 15].metrics]
         )
         head = dataclasses.replace(base.header, study=place // len(whole))

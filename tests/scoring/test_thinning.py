@@ -1,0 +1,38 @@
+"""Thinned curves look the same."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scoring.report.thinning import kept
+
+HEIGHTS = st.lists(st.floats(-300, 300), min_size=2, max_size=80)
+
+
+@given(up=HEIGHTS, tolerance=st.floats(0.1, 20), also=st.integers(0, 79))
+def test_no_point_is_missed_by_more_than_the_tolerance(
+    up: list[float], tolerance: float, also: int
+) -> None:
+    across = list(range(len(up)))
+    places = kept(across, up, tolerance=tolerance, most=10**6, also=[also])
+    assert places[0] == 0 and places[-1] == len(up) - 1
+    assert also in places or also >= len(up)
+    drawn = np.interp(across, places, [up[place] for place in places])
+    assert np.abs(drawn - up).max() <= tolerance + 1e-9
+
+
+@given(up=HEIGHTS, most=st.integers(2, 20))
+def test_a_bound_holds(up: list[float], most: int) -> None:
+    assert len(kept(list(range(len(up))), up, tolerance=0.0, most=most)) <= most
+
+
+def test_a_straight_line_is_its_ends_and_gaps_stay() -> None:
+    assert kept([0, 1, 2, 3, 4], [0, 1, 2, 3, 4], tolerance=0.1, most=9) == [0, 4]
+    up = [0, 0, 0, math.nan, 5, 5, 5]
+    assert kept(list(range(7)), up, tolerance=0.1, most=9) == [0, 2, 3, 4, 6]
+    assert kept([], [], tolerance=0.1, most=9) == []
+    assert kept([1], [2], tolerance=0.1, most=9) == [0]

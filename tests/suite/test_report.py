@@ -38,6 +38,8 @@ def change(path: Path, **changes: Any) -> None:
         ("board", "Leaderboard"),
         ("profiles", "Performance profiles"),
         ("lm-toy-v1", "lm-toy-v1: learning curves"),
+        ("differences", "Critical differences"),
+        ("bump", "Ranks by workload"),
     ],
 )
 def test_a_picture_is_named_after_its_word(
@@ -58,7 +60,7 @@ def test_an_unknown_picture_is_answered_with_the_nearest(run: Path, invoke: Invo
         "gradathlon: error: --picture: no picture is called 'lm-toy'; did you mean 'lm-toy-v1'?\n"
     )
     assert invoke("report", str(run), "--picture", "").stderr.endswith(
-        "''; known: board, homeostatic-toy-v2, lm-toy-v1, profiles\n"
+        "''; known: board, bump, differences, homeostatic-toy-v2, lm-toy-v1, profiles\n"
     )
     assert [path.name for path in Path().iterdir()] == ["first"]
 
@@ -72,7 +74,7 @@ def test_score_and_report_take_the_same_options(invoke: Invoke) -> None:
     def options(command: str) -> set[str]:
         return set(re.findall(r"^  (?:-., )?(--[a-z-]+)", invoke(command, "-h").stdout, re.M))
 
-    assert options("score") - options("report") == {"--format"}
+    assert options("score") - options("report") == {"--format", "--more"}
     assert options("report") - options("score") == {"--output", "--picture"}
     assert {"--across-frameworks", "--mix-hardware", "--held-out"} <= options("report")
 

@@ -90,9 +90,9 @@ def laxer_ratios(
         lax = statistics.median(values)
         times: dict[tuple[str, str], list[float]] = {}
         for one in own:
-            name = (one.header.submission, one.header.framework)
-            times.setdefault(name, []).append(_time_to(one, clock, lax))
-        medians = {name: statistics.median(all_of) for name, all_of in times.items()}
+            entry = (one.header.submission, one.header.framework)
+            times.setdefault(entry, []).append(_time_to(one, clock, lax))
+        medians = {entry: statistics.median(all_of) for entry, all_of in times.items()}
         for (name, framework), time in medians.items():
             base = medians.get((f"{REFERENCE}{framework}", framework), math.inf)
             if 0 < base < math.inf and not is_reference(name):

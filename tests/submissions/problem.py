@@ -106,7 +106,12 @@ class TorchRun:
         if not all(asks):
             closure()
         for optimizer, ask in zip(self.optimizers, asks, strict=True):
-            optimizer.step(closure) if ask else optimizer.step()
+            if ask:
+                optimizer.step(closure)
+            elif "loss" in inspect.signature(optimizer.step).parameters:
+                optimizer.step(loss=losses[-1].detach())
+            else:
+                optimizer.step()
         for scheduler in self.schedulers:
             scheduler.step()
         return losses[0].item()

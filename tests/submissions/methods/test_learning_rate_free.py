@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import dadaptation
+import dog
+import momo
 import numpy as np
+import parameterfree
 import pytest
+import torch
 
 from tests.submissions import problem
+from tests.submissions.methods.test_averages import judged
 from tests.submissions.test_shipped import make
 
 # A choice of hyperparameters unlike the defaults, and the package's call that it means.
@@ -62,3 +68,86 @@ def test_the_trajectory_is_optaxs_own(name):
     for key, array in run.weights().items():
         assert np.any(array != np.asarray(begin[key]))
         np.testing.assert_allclose(array, params[key], rtol=1e-9, atol=1e-12, err_msg=key)
+
+
+TORCH = {
+    "dadapt_adamw": (
+        {"lr": 2.0, "weight_decay": 0.1, **FLAT},
+        lambda p: dadaptation.DAdaptAdam(
+            p, lr=2.0, weight_decay=0.1, decouple=True, use_bias_correction=True
+        ),
+    ),
+    "dog": (
+        {"reps_rel": 1e-3, "weight_decay": 0.1},
+        lambda p: dog.DoG(p, 1e-3, weight_decay=0.1),
+    ),
+    "momo": (
+        {"lr": 0.5, "one_minus_beta": 0.2, "lower_bound": 0.01, "weight_decay": 0.1},
+        lambda p: momo.Momo(p, 0.5, 0.1, beta=0.8, lb=0.01),
+    ),
+    "momo_adam": (
+        {"lr": 0.5, "beta2": 0.99, "lower_bound": 0.01, "weight_decay": 0.1},
+        lambda p: momo.MomoAdam(p, 0.5, (0.9, 0.99), weight_decay=0.1, lb=0.01),
+    ),
+    "cocob": ({"alpha": 50.0}, lambda p: parameterfree.COCOB(p, alpha=50.0)),
+}
+
+
+@pytest.mark.parametrize("name", TORCH)
+def test_the_trajectory_is_the_torch_packages_own(name):
+    chosen, package = TORCH[name]
+    run = make(name, np.float64, **chosen)
+    begin = run.weights()
+    run.steps(20)
+    params = problem.torch_parameters(np.float64)
+    bare = package(params)
+    for _ in range(20):
+        bare.zero_grad()
+        loss = problem.torch_loss(params)
+        loss.backward()
+        bare.step(loss=loss.detach()) if name.startswith("momo") else bare.step()
+    for key, array in run.weights().items():
+        assert np.any(array != begin[key])
+        expected = params.named[key].detach().numpy()
+        np.testing.assert_allclose(array, expected, rtol=1e-9, atol=1e-12, err_msg=key)
+
+
+TWINS = {
+    "dadapt_adamw": {"weight_decay": 0.1, **FLAT},
+    "dog": {"reps_rel": 1e-3},
+    "momo": {"lr": 0.5},
+    "momo_adam": {"lr": 0.01},
+    "cocob": {},
+}
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_twins_take_the_same_steps(name):
+    import jax
+
+    left = make(name, np.float64, **TWINS[name])
+    with jax.enable_x64(True):
+        right = make(f"{name}_jax", np.float64, **TWINS[name])
+        begin = right.weights()
+        right.steps(20)
+    left.steps(20)
+    moved = max(np.abs(right.weights()[key] - begin[key]).max() for key in begin)
+    apart = max(np.abs(right.weights()[key] - left.weights()[key]).max() for key in begin)
+    assert apart < 1e-5 * moved
+
+
+def test_dog_is_judged_by_the_packages_average():
+    run = make("dog", np.float64, reps_rel=1e-3)
+    params = problem.torch_parameters(np.float64)
+    holder = torch.nn.ParameterDict({name.replace(".", "_"): p for name, p in params.named.items()})
+    bare, averager = dog.DoG(params, 1e-3), dog.PolynomialDecayAverager(holder)
+    for _ in range(20):
+        bare.zero_grad()
+        problem.torch_loss(params).backward()
+        bare.step()
+        averager.step()
+    run.steps(20)
+    for name, array in judged("dog", run).items():
+        expected = averager.averaged_model[name.replace(".", "_")].detach().numpy()
+        np.testing.assert_allclose(array, expected, rtol=1e-9)
+        assert np.any(array != run.weights()[name])

@@ -173,7 +173,7 @@ def _bench(
     A rate that is right for real data may be too high for noise; one that is too high everywhere
     is shown on the first.
     """
-    tried = []
+    tried: list[tuple[Bench, dict[str, Any]]] = []
     for id in workload_ids:
         if tried and not _races_on(source, id):
             continue

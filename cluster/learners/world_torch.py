@@ -42,15 +42,23 @@ def give_back(cores: int) -> None:
         for name, value in names.items():
             if vars(place).get(name) is not value:
                 setattr(place, name, value)
+    for optimizer, known in _NAMES.items():
+        # What hides an inherited method is a name of its own; torch puts its hooks back itself.
+        for name in vars(optimizer).keys() - known:
+            delattr(optimizer, name)
 
 
 def _flushes_denormals() -> bool:
     return float(torch.full((1,), 2e-39) * 0.5) == 0.0
 
 
+def _optimizers() -> list[type[Any]]:
+    return [value for value in vars(torch.optim).values() if inspect.isclass(value)]
+
+
 def _original() -> dict[_Place, dict[str, Any]]:
-    optimizers = [value for value in vars(torch.optim).values() if inspect.isclass(value)]
-    places: list[_Place] = [torch, torch.nn.functional, torch.nn.init, torch.optim, *optimizers]
+    modules: list[_Place] = [torch, torch.nn.functional, torch.nn.init, torch.optim]
+    places = [*modules, *_optimizers()]
     return {
         place: {name: value for name, value in vars(place).items() if inspect.isroutine(value)}
         for place in places
@@ -58,3 +66,4 @@ def _original() -> dict[_Place, dict[str, Any]]:
 
 
 _ORIGINAL = _original()
+_NAMES = {optimizer: frozenset(vars(optimizer)) for optimizer in _optimizers()}

@@ -56,6 +56,7 @@ def test_what_changes_the_race_ends_the_trial_and_not_the_next(make: Make, what:
     assert TAKES[what] in odd.reason
     assert "\n" not in odd.reason
     assert after.end == "budget"
+    assert callable(torch.optim.AdamW.step), "inherited, and hidden by an attribute of its own"
 
 
 def test_cores_that_were_not_lent_are_noticed(make: Make) -> None:

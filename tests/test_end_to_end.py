@@ -144,7 +144,6 @@ BAD = {
     "no such file": (("run", "demo", "-s", "./none.py"), "none.py"),
     "not a run": (("score", "nothing"), "nothing: not a run"),
     "unwritable": (("run", "demo", "-o", "/proc/run"), "/proc/run"),
-    "no target": (("run", "demo", "-w", "lm-standard-v1"), "gradathlon set-targets lm-standard-v1"),
 }
 
 

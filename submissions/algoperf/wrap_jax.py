@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from submissions.algoperf.calls import Calls, Scores
 from submissions.algoperf.helpers_jax import get_batch_dim_sharding, get_replicate_sharding
 from submissions.algoperf.tree_jax import Layout
 from submissions.algoperf.view import Forward, View, as_drawn, as_seen
-from submissions.algoperf.wrap import Calls
 from submissions.contract import Card, OpenProblem, SubmissionError
 
 _NOTED = "by_products"
@@ -61,7 +61,7 @@ class JaxView(View):
         mean, sums = problem.objective(params, batch, forward.rng, smoothing)
         if _NOTED in forward.state:
             forward.state[_NOTED] = problem.gathered(sums)
-        scores = _Scores(summed=mean * count, n_valid_examples=jnp.float32(count))
+        scores = Scores(summed=mean * count, n_valid_examples=jnp.float32(count))
         scores.later = lambda: problem.losses(params, batch)
         if mask is not None:
             scores["summed"] = (scores["per_example"] * mask).sum()
@@ -80,18 +80,6 @@ class _Noting(Forward):
         object.__setattr__(self, "state", state)
 
     state: dict[str, Any]
-
-
-class _Scores(dict[str, Any]):
-    """What `loss_fn` gives; the loss of each example is taken when it is asked for."""
-
-    later: Any = None
-
-    def __missing__(self, key: str) -> Any:
-        if key != "per_example" or self.later is None:
-            raise KeyError(key)
-        self[key] = self.later()
-        return self[key]
 
 
 class JaxAlgoperf:

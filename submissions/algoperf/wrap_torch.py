@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from submissions.algoperf.calls import Calls, Scores
 from submissions.algoperf.helpers_torch import join_group_of_one
 from submissions.algoperf.view import Forward, View, as_drawn, as_seen, is_embedding
-from submissions.algoperf.wrap import Calls
 from submissions.contract import Card, Problem
 
 Tensors = dict[str, torch.Tensor]
@@ -77,7 +77,7 @@ class TorchView(View):
             return {"summed": summed, "n_valid_examples": valid, "per_example": per_example}
         mean = problem.loss(params, batch, float(smoothing or 0.0))
         valid = torch.full((), float(count), device=mean.device)
-        scores = _Scores(summed=mean * count, n_valid_examples=valid)
+        scores = Scores(summed=mean * count, n_valid_examples=valid)
         scores.later = lambda: problem.losses(params, batch)
         return scores
 
@@ -93,18 +93,6 @@ class TorchView(View):
         found = {module.ours[name]: value for name, value in module.named_parameters()}
         live = self.live
         return live if all(found[name] is live[name] for name in live) else found
-
-
-class _Scores(dict[str, Any]):
-    """What `loss_fn` gives; the loss of each example is taken when it is asked for."""
-
-    later: Any = None
-
-    def __missing__(self, key: str) -> Any:
-        if key != "per_example" or self.later is None:
-            raise KeyError(key)
-        self[key] = self.later()
-        return self[key]
 
 
 class TorchAlgoperf:

@@ -1,0 +1,124 @@
+"""The functions of an executed AlgoPerf file, called as AlgoPerf calls them."""
+
+from __future__ import annotations
+
+import collections
+import inspect
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from submissions.algoperf.spec import TrainingCompleteError
+from submissions.algoperf.view import View
+from submissions.contract import SubmissionError, TrainingComplete
+
+_WANTS = {
+    "not compiled with CUDA": "it names the device `cuda`; race it with `gpus: 1`",
+    "Found no NVIDIA driver": "it names the device `cuda`; race it with `gpus: 1`",
+    "trainers per group": "it wants a group of several processes, and a trial is one",
+}
+"""What files that were written for one machine say on another."""
+
+
+class Calls:
+    """The functions of one file, called as AlgoPerf calls them."""
+
+    def __init__(self, module: Any, view: View, hyperparameters: Mapping[str, Any]) -> None:
+        self.module = module
+        self.view = view
+        # AlgoPerf's form: None where a file tunes itself, else a named tuple.
+        self.hyperparameters: Any = None
+        if hyperparameters:
+            kind = collections.namedtuple("Hyperparameters", list(hyperparameters))  # type: ignore[misc]
+            self.hyperparameters = kind(**hyperparameters)
+        self._takes_train_state = "train_state" in _arguments(module.update_params)
+        self.prepares = callable(getattr(module, "prepare_for_eval", None))
+
+    def init(self, params: Any, model_state: Any, rng: Any) -> Any:
+        """The initial optimizer state.
+
+        Raises:
+            SubmissionError: it wants another machine than a trial's, where that is known.
+        """
+        given = (self.view, params, model_state, self.hyperparameters, rng)
+        try:
+            return self.module.init_optimizer_state(*given)
+        except Exception as error:
+            self._explain(error)
+            raise
+
+    def select(self, draws: Any, state: Any, params: Any, model: Any, step: int, rng: Any) -> Any:
+        """The batch to train on."""
+        return self.module.data_selection(
+            self.view, draws, state, params, model, self.hyperparameters, step, rng
+        )
+
+    def update(self, seconds: float, **given: Any) -> tuple[Any, Any, Any]:
+        """(optimizer state, weights, model state) after a step.
+
+        Raises:
+            TrainingComplete: the file says that it has trained enough.
+        """
+        if self._takes_train_state:
+            given["train_state"] = MappingProxyType(
+                {
+                    "accumulated_submission_time": seconds,
+                    "is_time_remaining": True,
+                    "training_complete": False,
+                    "validation_goal_reached": False,
+                    "test_goal_reached": False,
+                }
+            )
+        try:
+            returned = self.module.update_params(**self._common(given))
+        except TrainingCompleteError as error:
+            raise TrainingComplete(" ".join(str(error).split())) from error
+        except Exception as error:
+            self._explain(error)
+            raise
+        return _three(returned, "update_params")
+
+    def prepare(self, **given: Any) -> tuple[Any, Any, Any]:
+        """The same three, ready for an evaluation."""
+        return _three(self.module.prepare_for_eval(**self._common(given)), "prepare_for_eval")
+
+    def _explain(self, error: Exception) -> None:
+        text = str(error)
+        for sign, what in _WANTS.items():
+            if sign in text:
+                raise SubmissionError(f"{self.view.origin}: {what} ({text})") from error
+
+    def _common(self, given: dict[str, Any]) -> dict[str, Any]:
+        view = self.view
+        return {
+            "workload": view,
+            "current_params_types": view.model_params_types,
+            "hyperparameters": self.hyperparameters,
+            "loss_type": view.loss_type,
+            # No submission sees validation here: there are never any.
+            "eval_results": [],
+            **given,
+        }
+
+
+class Scores(dict[str, Any]):
+    """What `loss_fn` gives; the loss of each example is taken when it is asked for."""
+
+    later: Any = None
+
+    def __missing__(self, key: str) -> Any:
+        if key != "per_example" or self.later is None:
+            raise KeyError(key)
+        self[key] = self.later()
+        return self[key]
+
+
+def _three(returned: Any, name: str) -> tuple[Any, Any, Any]:
+    if not isinstance(returned, tuple | list) or len(returned) != 3:
+        what = f"`{name}` must return (optimizer state, weights, model state)"
+        raise SubmissionError(f"{what}, and returned a {type(returned).__name__}")
+    return returned[0], returned[1], returned[2]
+
+
+def _arguments(function: Any) -> tuple[str, ...]:
+    return tuple(inspect.signature(function).parameters)

@@ -46,7 +46,7 @@ def end_all(root: int, spare: frozenset[int]) -> int:
     killed: set[int] = set()
     until = time.monotonic() + _PATIENCE_S
     while left := list(descendants(root, spare)):
-        for pid in filter(_alive, left):
+        for pid in filter(alive, left):
             killed.add(pid)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
@@ -73,7 +73,8 @@ def _fields(pid: int) -> list[str]:
         return []
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
+    """Whether it runs; one that has ended and waits to be reaped does not."""
     fields = _fields(pid)
     return bool(fields) and fields[0] != "Z"
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 import cluster
+from cluster import tree
 from cluster.spec import ClusterError, Finished, TrialSpec, Update
 from scoring.ground.words import Budget, Resources
 from scoring.records import Record, read_record, record_attempts
@@ -232,12 +233,6 @@ def test_sigterm_to_the_driver_stops_the_run_and_leaves_no_process(
         assert process.stdout.read().endswith(b"stopped\n")
     assert process.returncode == 0
     until = time.monotonic() + 60
-    while _alive(worker) and time.monotonic() < until:
+    while tree.alive(worker) and time.monotonic() < until:
         time.sleep(0.1)
-    assert not _alive(worker)
-
-
-def _alive(pid: int) -> bool:
-    # A process that has ended may still be listed, until whoever adopted it asks for its end.
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    assert not tree.alive(worker)

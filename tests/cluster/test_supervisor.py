@@ -182,12 +182,7 @@ def test_a_trial_does_not_outlive_its_supervisor(make: Make, tmp_path: Path) -> 
     until = time.monotonic() + 30
     while any(Path(f"/proc/{pid}").exists() for pid in children) and time.monotonic() < until:
         time.sleep(0.1)
-    assert not any(_alive(pid) for pid in children)
-
-
-def _alive(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    assert not any(tree.alive(pid) for pid in children)
 
 
 def test_waiting_for_a_core_is_told(make: Make) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
 
@@ -169,6 +170,11 @@ class Workload(abc.ABC, Generic[S]):
     def classes(self) -> int | None:
         """How many classes the model tells apart; None where there are none."""
         return None
+
+    @property
+    def size(self) -> int:
+        """How many numbers its parameters hold."""
+        return sum(math.prod(spec.shape) for spec in self.parameters().values())
 
     @property
     def settings_sha256(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,12 +48,11 @@ def _workloads(like: str) -> _Rows:
     for id in fnmatch.filter(workloads.ids(), like):
         workload = workloads.get(id)
         race = workload.race
-        size = sum(math.prod(spec.shape) for spec in workload.parameters().values())
         sign = "<=" if workload.metric.goal == "min" else ">="
         target = f"{workload.metric.key} {sign} {race.target:g}" if race else "no target yet"
         budget = f"{race.budget.steps:,} steps, {race.budget.seconds:g} s" if race else ""
         title = workloads.family(workload.id.family).title(workload.id)
-        yield id, f"{size:,}", target, budget, title
+        yield id, f"{workload.size:,}", target, budget, title
 
 
 def _submissions(like: str) -> _Rows:

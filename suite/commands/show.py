@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import click
@@ -49,12 +48,11 @@ def _text(name: str) -> str:
 def _workload(name: str) -> str:
     workload = workloads.get(name)
     metric, race = workload.metric, workload.race
-    numbers = sum(math.prod(spec.shape) for spec in workload.parameters().values())
     about: dict[str, Any] = {
         "workload": name,
         "title": workloads.family(workload.id.family).title(workload.id),
         "metric": f"{metric.key} ({metric.goal})",
-        "parameters": numbers,
+        "parameters": workload.size,
         "settings": workload.settings.model_dump(mode="json", exclude={"provisional_budget"}),
     }
     if race is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING
 
 from scoring.ground.words import Goal
@@ -71,8 +72,6 @@ def _race(workload: str, rows: pd.DataFrame) -> EqualBudget:
                 is_reference=is_reference(str(name)),
             )
         )
-    worst = float("inf")
-    standings.sort(
-        key=lambda one: worst if one.value != one.value else one.value * (1 if least else -1)
-    )
+    sign = 1 if least else -1
+    standings.sort(key=lambda one: (math.isnan(one.value), sign * one.value))
     return EqualBudget(workload, str(rows["metric"].iloc[0]), goal, tuple(standings))

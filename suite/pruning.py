@@ -19,9 +19,10 @@ from scoring import pruning
 from scoring.bootstrap import Resampler
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import ENDS
-from scoring.records import REFERENCE, is_reference, read_record, record_attempts
+from scoring.records import REFERENCE, is_reference
 from scoring.run_file import Plan
 from scoring.times import ended_at, time_to_result
+from suite.trials import record_of
 
 Mode = Literal["board", "score", "none"]
 _WHY = {
@@ -57,7 +58,7 @@ class Pruner:
         """A trial has ended."""
         spec = trial.spec
         entry, study = (spec.workload, spec.submission), spec.study
-        record = read_record(record_attempts(spec.run, spec.key)[-1])
+        record = record_of(spec)
         time = time_to_result(record.header, record.evaluations).on(spec.clock)
         best = self._best.setdefault(entry, {})
         best[study] = min(best.get(study, math.inf), time)

@@ -11,7 +11,7 @@ from scoring.run_file import Limit, Suite
 from workloads.config import Reference
 from workloads.contract import Workload
 
-REFERENCE: Mapping[Framework, str] = {"torch": "nadamw", "jax": "nadamw_jax"}
+REFERENCE_IN: Mapping[Framework, str] = {"torch": "nadamw", "jax": "nadamw_jax"}
 """The frozen reference of every race whose target does not name another."""
 
 
@@ -47,5 +47,5 @@ def race_of(workload: Workload[Any], suite: Suite) -> Race:
 def _all(point: Mapping[str, Scalar]) -> dict[Framework, Reference]:
     return {
         framework: Reference(submission=name, hyperparameters=dict(point))
-        for framework, name in REFERENCE.items()
+        for framework, name in REFERENCE_IN.items()
     }

@@ -10,8 +10,10 @@ import click
 import cluster
 from cluster import Executor
 from cluster.spec import Finished, Limits, TrialSpec
+from scoring.ground.documents import ConfigError
+from scoring.ground.ends import ENDS
 from scoring.records import Record, read_record, record_attempts
-from suite.live import display
+from suite.live import display, one_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +59,24 @@ def race(
 def record_of(spec: TrialSpec) -> Record:
     """The record of a trial's last attempt."""
     return read_record(record_attempts(spec.run, spec.key)[-1])
+
+
+def tell_failures(
+    records: Sequence[Record], name: str, consequence: str, say: Callable[[str], None]
+) -> None:
+    """Tell how many trials of a submission failed, and what comes of it.
+
+    Raises:
+        ConfigError: all of them did.
+    """
+    failed = [one for one in records if one.outcome and ENDS[one.outcome.end].fails_run]
+    if not failed:
+        return
+    first = failed[0].outcome
+    told = f"{one_line(first.reason) if first else ''} ({failed[0].path})"
+    if len(failed) == len(records):
+        raise ConfigError(f"{name}: every trial failed: {told}")
+    say(f"{len(failed)} of {len(records)} trials failed and {consequence}: {told}")
 
 
 def core_hours(records: Iterable[Record]) -> float:

@@ -26,7 +26,6 @@ from cluster.spec import Finished, Stop, TrialSpec
 from scoring.bootstrap import FEW, Resampler, Studies
 from scoring.gradathlon import Entry, score, workload_score
 from scoring.ground.documents import ConfigError
-from scoring.ground.ends import ENDS
 from scoring.ground.words import Point, TrialKey
 from scoring.profiles import TAU_MAX
 from scoring.ranking import Score, chances_of_best
@@ -36,10 +35,9 @@ from scoring.times import best_metric, time_to_result
 from submissions.source import find
 from suite.calibration.ladder import Part, Rung, kept, ladder, latest_ratio, total
 from suite.calibration.order import Order, candidates
-from suite.calibration.trials import Place, core_hours, race, record_of
 from suite.config import NamedSuite
-from suite.live import one_line
 from suite.plan import make_plan
+from suite.trials import Place, core_hours, race, record_of, tell_failures
 from suite.tuning import trial_seed, with_defaults
 
 SCREEN = 0
@@ -197,14 +195,7 @@ class Calibration:
     def _look_at(self, records: Sequence[Record]) -> None:
         """Keep the records; tell of failures, which score nothing."""
         self.records += records
-        failed = [one for one in records if one.outcome and ENDS[one.outcome.end].fails_run]
-        if not failed:
-            return
-        first = failed[0].outcome
-        told = f"{one_line(first.reason) if first else ''} ({failed[0].path})"
-        if len(failed) == len(records):
-            raise ConfigError(f"{self.source.name}: every trial failed: {told}")
-        self.say(f"{len(failed)} of {len(records)} trials failed and score nothing: {told}")
+        tell_failures(records, self.source.name, "score nothing", self.say)
 
 
 def record_part(spec: TrialSpec) -> Part:

@@ -11,9 +11,9 @@ import click
 from suite.calibration.begun import keep, resumed
 from suite.calibration.calibrate import Calibration
 from suite.calibration.order import Order, new
-from suite.calibration.trials import Place
 from suite.calibration.verdict import told, write
 from suite.config import NamedSuite
+from suite.trials import Place
 
 
 def carry_out(

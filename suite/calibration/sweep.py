@@ -25,8 +25,7 @@ from scoring.sensitivity import Sweep
 from submissions.source import Source, find, parse
 from suite.calibration.begun import Begun
 from suite.calibration.grid import Grid
-from suite.calibration.trials import Place, core_hours, race
-from suite.live import one_line
+from suite.trials import Place, core_hours, race, tell_failures
 from suite.tuning import trial_seed
 from workloads.contract import Workload
 
@@ -127,7 +126,12 @@ class Sweeping:
         keys = [spec.key for spec in specs]
         records = dict(zip(keys, race(specs, self.place), strict=True))
         self.records = list(records.values())
-        self._tell_failures([records[spec.key] for spec in trials.values()])
+        tell_failures(
+            [records[spec.key] for spec in trials.values()],
+            self.source.name,
+            "count as diverged",
+            self.say,
+        )
         return [
             self._sweep(
                 workload,
@@ -149,10 +153,9 @@ class Sweeping:
         initial = tuple(_last(record, metric.key) for record in starts)
         if not all(map(math.isfinite, initial)):
             raise ConfigError(f"{starts[0].path}: has no finite {metric.key} before training")
-        shapes = workload.parameters().values()
         return Sweep(
             workload=str(workload.id),
-            size=sum(math.prod(spec.shape) for spec in shapes),
+            size=workload.size,
             metric=metric.key,
             goal=metric.goal,
             grid=tuple(self.order.values),
@@ -188,16 +191,6 @@ class Sweeping:
             resources=Resources(self.order.cores, self.order.gpus),
             ruleset="try",
         )
-
-    def _tell_failures(self, records: Sequence[Record]) -> None:
-        failed = [one for one in records if one.outcome and ENDS[one.outcome.end].fails_run]
-        if not failed:
-            return
-        first = failed[0].outcome
-        told = f"{one_line(first.reason) if first else ''} ({failed[0].path})"
-        if len(failed) == len(records):
-            raise ConfigError(f"{self.source.name}: every trial failed: {told}")
-        self.say(f"{len(failed)} of {len(records)} trials failed and count as diverged: {told}")
 
 
 def log_of(sweeps: Sequence[Sweep], order: SweepOrder, hours: float) -> str:

@@ -10,7 +10,7 @@ import click
 
 from scoring.run_file import MOST
 from suite.calibration.order import DEFAULTS
-from suite.calibration.trials import Place
+from suite.trials import Place
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -14,11 +14,12 @@ from cluster.spec import TrialSpec
 from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
 from scoring.ground.words import Budget, Resources
-from scoring.records import Record, read_record, record_attempts
+from scoring.records import Record
 from submissions.source import Source, find
 from suite.columns import columns
 from suite.live import display
 from suite.points import stated_point
+from suite.trials import record_of
 
 
 @click.command(name="try")
@@ -91,7 +92,7 @@ def _train(
     with display([spec]) as shown:
         for finished in cluster.run_all([spec], executor="in_process", watch=shown.update):
             shown.finish(finished)
-    return read_record(record_attempts(folder, spec.key)[-1])
+    return record_of(spec)
 
 
 def _show(record: Record) -> None:

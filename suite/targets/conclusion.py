@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cluster.hardware import fingerprint, versions
-from suite.targets.stages import BUDGET_FACTOR, ENTRANTS, REFERENCE, Candidate, Stages
+from suite.races import REFERENCE_IN
+from suite.targets.stages import BUDGET_FACTOR, ENTRANTS, Candidate, Stages
 from suite.targets.statistics import (
     Curve,
     first_meeting,
@@ -73,7 +74,7 @@ def _race(winner: Candidate, reference: Candidate, target: float, hits: Hits) ->
                     "hyperparameters": reference.point,
                     "steps": [hit[0] for hit in hits[name]],
                 }
-                for framework, name in (("torch", REFERENCE), ("jax", ENTRANTS[REFERENCE]))
+                for framework, name in REFERENCE_IN.items()
             },
         }
     )

@@ -7,20 +7,22 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cluster import Executor, run_all
+from cluster import Executor
 from cluster.spec import TrialSpec
 from scoring.ground.words import Budget, Framework, Resources
-from scoring.records import read_record, record_attempts
+from scoring.records import Record
 from submissions.source import find
-from suite.live import display
+from suite import trials
+from suite.races import REFERENCE_IN
 from suite.targets.statistics import Curve, bests, judged_curve
+from suite.trials import Place
 from suite.tuning import Point, derive_seed
 from workloads.contract import Workload
 from workloads.errors import WorkloadError
 
-ENTRANTS = {"nadamw": "nadamw_jax", "adamw": "adamw_jax", "sgd": "sgd_jax"}
+ENTRANTS = {REFERENCE_IN["torch"]: REFERENCE_IN["jax"], "adamw": "adamw_jax", "sgd": "sgd_jax"}
 """The methods that are tuned, in torch, and their twins in JAX."""
-REFERENCE = "nadamw"
+REFERENCE = REFERENCE_IN["torch"]
 BUDGET_FACTOR = 4
 
 
@@ -93,18 +95,12 @@ class Stages:
         self.say(f"{stage}, {len(entries)} trials of {steps} steps")
         framework = framework or settings.framework
         specs = {entry: self._spec(*entry, steps, framework) for entry in entries}
-        chosen = list(specs.values())
-        with display(chosen) as shown:
-            ended = run_all(
-                chosen,
-                executor=settings.executor,
-                address=settings.address,
-                at_once=settings.at_once,
-                watch=shown.update,
-            )
-            for trial in ended:
-                shown.finish(trial)
-        return {entry: self._curve(spec) for entry, spec in specs.items()}
+        place = Place(settings.executor, settings.address, settings.at_once)
+        records = trials.race(list(specs.values()), place)
+        return {
+            entry: self._curve(specs[entry], record)
+            for entry, record in zip(specs, records, strict=True)
+        }
 
     def best(self, curve: Curve) -> float:
         """The best judged value of a curve."""
@@ -141,8 +137,7 @@ class Stages:
             ruleset="targets",
         )
 
-    def _curve(self, spec: TrialSpec) -> Curve:
-        record = read_record(record_attempts(spec.run, spec.key)[-1])
+    def _curve(self, spec: TrialSpec, record: Record) -> Curve:
         if record.outcome is None or record.outcome.end == "failed":
             reason = record.outcome.reason if record.outcome else "it did not end"
             raise WorkloadError(f"{record.path}: no target can be set: {reason}")

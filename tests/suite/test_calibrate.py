@@ -15,7 +15,7 @@ from cluster.attempts import header_of, write_not_begun
 from cluster.spec import TrialSpec
 from scoring.records import Evaluation, Outcome, Writer, record_attempts
 from suite import config
-from suite.calibration.trials import record_of
+from suite.trials import record_of
 
 from .conftest import FakeCluster
 

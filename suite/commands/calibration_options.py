@@ -10,6 +10,7 @@ import click
 
 from scoring.run_file import MOST
 from suite.calibration.order import DEFAULTS
+from suite.commands.executor_option import executor_option
 from suite.trials import Place
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -65,13 +66,7 @@ def place_options(kind: str) -> Callable[[F], F]:
             "--at-once", type=click.IntRange(min=1), metavar="N", help="Trials at the same time."
         ),
         click.option("--address", metavar="ADDRESS", help="A Ray cluster, as in `run`."),
-        click.option(
-            "--executor",
-            type=click.Choice(["ray", "in-process"]),
-            default="ray",
-            show_default=True,
-            help="ray: side by side. in-process: one after the other, to debug.",
-        ),
+        executor_option,
         click.option(
             "-o",
             "--output",
@@ -86,8 +81,7 @@ def place_options(kind: str) -> Callable[[F], F]:
 
 def taken_place(options: dict[str, Any]) -> Place:
     """Take the place to race out of a command's options."""
-    executor = "ray" if options.pop("executor") == "ray" else "in_process"
-    return Place(executor, options.pop("address"), options.pop("at_once"))  # type: ignore[arg-type]
+    return Place(*(options.pop(name) for name in ("executor", "address", "at_once")))
 
 
 def _all(options: Sequence[Callable[[F], F]], command: F) -> F:

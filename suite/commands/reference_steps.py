@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from scoring.ground.words import Resources
+from suite.commands.executor_option import executor_option
 
 
 @click.command(name="reference-steps")
@@ -29,13 +30,7 @@ from scoring.ground.words import Resources
     metavar="DIR",
     help="Where measured trials are kept; what is there is not raced again.",
 )
-@click.option(
-    "--executor",
-    type=click.Choice(["ray", "in-process"]),
-    default="ray",
-    show_default=True,
-    help="ray: side by side, a fresh process a trial. in-process: one after the other.",
-)
+@executor_option
 @click.option("--at-once", type=click.IntRange(min=1), metavar="N", help="As in `run`.")
 def reference_steps(workloads: tuple[str, ...], measure: bool, adopt: bool, **given: Any) -> None:
     """Tell in how many steps the reference meets a target, over fresh seeds.
@@ -58,7 +53,7 @@ def reference_steps(workloads: tuple[str, ...], measure: bool, adopt: bool, **gi
                 workload=id,
                 folder=(given["trials"] / id).absolute(),
                 output=None,
-                executor="ray" if given["executor"] == "ray" else "in_process",
+                executor=given["executor"],
                 say=lambda line: click.echo(line, err=True),
                 resources=Resources(),
                 at_once=given["at_once"],

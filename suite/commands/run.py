@@ -9,6 +9,7 @@ import click
 
 from scoring.ground.clocks import CLOCKS
 from scoring.run_file import MOST
+from suite.commands.executor_option import executor_option
 from suite.run import Request
 from suite.run import run as carry_out
 
@@ -49,13 +50,7 @@ from suite.run import run as carry_out
     is_flag=True,
     help="With --resume: race trials that failed again, too.",
 )
-@click.option(
-    "--executor",
-    type=click.Choice(["ray", "in-process"]),
-    default="ray",
-    show_default=True,
-    help="ray: side by side, a fresh process a trial. in-process: one after the other, to debug.",
-)
+@executor_option
 @click.option(
     "--address",
     metavar="ADDRESS",
@@ -122,7 +117,7 @@ from suite.run import run as carry_out
 )
 @click.option("--dry-run", is_flag=True, help="Print the trials that would run, and stop.")
 @click.pass_context
-def run(ctx: click.Context, /, executor: str, no_prune: bool, **options: Any) -> None:
+def run(ctx: click.Context, /, no_prune: bool, **options: Any) -> None:
     """Race submissions on workloads; print the leaderboard.
 
     SUITE is one of `gradathlon list suites` or the path of a YAML file of your own. Each trial is
@@ -137,5 +132,4 @@ def run(ctx: click.Context, /, executor: str, no_prune: bool, **options: Any) ->
         gradathlon run --resume -o runs/mine
     """
     options["prune"] = "none" if no_prune else options["prune"]
-    place = "ray" if executor == "ray" else "in_process"
-    ctx.exit(carry_out(Request(executor=place, **options)))  # type: ignore[arg-type]
+    ctx.exit(carry_out(Request(**options)))

@@ -9,6 +9,7 @@ import click
 
 from scoring.ground.documents import ConfigError
 from scoring.ground.words import Resources
+from suite.commands.executor_option import executor_option
 
 
 @click.command(name="set-targets")
@@ -50,13 +51,7 @@ from scoring.ground.words import Resources
 )
 @click.option("--cores", type=click.IntRange(min=1), default=1, show_default=True, metavar="N")
 @click.option("--gpus", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
-@click.option(
-    "--executor",
-    type=click.Choice(["ray", "in-process"]),
-    default="ray",
-    show_default=True,
-    help="ray: side by side, a fresh process a trial. in-process: one after the other.",
-)
+@executor_option
 @click.option("--at-once", type=click.IntRange(min=1), metavar="N", help="As in `run`.")
 @click.option("--address", metavar="ADDRESS", help="A Ray cluster to join, as in `run`.")
 def set_targets(workload: str, output: Path, trials: Path | None, **options: Any) -> None:
@@ -85,7 +80,7 @@ def set_targets(workload: str, output: Path, trials: Path | None, **options: Any
             workload=workload,
             folder=folder,
             output=None if options["adopt"] else output.absolute(),
-            executor="ray" if options["executor"] == "ray" else "in_process",
+            executor=options["executor"],
             say=lambda line: click.echo(line, err=True),
             address=options["address"],
             framework=options["framework"],

@@ -131,7 +131,9 @@ def compute(
     if CLOCKS[clock].of_hardware and not mix_hardware:
         frame.check_hardware(trials, together=not way.by_run)
     trials, notes = _as_planned(gathered, held_out)
-    trials["time"], trials["gap"] = trials[clock], trials[f"{clock}_gap"]
+    # A raw protocol's own rules know of no uncertainty.
+    trials["time"] = trials[f"{clock}_hit" if way.raw else clock]
+    trials["gap"] = trials[f"{clock}_gap"]
     beside = tuple(at_equal_budget(trials))
     # With its trials go the planned ones that have no record.
     trials = trials[~trials["workload"].isin([race.workload for race in beside])]

@@ -15,7 +15,15 @@ from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import UNFINISHED
 from scoring.ground.words import Clock, Target, TrialKey
 from scoring.records import REFERENCES, Record, RecordError, attempt_of, is_reference
-from scoring.times import Readings, best_metric, ended_at, first_hit, time_to_result
+from scoring.times import (
+    Readings,
+    best_metric,
+    ended_at,
+    first_hit,
+    has_before,
+    hit_readings,
+    time_to_result,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,8 +63,11 @@ def load(runs: Sequence[Path]) -> pd.DataFrame:
     Columns:
         workload, submission, framework, ruleset, study, trial, seed, run, path: which trial.
         clock: the official clock of its run.
-        wall, cpu, steps: time-to-result on each clock (seconds, seconds, steps); infinite if never.
-        wall_gap, cpu_gap, steps_gap: from the evaluation before it to the one that met the target.
+        wall, cpu, steps, paired: time-to-result on each clock, between evaluations; infinite if
+            never.
+        wall_hit, ...: the clock at the evaluation that met the target.
+        wall_gap, ...: how far before its time the target may have been met: 0 where that was read
+            off the line between two evaluations, else the whole way from the one before.
         evaluation: index of the evaluation that first met the target, -1 if none did.
         wall_end, cpu_end, steps_end: the clocks when it ended.
         end, reason: how it ended; end is "unfinished" for a trial without an outcome.
@@ -166,7 +177,7 @@ def _missing(
         row |= {"evaluation": -1, "reason": "", "path": ""}
         row |= {name: first.at[key.submission, name] if known else ""
                 for name in ("framework", "ruleset", "digest")}  # fmt: skip
-        row |= dict.fromkeys(CLOCKS, math.inf)
+        row |= dict.fromkeys([*CLOCKS, *(f"{name}_hit" for name in CLOCKS)], math.inf)
         row |= {f"{name}_{what}": 0.0 for name in CLOCKS for what in ("end", "gap")}
         rows.append(row | {"unsteady": False, "torn": False, "attempts": 1, "doubt": ""})
     return pd.DataFrame(rows, columns=None if rows else trials.columns)
@@ -245,6 +256,7 @@ def _row(run: Path, record: Record) -> dict[str, Any]:
     target = _target(record)
     hit = first_hit(header, record.evaluations)
     reached, ended = time_to_result(header, record.evaluations), ended_at(record)
+    at_hit = hit_readings(header, record.evaluations)
     extra = outcome.extra if outcome else {}
     return {
         "workload": header.workload,
@@ -259,6 +271,7 @@ def _row(run: Path, record: Record) -> dict[str, Any]:
         "clock": header.clock,
         **{str(clock): reading for clock, reading in reached.items()},
         "evaluation": -1 if hit is None else hit,
+        **{f"{clock}_hit": reading for clock, reading in at_hit.items()},
         **{f"{clock}_gap": gap for clock, gap in _gaps(record, hit).items()},
         **{f"{clock}_end": reading for clock, reading in ended.items()},
         "end": outcome.end if outcome else UNFINISHED,
@@ -289,7 +302,7 @@ def _real(value: Any) -> float:
 
 
 def _gaps(record: Record, hit: int | None) -> Readings:
-    if hit is None:
+    if hit is None or has_before(_target(record), record.evaluations, hit):
         return Readings.all(0.0)
     now = Readings.of(record.evaluations[hit])
     before = Readings.of(record.evaluations[hit - 1]) if hit else Readings.all(0.0)

@@ -42,8 +42,8 @@ class Entry:
         tries: by workload, how many trials it had a study for each of the reference's; 1 where
             not said. The reference counts as if it had had as many, so that the fastest of
             several seeds is no advantage over it.
-        grains: by workload, the time between the evaluation that met the target and the one
-            before.
+        grains: by workload, how coarsely its times are known: 0 where they were read off between
+            evaluations.
         elsewhere: by workload and study, the yardstick of studies that were raced in another run,
             with another reference.
     """

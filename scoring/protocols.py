@@ -58,6 +58,8 @@ class Protocol:
         help: half a sentence for the command line.
         reading: how to read its score, for a page; `{yardstick}` stands for what is compared to.
         by_run: whether times are compared within runs only, so that hardware may differ between.
+        raw: whether a time is the clock at the evaluation that met the target, and not where the
+            metric crossed it.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Protocol:
     help: str
     reading: str
     by_run: bool = False
+    raw: bool = False
 
 
 def find(name: str, **given: bool) -> Protocol:
@@ -172,9 +175,9 @@ def _tries(trials: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 
 def _grains(trials: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """By submission and workload: the mean time between its hits and the evaluations before.
+    """By submission and workload: how far before its times the target may have been met.
 
-    Of each study the fastest trial's, whose time is the study's.
+    The mean over studies, of each its fastest trial's, whose time is the study's.
     """
     met = trials[trials["time"] < math.inf]
     met = met.loc[met.groupby(["submission", "workload", "study"])["time"].idxmin()]
@@ -234,6 +237,7 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol(
             name="algoperf",
             build=_algoperf,
+            raw=True,
             takes=("held_out",),
             help="compared to the best submission, as on the published leaderboards",
             reading=(

@@ -16,8 +16,9 @@ import numpy as np
 from scoring.board import Board, Row
 from scoring.gradathlon import workload_score
 from scoring.ground.clocks import CLOCKS
-from scoring.ground.words import Clock, best
+from scoring.ground.words import Clock, Target, best
 from scoring.records import REFERENCE, Record, is_reference
+from scoring.times import between, crossing
 
 LAXER = (0.4, 0.65)
 """Shares of the reference's time at which laxer targets are taken from its curves."""
@@ -91,7 +92,9 @@ def laxer_ratios(
         times: dict[tuple[str, str], list[float]] = {}
         for one in own:
             entry = (one.header.submission, one.header.framework)
-            times.setdefault(entry, []).append(_time_to(one, clock, lax))
+            assert one.header.target is not None
+            aim = dataclasses.replace(one.header.target, value=lax)
+            times.setdefault(entry, []).append(_time_to(one, clock, aim))
         medians = {entry: statistics.median(all_of) for entry, all_of in times.items()}
         for (name, framework), time in medians.items():
             base = medians.get((f"{REFERENCE}{framework}", framework), math.inf)
@@ -138,15 +141,17 @@ def _reached_by(record: Record, clock: Clock, share: float) -> Iterator[float]:
     """The best value by that share of the time to the target, none where that was not met."""
     target = record.header.target
     assert target is not None
-    curve = _curve(record, clock)
-    hit = next((time for time, value in curve if target.met_by(value)), None)
-    early = [value for time, value in curve if hit is not None and time <= share * hit]
+    curve, hit = _curve(record, clock), _time_to(record, clock, target)
+    early = [value for time, value in curve if time <= share * hit < math.inf]
     if early:
         yield best(early, target.goal)
 
 
-def _time_to(record: Record, clock: Clock, value: float) -> float:
-    target = record.header.target
-    assert target is not None
-    lax = dataclasses.replace(target, value=value)
-    return next((time for time, seen in _curve(record, clock) if lax.met_by(seen)), math.inf)
+def _time_to(record: Record, clock: Clock, target: Target) -> float:
+    """When the metric crosses a target, whatever the budget."""
+    before: tuple[float, float] | None = None
+    for time, value in _curve(record, clock):
+        if target.met_by(value):
+            return between(before[0], time, crossing(target, before[1], value)) if before else time
+        before = time, value
+    return math.inf

@@ -93,8 +93,11 @@ class Reference(Model):
 
     submission: str
     hyperparameters: dict[str, Scalar]
-    steps: list[pydantic.PositiveInt] = pydantic.Field(default_factory=list)
-    """Steps in which it met the target, a fresh seed each: what the paired clock compares to."""
+    steps: list[pydantic.PositiveFloat] = pydantic.Field(default_factory=list)
+    """Steps in which it met the target, a fresh seed each: what the paired clock compares to.
+
+    Read off between evaluations, as a race's times are.
+    """
 
 
 class Race(Model):

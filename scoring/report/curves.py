@@ -16,7 +16,7 @@ from scoring.report.markup import Markup, element, join
 from scoring.report.palette import Style
 from scoring.report.plots import BOTTOM, END, HEIGHT, LEFT, TOP, Styles, picture, x_axis, y_axis
 from scoring.report.thinning import kept
-from scoring.times import first_hit
+from scoring.times import first_hit, time_to_result
 
 CROWD = 150
 """From so many curves on, those that were not their study's fastest are drawn fainter."""
@@ -74,7 +74,7 @@ def curves_of(
         if hit is not None:
             head = record.header
             study = (head.submission, head.framework, head.study)
-            time = _readings(record, clock)[hit]
+            time = time_to_result(head, record.evaluations).on(clock)
             fastest[study] = min(fastest.get(study, (math.inf, -1)), (time, place))
     winners = {place for _, place in fastest.values()}
     curves = [

@@ -22,7 +22,7 @@ from suite.targets.statistics import (
 from suite.targets.write import Result
 from workloads.config import Race
 
-Hits = Mapping[str, list[tuple[int, float]]]
+Hits = Mapping[str, list[tuple[float, float]]]
 """Steps and CPU seconds at which each run met the target, by submission."""
 
 

@@ -22,7 +22,7 @@ from suite.targets.write import Result, adopted_folder, write_result
 from workloads.config import Race
 from workloads.errors import WorkloadError
 
-Steps = Mapping[Framework, list[int]]
+Steps = Mapping[Framework, list[float]]
 SEEDS = 10
 """Measured in each framework."""
 MEASURED = "reference_steps"
@@ -59,7 +59,7 @@ def measure(settings: Settings, frameworks: Sequence[Framework]) -> tuple[Steps,
     workload, race = workloads.get(settings.workload), _race(settings.workload)
     workload.fetch()
     stages = Stages(settings, workload)
-    found: dict[Framework, list[int]] = {}
+    found: dict[Framework, list[float]] = {}
     for framework in frameworks:
         candidate = Candidate(REFERENCE, 0, dict(race.reference[framework].hyperparameters))
         entries = [(candidate, FRESH + seed) for seed in range(SEEDS)]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from scoring.ground.words import best
 from scoring.records import Record
+from scoring.times import between, crossing
 from workloads.errors import WorkloadError
 from workloads.metric import Metric
 
@@ -65,12 +66,19 @@ def loosest(metric: Metric, curves: Sequence[Curve], slack: float = 0.0) -> floa
     return (units + (missed if up else -missed)) / scale
 
 
-def first_meeting(metric: Metric, curve: Curve, target: float) -> tuple[int, float]:
-    """Steps and seconds at the first evaluation that meets the target; infinity if none does."""
-    for steps, seconds, value in zip(curve.steps, curve.seconds, curve.values, strict=True):
-        if metric.target(target).met_by(value):
-            return steps, seconds
-    return 10**9, math.inf
+def first_meeting(metric: Metric, curve: Curve, target: float) -> tuple[float, float]:
+    """Steps, to tenths, and seconds where the curve crosses the target, as races are timed.
+
+    Both are infinite where it never does.
+    """
+    aim = metric.target(target)
+    for place, value in enumerate(curve.values):
+        if aim.met_by(value):
+            back = max(0, place - 1)
+            share = crossing(aim, curve.values[back], value)
+            steps = between(curve.steps[back], curve.steps[place], share)
+            return round(steps, 1), between(curve.seconds[back], curve.seconds[place], share)
+    return math.inf, math.inf
 
 
 def bests(metric: Metric, curves: Sequence[Curve]) -> list[float]:

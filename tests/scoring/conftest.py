@@ -39,10 +39,10 @@ def header(workload: str = "lm-toy-v1", submission: str = "adamw", **changes: An
 
 
 def lines(head: Header, time: float, end: str | None = None, **extra: Any) -> list[Line]:
-    """A trial that evaluates halfway and at `time`, or misses until the end of its budget."""
+    """A trial that is just at its target at `time`, or misses it until its budget is spent."""
     reached = math.isfinite(time)
     last = time if reached else head.budget.seconds
-    loss = 0.9 if reached else 1.5
+    loss = 1.0 if reached else 1.5
     steps = round(last * 10)
     body: list[Line] = [
         head,

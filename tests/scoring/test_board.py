@@ -247,7 +247,7 @@ def test_different_sources_and_targets_are_refused(new_run: NewRun) -> None:
     edited = new_run("edited").add(SHIFT, "mine", [20], source_sha256="other")
     with pytest.raises(RecordError, match="mine: its trials differ in their source"):
         compute([run.folder, edited.folder])
-    harder = header().target.__class__("validation/loss", "min", 0.95)  # type: ignore[union-attr]
+    harder = header().target.__class__("validation/loss", "min", 1.25)  # type: ignore[union-attr]
     moved = new_run("moved").add(LM, "theirs", [20], target=harder)
     with pytest.raises(RecordError, match=f"{LM}: its trials differ in their target"):
         compute([run.folder, moved.folder])
@@ -311,7 +311,7 @@ def test_one_row_a_trial(new_run: NewRun) -> None:
     assert trials["steps"].tolist() == [200.0, math.inf, 300.0]
     assert trials["evaluation"].tolist() == [1, -1, 1]
     assert trials["end"].tolist() == ["reached", "budget", "reached"]
-    assert trials["best"].tolist() == [0.9, 1.5, 0.9]
+    assert trials["best"].tolist() == [1.0, 1.5, 1.0]
     assert trials["hyperparameters"].iloc[2] == '{"b": 0.9, "lr": 1}'
     assert trials["path"].iloc[2] == str(path)
 

@@ -39,7 +39,7 @@ def test_evaluations_are_a_row_a_metric_with_every_clock(run: Path, tmp_path: Pa
     loss = first[first["metric"] == "validation/loss"]
     assert loss[["evaluation", "steps", "wall", "cpu", "value"]].to_numpy().tolist() == [
         [0, 150, 15.0, 7.5, 2.0],
-        [1, 300, 30.0, 15.0, 0.9],
+        [1, 300, 30.0, 15.0, 1.0],
     ]
 
 

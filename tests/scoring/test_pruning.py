@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import os
 import random
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring.gradathlon import workload_score
-from scoring.pruning import Known, Trial, by_median, by_reference, replay
+from scoring.ground.words import Budget
+from scoring.pruning import Known, Trial, by_median, by_reference, limit, replay
+from scoring.records import Evaluation
+from scoring.times import time_to_result
+from tests.scoring.conftest import TARGET, header
 
 _BESIDE = Path(__file__).parents[2] / "../shared/reference/algoperf"
 PUBLISHED = Path(os.environ.get("ALGOPERF_LOGS", _BESIDE)) / "v05_external_times.csv.gz"
@@ -74,3 +79,48 @@ def test_replayed_on_the_published_logs_no_score_moves_and_hours_are_saved() -> 
     print({rule: round(seconds / 3600) for rule, seconds in saved.items()}, round(spent / 3600))
     assert 0 < sum(saved.values()) < spent
     assert saved["fastest of the study"] > saved["reference"]
+
+
+def evaluated(values: list[float], pace: float) -> list[Evaluation]:
+    return [
+        Evaluation(10 * n, pace * n, pace * n, {TARGET.metric: value})
+        for n, value in enumerate(values, start=1)
+    ]
+
+
+def raced(seen: list[Evaluation], stop: float) -> tuple[float, list[Evaluation]]:
+    """A trial as the cluster ends it: at its hit, or at the first evaluation from the stop on."""
+    head = header(budget=Budget(10**6, 1e6))
+    for count, one in enumerate(seen, start=1):
+        if TARGET.met_by(one.metrics[TARGET.metric]) or one.wall_s >= stop:
+            seen = seen[:count]
+            break
+    return time_to_result(head, seen).on("wall"), seen
+
+
+trials_of = st.lists(
+    st.tuples(st.lists(st.floats(0, 3), min_size=1, max_size=6), st.floats(0.2, 2)),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(st.lists(trials_of, min_size=1, max_size=5), st.floats(0.3, 3), st.randoms())
+def test_times_read_off_between_evaluations_are_pruned_exactly(
+    race: list[list[tuple[list[float], float]]], reference: float, rng: random.Random
+) -> None:
+    left = Counter({study: len(own) for study, own in enumerate(race)})
+    order = [(study, *one) for study, own in enumerate(race) for one in own]
+    rng.shuffle(order)
+    full = dict.fromkeys(left, math.inf)
+    pruned: dict[int, float] = {}
+    for study, values, pace in order:
+        seen = evaluated(values, pace)
+        full[study] = min(full[study], raced(seen, math.inf)[0])
+        ended = frozenset(one for one, count in left.items() if not count)
+        stop, _ = limit(Known(len(race), study, pruned, ended, reference))
+        time, kept = raced(seen, stop)
+        assert len(kept) <= len(seen)
+        pruned[study] = min(pruned.get(study, math.inf), time)
+        left[study] -= 1
+    assert scored(pruned, reference) == scored(full, reference)

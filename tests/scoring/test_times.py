@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from scoring.ground.words import Budget, Target
 from scoring.records import Evaluation, Outcome, Record
-from scoring.times import Readings, best_metric, ended_at, first_hit, time_to_result
+from scoring.times import (
+    Readings,
+    best_metric,
+    crossing,
+    ended_at,
+    first_hit,
+    hit_readings,
+    time_to_result,
+)
 from tests.scoring.conftest import TARGET, header
 
 
@@ -22,10 +30,44 @@ def evaluations(*values: float) -> list[Evaluation]:
 
 def test_the_first_evaluation_at_the_target_counts_on_every_clock() -> None:
     seen = evaluations(2.0, 1.0, 3.0, 0.5)
-    assert time_to_result(header(), seen) == Readings(
-        wall=3.0, cpu=2.0, steps=20.0, paired=math.inf
-    )
+    met = Readings(wall=3.0, cpu=2.0, steps=20.0, paired=math.inf)
+    assert time_to_result(header(), seen) == hit_readings(header(), seen) == met
     assert time_to_result(header(), seen).on("cpu") == 2.0
+
+
+def test_between_two_evaluations_the_time_is_read_off_the_line() -> None:
+    seen = evaluations(2.0, 1.5, 0.5, 0.1)
+    assert time_to_result(header(), seen) == Readings(
+        wall=3.75, cpu=2.5, steps=25.0, paired=math.inf
+    )
+    assert hit_readings(header(), seen).on("steps") == 30.0
+    upwards = header(target=Target(TARGET.metric, "max", 1.0))
+    assert time_to_result(upwards, evaluations(0.5, 0.75, 1.75)).on("steps") == 22.5
+
+
+@pytest.mark.parametrize("before", [math.nan, math.inf, -math.inf, None])
+def test_without_a_value_before_the_hit_itself_is_timed(before: float | None) -> None:
+    seen = evaluations(2.0, 0.0 if before is None else before, 0.5)
+    if before is None:
+        seen[1] = Evaluation(20, 3.0, 2.0, {"train/loss": 0.0})
+    assert time_to_result(header(), seen) == hit_readings(header(), seen)
+    assert time_to_result(header(), seen[2:]).on("steps") == 30.0
+
+
+@given(st.lists(st.floats(0, 2), min_size=1))
+def test_a_crossing_lies_between_the_hit_and_the_evaluation_before(values: list[float]) -> None:
+    head, seen = header(budget=Budget(10**9, 1e9)), evaluations(*values)
+    time, hit = time_to_result(head, seen), hit_readings(head, seen)
+    period = {"steps": 10.0, "wall": 1.5, "cpu": 1.0}
+    for clock, most in period.items():
+        met = hit[clock] < math.inf
+        assert not met or hit[clock] - most <= time[clock] <= hit[clock]
+        assert met or time[clock] == math.inf
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.floats(width=64), st.floats(width=64))
+def test_a_share_of_the_way_is_a_share(aim: float, before: float, now: float) -> None:
+    assert 0.0 <= crossing(Target("m", "min", aim), before, now) <= 1.0
 
 
 def test_a_goal_to_maximise_is_met_from_above() -> None:

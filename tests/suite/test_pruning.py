@@ -47,7 +47,8 @@ class Racing(FakeCluster):
         for number in range(1, 11):
             steps, wall_s = number * step, rate * number
             met = hit == number
-            off = 0.0 if met else 1.0 if spec.target.goal == "min" else -1.0
+            off = -chance.uniform(0.0, 3.0) if met else chance.uniform(0.1, 1.0)
+            off *= 1.0 if spec.target.goal == "min" else -1.0
             metrics = {spec.target.metric: spec.target.value + off}
             writer.write(Evaluation(steps, wall_s, wall_s, metrics))
             time = {"wall": wall_s, "steps": float(steps)}[spec.clock]

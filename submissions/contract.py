@@ -42,10 +42,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from scoring.ground.errors import UserError
 from scoring.ground.words import Role
+
+if TYPE_CHECKING:
+    import jax
+    import torch
+
+Array = TypeVar("Array")
+"""A `torch.Tensor` or a `jax.Array`."""
+Tensors = dict[str, "torch.Tensor"]
+Arrays = dict[str, "jax.Array"]
+State = Any
+"""What an algorithm remembers: whatever it likes, as far as a checkpoint can keep it."""
 
 RESERVED = ("params", "workload")
 
@@ -88,24 +99,24 @@ class Card:
         object.__setattr__(self, "roles", dict(self.roles))
 
 
-class Parameters(list[Any]):
+class Parameters(list["torch.Tensor"]):
     """The torch parameters: a plain list for any optimizer, with their names and roles beside it.
 
     Iterating gives the tensors; `named` gives name to tensor; `of(*roles)` those of some roles,
     for parameter groups.
     """
 
-    def __init__(self, named: Mapping[str, Any], roles: Mapping[str, Role]) -> None:
+    def __init__(self, named: Mapping[str, torch.Tensor], roles: Mapping[str, Role]) -> None:
         super().__init__(named.values())
-        self.named: dict[str, Any] = dict(named)
+        self.named: dict[str, torch.Tensor] = dict(named)
         self.roles: dict[str, Role] = dict(roles)
 
-    def of(self, *roles: Role) -> list[Any]:
+    def of(self, *roles: Role) -> list[torch.Tensor]:
         """The tensors whose role is among `roles`."""
         return [tensor for name, tensor in self.named.items() if self.roles[name] in roles]
 
 
-class Problem(Protocol):
+class Problem(Protocol[Array]):
     """The training objective as a submission object sees it; every call is on the clock.
 
     `params` is a flat dict of tensors or arrays by name. Batches are those of the training stream
@@ -119,23 +130,27 @@ class Problem(Protocol):
 
     classes: int | None
 
-    def loss(self, params: Any, batch: Any, smoothing: Any = 0.0) -> Any:
+    def loss(
+        self, params: dict[str, Array], batch: dict[str, Array], smoothing: float = 0.0
+    ) -> Array:
         """Mean loss, 0-d and differentiable in `params`.
 
         `smoothing` is the share of each label that is given to all classes alike, for losses that
         are a cross-entropy of labels; the others are as they are.
         """
 
-    def value_and_grad(self, params: Any, batch: Any) -> tuple[Any, dict[str, Any]]:
+    def value_and_grad(
+        self, params: dict[str, Array], batch: dict[str, Array]
+    ) -> tuple[Array, dict[str, Array]]:
         """Mean loss and its gradient by parameter name."""
 
-    def losses(self, params: Any, batch: Any) -> Any:
+    def losses(self, params: dict[str, Array], batch: dict[str, Array]) -> Array:
         """The loss of each example alone, (examples,), in one call; differentiable."""
 
-    def measure(self, params: Any, batch: Any) -> dict[str, Any]:
+    def measure(self, params: dict[str, Array], batch: dict[str, Array]) -> dict[str, Array]:
         """What the workload counts on a batch, as sums: `count`, `loss`, perhaps `correct`."""
 
-    def project(self, params: Any) -> dict[str, Any]:
+    def project(self, params: dict[str, Array]) -> dict[str, Array]:
         """These weights brought back to where the workload keeps its own; new ones.
 
         The live weights are brought back after each step without being asked; this is for
@@ -143,7 +158,7 @@ class Problem(Protocol):
         """
 
 
-class OpenProblem(Problem, Protocol):
+class OpenProblem(Problem[Array], Protocol[Array]):
     """The objective for a JAX submission that compiles its own steps (`compiled = False`).
 
     Its `update` is called with arrays and not traced, and may keep Python values in its state.
@@ -174,24 +189,26 @@ class TorchSubmission(Protocol):
     trial that is killed starts anew.
     """
 
-    def init(self, params: dict[str, Any]) -> Any:
+    def init(self, params: Tensors) -> State:
         """The initial state. The clock is already running."""
 
-    def update(self, params: dict[str, Any], state: Any, batch: Any, problem: Problem) -> Any:
+    def update(
+        self, params: Tensors, state: State, batch: Tensors, problem: Problem[torch.Tensor]
+    ) -> State:
         """Train on one batch, changing `params` in place (under `no_grad`); the new state."""
 
-    def eval_params(self, params: dict[str, Any], state: Any) -> dict[str, Any]:
+    def eval_params(self, params: Tensors, state: State) -> Tensors:
         """The weights to evaluate (averaged ones, say), on the clock; default `params`."""
 
-    def prepare(self, params: dict[str, Any], state: Any) -> Any:
+    def prepare(self, params: Tensors, state: State) -> State:
         """In the place of `eval_params`: change the weights themselves; the new state.
 
         Training goes on from the weights that are evaluated.
         """
 
     def select_data(
-        self, params: dict[str, Any], state: Any, draw: Iterator[Any], problem: Problem
-    ) -> tuple[Any, Any]:
+        self, params: Tensors, state: State, draw: Iterator[Tensors], problem: Problem[torch.Tensor]
+    ) -> tuple[Tensors, State]:
         """(batch, state): the batch to train on, out of as many drawn as it likes."""
 
 
@@ -203,19 +220,21 @@ class JaxSubmission(Protocol):
     its steps itself, and gets an `OpenProblem`.
     """
 
-    def init(self, params: Any) -> Any:
+    def init(self, params: Arrays) -> State:
         """The initial state. The clock is already running."""
 
-    def update(self, params: Any, state: Any, batch: Any, problem: Problem) -> tuple[Any, Any]:
+    def update(
+        self, params: Arrays, state: State, batch: Arrays, problem: Problem[jax.Array]
+    ) -> tuple[Arrays, State]:
         """(params, state) after training on one batch; traced once by `jax.jit`."""
 
-    def eval_params(self, params: Any, state: Any) -> Any:
+    def eval_params(self, params: Arrays, state: State) -> Arrays:
         """The weights to evaluate; default `params`."""
 
-    def prepare(self, params: Any, state: Any) -> tuple[Any, Any]:
+    def prepare(self, params: Arrays, state: State) -> tuple[Arrays, State]:
         """(params, state), in the place of `eval_params`: training goes on from these weights."""
 
     def select_data(
-        self, params: Any, state: Any, draw: Iterator[Any], problem: Problem
-    ) -> tuple[Any, Any]:
+        self, params: Arrays, state: State, draw: Iterator[Arrays], problem: Problem[jax.Array]
+    ) -> tuple[Arrays, State]:
         """(batch, state)."""

@@ -63,7 +63,7 @@ class View:
     def __init__(self, card: Card, origin: str) -> None:
         self._card = card
         self.origin = origin
-        self.problem: Problem | None = None
+        self.problem: Problem[Any] | None = None
 
     @property
     def step_hint(self) -> int:

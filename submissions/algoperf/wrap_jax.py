@@ -25,7 +25,7 @@ class JaxView(View):
 
     names: tuple[str, ...] = ()
     """The keys of the workload's batches."""
-    problem: OpenProblem | None
+    problem: OpenProblem[jax.Array] | None
 
     def __init__(self, card: Card, origin: str, device_axis: bool) -> None:
         super().__init__(card, origin)
@@ -124,7 +124,7 @@ class JaxAlgoperf:
         }
 
     def select_data(
-        self, params: Any, state: Any, draw: Iterator[Any], problem: OpenProblem
+        self, params: Any, state: Any, draw: Iterator[Any], problem: OpenProblem[jax.Array]
     ) -> tuple[Any, Any]:
         """The file's choice among the batches."""
         began, step = time.perf_counter(), state["step"]
@@ -132,7 +132,9 @@ class JaxAlgoperf:
         batch = self._calls.select(draws, state["optimizer"], tree, {}, step, rng)
         return batch, self._timed(state, began)
 
-    def update(self, params: Any, state: Any, batch: Any, problem: OpenProblem) -> tuple[Any, Any]:
+    def update(
+        self, params: Any, state: Any, batch: Any, problem: OpenProblem[jax.Array]
+    ) -> tuple[Any, Any]:
         """One step of the file's."""
         began, step = time.perf_counter(), state["step"]
         self._view.problem = problem

@@ -117,7 +117,7 @@ class TorchAlgoperf:
         return {"optimizer": state, "model": None, "step": 0, "seconds": 0.0}
 
     def select_data(
-        self, params: Tensors, state: Any, draw: Iterator[Any], problem: Problem
+        self, params: Tensors, state: Any, draw: Iterator[Any], problem: Problem[torch.Tensor]
     ) -> tuple[Any, Any]:
         """The file's choice among the batches."""
         began = time.perf_counter()
@@ -127,7 +127,9 @@ class TorchAlgoperf:
         batch = self._calls.select(draws, optimizer, self._container, model, step, rng)
         return batch, self._timed(state, began)
 
-    def update(self, params: Tensors, state: Any, batch: Any, problem: Problem) -> dict[str, Any]:
+    def update(
+        self, params: Tensors, state: Any, batch: Any, problem: Problem[torch.Tensor]
+    ) -> dict[str, Any]:
         """One step of the file's."""
         began, step = time.perf_counter(), state["step"]
         self._view.problem = problem

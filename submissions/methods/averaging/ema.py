@@ -7,10 +7,11 @@ The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
 
 import math
-from typing import Any
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
+
+from submissions.contract import Card, Parameters, Tensors
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
@@ -21,8 +22,8 @@ SEARCH_SPACE = {
 
 
 def submission(
-    params: Any,
-    workload: Any,
+    params: Parameters,
+    workload: Card,
     lr: float = 1e-3,
     one_minus_beta1: float = 0.1,
     beta2: float = 0.999,
@@ -38,7 +39,7 @@ def submission(
     optimizer = torch.optim.AdamW(groups, lr=lr, betas=(1 - one_minus_beta1, beta2))
 
     @torch.no_grad()
-    def average(*_: Any) -> None:
+    def average(*_: object) -> None:
         for p in params:
             memory = optimizer.state[p]
             if "average" in memory:
@@ -59,6 +60,6 @@ def submission(
     return optimizer, LambdaLR(optimizer, factor)
 
 
-def eval_params(params: Any, state: Any) -> Any:
+def eval_params(params: Tensors, state: dict[str, Tensors]) -> Tensors:
     """The averages; the weights themselves before the first step."""
     return {name: state[name]["average"] for name in params} if state else params

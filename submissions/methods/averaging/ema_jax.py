@@ -6,10 +6,13 @@ Weight decay is decoupled, multiplied by the rate, and applies to weight matrice
 The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
+
+from submissions.contract import Card
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
@@ -22,12 +25,12 @@ SEARCH_SPACE = {
 class Average(NamedTuple):
     """How many steps there were, and the average of the weights after them."""
 
-    count: Any
-    weights: Any
+    steps: jax.Array
+    weights: optax.Params
 
 
 def submission(
-    workload: Any,
+    workload: Card,
     lr: float = 1e-3,
     one_minus_beta1: float = 0.1,
     beta2: float = 0.999,
@@ -52,21 +55,23 @@ def submission(
 def averaged(ema: float) -> optax.GradientTransformation:
     """Leaves updates as they are, and averages where they lead."""
 
-    def init(params: Any) -> Average:
+    def init(params: optax.Params) -> Average:
         return Average(jnp.zeros((), jnp.int32), params)
 
-    def update(updates: Any, state: Average, params: Any = None) -> tuple[Any, Average]:
-        share = jnp.where(state.count == 0, 1.0, 1 - ema)
+    def update(
+        updates: optax.Updates, state: Average, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, Average]:
+        share = jnp.where(state.steps == 0, 1.0, 1 - ema)
         after = optax.apply_updates(params, updates)
         weights = {
             name: (old + share * (after[name] - old)).astype(old.dtype)
             for name, old in state.weights.items()
         }
-        return updates, Average(state.count + 1, weights)
+        return updates, Average(state.steps + 1, weights)
 
     return optax.GradientTransformation(init, update)
 
 
-def eval_params(params: Any, state: Any) -> Any:
+def eval_params(params: optax.Params, state: optax.OptState) -> optax.Params:
     """The averages; the initial weights before the first step."""
     return state[-1].weights

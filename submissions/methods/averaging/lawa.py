@@ -8,10 +8,11 @@ The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
 
 import math
-from typing import Any
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
+
+from submissions.contract import Card, Parameters, Tensors
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
@@ -22,8 +23,8 @@ SEARCH_SPACE = {
 
 
 def submission(
-    params: Any,
-    workload: Any,
+    params: Parameters,
+    workload: Card,
     lr: float = 1e-3,
     one_minus_beta1: float = 0.1,
     beta2: float = 0.999,
@@ -49,7 +50,7 @@ def submission(
     period = max(1, round(every * workload.step_hint))
 
     @torch.no_grad()
-    def snapshot(*_: Any) -> None:
+    def snapshot(*_: object) -> None:
         for p in params:
             memory = optimizer.state[p]
             memory.setdefault("snapshots", p.new_zeros(keep, *p.shape))
@@ -72,12 +73,12 @@ def submission(
     return optimizer, LambdaLR(optimizer, factor)
 
 
-def eval_params(params: Any, state: Any) -> Any:
+def eval_params(params: Tensors, state: dict[str, Tensors]) -> Tensors:
     """The mean of the snapshots; the weights themselves where there is none."""
     return {name: _mean(p, state.get(name, {})) for name, p in params.items()}
 
 
-def _mean(p: torch.Tensor, memory: Any) -> torch.Tensor:
+def _mean(p: torch.Tensor, memory: Tensors) -> torch.Tensor:
     taken = int(memory.get("taken", 0))
     if not taken:
         return p

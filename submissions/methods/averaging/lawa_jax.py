@@ -7,10 +7,13 @@ Weight decay is decoupled, multiplied by the rate, and applies to weight matrice
 The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
+
+from submissions.contract import Card
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
@@ -23,13 +26,13 @@ SEARCH_SPACE = {
 class Snapshots(NamedTuple):
     """Steps made, snapshots taken, and the latest of these along a first axis."""
 
-    count: Any
-    taken: Any
-    weights: Any
+    steps: jax.Array
+    taken: jax.Array
+    weights: optax.Params
 
 
 def submission(
-    workload: Any,
+    workload: Card,
     lr: float = 1e-3,
     one_minus_beta1: float = 0.1,
     beta2: float = 0.999,
@@ -58,13 +61,15 @@ def submission(
 def snapshots(keep: int, first: int, period: int) -> optax.GradientTransformation:
     """Leaves updates as they are, and keeps where they lead at every period's end."""
 
-    def init(params: Any) -> Snapshots:
+    def init(params: optax.Params) -> Snapshots:
         none = jnp.zeros((), jnp.int32)
         empty = {name: jnp.zeros((keep, *p.shape), p.dtype) for name, p in params.items()}
         return Snapshots(none, none, empty)
 
-    def update(updates: Any, state: Snapshots, params: Any = None) -> tuple[Any, Snapshots]:
-        count = state.count + 1
+    def update(
+        updates: optax.Updates, state: Snapshots, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, Snapshots]:
+        count = state.steps + 1
         due = (count >= first) & (count % period == 0)
         after = optax.apply_updates(params, updates)
         at = state.taken % keep
@@ -77,11 +82,11 @@ def snapshots(keep: int, first: int, period: int) -> optax.GradientTransformatio
     return optax.GradientTransformation(init, update)
 
 
-def eval_params(params: Any, state: Any) -> Any:
+def eval_params(params: optax.Params, state: optax.OptState) -> optax.Params:
     """The mean of the snapshots; the weights themselves where there is none."""
     _, taken, weights = state[-1]
 
-    def mean(p: Any, kept: Any) -> Any:
+    def mean(p: jax.Array, kept: jax.Array) -> jax.Array:
         # Places not taken yet are zero.
         return jnp.where(taken > 0, kept.sum(0) / jnp.clip(taken, 1, len(kept)), p).astype(p.dtype)
 

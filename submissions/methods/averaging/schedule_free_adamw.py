@@ -4,10 +4,10 @@ No schedule but a warm-up; evaluated at an average of the iterates. Weight decay
 matrices alone.
 """
 
-from typing import Any
-
 import schedulefree
 import torch
+
+from submissions.contract import Card, Parameters
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
@@ -16,8 +16,8 @@ SEARCH_SPACE = {
 
 
 def submission(
-    params: Any,
-    workload: Any,
+    params: Parameters,
+    workload: Card,
     lr: float = 2.5e-3,
     one_minus_beta1: float = 0.1,
     beta2: float = 0.999,

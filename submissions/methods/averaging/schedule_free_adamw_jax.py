@@ -5,10 +5,10 @@ No schedule but a warm-up, which begins at zero, a step later than the authors' 
 decay applies to every parameter, the only way that optax has.
 """
 
-from typing import Any
-
 import optax
 import optax.contrib
+
+from submissions.contract import Card
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
@@ -17,7 +17,7 @@ SEARCH_SPACE = {
 
 
 def submission(
-    workload: Any,
+    workload: Card,
     lr: float = 2.5e-3,
     one_minus_beta1: float = 0.1,
     beta2: float = 0.999,

@@ -5,10 +5,10 @@ package's defaults: no step is made in the first few, while the variance is not 
 optax has no Schedule-Free RAdam. Weight decay applies to weight matrices alone.
 """
 
-from typing import Any
-
 import schedulefree
 import torch
+
+from submissions.contract import Parameters
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
@@ -17,7 +17,7 @@ SEARCH_SPACE = {
 
 
 def submission(
-    params: Any,
+    params: Parameters,
     lr: float = 2.5e-3,
     one_minus_beta1: float = 0.1,
     beta2: float = 0.999,

@@ -4,10 +4,10 @@ No schedule but a warm-up; evaluated at an average of the iterates. The package'
 decay is coupled (an L2 term in the gradient at y) and applies to weight matrices alone.
 """
 
-from typing import Any
-
 import schedulefree
 import torch
+
+from submissions.contract import Card, Parameters
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-2, "max": 1e1, "scaling": "log"},
@@ -16,8 +16,8 @@ SEARCH_SPACE = {
 
 
 def submission(
-    params: Any,
-    workload: Any,
+    params: Parameters,
+    workload: Card,
     lr: float = 1.0,
     one_minus_momentum: float = 0.1,
     weight_decay: float = 0.0,

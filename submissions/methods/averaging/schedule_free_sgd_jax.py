@@ -4,10 +4,10 @@ No schedule but a warm-up, which begins at zero, a step later than the authors' 
 (`schedule_free_sgd`); evaluated at an average of the iterates. The package's defaults.
 """
 
-from typing import Any
-
 import optax
 import optax.contrib
+
+from submissions.contract import Card
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-2, "max": 1e1, "scaling": "log"},
@@ -15,7 +15,7 @@ SEARCH_SPACE = {
 
 
 def submission(
-    workload: Any, lr: float = 1.0, one_minus_momentum: float = 0.1, warmup: float = 0.05
+    workload: Card, lr: float = 1.0, one_minus_momentum: float = 0.1, warmup: float = 0.05
 ) -> optax.GradientTransformation:
     steps = round(warmup * workload.step_hint)
     return optax.contrib.schedule_free_sgd(lr, steps or None, b1=1 - one_minus_momentum)

@@ -7,10 +7,11 @@ The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
 
 import math
-from typing import Any
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
+
+from submissions.contract import Card, Parameters
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-3, "max": 0.3, "scaling": "log"},
@@ -20,8 +21,8 @@ SEARCH_SPACE = {
 
 
 def submission(
-    params: Any,
-    workload: Any,
+    params: Parameters,
+    workload: Card,
     lr: float = 0.01,
     weight_decay: float = 0.0,
     warmup: float = 0.05,

@@ -8,10 +8,11 @@ Weight decay is decoupled, multiplied by the rate, and applies to weight matrice
 The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
 
-from typing import Any
-
+import jax
 import jax.numpy as jnp
 import optax
+
+from submissions.contract import Card
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-3, "max": 0.3, "scaling": "log"},
@@ -21,7 +22,7 @@ SEARCH_SPACE = {
 
 
 def submission(
-    workload: Any,
+    workload: Card,
     lr: float = 0.01,
     weight_decay: float = 0.0,
     warmup: float = 0.05,
@@ -36,7 +37,7 @@ def submission(
     decayed = ("weight", "head", "tensor")
     matrices = {name: role in decayed for name, role in workload.roles.items()}
 
-    def capped(k: Any) -> Any:
+    def capped(k: jax.Array) -> jax.Array:
         return jnp.minimum(schedule(k), 1 / jnp.sqrt(k + 1.0))
 
     return optax.adafactor(

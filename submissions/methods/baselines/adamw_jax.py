@@ -3,9 +3,9 @@
 Weight decay is decoupled, multiplied by the rate, and applies to weight matrices alone.
 """
 
-from typing import Any
-
 import optax
+
+from submissions.contract import Card
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
@@ -15,7 +15,7 @@ SEARCH_SPACE = {
 
 
 def submission(
-    workload: Any,
+    workload: Card,
     lr: float = 1e-3,
     one_minus_beta1: float = 0.1,
     beta2: float = 0.999,

@@ -7,11 +7,11 @@ Weight decay is proximal, the authors' default: w / (1 + lr weight_decay), weigh
 The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import optax
+
+from submissions.contract import Card
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
@@ -22,7 +22,7 @@ EPS = 1e-8
 
 
 def submission(
-    workload: Any,
+    workload: Card,
     lr: float = 1e-3,
     one_minus_beta1: float = 0.02,
     one_minus_beta2: float = 0.08,
@@ -41,11 +41,13 @@ def submission(
     matrices = {name: role in decayed for name, role in workload.roles.items()}
     b1, b2, b3 = 1 - one_minus_beta1, 1 - one_minus_beta2, 1 - one_minus_beta3
 
-    def init(params: Any) -> Any:
+    def init(params: optax.Params) -> optax.OptState:
         zeros = [optax.tree.zeros_like(params) for _ in range(4)]
         return (*zeros, jnp.zeros((), jnp.int32))
 
-    def update(g: Any, state: Any, params: Any = None) -> Any:
+    def update(
+        g: optax.Updates, state: optax.OptState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, optax.OptState]:
         m, v, n, last, k = state
         difference = jax.tree.map(lambda new, old: jnp.where(k == 0, 0, new - old), g, last)
         ahead = optax.tree.add_scale(g, b2, difference)
@@ -55,7 +57,9 @@ def submission(
         t, rate = k + 1, schedule(k)
         moments = (optax.tree.bias_correction(x, b, t) for x, b in ((m, b1), (v, b2), (n, b3)))
 
-        def step(m: Any, v: Any, n: Any, p: Any, is_matrix: bool) -> Any:
+        def step(
+            m: jax.Array, v: jax.Array, n: jax.Array, p: jax.Array, is_matrix: bool
+        ) -> jax.Array:
             shrink = 1 + rate * weight_decay * is_matrix
             return (p - rate * (m + b2 * v) / (jnp.sqrt(n) + EPS)) / shrink - p
 

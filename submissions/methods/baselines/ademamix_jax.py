@@ -6,11 +6,12 @@ Weight decay is decoupled, multiplied by the rate, and applies to weight matrice
 The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
 
-from typing import Any
-
+import jax
 import jax.numpy as jnp
 import optax
 from optax import contrib
+
+from submissions.contract import Card
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
@@ -21,7 +22,7 @@ SEARCH_SPACE = {
 
 
 def submission(
-    workload: Any,
+    workload: Card,
     lr: float = 1e-3,
     one_minus_beta1: float = 0.1,
     beta2: float = 0.999,
@@ -41,10 +42,10 @@ def submission(
     matrices = {name: role in decayed for name, role in workload.roles.items()}
     b1 = 1 - one_minus_beta1
 
-    def share(k: Any) -> Any:
+    def share(k: jax.Array) -> jax.Array:
         return alpha * jnp.minimum(1.0, (k + 1) / workload.step_hint)
 
-    def memory(k: Any) -> Any:
+    def memory(k: jax.Array) -> jax.Array:
         u = jnp.minimum(1.0, (k + 1) / workload.step_hint)
         first, last = jnp.log(b1), jnp.log(beta3)
         return jnp.minimum(jnp.exp(first * last / ((1 - u) * last + u * first)), beta3)

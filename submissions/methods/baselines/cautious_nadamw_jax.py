@@ -6,11 +6,11 @@ Weight decay is decoupled, multiplied by the rate, and applies to weight matrice
 The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import optax
+
+from submissions.contract import Card
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
@@ -20,7 +20,7 @@ SEARCH_SPACE = {
 
 
 def submission(
-    workload: Any,
+    workload: Card,
     lr: float = 1e-3,
     one_minus_beta1: float = 0.1,
     beta2: float = 0.999,
@@ -38,11 +38,13 @@ def submission(
     matrices = {name: role in decayed for name, role in workload.roles.items()}
     base = optax.scale_by_adam(1 - one_minus_beta1, beta2, nesterov=True)
 
-    def masked(u: Any, g: Any) -> Any:
+    def masked(u: jax.Array, g: jax.Array) -> jax.Array:
         mask = (u * g > 0).astype(u.dtype)
         return u * mask / jnp.maximum(mask.mean(), 1e-3)
 
-    def update(g: Any, state: Any, params: Any = None) -> Any:
+    def update(
+        g: optax.Updates, state: optax.OptState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, optax.OptState]:
         u, state = base.update(g, state, params)
         return jax.tree.map(masked, u, g), state
 

@@ -7,10 +7,11 @@ The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
 
 import math
-from typing import Any
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
+
+from submissions.contract import Card, Parameters
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
@@ -21,8 +22,8 @@ EPS = 1e-6
 
 
 def submission(
-    params: Any,
-    workload: Any,
+    params: Parameters,
+    workload: Card,
     lr: float = 1e-3,
     one_minus_beta1: float = 0.1,
     beta2: float = 0.999,
@@ -50,7 +51,9 @@ def submission(
 class Lamb(torch.optim.Optimizer):
     """State of each parameter: `step`, and the moments `m` and `v`."""
 
-    def __init__(self, params: Any, lr: float, betas: tuple[float, float]) -> None:
+    def __init__(
+        self, params: torch.optim.optimizer.ParamsT, lr: float, betas: tuple[float, float]
+    ) -> None:
         super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": 0.0})
 
     @torch.no_grad()
@@ -60,18 +63,20 @@ class Lamb(torch.optim.Optimizer):
             for p in group["params"]:
                 if p.grad is None:
                     continue
-                direction = self._adam(p, group["betas"]).add_(p, alpha=group["weight_decay"])
+                direction = self._adam(p, p.grad, group["betas"]).add_(
+                    p, alpha=group["weight_decay"]
+                )
                 weight, size = p.norm(), direction.norm()
                 sound = (weight > 0) & (size > 0)
                 ratio = torch.where(sound, weight / size, 1.0)
                 p.sub_(group["lr"] * ratio * direction)
 
-    def _adam(self, p: Any, betas: tuple[float, float]) -> torch.Tensor:
+    def _adam(self, p: torch.Tensor, g: torch.Tensor, betas: tuple[float, float]) -> torch.Tensor:
         state = self.state[p]
         if not state:
             state.update(step=0, m=torch.zeros_like(p), v=torch.zeros_like(p))
         state["step"] += 1
-        state["m"].lerp_(p.grad, 1 - betas[0])
-        state["v"].lerp_(p.grad.square(), 1 - betas[1])
+        state["m"].lerp_(g, 1 - betas[0])
+        state["v"].lerp_(g.square(), 1 - betas[1])
         m, v = (state[k] / (1 - b ** state["step"]) for k, b in zip("mv", betas, strict=True))
         return m / (v.sqrt() + EPS)

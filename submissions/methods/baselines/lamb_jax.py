@@ -5,9 +5,9 @@ Weight decay is inside the scaled step and applies to weight matrices alone.
 The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
 
-from typing import Any
-
 import optax
+
+from submissions.contract import Card
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
@@ -17,7 +17,7 @@ SEARCH_SPACE = {
 
 
 def submission(
-    workload: Any,
+    workload: Card,
     lr: float = 1e-3,
     one_minus_beta1: float = 0.1,
     beta2: float = 0.999,

@@ -5,9 +5,9 @@ NadamW has 1 - b1^t under both terms and differs in its first steps.
 Weight decay is multiplied by the rate and applies to weight matrices alone.
 """
 
-from typing import Any
-
 import optax
+
+from submissions.contract import Card
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
@@ -17,7 +17,7 @@ SEARCH_SPACE = {
 
 
 def submission(
-    workload: Any,
+    workload: Card,
     lr: float = 1e-3,
     one_minus_beta1: float = 0.1,
     beta2: float = 0.999,

@@ -7,11 +7,13 @@ The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 import pytorch_optimizer
 import torch
 from torch.optim.lr_scheduler import LambdaLR
+
+from submissions.contract import Card, Parameters
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-3, "max": 3.0, "scaling": "log"},
@@ -22,8 +24,8 @@ SEARCH_SPACE = {
 
 
 def submission(
-    params: Any,
-    workload: Any,
+    params: Parameters,
+    workload: Card,
     lr: float = 1e-3,
     rho: float = 0.05,
     one_minus_momentum: float = 0.1,
@@ -59,8 +61,8 @@ class Sam(pytorch_optimizer.SAM):
     """The package's, with the first gradient of a step taken here too."""
 
     @torch.no_grad()
-    def step(self, closure: Any) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], torch.Tensor]) -> torch.Tensor:  # type: ignore[override]
         """Two gradients and one step."""
         loss = closure()
-        super().step(closure)
+        super().step(closure)  # type: ignore[arg-type]
         return loss

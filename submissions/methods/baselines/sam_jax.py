@@ -7,10 +7,10 @@ Weight decay is coupled (an L2 term in the gradient) and applies to weight matri
 The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
 
-from typing import Any
-
 import jax
 import optax
+
+from submissions.contract import Card, Problem
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-3, "max": 3.0, "scaling": "log"},
@@ -22,7 +22,7 @@ TINY = 1e-12
 
 
 def submission(
-    workload: Any,
+    workload: Card,
     lr: float = 1e-3,
     rho: float = 0.05,
     one_minus_momentum: float = 0.1,
@@ -52,11 +52,17 @@ class Sam:
         self.base = base
         self.rho = rho
 
-    def init(self, params: Any) -> Any:
+    def init(self, params: optax.Params) -> optax.OptState:
         """The base's state."""
         return self.base.init(params)
 
-    def update(self, params: Any, state: Any, batch: Any, problem: Any) -> Any:
+    def update(
+        self,
+        params: optax.Params,
+        state: optax.OptState,
+        batch: dict[str, jax.Array],
+        problem: Problem[jax.Array],
+    ) -> tuple[optax.Params, optax.OptState]:
         """Up along the gradient, then down from here by the gradient there."""
         _, gradient = problem.value_and_grad(params, batch)
         scale = self.rho / (optax.tree.norm(gradient) + TINY)

@@ -5,10 +5,11 @@ Weight decay is coupled (an L2 term in the gradient) and applies to weight matri
 """
 
 import math
-from typing import Any
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
+
+from submissions.contract import Card, Parameters
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-3, "max": 3.0, "scaling": "log"},
@@ -19,8 +20,8 @@ SEARCH_SPACE = {
 
 
 def submission(
-    params: Any,
-    workload: Any,
+    params: Parameters,
+    workload: Card,
     lr: float = 1e-3,
     one_minus_momentum: float = 0.1,
     weight_decay: float = 0.0,

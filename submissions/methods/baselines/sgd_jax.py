@@ -4,9 +4,9 @@ The momentum is tuned too, from 0 to 0.98.
 Weight decay is coupled (an L2 term in the gradient) and applies to weight matrices alone.
 """
 
-from typing import Any
-
 import optax
+
+from submissions.contract import Card
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-3, "max": 3.0, "scaling": "log"},
@@ -17,7 +17,7 @@ SEARCH_SPACE = {
 
 
 def submission(
-    workload: Any,
+    workload: Card,
     lr: float = 1e-3,
     one_minus_momentum: float = 0.1,
     weight_decay: float = 0.0,

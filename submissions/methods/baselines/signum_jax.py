@@ -5,9 +5,9 @@ matrices alone.
 The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
 
-from typing import Any
-
 import optax
+
+from submissions.contract import Card
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-5, "max": 3e-3, "scaling": "log"},
@@ -18,7 +18,7 @@ SEARCH_SPACE = {
 
 
 def submission(
-    workload: Any,
+    workload: Card,
     lr: float = 1e-4,
     one_minus_momentum: float = 0.1,
     weight_decay: float = 0.0,

@@ -19,6 +19,8 @@ from typing import Any
 
 import torch
 
+from submissions.contract import Parameters, Problem, Tensors
+
 SEARCH_SPACE = {
     "lr": {"min": 1e-3, "max": 3e-1, "scaling": "log"},
     "fraction": {"min": 1e-3, "max": 3e-1, "scaling": "log"},
@@ -27,11 +29,11 @@ FLOOR = 1e-8
 GAIN_STEP, GAIN_LIMIT = 1.05, 4.0
 TINY = 1e-30
 
-Tensors = dict[str, torch.Tensor]
+State = dict[str, Any]
 
 
 def submission(
-    params: Any,
+    params: Parameters,
     lr: float = 0.1,
     fraction: float = 0.1,
     memory: int = 20,
@@ -49,10 +51,10 @@ class Homeostat:
         self.memory = memory
         self.per_unit = per_unit
 
-    def init(self, params: Tensors) -> dict[str, Any]:
+    def init(self, params: Tensors) -> State:
         """The initial rate, gains of one."""
         some = next(iter(params.values()))
-        state: dict[str, Any] = {"rate": some.new_full((), self.rate)}
+        state: State = {"rate": some.new_full((), self.rate)}
         if self.per_unit:
             matrices = {name: p for name, p in params.items() if p.dim() > 1}
             state["gains"] = {
@@ -61,10 +63,12 @@ class Homeostat:
             state["last"] = {name: torch.zeros_like(p) for name, p in matrices.items()}
         return state
 
-    def update(self, params: Tensors, state: dict[str, Any], batch: Tensors, problem: Any) -> Any:
+    def update(
+        self, params: Tensors, state: State, batch: Tensors, problem: Problem[torch.Tensor]
+    ) -> State:
         """Regulate, then descend."""
         _, gradient = problem.value_and_grad(params, batch)
-        new: dict[str, Any] = {}
+        new: State = {}
         direction = gradient
         if self.per_unit:
             new["gains"] = {
@@ -81,9 +85,14 @@ class Homeostat:
         return new
 
     def _decide(
-        self, params: Tensors, direction: Tensors, rate: Any, recent: Tensors, problem: Any
-    ) -> Any:
-        def ahead(at: Any) -> Any:
+        self,
+        params: Tensors,
+        direction: Tensors,
+        rate: torch.Tensor,
+        recent: Tensors,
+        problem: Problem[torch.Tensor],
+    ) -> torch.Tensor:
+        def ahead(at: torch.Tensor) -> Tensors:
             moved = {name: p - at * direction[name] for name, p in params.items()}
             return problem.measure(moved, recent)
 

@@ -9,6 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from submissions.contract import Arrays, Problem
+
 SEARCH_SPACE = {
     "lr": {"min": 1e-3, "max": 3e-1, "scaling": "log"},
     "fraction": {"min": 1e-3, "max": 3e-1, "scaling": "log"},
@@ -17,7 +19,7 @@ FLOOR = 1e-8
 GAIN_STEP, GAIN_LIMIT = 1.05, 4.0
 TINY = 1e-30
 
-Arrays = dict[str, jax.Array]
+State = dict[str, Any]
 
 
 def submission(
@@ -38,9 +40,9 @@ class Homeostat:
         self.memory = memory
         self.per_unit = per_unit
 
-    def init(self, params: Arrays) -> dict[str, Any]:
+    def init(self, params: Arrays) -> State:
         """The initial rate, gains of one."""
-        state: dict[str, Any] = {"rate": jnp.array(self.rate, jnp.float32)}
+        state: State = {"rate": jnp.array(self.rate, jnp.float32)}
         if self.per_unit:
             matrices = {name: p for name, p in params.items() if p.ndim > 1}
             state["gains"] = {
@@ -50,11 +52,11 @@ class Homeostat:
         return state
 
     def update(
-        self, params: Arrays, state: dict[str, Any], batch: Arrays, problem: Any
-    ) -> tuple[Arrays, dict[str, Any]]:
+        self, params: Arrays, state: State, batch: Arrays, problem: Problem[jax.Array]
+    ) -> tuple[Arrays, State]:
         """Regulate, then descend."""
         _, gradient = problem.value_and_grad(params, batch)
-        new: dict[str, Any] = {}
+        new: State = {}
         direction = gradient
         if self.per_unit:
             new["gains"] = {
@@ -69,9 +71,14 @@ class Homeostat:
         return _moved(params, direction, new["rate"]), new
 
     def _decide(
-        self, params: Arrays, direction: Arrays, rate: Any, recent: Arrays, problem: Any
-    ) -> Any:
-        def ahead(at: Any) -> Any:
+        self,
+        params: Arrays,
+        direction: Arrays,
+        rate: jax.Array,
+        recent: Arrays,
+        problem: Problem[jax.Array],
+    ) -> jax.Array:
+        def ahead(at: jax.Array) -> Arrays:
             return problem.measure(_moved(params, direction, at), recent)
 
         higher, lower = rate + self.change, jnp.maximum(rate - self.change, FLOOR)
@@ -86,7 +93,7 @@ class Homeostat:
         return jnp.where(better, due, rate)
 
 
-def _moved(params: Arrays, direction: Arrays, rate: Any) -> Arrays:
+def _moved(params: Arrays, direction: Arrays, rate: jax.Array) -> Arrays:
     return {name: p - rate * direction[name] for name, p in params.items()}
 
 

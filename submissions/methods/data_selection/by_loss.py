@@ -8,10 +8,12 @@ The optimizer is that of `nadamw` (torch.optim.NAdam), its rate warming up and f
 """
 
 import math
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
+
+from submissions.contract import Card, Parameters, Problem, Tensors
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
@@ -22,8 +24,8 @@ POLICY: dict[str, int] = {}
 
 
 def submission(
-    params: Any,
-    workload: Any,
+    params: Parameters,
+    workload: Card,
     lr: float = 1e-3,
     one_minus_beta1: float = 0.1,
     beta2: float = 0.999,
@@ -56,7 +58,12 @@ def submission(
     return optimizer, LambdaLR(optimizer, factor)
 
 
-def select_data(params: Any, state: Any, draw: Any, problem: Any) -> tuple[Any, Any]:
+def select_data(
+    params: Tensors,
+    state: dict[str, Tensors],
+    draw: Iterator[Tensors],
+    problem: Problem[torch.Tensor],
+) -> tuple[Tensors, dict[str, Tensors]]:
     """The hardest examples of the pool, as many as one batch has."""
     batch = next(draw)
     done = next((int(memory["step"]) for memory in state.values() if "step" in memory), 0)

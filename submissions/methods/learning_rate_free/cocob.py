@@ -5,16 +5,18 @@ the first bets, about as many steps of warm-up. The package's defaults; it can d
 by an L2 term, which is left out.
 """
 
-from typing import Any
-
 import parameterfree
 import torch
+
+from submissions.contract import Parameters
 
 SEARCH_SPACE = {
     "alpha": {"min": 10.0, "max": 1e4, "scaling": "log"},
 }
 
 
-def submission(params: Any, alpha: float = 100.0, eps: float = 1e-8) -> torch.optim.Optimizer:
+def submission(
+    params: Parameters, alpha: float = 100.0, eps: float = 1e-8
+) -> torch.optim.Optimizer:
     optimizer: torch.optim.Optimizer = parameterfree.COCOB(params, alpha=alpha, eps=eps)
     return optimizer

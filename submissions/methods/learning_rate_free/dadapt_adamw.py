@@ -6,11 +6,12 @@ the found rate, which warms up and then falls as a cosine to zero (`decay`: or s
 """
 
 import math
-from typing import Any
 
 import dadaptation
 import torch
 from torch.optim.lr_scheduler import LambdaLR
+
+from submissions.contract import Card, Parameters
 
 SEARCH_SPACE = {
     "weight_decay": {"min": 1e-4, "max": 1.0, "scaling": "log"},
@@ -19,8 +20,8 @@ SEARCH_SPACE = {
 
 
 def submission(
-    params: Any,
-    workload: Any,
+    params: Parameters,
+    workload: Card,
     lr: float = 1.0,
     weight_decay: float = 0.0,
     warmup: float = 0.05,

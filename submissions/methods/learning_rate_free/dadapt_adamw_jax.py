@@ -5,10 +5,10 @@ decoupled and applies to every parameter. `lr` scales the found rate, which warm
 as a cosine to zero (`decay`: or stays).
 """
 
-from typing import Any
-
 import optax
 import optax.contrib
+
+from submissions.contract import Card
 
 SEARCH_SPACE = {
     "weight_decay": {"min": 1e-4, "max": 1.0, "scaling": "log"},
@@ -17,7 +17,7 @@ SEARCH_SPACE = {
 
 
 def submission(
-    workload: Any,
+    workload: Card,
     lr: float = 1.0,
     weight_decay: float = 0.0,
     warmup: float = 0.05,

@@ -6,10 +6,10 @@ the iterates of polynomial decay `gamma` (their averager's formula); `dog_jax` b
 Weight decay is coupled (an L2 term in the gradient) and applies to every parameter.
 """
 
-from typing import Any
-
 import dog
 import torch
+
+from submissions.contract import Parameters, Tensors
 
 SEARCH_SPACE = {
     "reps_rel": {"min": 1e-8, "max": 1e-4, "scaling": "log"},
@@ -18,12 +18,12 @@ SEARCH_SPACE = {
 
 
 def submission(
-    params: Any, reps_rel: float = 1e-6, weight_decay: float = 0.0, gamma: float = 8.0
+    params: Parameters, reps_rel: float = 1e-6, weight_decay: float = 0.0, gamma: float = 8.0
 ) -> torch.optim.Optimizer:
     optimizer: torch.optim.Optimizer = dog.DoG(params, reps_rel, weight_decay=weight_decay)
 
     @torch.no_grad()
-    def average(*_: Any) -> None:
+    def average(*_: object) -> None:
         for p in params:
             memory = optimizer.state[p]
             memory.setdefault("average", torch.zeros_like(p))
@@ -35,6 +35,6 @@ def submission(
     return optimizer
 
 
-def eval_params(params: Any, state: Any) -> Any:
+def eval_params(params: Tensors, state: dict[str, Tensors]) -> Tensors:
     """The averages; the weights themselves before the first step."""
     return {name: state[name]["average"] for name in params} if state else params

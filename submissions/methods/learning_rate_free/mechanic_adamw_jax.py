@@ -6,10 +6,10 @@ scale at zero and takes norms after the base's step. `s_decay` is Mechanic's own
 AdamW's weight decay is decoupled and applies to weight matrices alone.
 """
 
-from typing import Any
-
 import optax
 import optax.contrib
+
+from submissions.contract import Card
 
 SEARCH_SPACE = {
     "weight_decay": {"min": 1e-4, "max": 1.0, "scaling": "log"},
@@ -18,7 +18,7 @@ SEARCH_SPACE = {
 
 
 def submission(
-    workload: Any,
+    workload: Card,
     s_init: float = 1e-6,
     s_decay: float = 0.01,
     weight_decay: float = 0.0,

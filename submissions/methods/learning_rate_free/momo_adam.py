@@ -11,6 +11,8 @@ from typing import Any
 import momo
 import torch
 
+from submissions.contract import Parameters
+
 SEARCH_SPACE = {
     "lr": {"min": 1e-3, "max": 1e-1, "scaling": "log"},
     "weight_decay": {"min": 1e-4, "max": 1.0, "scaling": "log"},
@@ -19,7 +21,7 @@ KEPT = ("loss_avg", "lb", "_number_steps")
 
 
 def submission(
-    params: Any,
+    params: Parameters,
     lr: float = 1e-2,
     one_minus_beta1: float = 0.1,
     beta2: float = 0.999,

@@ -6,11 +6,12 @@ Weight decay is decoupled and applies to every parameter, the only way that both
 """
 
 import math
-from typing import Any
 
 import prodigyopt
 import torch
 from torch.optim.lr_scheduler import LambdaLR
+
+from submissions.contract import Card, Parameters
 
 SEARCH_SPACE = {
     "d_coef": {"min": 0.1, "max": 10.0, "scaling": "log"},
@@ -20,8 +21,8 @@ SEARCH_SPACE = {
 
 
 def submission(
-    params: Any,
-    workload: Any,
+    params: Parameters,
+    workload: Card,
     d_coef: float = 1.0,
     weight_decay: float = 0.0,
     warmup: float = 0.05,

@@ -5,10 +5,10 @@ Weight decay is decoupled and applies to every parameter, the only way that both
 `d_coef` scales the found rate.
 """
 
-from typing import Any
-
 import optax
 import optax.contrib
+
+from submissions.contract import Card
 
 SEARCH_SPACE = {
     "d_coef": {"min": 0.1, "max": 10.0, "scaling": "log"},
@@ -18,7 +18,7 @@ SEARCH_SPACE = {
 
 
 def submission(
-    workload: Any,
+    workload: Card,
     d_coef: float = 1.0,
     weight_decay: float = 0.0,
     warmup: float = 0.05,

@@ -8,11 +8,12 @@ The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
 
 import math
-from typing import Any
 
 import pytorch_optimizer
 import torch
 from torch.optim.lr_scheduler import LambdaLR
+
+from submissions.contract import Card, Parameters
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 1e-2, "scaling": "log"},
@@ -22,8 +23,8 @@ SEARCH_SPACE = {
 
 
 def submission(
-    params: Any,
-    workload: Any,
+    params: Parameters,
+    workload: Card,
     lr: float = 1e-3,
     one_minus_momentum: float = 0.1,
     weight_decay: float = 0.0,

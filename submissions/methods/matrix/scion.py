@@ -8,12 +8,13 @@ The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
 
 import math
-from typing import Any
 
 import pytorch_optimizer
 import torch
 from pytorch_optimizer.optimizer.scion import LMONorm
 from torch.optim.lr_scheduler import LambdaLR
+
+from submissions.contract import Card, Parameters
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-5, "max": 3e-3, "scaling": "log"},
@@ -24,8 +25,8 @@ SEARCH_SPACE = {
 
 
 def submission(
-    params: Any,
-    workload: Any,
+    params: Parameters,
+    workload: Card,
     lr: float = 2.4e-4,
     momentum: float = 0.1,
     radius: float = 50.0,
@@ -34,19 +35,18 @@ def submission(
     decay: str = "cosine",
 ) -> tuple[torch.optim.Optimizer, LambdaLR]:
     groups = [
-        {"params": params.of("weight"), "norm_type": LMONorm.SPECTRAL, "scale": radius},
+        {"params": params.of("weight"), "norm_type": int(LMONorm.SPECTRAL), "scale": radius},
         {
             "params": params.of("head", "embedding"),
-            "norm_type": LMONorm.SIGN,
+            "norm_type": int(LMONorm.SIGN),
             "scale": head_radius,
         },
         {
             "params": params.of("bias", "norm", "tensor"),
-            "norm_type": LMONorm.BIAS,
+            "norm_type": int(LMONorm.BIAS),
             "scale": 1.0,
         },
     ]
-    groups = [group | {"norm_type": int(group["norm_type"])} for group in groups]
     optimizer = pytorch_optimizer.SCION(groups, lr=lr, momentum=momentum)
     # lr (k + 1) / W in the W steps of warm-up, then lr (1 + cos(pi (k - W) / (T - W))) / 2.
     ramp = max(1, round(warmup * workload.step_hint))

@@ -15,6 +15,8 @@ import torch
 from pytorch_optimizer.optimizer.utils.graft import LayerWiseGrafting
 from torch.optim.lr_scheduler import LambdaLR
 
+from submissions.contract import Card, Parameters
+
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
     "one_minus_beta1": {"min": 4e-3, "max": 0.5, "scaling": "log"},
@@ -29,8 +31,8 @@ MEMORY = {
 
 
 def submission(
-    params: Any,
-    workload: Any,
+    params: Parameters,
+    workload: Card,
     lr: float = 1e-3,
     one_minus_beta1: float = 0.1,
     beta2: float = 0.999,

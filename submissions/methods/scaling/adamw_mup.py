@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
+from submissions.contract import Card, Parameters
+
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
     "weight_decay": {"min": 1e-4, "max": 1.0, "scaling": "log"},
@@ -23,8 +25,8 @@ SEARCH_SPACE = {
 
 
 def submission(
-    params: Any,
-    workload: Any,
+    params: Parameters,
+    workload: Card,
     lr: float = 1e-3,
     one_minus_beta1: float = 0.1,
     beta2: float = 0.95,

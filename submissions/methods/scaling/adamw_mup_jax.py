@@ -10,9 +10,10 @@ The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
 
 import math
-from typing import Any
 
 import optax
+
+from submissions.contract import Card
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
@@ -22,7 +23,7 @@ SEARCH_SPACE = {
 
 
 def submission(
-    workload: Any,
+    workload: Card,
     lr: float = 1e-3,
     one_minus_beta1: float = 0.1,
     beta2: float = 0.95,
@@ -45,7 +46,7 @@ def submission(
             role, 0.0
         )
 
-    def by_width(updates: Any, params: Any) -> Any:
+    def by_width(updates: optax.Updates, params: optax.Params) -> optax.Updates:
         return {
             name: scales[name] * (u + decays[name] * params[name]) for name, u in updates.items()
         }

@@ -6,10 +6,11 @@ zero. After the horizon the rate stays there.
 Weight decay is decoupled, multiplied by the rate, and applies to weight matrices alone.
 """
 
-from typing import Any
-
+import jax
 import jax.numpy as jnp
 import optax
+
+from submissions.contract import Card
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
@@ -19,7 +20,7 @@ SEARCH_SPACE = {
 
 
 def submission(
-    workload: Any,
+    workload: Card,
     lr: float = 1e-3,
     one_minus_beta1: float = 0.1,
     beta2: float = 0.999,
@@ -31,7 +32,7 @@ def submission(
     ramp = max(1, round(warmup * workload.step_hint))
     rest = max(1, workload.step_hint - ramp)
 
-    def schedule(k: Any) -> Any:
+    def schedule(k: jax.Array) -> jax.Array:
         tail = floor + (1 - floor) * (1 + jnp.cos(jnp.pi * jnp.minimum(1.0, (k - ramp) / rest))) / 2
         return lr * jnp.where(k < ramp, (k + 1) / ramp, tail)
 

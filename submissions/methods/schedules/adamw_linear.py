@@ -5,10 +5,10 @@ find it best for language models. AdamW is Loshchilov and Hutter's, with the pac
 Weight decay is decoupled, multiplied by the rate, and applies to weight matrices alone.
 """
 
-from typing import Any
-
 import torch
 from torch.optim.lr_scheduler import LambdaLR
+
+from submissions.contract import Card, Parameters
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
@@ -17,8 +17,8 @@ SEARCH_SPACE = {
 
 
 def submission(
-    params: Any,
-    workload: Any,
+    params: Parameters,
+    workload: Card,
     lr: float = 1e-3,
     one_minus_beta1: float = 0.1,
     beta2: float = 0.999,

@@ -5,10 +5,11 @@ The decay takes the last `cooldown` of the horizon and is 1 - sqrt, as in Haegel
 the rate, and applies to weight matrices alone.
 """
 
-from typing import Any
-
+import jax
 import jax.numpy as jnp
 import optax
+
+from submissions.contract import Card
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
@@ -18,7 +19,7 @@ SEARCH_SPACE = {
 
 
 def submission(
-    workload: Any,
+    workload: Card,
     lr: float = 1e-3,
     one_minus_beta1: float = 0.1,
     beta2: float = 0.999,
@@ -31,7 +32,7 @@ def submission(
     last = max(1, round(cooldown * workload.step_hint))
     turn = max(ramp, workload.step_hint - last)
 
-    def schedule(k: Any) -> Any:
+    def schedule(k: jax.Array) -> jax.Array:
         tail = 1 - jnp.sqrt(jnp.clip((k - turn) / last, 0.0, 1.0))
         return lr * jnp.where(k < ramp, (k + 1) / ramp, tail)
 

@@ -27,6 +27,10 @@ OPTAX = {
         {"s_init": 1e-3, "s_decay": 0.1, **FLAT},
         lambda o: o.contrib.mechanize(o.adamw(1.0, weight_decay=0.0), 0.1, s_init=1e-3),
     ),
+    "mechanic_nadamw_jax": (
+        {"s_init": 1e-3, "s_decay": 0.1, **FLAT},
+        lambda o: o.contrib.mechanize(o.nadamw(1.0, weight_decay=0.0), 0.1, s_init=1e-3),
+    ),
     "momo_jax": (
         {"lr": 0.5, "one_minus_beta": 0.2, "lower_bound": 0.01, "weight_decay": 0.1},
         lambda o: o.contrib.momo(0.5, 0.8, lower_bound=0.01, weight_decay=0.1),
@@ -77,6 +81,10 @@ TORCH = {
             p, lr=2.0, weight_decay=0.1, decouple=True, use_bias_correction=True
         ),
     ),
+    "dadapt_sgd": (
+        {"lr": 0.5, "one_minus_momentum": 0.2, "weight_decay": 0.1, **FLAT},
+        lambda p: dadaptation.DAdaptSGD(p, lr=0.5, momentum=0.8, weight_decay=0.1),
+    ),
     "dog": (
         {"reps_rel": 1e-3, "weight_decay": 0.1},
         lambda p: dog.DoG(p, 1e-3, weight_decay=0.1),
@@ -118,6 +126,10 @@ TWINS = {
     "momo": {"lr": 0.5},
     "momo_adam": {"lr": 0.01},
     "cocob": {},
+    "dowg": {"eps": 1e-3},
+    "mechanic_adamw": {"s_init": 1e-3, "s_decay": 0.1, "weight_decay": 0.5},
+    "mechanic_nadamw": {"s_init": 1e-3, "s_decay": 0.1, "weight_decay": 0.5},
+    "polyak_sgd": {"max_lr": 0.3, "scaling": 0.5, "f_min": 0.01},
 }
 
 
@@ -151,3 +163,14 @@ def test_dog_is_judged_by_the_packages_average():
         expected = averager.averaged_model[name.replace(".", "_")].detach().numpy()
         np.testing.assert_allclose(array, expected, rtol=1e-9)
         assert np.any(array != run.weights()[name])
+
+
+def test_dadapt_sgd_at_its_packages_defaults_ends_in_nan_and_here_goes_on_past_the_horizon():
+    params = problem.torch_parameters()
+    bare = dadaptation.DAdaptSGD(params)
+    for _ in range(120):
+        bare.zero_grad()
+        problem.torch_loss(params).backward()
+        bare.step()
+    assert not all(bool(torch.isfinite(p).all()) for p in params)
+    assert np.isfinite(make("dadapt_sgd", step_hint=60).steps(120)).all()

@@ -87,7 +87,7 @@ def _how(exit_code: int | None) -> str:
 
 def _answer(pipe: Connection, source: Source, workload_ids: Sequence[str]) -> None:
     _stdout_to_stderr()
-    pipe.send(_check_here(source, workload_ids))
+    pipe.send(check_here(source, workload_ids))
 
 
 def _stdout_to_stderr() -> None:
@@ -95,7 +95,8 @@ def _stdout_to_stderr() -> None:
     os.dup2(2, 1)
 
 
-def _check_here(source: Source, workload_ids: Sequence[str]) -> list[Finding]:
+def check_here(source: Source, workload_ids: Sequence[str]) -> list[Finding]:
+    """As `check`, in this process, which must be the submission's own."""
     set_environment(Resources())
     findings: list[Finding] = []
     try:
@@ -104,11 +105,11 @@ def _check_here(source: Source, workload_ids: Sequence[str]) -> list[Finding]:
             if not finding.ok:
                 break
     except SubmissionError as error:
-        findings.append(Finding(False, _where(findings, workload_ids), _one_line(str(error))))
+        findings.append(Finding(False, _where(findings, workload_ids), one_line(str(error))))
     except BaseException as error:  # this process is the submission's own
         where = traceback.extract_tb(error.__traceback__)[-1]
         detail = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
-        findings.append(Finding(False, _where(findings, workload_ids), _one_line(detail)))
+        findings.append(Finding(False, _where(findings, workload_ids), one_line(detail)))
     return findings
 
 
@@ -128,7 +129,7 @@ def _findings(source: Source, workload_ids: Sequence[str]) -> Iterator[Finding]:
     if odd:
         yield Finding(True, "a reviewer will look at", ", ".join(odd))
     world = World(source.framework, Resources().cores)
-    chosen = _first_point(source)
+    chosen = first_point(source)
     bench, first = _bench(source, workload_ids, chosen)
     taken = world.taken()
     world.give_back()
@@ -140,7 +141,7 @@ def _findings(source: Source, workload_ids: Sequence[str]) -> Iterator[Finding]:
         first = bench.run(chosen, steps, pauses)
     yield _trains(bench.weights, first, steps)
     yield _required(
-        _equal(first, bench.run(chosen, steps, pauses)),
+        equal(first, bench.run(chosen, steps, pauses)),
         "the same seed gives the same weights",
         "two runs from one seed differ; draw randomness from `workload.seed` or the global "
         "generators, which are seeded for each trial",
@@ -226,9 +227,9 @@ def _continues(
         resumed = bench.run(chosen, steps, pauses, interrupted=True)
     except StateError as error:
         detail = f"not kept: {error}; a trial that is killed starts anew"
-        return Finding(True, title.replace("continues", "may not continue"), _one_line(detail))
+        return Finding(True, title.replace("continues", "may not continue"), one_line(detail))
     return _required(
-        _equal(whole, resumed),
+        equal(whole, resumed),
         title,
         "weights differ after a resume: something that the algorithm remembers is not in its state",
     )
@@ -253,7 +254,7 @@ def _lasts(bench: Bench, chosen: Mapping[str, Any]) -> Iterator[Finding]:
     yield Finding(not fault, "its schedulers last as long as a trial", detail)
 
 
-def _first_point(source: Source) -> dict[str, Any]:
+def first_point(source: Source) -> dict[str, Any]:
     """The defaults; where a hyperparameter has none, a point of the search space."""
     points = _points(source)
     complete = all(name in source.defaults for name in source.hyperparameters)
@@ -269,9 +270,11 @@ def _points(source: Source) -> list[dict[str, Any]]:
     return [space.at([u] * len(space.names)) for u in _CORNERS]
 
 
-def _equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether weights are the same, bit by bit."""
     return all(np.array_equal(value, other[name], equal_nan=True) for name, value in one.items())
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Without line breaks."""
     return " ".join(text.split())

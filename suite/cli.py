@@ -30,6 +30,10 @@ COMMANDS = {
     "show": ("show", "Show all about one workload, submission or suite."),
     "new": ("new", "Write a submission to begin with, or a workload family."),
     "check": ("check", "Tell what would go wrong with a submission, or a workload, in a race."),
+    "conformance": (
+        "conformance",
+        "Try every submission on every toy family: one table of what works where.",
+    ),
     "try": ("try_", "Train for some steps, without a target, and look."),
     "tune": ("tune", "Find a submission's best hyperparameters for one workload."),
     "calibrate": ("calibrate", "Find one hyperparameter point for all workloads of a suite."),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cluster.bench import Bench
-from cluster.conformance import _check_here
+from cluster.conformance import check_here
 from cluster.spec import TrialSpec
 from cluster.trial import run_trial
 from scoring.ground.words import Budget
@@ -69,7 +69,7 @@ def test_the_same_algorithm_in_either_interface(
 
 @pytest.mark.parametrize("name", ["torch_external", "torch_self", *SLOW])
 def test_they_pass_the_check(name: str) -> None:
-    findings = _check_here(find(str(FILES / name)), [WORKLOAD])
+    findings = check_here(find(str(FILES / name)), [WORKLOAD])
     assert [finding for finding in findings if not finding.ok] == []
     assert "a checkpoint continues exactly" in [finding.title for finding in findings]
 

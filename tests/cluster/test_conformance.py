@@ -10,7 +10,7 @@ import pytest
 
 import submissions
 from cluster import conformance
-from cluster.conformance import DEFAULT_WORKLOAD, Finding, _check_here, check
+from cluster.conformance import DEFAULT_WORKLOAD, Finding, check, check_here
 from submissions.source import find
 from workloads.errors import WorkloadError
 
@@ -20,7 +20,7 @@ REPEATS, CONTINUES = "the same seed gives the same weights", "a checkpoint conti
 
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    # `_check_here` sets it for good, in a process that is usually its own.
+    # `check_here` sets it for good, in a process that is usually its own.
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
 
 
@@ -47,7 +47,7 @@ def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def findings(tmp_path: Path, text: str) -> list[Finding]:
     path = tmp_path / "mine.py"
     path.write_text(text)
-    return _check_here(find(str(path)), [DEFAULT_WORKLOAD])
+    return check_here(find(str(path)), [DEFAULT_WORKLOAD])
 
 
 def only_failure(found: list[Finding]) -> Finding:
@@ -71,7 +71,7 @@ def test_nothing_is_wrong_with_a_shipped_submission(
 ) -> None:
     monkeypatch.setattr(conformance, "_CORNERS", (0.5,))  # each costs JAX another compilation
     source = find(name)
-    found = _check_here(source, [DEFAULT_WORKLOAD])
+    found = check_here(source, [DEFAULT_WORKLOAD])
     assert [finding for finding in found if not finding.ok] == []
     titles = [finding.title for finding in found]
     assert titles[:4] == [f"{source.framework} submission", TRAINS, REPEATS, CONTINUES]
@@ -208,7 +208,7 @@ def test_the_other_families_shapes_are_taken_too(tmp_path: Path) -> None:
         "    return torch.optim.SGD(params, lr=0.01)\n"
     )
     ids = [DEFAULT_WORKLOAD, "lm-toy-v1", "climate-toy-v2"]
-    found = _check_here(find(str(path)), ids)
+    found = check_here(find(str(path)), ids)
     failure = only_failure(found)
     assert found[-2].title == "it takes the shapes of lm-toy-v1"
     assert failure.title == "it takes the shapes of climate-toy-v2"

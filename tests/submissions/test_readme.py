@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import submissions
-from cluster.conformance import DEFAULT_WORKLOAD, _check_here
+from cluster.conformance import DEFAULT_WORKLOAD, check_here
 from submissions.source import parse
 
 TEXT = (Path(submissions.__file__).parent / "README.md").read_text(encoding="utf-8")
@@ -23,7 +23,7 @@ def test_there_are_examples_of_both_frameworks() -> None:
 @pytest.mark.parametrize("text", EXAMPLES, ids=["tuple", "jax", "object"])
 def test_an_example_passes(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    found = _check_here(parse("mine", text, "mine.py"), [DEFAULT_WORKLOAD])
+    found = check_here(parse("mine", text, "mine.py"), [DEFAULT_WORKLOAD])
     assert [finding for finding in found if not finding.ok] == []
 
 

@@ -1,0 +1,116 @@
+"""`gradathlon conformance`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+import workloads
+from cluster.cells import CHECK, Cell, cells
+from cluster.conformance import default_workloads
+from cluster.node_data import fetch_all
+from submissions.source import Source, find, shipped
+from suite.conformance import TABLE, Kept, table
+
+LEAST = 2
+"""Steps, with a checkpoint between them."""
+
+
+@click.command()
+@click.argument("submissions", nargs=-1, metavar="[NAME|FILE.py]...")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    metavar="DIR",
+    help="Keeps what was found; what is there already is not asked again.",
+)
+@click.option(
+    "chosen",
+    "-w",
+    "--workload",
+    multiple=True,
+    metavar="ID[=N]",
+    help="Only on this one, with N steps. Repeat for several; every toy family by default.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(min=LEAST),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Of each short trial.",
+)
+@click.option("--no-check", is_flag=True, help="Only the short trials.")
+@click.option("--retry", is_flag=True, help="Ask again, too, what was not ok.")
+def conformance(submissions: tuple[str, ...], output: Path, **options: Any) -> None:
+    """Try every submission on every toy family: one table of what works where.
+
+    Each is checked as by `check --quick`; then, on each family, it trains for a few steps on real
+    data, is judged, is killed half-way and goes on from its checkpoint, and must end at the same
+    weights, bit by bit. Prints a table in Markdown, which is DIR/table.md as well; DIR/rows.jsonl
+    holds a line a cell, and what is there is not asked again, so that the command may be stopped
+    and repeated, with other submissions, too. One core; a progress bar on stderr.
+
+    \b
+    Examples:
+        gradathlon conformance -o conformance
+        gradathlon conformance adamw my_opt.py -o conformance -w lm-toy-v1 -w climate-toy-v2=10
+    """
+    sources = [find(word) for word in submissions or shipped()]
+    kept = Kept(output)
+    steps = {} if options["no_check"] else {CHECK: 0}
+    steps |= _steps(options["chosen"] or default_workloads(), options["steps"])
+    asked = [
+        (source, {name: steps[name] for name in missing})
+        for source in sources
+        if (missing := kept.missing(source, steps, retry=bool(options["retry"])))
+    ]
+    fetch_all([id for id in steps if id != CHECK and any(id in left for _, left in asked)])
+    _ask(asked, kept)
+    text = table(kept.rows(), [CHECK, *default_workloads(), *_others(kept)])
+    (output / TABLE).write_text(text, encoding="utf-8")
+    click.echo(text, nl=False)
+
+
+def _steps(words: Sequence[str], usual: int) -> dict[str, int]:
+    """Workloads with the steps to make on each."""
+    steps = {}
+    for word in words:
+        id, _, count = word.partition("=")
+        workloads.get(id)
+        if count and (not count.isdecimal() or int(count) < LEAST):
+            raise click.UsageError(
+                f"-w {word}: {count!r} is no number of steps; give {LEAST} or more"
+            )
+        steps[id] = int(count or usual)
+    return steps
+
+
+def _others(kept: Kept) -> list[str]:
+    usual = {CHECK, *default_workloads()}
+    return list(dict.fromkeys(r.cell.asked for r in kept.rows() if r.cell.asked not in usual))
+
+
+def _ask(asked: Sequence[tuple[Source, dict[str, int]]], kept: Kept) -> None:
+    """Answer what is missing, and keep each answer as it comes."""
+    count = sum(len(steps) for _, steps in asked)
+    shown = sys.stderr.isatty()
+    done = 0
+    with click.progressbar(length=count, file=sys.stderr, show_pos=True, hidden=not shown) as bar:
+        for source, steps in asked:
+            for cell in cells(source, steps):
+                kept.add(source, cell)
+                done += 1
+                bar.update(1)
+                if not shown:
+                    click.echo(f"[{done}/{count}] {source.name} {_line(cell)}", err=True)
+
+
+def _line(cell: Cell) -> str:
+    return f"{cell.asked}: {'ok' if cell.ok else cell.told}"

@@ -137,6 +137,7 @@ def header_of(spec: TrialSpec, cores: list[int], data_sha256: str = "") -> Heade
         hardware=hardware.fingerprint(spec.resources) | {"pinned": cores},
         versions=hardware.versions(),
         ruleset=spec.ruleset,
+        steps_are="batches" if spec.counts_batches else "updates",
     )
 
 

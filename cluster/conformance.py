@@ -20,6 +20,8 @@ from cluster.process import set_environment
 from cluster.review import worth_a_look
 from cluster.world import World
 from scoring.ground.words import Resources
+from submissions.algoperf.machine import read_otherwise
+from submissions.bundle import MAIN, split
 from submissions.contract import SubmissionError
 from submissions.source import Source
 
@@ -128,6 +130,9 @@ def _findings(source: Source, workload_ids: Sequence[str]) -> Iterator[Finding]:
     odd = worth_a_look(source)
     if odd:
         yield Finding(True, "a reviewer will look at", ", ".join(odd))
+    here = _read_otherwise(source)
+    if here:
+        yield Finding(True, "its words for AlgoPerf's machine, read for this one", ", ".join(here))
     world = World(source.framework, Resources().cores)
     chosen = first_point(source)
     bench, first = _bench(source, workload_ids, chosen)
@@ -164,6 +169,16 @@ def _findings(source: Source, workload_ids: Sequence[str]) -> Iterator[Finding]:
         )
         title = f"it trains at {shown}"
         yield Finding(True, title, "" if _finite(after) else "diverges here, which a race allows")
+
+
+def _read_otherwise(source: Source) -> list[str]:
+    if source.api != "algoperf" or source.framework != "torch":
+        return []
+    from submissions.algoperf.helpers_torch import has_accelerator
+
+    main, files = split(source.text)
+    texts = {MAIN: main, **files}
+    return list(read_otherwise(texts, accelerator=has_accelerator()))
 
 
 def _bench(

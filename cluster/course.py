@@ -22,6 +22,7 @@ class Course:
 
     Attributes:
         steps: training steps taken.
+        updates: since the last evaluation; one may be several steps.
         evaluated: steps at the last evaluation.
         reading: the clock when it last stopped.
         off_clock_s: seconds of evaluations.
@@ -34,6 +35,7 @@ class Course:
     """
 
     steps: int = 0
+    updates: int = 0
     evaluated: int = 0
     reading: Reading = Reading()  # noqa: RUF009 - frozen
     off_clock_s: float = 0.0
@@ -56,6 +58,11 @@ class Course:
             "paired": PairedTime(**state["paired"]),
         }
         return cls(**{**state, **parts})
+
+    def count(self, steps: int) -> None:
+        """Note an update of so many steps; one that trained on an old batch is a step, too."""
+        self.updates += 1
+        self.steps += max(steps, 1)
 
     def judge(self, value: float, window: int) -> float | None:
         """Note the metric as measured; the mean of the last `window`, once there are so many."""

@@ -86,6 +86,23 @@ class TrialSpec:
         return self.target is None
 
     @property
+    def counts_batches(self) -> bool:
+        """Whether every batch is a step: AlgoPerf's files may train on many in one update."""
+        return self.source.api == "algoperf"
+
+    @property
+    def steps_spent(self) -> str:
+        """The reason of an end, in words."""
+        return f"{self.budget.steps} steps are spent"
+
+    @property
+    def time_spent(self) -> str:
+        """The same, where the clock's limit ended it."""
+        if self.clock == "paired":
+            return f"{self.budget.reference_steps:g} reference steps on the paired clock are spent"
+        return f"{self.budget.seconds:g} s on the {self.clock} clock are spent"
+
+    @property
     def checkpoint(self) -> Path:
         """Where its checkpoint lies."""
         return self.record(0).with_suffix(".checkpoint.safetensors")

@@ -131,7 +131,7 @@ class _Trial:
             self._world.check()
             if course.steps >= spec.budget.steps:
                 # Cut off after its last evaluation, or in an extension to a larger budget.
-                self._end("budget", _steps_spent(spec))
+                self._end("budget", spec.steps_spent)
                 return
             yield self._news()
             self._clock = Clock(learner.synchronize, course.reading)
@@ -226,6 +226,7 @@ class _Trial:
 
         end = min((course.steps // period + 1) * period, spec.budget.steps)
         while course.steps < end:
+            drawn = learner.draws
             try:
                 learner.step(draw)
             except TrainingComplete as enough:
@@ -233,12 +234,12 @@ class _Trial:
                 if course.steps == course.evaluated:
                     return False  # these weights were evaluated
                 break
-            course.steps += 1
+            course.count(learner.draws - drawn if spec.counts_batches else 1)
             if self._pacer and self._pacer.due(course.paired, clock.wall_s()):
                 clock.stop()
                 self._close_window()
                 clock.start()
-            if self._over_limit():
+            if self._over_limit() or course.steps > spec.budget.steps:
                 return False
             if course.steps == end and self._needs_draws(learner):
                 end = min(end + period, spec.budget.steps)
@@ -259,9 +260,10 @@ class _Trial:
         began, course = _seconds(), self.course
         self._world.check()
         reading, stream, workload = self._clock.read(), self._stream, self.workload
-        window = learner.drain().window(course.steps - course.evaluated)
-        course.evaluated = course.steps
-        course.windows.append((reading.wall_s - course.reading.wall_s) / window.steps)
+        steps, course.evaluated = course.steps - course.evaluated, course.steps
+        window = learner.drain().window(course.updates)
+        course.updates = 0
+        course.windows.append((reading.wall_s - course.reading.wall_s) / steps)
         course.reading = reading
         metrics = workload.evaluate(learner.judged(), "validation", stream, window)
         metrics |= {"train/loss": window.sums["loss"] / window.steps}
@@ -298,13 +300,13 @@ class _Trial:
         if on_time and target is not None and target.met_by(judged):
             return "reached", f"{metric.key} {judged:.6g} meets {target.value:g}"
         if not on_time:
-            return "budget", _out_of_time(spec)
+            return "budget", spec.time_spent
         if self._enough:
             return "budget", self._enough
         if course.steps >= spec.budget.steps:
             aim = target.value if target else None
             missed = "" if aim is None else f"; {metric.key} never met {aim:g}"
-            return "budget", f"{_steps_spent(spec)}{missed}"
+            return "budget", f"{spec.steps_spent}{missed}"
         return None
 
     def _why_pruned(self, evaluation: Evaluation) -> tuple[End, str] | None:
@@ -317,7 +319,9 @@ class _Trial:
     def _out_of_time(self) -> tuple[End, str]:
         self.course.reading = self._clock.read()
         self.course.evaluated = self.course.steps
-        return "budget", self._enough or _out_of_time(self.spec)
+        spec = self.spec
+        beyond = self.course.steps > spec.budget.steps
+        return "budget", self._enough or (spec.steps_spent if beyond else spec.time_spent)
 
     def _end(self, end: End, reason: str, **extra: Any) -> None:
         course = self.course
@@ -387,13 +391,3 @@ class _Trial:
         learner.load_state(saved["learner"])
         random.setstate(saved["python"])
         np.random.set_state(saved["numpy"])
-
-
-def _steps_spent(spec: TrialSpec) -> str:
-    return f"{spec.budget.steps} steps are spent"
-
-
-def _out_of_time(spec: TrialSpec) -> str:
-    if spec.clock == "paired":
-        return f"{spec.budget.reference_steps:g} reference steps on the paired clock are spent"
-    return f"{spec.budget.seconds:g} s on the {spec.clock} clock are spent"

@@ -12,7 +12,7 @@ import functools
 import json
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from scoring.ground.ends import ENDS, End
 from scoring.ground.errors import nearest
@@ -25,6 +25,9 @@ FORMAT = 1
 LARGEST = 2**53
 """Of counts; beyond it other tools' numbers are no longer exact."""
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+StepsAre = Literal["updates", "batches"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +55,9 @@ class Header:
     """Of the workload's numbers (sizes, data, metric); empty where another tool wrote none."""
     data_sha256: str = ""
     """Of what was trained on; empty where that is made as the trial goes, or none was opened."""
+    steps_are: StepsAre = "updates"
+    """`batches` where one update may train on several: each of them is a step, and an evaluation
+    comes after the update that passes its place on the grid."""
 
     @property
     def key(self) -> TrialKey:

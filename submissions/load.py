@@ -19,11 +19,12 @@ from typing import Any
 from scoring.ground.errors import nearest
 from scoring.ground.words import Framework
 from submissions.algoperf.imports import Imports
+from submissions.algoperf.machine import compiler
 from submissions.algoperf.wrap import make_submission
 from submissions.bundle import split
 from submissions.contract import Card, Parameters, SubmissionError
 from submissions.reading import FUNCTION
-from submissions.siblings import lend, show_lines, take_back
+from submissions.siblings import compile_plain, lend, show_lines, take_back
 from submissions.source import Source
 
 _EXPECTED: dict[Framework, str] = {
@@ -56,15 +57,20 @@ def execute(source: Source) -> ModuleType:
     module.__file__ = source.origin
     # pickle, dataclasses and torch.compile look a class's module up while it is being defined.
     sys.modules[name] = module
-    algoperf = source.api == "algoperf"
+    algoperf, compiled = source.api == "algoperf", compile_plain
     if algoperf:
         vars(module)["__builtins__"] = Imports(name, files, source.framework).builtins()
+        if source.framework == "torch":
+            from submissions.algoperf.helpers_torch import has_accelerator
+
+            compiled = compiler(accelerator=has_accelerator())
     if files:
-        lend(name, files, PurePath(source.origin).parent, vars(module).get("__builtins__"))
+        names = vars(module).get("__builtins__")
+        lend(name, files, PurePath(source.origin).parent, names, compiled)
     show_lines(source.origin, main)
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            exec(compile(main, source.origin, "exec"), module.__dict__)
+            exec(compiled(main, source.origin), module.__dict__)
     except ModuleNotFoundError as error:
         unload(source)
         raise SubmissionError(

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.abc
 import importlib.machinery
 import linecache
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
-_packages: dict[str, tuple[Mapping[str, str], PurePath, Mapping[str, Any] | None]] = {}
+
+def compile_plain(text: str, origin: str) -> CodeType:
+    """A file's code as Python has it."""
+    return compile(text, origin, "exec")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Package:
+    files: Mapping[str, str]
+    folder: PurePath
+    names: Mapping[str, Any] | None
+    compiled: Callable[[str, str], CodeType]
+
+
+_packages: dict[str, _Package] = {}
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -23,7 +38,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         package, _, rest = fullname.partition(".")
         if package not in _packages or not rest:
             return None
-        files, folder, _ = _packages[package]
+        files, folder = _packages[package].files, _packages[package].folder
         stem = rest.replace(".", "/")
         inside = any(name.startswith(f"{stem}/") for name in files)
         name = f"{stem}/__init__.py" if inside else f"{stem}.py"
@@ -37,13 +52,14 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         spec = module.__spec__
         assert spec is not None
         assert spec.origin is not None
-        files, folder, names = _packages[module.__name__.partition(".")[0]]
-        if names is not None:
-            vars(module)["__builtins__"] = names
-        text = files.get(PurePath(spec.origin).relative_to(folder).as_posix(), "")
+        package = _packages[module.__name__.partition(".")[0]]
+        if package.names is not None:
+            vars(module)["__builtins__"] = package.names
+        path = PurePath(spec.origin).relative_to(package.folder).as_posix()
+        text = package.files.get(path, "")
         module.__file__ = spec.origin
         show_lines(spec.origin, text)
-        exec(compile(text, spec.origin, "exec"), module.__dict__)
+        exec(package.compiled(text, spec.origin), module.__dict__)
 
 
 _finder = _Finder()
@@ -54,21 +70,24 @@ def lend(
     files: Mapping[str, str],
     folder: PurePath,
     names: Mapping[str, Any] | None = None,
+    compiled: Callable[[str, str], CodeType] = compile_plain,
 ) -> None:
     """From now on the module `package` finds these files as its submodules.
 
-    `names` are the `__builtins__` that they are run with, where not the usual ones.
+    `names` are the `__builtins__` that they are run with, where not the usual ones; `compiled`
+    makes code of a file's text and path.
     """
-    _packages[package] = files, folder, names
+    _packages[package] = _Package(files, folder, names, compiled)
     if _finder not in sys.meta_path:
         sys.meta_path.append(_finder)
 
 
 def take_back(package: str) -> None:
     """Forget the package and its submodules; nothing happens where there are none."""
-    files, folder, _ = _packages.pop(package, ({}, PurePath(), None))
-    for name in files:
-        linecache.cache.pop(str(folder / name), None)
+    known = _packages.pop(package, None)
+    if known:
+        for name in known.files:
+            linecache.cache.pop(str(known.folder / name), None)
     for name in [name for name in sys.modules if name.startswith(f"{package}.")]:
         del sys.modules[name]
     if not _packages and _finder in sys.meta_path:

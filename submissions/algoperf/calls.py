@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import inspect
+import statistics
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -15,9 +16,22 @@ from submissions.contract import SubmissionError, TrainingComplete
 _WANTS = {
     "not compiled with CUDA": "it names the device `cuda`; race it with `gpus: 1`",
     "Found no NVIDIA driver": "it names the device `cuda`; race it with `gpus: 1`",
-    "trainers per group": "it wants a group of several processes, and a trial is one",
 }
 """What files that were written for one machine say on another."""
+_USUAL = {
+    "criteo1tb": 262_144,
+    "fastmri": 32,
+    "imagenet_resnet": 1024,
+    "imagenet_vit": 1024,
+    "librispeech_conformer": 256,
+    "librispeech_deepspeech": 256,
+    "ogbg": 512,
+    "wmt": 128,
+    "mnist": 16,
+    "finewebedu_lm": 64,
+}
+"""The examples of a batch in AlgoPerf's baselines, by its workloads."""
+_MOST_BATCHES = 64
 
 
 class Calls:
@@ -33,6 +47,20 @@ class Calls:
             self.hyperparameters = kind(**hyperparameters)
         self._takes_train_state = "train_state" in _arguments(module.update_params)
         self.prepares = callable(getattr(module, "prepare_for_eval", None))
+
+    def batches(self) -> int:
+        """How many of the workload's own batches the file wants as one.
+
+        Files know AlgoPerf's workloads alone, and none may know which one it is in: what counts
+        is how they are to the baselines' batches, in the middle of those that they answer for.
+        """
+        shares = []
+        for name, usual in _USUAL.items():
+            try:
+                shares.append(self.module.get_batch_size(name) / usual)
+            except Exception:
+                continue
+        return min(max(1, round(statistics.median(shares))), _MOST_BATCHES) if shares else 1
 
     def init(self, params: Any, model_state: Any, rng: Any) -> Any:
         """The initial optimizer state.

@@ -8,9 +8,14 @@ from typing import Any
 import torch
 
 
+def has_accelerator() -> bool:
+    """Whether there is a CUDA device here."""
+    return torch.cuda.is_available()
+
+
 def pytorch_setup() -> tuple[bool, int, torch.device, int]:
     """(whether DDP is used, rank, device, number of GPUs): one process, DDP is never used."""
-    there = torch.cuda.is_available()
+    there = has_accelerator()
     return False, 0, torch.device("cuda:0" if there else "cpu"), int(there)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from scoring.ground.words import Role
@@ -174,6 +174,18 @@ class View:
         raise AttributeError(
             f"{self.origin} asks for `workload.{name}`, which a submission does not get here"
         )
+
+
+def joined(draws: Iterator[Any], batches: int, join: Callable[[list[Any]], Any]) -> Iterator[Any]:
+    """Draws, so many of them as one; what all examples share is that of the first."""
+    while batches > 1:
+        parts = [next(draws) for _ in range(batches)]
+        size = max(map(len, parts[0].values()))
+        yield {
+            name: join([part[name] for part in parts]) if len(value) == size else value
+            for name, value in parts[0].items()
+        }
+    yield from draws
 
 
 def as_seen(batch: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from submissions.algoperf.calls import Calls, Scores
 from submissions.algoperf.helpers_jax import get_batch_dim_sharding, get_replicate_sharding
 from submissions.algoperf.tree_jax import Layout
-from submissions.algoperf.view import Forward, View, as_drawn, as_seen
+from submissions.algoperf.view import Forward, View, as_drawn, as_seen, joined
 from submissions.contract import Card, OpenProblem, SubmissionError
 
 _NOTED = "by_products"
@@ -96,6 +96,7 @@ class JaxAlgoperf:
             raise SubmissionError(f"{what}: set `gpus: 1`")
         assert isinstance(calls.view, JaxView)
         self._calls = calls
+        self._batches = calls.batches()
         self._view = calls.view
         self._layout = calls.view.layout
         self._first = first
@@ -128,7 +129,8 @@ class JaxAlgoperf:
     ) -> tuple[Any, Any]:
         """The file's choice among the batches."""
         began, step = time.perf_counter(), state["step"]
-        draws, tree, rng = map(self._seen, draw), self._tree(params), self._rng(step)
+        draws = map(self._seen, joined(draw, self._batches, np.concatenate))
+        tree, rng = self._tree(params), self._rng(step)
         batch = self._calls.select(draws, state["optimizer"], tree, {}, step, rng)
         return batch, self._timed(state, began)
 

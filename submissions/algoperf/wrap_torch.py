@@ -11,7 +11,7 @@ import torch
 
 from submissions.algoperf.calls import Calls, Scores
 from submissions.algoperf.helpers_torch import join_group_of_one
-from submissions.algoperf.view import Forward, View, as_drawn, as_seen, is_embedding
+from submissions.algoperf.view import Forward, View, as_drawn, as_seen, is_embedding, joined
 from submissions.contract import Card, Problem
 
 Tensors = dict[str, torch.Tensor]
@@ -104,6 +104,7 @@ class TorchAlgoperf:
         self._view = calls.view
         self._card = card
         self._grouped = grouped
+        self._batches = calls.batches()
 
     def init(self, params: Tensors) -> dict[str, Any]:
         """The file's initial state."""
@@ -123,7 +124,7 @@ class TorchAlgoperf:
         began = time.perf_counter()
         rng, step = self._rng(state["step"]), state["step"]
         optimizer, model = state["optimizer"], state["model"]
-        draws = map(self._seen, draw)
+        draws = map(self._seen, joined(draw, self._batches, torch.cat))
         batch = self._calls.select(draws, optimizer, self._container, model, step, rng)
         return batch, self._timed(state, began)
 

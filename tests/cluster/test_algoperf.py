@@ -11,10 +11,11 @@ import pytest
 
 from cluster.bench import Bench
 from cluster.conformance import check_here
+from cluster.settings import with_settings
 from cluster.spec import TrialSpec
 from cluster.trial import run_trial
 from scoring.ground.words import Budget
-from scoring.records import Outcome
+from scoring.records import Outcome, read_record, record_attempts
 from submissions.contract import SubmissionError
 from submissions.source import find
 
@@ -67,7 +68,7 @@ def test_the_same_algorithm_in_either_interface(
         assert np.linalg.norm(apart) < 1e-3 * np.linalg.norm(moved), key
 
 
-@pytest.mark.parametrize("name", ["torch_external", "torch_self", *SLOW])
+@pytest.mark.parametrize("name", ["torch_external", "torch_self", "torch_many", *SLOW])
 def test_they_pass_the_check(name: str) -> None:
     findings = check_here(find(str(FILES / name)), [WORKLOAD])
     assert [finding for finding in findings if not finding.ok] == []
@@ -92,6 +93,26 @@ def test_a_file_that_has_trained_enough_ends_its_trial(make: Make) -> None:
     assert outcome.steps == 40
     assert outcome.reason.endswith("at step 40: 40 steps are enough")
     assert "test" in outcome.extra
+
+
+def test_every_batch_of_an_update_is_a_step(make: Make) -> None:
+    """Fourteen an update: seven steps on batches twice the usual."""
+    spec = make(source=find(str(FILES / "torch_many")), budget=Budget(500, 100.0), target=2.0)
+    *_, outcome = run_trial(with_settings(spec))
+    assert isinstance(outcome, Outcome)
+    assert (outcome.end, outcome.reason) == ("budget", "500 steps are spent"), outcome.reason
+    record = read_record(record_attempts(spec.run, spec.key)[-1])
+    assert record.header.steps_are == "batches"
+    assert [line.steps for line in record.evaluations] == [210, 406]
+    first, second = (line.metrics["train/loss"] for line in record.evaluations)
+    assert 0.1 < second < first < 3.5, "the mean over updates"
+
+
+def test_words_for_another_machine_are_told() -> None:
+    findings = check_here(find(str(FILES / "torch_many")), [WORKLOAD])
+    assert [finding for finding in findings if not finding.ok] == []
+    (told,) = (finding for finding in findings if "AlgoPerf's machine" in finding.title)
+    assert "submission.py:8: num_trainers_per_group=8 is 1" in told.detail
 
 
 def test_training_goes_on_from_the_weights_that_were_evaluated() -> None:

@@ -12,19 +12,26 @@ import hashlib
 import os
 import platform
 import tempfile
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cluster import kept
+from cluster import bounds, kept
 from cluster.faults import NodeError
 from cluster.run_lock import seal
-from cluster.spec import ClusterError, TrialSpec, Update
+from cluster.spec import ClusterError, Stop, TrialSpec, Update
 from cluster.supervisor import supervise
 from scoring.records import Outcome, record_attempts
 
 NODE_RUNS = "GRADATHLON_NODE_RUNS"
 """Names a node's own folder for runs; where it is set, every trial of the node races there."""
 _LOG_BYTES = 100_000
+_ASK_EVERY_S = 0.9
+_CHECKPOINT_EVERY_S = 60.0
+"""A checkpoint is sent home this often, so that the trial can go on when its node is gone."""
+_CHECKPOINT_BYTES = 200_000_000
+"""A larger one stays on its node."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +51,13 @@ class Errand:
         seal: what the run folder's lock says; who reads the same there, sees that folder.
         run: a name for the run that no other has.
         begun: the records of earlier attempts.
+        checkpoint: where it goes on, if one came home.
     """
 
     seal: str
     run: str
     begun: tuple[Piece, ...]
+    checkpoint: Piece | None = None
 
 
 def errand(spec: TrialSpec) -> Errand:
@@ -56,11 +65,15 @@ def errand(spec: TrialSpec) -> Errand:
     place = f"{platform.node()}:{spec.run}"
     name = f"{spec.run.name}-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
     begun = [Piece(path.name, 0, path.read_bytes()) for path in record_attempts(spec.run, spec.key)]
-    return Errand(seal(spec.run), name, tuple(begun))
+    return Errand(seal(spec.run), name, tuple(begun), _checkpoint(spec))
 
 
-def race(spec: TrialSpec, errand: Errand) -> Iterator[Update | Outcome | NodeError | Piece]:
+def race(
+    spec: TrialSpec, errand: Errand, posted: Callable[[], Stop | None]
+) -> Iterator[Update | Outcome | NodeError | Piece]:
     """Race a trial on a node; pieces come before the news that they belong to.
+
+    `posted` tells when it may stop, by what is known by now.
 
     Raises:
         OSError: the node has no room for the trial's files.
@@ -71,12 +84,18 @@ def race(spec: TrialSpec, errand: Errand) -> Iterator[Update | Outcome | NodeErr
     here = dataclasses.replace(spec, run=_own_runs() / errand.run)
     _unpack(here, errand)
     sent: dict[str, int] = {piece.name: len(piece.data) for piece in errand.begun}
-    for news in supervise(here):
-        if isinstance(news, Update):
-            yield from _grown(here, sent)
-        else:
-            yield from _whole(here)
-        yield news
+    since = time.monotonic()
+    with _listening(here, posted):
+        for news in supervise(here):
+            if isinstance(news, Update):
+                yield from _grown(here, sent)
+                if time.monotonic() - since > _CHECKPOINT_EVERY_S:
+                    since = time.monotonic()
+                    yield from _its_checkpoint(here)
+            else:
+                yield from _whole(here)
+                yield from _its_checkpoint(here)
+            yield news
     if isinstance(news, Outcome):
         _clear(here)
 
@@ -117,8 +136,54 @@ def _unpack(here: TrialSpec, errand: Errand) -> None:
         path.unlink()
     if not errand.begun:
         here.checkpoint.unlink(missing_ok=True)
+    if errand.checkpoint and not here.checkpoint.exists():
+        land(here, errand.checkpoint)
     for piece in errand.begun:
         land(here, piece)
+
+
+@contextlib.contextmanager
+def _listening(here: TrialSpec, posted: Callable[[], Stop | None]) -> Iterator[None]:
+    """Bring the trial, in its own folder, each bound that is tighter than the one before."""
+    over = threading.Event()
+
+    def listen() -> None:
+        known = here.stop
+        while not over.wait(_ASK_EVERY_S):
+            stop = posted()
+            if stop and (known is None or stop.after < known.after):
+                known = stop
+                bounds.publish(here, stop)
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    try:
+        yield
+    finally:
+        over.set()
+        listener.join()
+        bounds.clear(here)
+
+
+def _checkpoint(spec: TrialSpec) -> Piece | None:
+    path = spec.checkpoint
+    with contextlib.suppress(OSError):
+        if path.stat().st_size <= _CHECKPOINT_BYTES:
+            return Piece(path.name, 0, path.read_bytes())
+    return None
+
+
+def _its_checkpoint(here: TrialSpec) -> Iterator[Piece]:
+    piece = _checkpoint(here)
+    if piece is not None:
+        yield piece
+
+
+def forget(spec: TrialSpec) -> None:
+    """The driver needs no checkpoint of a trial that has ended and will not be extended."""
+    if not spec.extensible:
+        with contextlib.suppress(OSError):
+            spec.checkpoint.unlink()
 
 
 def _grown(here: TrialSpec, sent: dict[str, int]) -> Iterator[Piece]:

@@ -14,6 +14,9 @@ SETTINGS = {
     # Supervisors see to it that a trial keeps to its share; Ray would end whoever is youngest.
     "RAY_memory_monitor_refresh_ms": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # A submitted job has a working_dir of its own: on workers ours comes in its place, and what
+    # else the job wishes for (pip, py_modules, env_vars) holds.
+    "RAY_OVERRIDE_JOB_RUNTIME_ENV": "1",
     # Ray makes its workers give way to every other process: not in a race.
     "RAY_worker_niceness": "0",
 }

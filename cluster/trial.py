@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import workloads
-from cluster import checkpoint, kept
+from cluster import bounds, checkpoint, kept
 from cluster.attempts import header_of, saved_state
 from cluster.audit import AUDIT
 from cluster.clock import Clock
@@ -311,7 +311,7 @@ class _Trial:
 
     def _why_pruned(self, evaluation: Evaluation) -> tuple[End, str] | None:
         """Asked at evaluations alone: the one after the limit may show when it was met before."""
-        stop = self.spec.stop
+        stop = bounds.latest(self.spec)
         if stop is None or CLOCKS[self.spec.clock].read(evaluation) < stop.after:
             return None
         return "pruned", stop.why

@@ -18,7 +18,7 @@ import workloads
 from cluster import doctor
 from cluster import hardware as machine
 from cluster.review import refuse_missing_imports
-from cluster.spec import Finished, TrialSpec
+from cluster.spec import Finished, TrialSpec, Update
 from scoring import board
 from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
@@ -32,6 +32,7 @@ from suite.live import display, one_line, trial_name
 from suite.plan import Planned, make_plan
 from suite.pruning import Mode, Pruner, in_order
 from suite.remote import Copy
+from suite.utilisation import Utilisation
 from suite.wandb_board.words import Place
 from workloads.fetch import cache_folder
 
@@ -136,7 +137,7 @@ def run(request: Request) -> int:
         say(f"stopped; to go on: gradathlon run --resume -o {folder}")
         return INTERRUPTED
     _show_board(folder)
-    return _report_failures(finished)
+    return _report_failures(finished, request.address)
 
 
 def _tracking(request: Request, folder: Path) -> contextlib.AbstractContextManager[None]:
@@ -302,24 +303,33 @@ def _race(request: Request, planned: Planned, specs: Sequence[TrialSpec]) -> lis
     finished = []
     pruner = Pruner(specs, request.prune, planned.plan)
     copy = Copy(specs[0].run, request.copy_to, say) if request.copy_to else None
+    used, cores = Utilisation(), _resources(specs).cores
+
+    def watch(news: Update) -> None:
+        shown.update(news)
+        used.update(news, cores)
+
     with contextlib.closing(copy) if copy else contextlib.nullcontext(), display(specs) as shown:
         ended = cluster.run_all(
             in_order(specs, request.prune),
             executor=request.executor,
             address=request.address,
             at_once=request.at_once,
-            watch=shown.update,
+            watch=watch,
             retry_failed=request.retry_failed,
             limits=pruner.limits(),
             tell=say,
         )
         for trial in ended:
             shown.finish(trial)
+            used.finish(trial)
             pruner.hear(trial)
             references.keep(trial, cache_folder())
             if copy:
                 copy.ended(trial.spec.key)
             finished.append(trial)
+    if line := used.line():
+        say(line)
     return finished
 
 
@@ -333,10 +343,13 @@ def _show_board(folder: Path) -> None:
     say(f"trials, curves and profiles as a page: gradathlon report {folder} -o report.html")
 
 
-def _report_failures(finished: Sequence[Finished]) -> int:
+def _report_failures(finished: Sequence[Finished], address: str | None) -> int:
     failed = [trial for trial in finished if ENDS[trial.outcome.end].fails_run]
     for trial in failed:
         reason = one_line(trial.outcome.reason)
         record = record_attempts(trial.spec.run, trial.spec.key)[-1]
         say(f"failed: {trial_name(trial.spec.key)}: {reason} ({record})")
+    if failed:
+        again = f"gradathlon run --resume --retry-failed -o {failed[0].spec.run}"
+        say(f"to race just those again: {again}" + (f" --address {address}" if address else ""))
     return 1 if failed else 0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,20 @@ def make(tmp_path: Path) -> Make:
         return TrialSpec(**(settings | changes))  # type: ignore[arg-type]
 
     return build
+
+
+@pytest.fixture(scope="module")
+def started_ray() -> Iterator[None]:
+    """A local Ray, as `run_all` starts one."""
+    from cluster.ray_session import ray_session
+
+    with ray_session(None):
+        yield
+
+
+@pytest.fixture
+def one_ray(started_ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All tests of a module race in one Ray: its start takes longer than their trials."""
+    from cluster import ray_executor
+
+    monkeypatch.setattr(ray_executor, "ray_session", lambda address: contextlib.nullcontext())

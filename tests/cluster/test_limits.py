@@ -8,7 +8,8 @@ from typing import Literal
 import pytest
 
 import cluster
-from cluster.spec import Finished, Stop, TrialSpec
+from cluster import bounds
+from cluster.spec import Finished, Stop, TrialSpec, Update
 from scoring.ground.words import Budget
 from scoring.records import Record, read_record, record_attempts
 
@@ -26,7 +27,7 @@ def steps_trial(make: Make, trial: int) -> TrialSpec:
     return make("adamw", clock="steps", target=0.99, trial=trial, budget=Budget(1000, 100.0))
 
 
-@pytest.mark.parametrize("executor", ["in_process", "ray"])
+@pytest.mark.parametrize("executor", ["in_process", pytest.param("ray", marks=pytest.mark.slow)])
 def test_each_trial_is_given_what_is_known_when_it_starts(make: Make, executor: Executor) -> None:
     specs = [steps_trial(make, trial) for trial in range(3)]
     limits = {0: None, 1: Stop(350.0, "slower than trial 0"), 2: Stop(0.0, "no hope")}
@@ -64,3 +65,15 @@ def test_a_trial_that_has_begun_is_not_called_unbegun(make: Make) -> None:
     path.write_text("")  # an attempt that was cut off at once
     (done,) = cluster.run_all([spec], executor="in_process", limits=lambda _: Stop(0.0, "late"))
     assert (done.outcome.end, done.outcome.steps) == ("pruned", 200)
+
+
+def test_a_bound_that_comes_while_a_trial_trains_ends_it_at_its_next_evaluation(make: Make) -> None:
+    spec = steps_trial(make, 0)
+
+    def watch(news: Update) -> None:
+        if news.phase == "training" and news.steps == 400:
+            bounds.publish(spec, Stop(250.0, "another was faster"))
+
+    (done,) = cluster.run_all([spec], executor="in_process", watch=watch)
+    assert (done.outcome.end, done.outcome.steps) == ("pruned", 600)
+    assert done.outcome.reason == "another was faster"

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from ray.cluster_utils import Cluster
 
 import cluster
-from cluster import ray_executor, ray_nodes
+from cluster import ray_nodes, ray_pool
 from cluster.parcels import NODE_RUNS
 from cluster.ray_quiet import SETTINGS
 from cluster.spec import TrialSpec, Update
@@ -112,7 +112,7 @@ def test_a_mixed_cluster_lends_a_run_one_kind_of_hardware(
             reply.answer.update(digest=f"kind {number}", cpu=f"cpu {number}")
         return replies
 
-    monkeypatch.setattr(ray_executor, "ask_nodes", ask_nodes)
+    monkeypatch.setattr(ray_pool, "ask_nodes", ask_nodes)
     specs = [make("adamw", trial=trial, budget=Budget(100, 300.0)) for trial in range(3)]
     told: list[str] = []
     list(cluster.run_all(specs, address=address, tell=told.append))
@@ -159,7 +159,7 @@ def test_a_node_without_the_data_stands_aside(
             replies[1] = ray_nodes.Reply(replies[1].node, None, "the index cannot be reached")
         return replies
 
-    monkeypatch.setattr(ray_executor, "ask_nodes", ask_nodes)
+    monkeypatch.setattr(ray_pool, "ask_nodes", ask_nodes)
     told: list[str] = []
     specs = [make("adamw", trial=trial, budget=Budget(100, 300.0)) for trial in range(2)]
     list(cluster.run_all(specs, address=address, tell=told.append))

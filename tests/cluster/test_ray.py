@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
 import multiprocessing
 import os
-import pickle
 import random
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -20,7 +20,8 @@ import pytest
 
 import cluster
 from cluster import tree
-from cluster.spec import ClusterError, Finished, TrialSpec, Update
+from cluster.spec import ClusterError, Finished, Stop, TrialSpec, Update
+from cluster.supervisor import supervise
 from scoring.ground.words import Budget, Resources
 from scoring.records import Record, read_record, record_attempts
 from tests.workloads.at_hand import workload_at_hand
@@ -57,34 +58,37 @@ def race_here(specs: list[TrialSpec]) -> dict[str, Record]:
     return {f.spec.submission: record_of(f) for f in cluster.run_all(specs, executor="in_process")}
 
 
-def test_trials_in_workers_are_bit_identical_to_trials_here(make: Make, tmp_path: Path) -> None:
-    here = [make(name, run=tmp_path / "here") for name in FRAMEWORKS]
-    there = [make(name, run=tmp_path / "there") for name in FRAMEWORKS]
-    # In a process that has not imported JAX before: it looks at its number of threads but once.
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        ours = pool.submit(race_here, here).result()
-    theirs = {f.spec.submission: record_of(f) for f in cluster.run_all(there)}
-    for name in FRAMEWORKS:
-        assert metrics(theirs[name]) == metrics(ours[name])
-        (core,) = theirs[name].header.hardware["pinned"]
-        assert core in os.sched_getaffinity(0)
-
-
-def test_no_more_trials_at_once_than_asked_for(make: Make) -> None:
-    specs = [make("adamw_jax", trial=trial, budget=Budget(200, 100.0)) for trial in range(3)]
+@pytest.mark.usefixtures("one_ray")
+def test_no_more_trials_at_once_than_asked_for_and_each_is_told_what_is_known(make: Make) -> None:
+    """The second ends by what the first's end told, and the third does not begin."""
+    specs = [
+        make("adamw", clock="steps", target=0.99, trial=trial, budget=Budget(600, 100.0))
+        for trial in range(3)
+    ]
+    limits = {0: None, 1: Stop(150.0, "slower"), 2: Stop(0.0, "no hope")}
+    known: dict[int, int] = {}
     heard: list[tuple[str, int]] = []
 
     def watch(update: Update) -> None:
         heard.append((update.phase, update.key[3]))
 
-    for finished in cluster.run_all(specs, at_once=1, watch=watch):
+    def ask(spec: TrialSpec) -> Stop | None:
+        known[spec.trial] = len(ends)
+        return limits[spec.trial]
+
+    ends: list[tuple[str, int]] = []
+    for finished in cluster.run_all(specs, at_once=1, watch=watch, limits=ask):
         heard.append(("finished", finished.spec.trial))
+        ends.append((finished.outcome.end, finished.outcome.steps))
     told = [news for news in heard if news[0] in ("preparing", "finished")]
-    assert told == [(word, trial) for trial in range(3) for word in ("preparing", "finished")]
+    begun = [(word, trial) for trial in range(2) for word in ("preparing", "finished")]
+    assert told == [*begun, ("finished", 2)]
+    assert known == {0: 0, 1: 1, 2: 2}
+    assert ends == [("budget", 600), ("pruned", 200), ("pruned", 0)]
 
 
 STEPS = {
-    "homeostatic-toy-v2": 3000,
+    "homeostatic-toy-v2": 1600,
     "lm-toy-v1": 300,
     "recommender-toy-v2": 600,
     "rl_nap-toy-v1": 6000,
@@ -93,6 +97,7 @@ STEPS = {
 }
 
 
+@pytest.mark.usefixtures("one_ray")
 @pytest.mark.parametrize(
     "id", [pytest.param(id, marks=[pytest.mark.slow] * (k > 0)) for k, id in enumerate(STEPS)]
 )
@@ -102,9 +107,12 @@ def test_a_killed_trial_continues_and_ends_as_if_nothing_had_happened(
     workload_at_hand(id)
     steps = STEPS[id]
     changes = {"workload": id, "budget": Budget(steps, 300.0)}
+    """As one that nobody touched, in another process and without Ray: to the last bit."""
     calm = [make(name, run=tmp_path / "calm", **changes) for name in FRAMEWORKS]
     hit = [make(name, run=tmp_path / "hit", **changes) for name in FRAMEWORKS]
-    undisturbed = {f.spec.submission: record_of(f) for f in cluster.run_all(calm)}
+    # In a process that has not imported JAX before: it looks at its number of threads but once.
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        undisturbed = pool.submit(race_here, calm).result()
     moments = random.Random(3)
     kills = {spec.key: moments.randrange(steps // 10, steps * 4 // 5) for spec in hit}
 
@@ -122,11 +130,14 @@ def test_a_killed_trial_continues_and_ends_as_if_nothing_had_happened(
         assert two.outcome
         assert one.outcome
         assert (two.outcome.end, two.outcome.steps) == (one.outcome.end, one.outcome.steps)
+        (core,) = two.header.hardware["pinned"]
+        assert core in os.sched_getaffinity(0)
         assert two.path.name == "study0-trial0.1.jsonl", "the second attempt has its own file"
         seconds = [e.wall_s for e in two.evaluations]
         assert seconds == sorted(seconds), "the clock goes on, it does not start again"
 
 
+@pytest.mark.usefixtures("one_ray")
 def test_a_trial_that_ends_its_own_process_fails_with_its_last_words(make: Make) -> None:
     text = (
         "import os, sys, torch\ndef submission(params):\n"
@@ -141,36 +152,6 @@ def test_a_trial_that_ends_its_own_process_fails_with_its_last_words(make: Make)
     assert done["adamw"].outcome.end == "budget"
 
 
-def test_a_users_own_submissions_folder_does_not_shadow_ours(tmp_path: Path) -> None:
-    package = tmp_path / "submissions"
-    package.mkdir()
-    (package / "__init__.py").write_text("raise RuntimeError('the wrong package')\n")
-    (tmp_path / "my_opt.py").write_text(
-        "import torch\ndef submission(params, lr=0.1): return torch.optim.SGD(params, lr=lr)\n"
-    )
-    script = textwrap.dedent("""
-        from pathlib import Path
-        import cluster
-        from cluster.spec import TrialSpec
-        from scoring.ground.words import Budget
-        from submissions.source import find
-
-        spec = TrialSpec(Path("run").absolute(), "homeostatic-toy-v2", "my_opt",
-                         find("./my_opt.py"), {}, 0, 0, 1, None, Budget(100, 60.0))
-        (done,) = cluster.run_all([spec])
-        print(done.outcome.end)
-    """)
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", script],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=os.environ | {"PYTHONPATH": str(Path(cluster.__file__).parents[1])},
-    )
-    assert done.stdout == "budget\n", done.stderr
-
-
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9", "nonsense"])
 def test_no_cluster_at_an_address_is_one_line(make: Make, address: str) -> None:
     with pytest.raises(ClusterError, match=f"no Ray cluster at {address!r}: ") as error:
@@ -178,27 +159,30 @@ def test_no_cluster_at_an_address_is_one_line(make: Make, address: str) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.usefixtures("one_ray")
 def test_a_trial_that_fits_no_node_is_refused(make: Make) -> None:
     spec = make("adamw", resources=Resources(cores=999))
     with pytest.raises(ClusterError, match="no node has 999 cores"):
         list(cluster.run_all([spec]))
 
 
-def test_one_thread_races_on_one_core(make: Make) -> None:
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_one_thread_races_on_one_core(
+    make: Make, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A lone trial is lent one core, and what computes in it never has a second one."""
-    for name in FRAMEWORKS:
-        spec = make(name, budget=Budget(600, 100.0))
-        seen: list[set[int]] = []
-
-        def look(update: Update, spec: TrialSpec = spec, seen: list[set[int]] = seen) -> None:
-            if update.phase == "training" and update.steps and not seen:
-                seen.extend(_affinities(worker_of(spec)))
-
-        (done,) = cluster.run_all([spec], watch=look)
-        (core,) = record_of(done).header.hardware["pinned"]
-        assert seen
-        assert all(cores == {core} for cores in seen), f"{name}: a thread may leave its core"
-        assert done.outcome.cpu_s <= 1.02 * done.outcome.wall_s + 0.02
+    monkeypatch.setenv("GRADATHLON_CORE_LOCKS", str(tmp_path / "locks"))
+    spec = make(name, budget=Budget(600, 100.0))
+    seen: list[set[int]] = []
+    for news in supervise(spec):
+        if isinstance(news, Update) and news.phase == "training" and news.steps and not seen:
+            seen.extend(_affinities(worker_of(spec)))
+    record = read_record(record_attempts(spec.run, spec.key)[-1])
+    (core,) = record.header.hardware["pinned"]
+    assert seen
+    assert all(cores == {core} for cores in seen), "a thread may leave its core"
+    assert record.outcome
+    assert record.outcome.cpu_s <= 1.02 * record.outcome.wall_s + 0.02
 
 
 def _affinities(pid: int) -> list[set[int]]:
@@ -209,26 +193,50 @@ def _affinities(pid: int) -> list[set[int]]:
     return found
 
 
-def test_sigterm_to_the_driver_stops_the_run_and_leaves_no_process(
+DRIVER = """
+from pathlib import Path
+import cluster
+from cluster.spec import TrialSpec
+from scoring.ground.words import Budget
+from submissions.source import find
+
+spec = TrialSpec(Path("run").absolute(), "homeostatic-toy-v2", "my_opt",
+                 find("./my_opt.py"), {}, 0, 0, 1, None, Budget(100_000, 1000.0))
+try:
+    list(cluster.run_all([spec], watch=lambda news: print(news.phase, flush=True)))
+except KeyboardInterrupt:
+    print("stopped", flush=True)
+"""
+
+
+def test_a_driver_among_a_users_own_folders_ends_at_sigterm_and_leaves_no_process(
     make: Make, tmp_path: Path
 ) -> None:
-    spec = make(budget=Budget(100_000, 1000.0))
-    script = (
-        "import pickle, sys\nimport cluster\nspec = pickle.load(sys.stdin.buffer)\n"
-        "watch = lambda news: print(news.phase, flush=True)\n"
-        "try:\n    list(cluster.run_all([spec], watch=watch))\n"
-        "except KeyboardInterrupt:\n    print('stopped', flush=True)\n"
+    """What the user calls `submissions` does not shadow ours, here or on workers.
+
+    Run as a submitted job runs: its working folder is not the workers'.
+    """
+    package = tmp_path / "submissions"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('the wrong package')\n")
+    (tmp_path / "my_opt.py").write_text(
+        "import torch\ndef submission(params, lr=0.1): return torch.optim.SGD(params, lr=lr)\n"
     )
+    job = {"runtime_env": {"working_dir": "gcs://_ray_pkg_0.zip"}, "metadata": {}}
     with subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-P", "-c", DRIVER],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        env=os.environ
+        | {
+            "PYTHONPATH": str(Path(cluster.__file__).parents[1]),
+            "RAY_JOB_CONFIG_JSON_ENV_VAR": json.dumps(job),
+        },
     ) as process:
-        assert process.stdin
         assert process.stdout
-        process.stdin.write(pickle.dumps(spec))
-        process.stdin.close()
-        while b"training" not in process.stdout.readline():
-            pass
-        worker = worker_of(spec)
+        while b"training" not in (line := process.stdout.readline()):
+            assert line, "it ended before it trained"
+        worker = worker_of(dataclasses.replace(make(), submission="my_opt"))
         process.send_signal(signal.SIGTERM)
         assert process.stdout.read().endswith(b"stopped\n")
     assert process.returncode == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,22 +155,26 @@ def test_numpy_scalars_come_back_as_scalars(tmp_path: Path) -> None:
     assert [type(state[key]) for key in state] == [np.float64, np.int32, np.ndarray]
 
 
+NO_FLEET: Any = None
+"""Nothing is sent off."""
+
+
 def test_an_outcome_that_was_written_survives_the_death_of_its_process(make: Make) -> None:
-    from cluster.ray_executor import MAX_SETBACKS, _Race, _Running
+    from cluster.race import MAX_SETBACKS, Race, _Running
 
     spec = make(budget=Budget(200, 100.0))
     outcome, _ = race(spec)
     lost = _Running(spec, setbacks=MAX_SETBACKS - 1)
-    (done,) = _Race([], lambda news: None, 2)._set_back(lost, "its supervisor died")
+    (done,) = Race([], lambda news: None, 2, NO_FLEET)._set_back(lost, "its supervisor died")
     assert done.outcome == outcome
     assert len(record_attempts(spec.run, spec.key)) == 1
 
 
 def test_progress_forgives_a_trial_its_nodes_setbacks(make: Make) -> None:
-    from cluster.ray_executor import MAX_SETBACKS, _Race, _Running
+    from cluster.race import MAX_SETBACKS, Race, _Running
 
     spec = make()
-    here, running = _Race([], lambda news: None, 2), _Running(spec)
+    here, running = Race([], lambda news: None, 2, NO_FLEET), _Running(spec)
     for steps in range(5):  # five preemptions, each after some progress
         here._hear(running, Update(spec.key, "training", steps + 1))
         assert not list(here._set_back(running, "its process was ended by SIGKILL"))

@@ -101,36 +101,38 @@ def test_a_trial_that_eats_memory_ends_alone(make: Make, monkeypatch: pytest.Mon
     assert "more than its share of 1.5 GB" in outcome.reason
 
 
-def test_children_end_with_their_trial(make: Make, tmp_path: Path) -> None:
+def test_children_end_with_their_trial_and_what_it_prints_is_in_a_log(
+    make: Make, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """And what the supervising process runs beside is left alone."""
     told = tmp_path / "child"
     what = (
-        "\n        if os.fork() == 0:\n            os.setsid()\n            if os.fork() == 0:\n"
+        "\n        print('line ' * 100_000)\n"
+        "        __import__('subprocess').Popen(['sleep', '600'])\n"
+        "        if os.fork() == 0:\n            os.setsid()\n            if os.fork() == 0:\n"
         f"                open({str(told)!r}, 'w').write(str(os.getpid()))\n"
         "                time.sleep(1000)\n            os._exit(0)\n        os.wait()"
     )
-    outcome = ended(misbehaving(make, what))
-    assert isinstance(outcome, Outcome)
-    assert outcome.end == "budget"
-    assert outcome.extra["leftover_processes"] == 1
-    assert not Path(f"/proc/{told.read_text()}").exists()
-
-
-def test_what_a_trial_prints_is_in_a_log_beside_its_record(
-    make: Make, capfd: pytest.CaptureFixture[str]
-) -> None:
-    spec = misbehaving(make, "print('line ' * 100_000)")
-    assert isinstance(ended(spec), Outcome)
+    before = set(tree.descendants(os.getpid()))
+    spec = misbehaving(make, what)
+    beside = subprocess.Popen(["sleep", "600"])
+    try:
+        outcome = ended(spec)
+        assert isinstance(outcome, Outcome)
+        assert outcome.end == "budget"
+        assert outcome.extra["leftover_processes"] == 2
+        assert outcome.extra["witness_wall_s"] >= outcome.wall_s
+        assert outcome.extra["witness_cpu_s"] > 0
+        assert not Path(f"/proc/{told.read_text()}").exists()
+        assert beside.poll() is None
+        # Python's own resource tracker may have been started meanwhile.
+        sleepers = [pid for pid in tree.descendants(os.getpid()) if _command(pid) == "sleep"]
+        assert {*sleepers} - before == {beside.pid}
+    finally:
+        beside.kill()
+        beside.wait()
     assert "line" not in capfd.readouterr().out
     assert "line line" in spec.record(0).with_suffix(".log").read_text()
-
-
-def test_the_witness_sees_an_honest_trial(make: Make) -> None:
-    before = set(tree.descendants(os.getpid()))
-    outcome = ended(misbehaving(make, "pass"))
-    assert isinstance(outcome, Outcome)
-    assert outcome.extra["witness_wall_s"] >= outcome.wall_s
-    assert outcome.extra["witness_cpu_s"] > 0
-    assert set(tree.descendants(os.getpid())) <= before
 
 
 def test_a_slowed_clock_and_a_forged_line_stand_out(make: Make) -> None:
@@ -195,21 +197,6 @@ def test_waiting_for_a_core_is_told(make: Make) -> None:
         news = supervise(make(budget=Budget(200, 100.0)))
         assert next(news) == Update(make().key, "waiting for a core")
         news.close()  # type: ignore[attr-defined]
-
-
-def test_what_the_supervising_process_runs_beside_is_left_alone(make: Make) -> None:
-    before = set(tree.descendants(os.getpid()))
-    beside = subprocess.Popen(["sleep", "600"])
-    try:
-        left = misbehaving(make, "__import__('subprocess').Popen(['sleep', '600'])")
-        assert isinstance(ended(left), Outcome)
-        assert beside.poll() is None
-        # Python's own resource tracker may have been started meanwhile.
-        sleepers = [pid for pid in tree.descendants(os.getpid()) if _command(pid) == "sleep"]
-        assert {*sleepers} - before == {beside.pid}
-    finally:
-        beside.kill()
-        beside.wait()
 
 
 def test_a_process_that_dies_before_the_submissions_code_ran_is_the_nodes_affair(

@@ -13,9 +13,10 @@ from ray.cluster_utils import Cluster
 
 import cluster
 from cluster import ray_nodes, ray_pool
+from cluster.node_data import fetch_all
 from cluster.parcels import NODE_RUNS
 from cluster.ray_quiet import SETTINGS
-from cluster.spec import TrialSpec, Update
+from cluster.spec import ClusterError, TrialSpec, Update
 from scoring.ground.words import Budget
 from scoring.records import Record, read_record, record_attempts
 from suite.cli import main
@@ -105,11 +106,11 @@ def test_a_mixed_cluster_lends_a_run_one_kind_of_hardware(
 ) -> None:
     asked = ray_nodes.ask_nodes
 
-    def ask_nodes(question: object) -> list[ray_nodes.Reply[object]]:
-        replies = asked(question)  # type: ignore[arg-type]
+    def ask_nodes(question: object, *rest: object) -> list[ray_nodes.Reply[object]]:
+        replies = asked(question, *rest)  # type: ignore[arg-type]
         for number, reply in enumerate(replies):
-            assert isinstance(reply.answer, dict)
-            reply.answer.update(digest=f"kind {number}", cpu=f"cpu {number}")
+            if isinstance(reply.answer, dict):
+                reply.answer.update(digest=f"kind {number}", cpu=f"cpu {number}")
         return replies
 
     monkeypatch.setattr(ray_pool, "ask_nodes", ask_nodes)
@@ -147,6 +148,18 @@ def test_the_doctor_looks_at_each_node(address: str) -> None:
     assert done.stdout.count("reference kernel") == 2
 
 
+def test_a_run_that_no_node_has_the_packages_for_is_refused_before_it_starts(
+    make: Make, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_pool, "needs", lambda sources: {"never_heard_of": {"never": "1.0"}})
+    told: list[str] = []
+    with pytest.raises(ClusterError, match=r"no node has what .* --runtime-env-json") as error:
+        list(cluster.run_all([make("adamw")], address=address, tell=told.append))
+    assert "never_heard_of is not installed (never 1.0)" in str(error.value)
+    assert len([line for line in told if "stands aside: never_heard_of" in line]) == 2
+    assert not record_attempts(make().run, make().key)
+
+
 @pytest.mark.slow
 def test_a_node_without_the_data_stands_aside(
     make: Make, address: str, monkeypatch: pytest.MonkeyPatch
@@ -155,7 +168,7 @@ def test_a_node_without_the_data_stands_aside(
 
     def ask_nodes(question: object, *rest: object) -> list[ray_nodes.Reply[object]]:
         replies = asked(question, *rest)  # type: ignore[arg-type]
-        if rest:
+        if getattr(question, "func", None) is fetch_all:
             replies[1] = ray_nodes.Reply(replies[1].node, None, "the index cannot be reached")
         return replies
 

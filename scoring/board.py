@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,12 +14,12 @@ from scoring import frame
 from scoring.bootstrap import Studies
 from scoring.equal_budget import EqualBudget, at_equal_budget
 from scoring.ground.clocks import CLOCKS
-from scoring.ground.words import Clock
+from scoring.ground.words import REFERENCES, Clock, is_reference
 from scoring.notes import completeness_remarks
 from scoring.profiles import TAU_MAX, corners
 from scoring.protocols import Judged, Options, find, frameworks
+from scoring.provenance import Provenance, provenance
 from scoring.ranking import Score, chances_of_best
-from scoring.records import REFERENCES, is_reference
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,6 +88,8 @@ class Board:
     tau_max: float = TAU_MAX
     at_equal_budget: tuple[EqualBudget, ...] = ()
     """Workloads without a target, which count for no score."""
+    provenance: Provenance | None = None
+    """Where it comes from; None for a board that is not of records."""
     scores: Mapping[str, Score] = dataclasses.field(default_factory=dict, compare=False, repr=False)
     """By submission, with the redrawn and the studies' scores; no part of what is shown."""
 
@@ -102,6 +104,20 @@ class Board:
 
 def compute(
     runs: Sequence[Path],
+    **options: Any,
+) -> Board:
+    """The leaderboard of all trials of some runs, by the options of `compute_from`.
+
+    Raises:
+        RecordError: records that cannot be read, or cannot be compared.
+    """
+    asked = {name: options.get(name, False) for name in ("held_out", "across_frameworks")}
+    find(options.get("protocol", "gradathlon"), **asked)  # before thousands of files are read
+    return compute_from(frame.gather(runs), **options)
+
+
+def compute_from(
+    gathered: frame.Gathered,
     *,
     protocol: str = "gradathlon",
     clock: Clock | None = None,
@@ -109,10 +125,10 @@ def compute(
     mix_hardware: bool = False,
     held_out: bool = False,
 ) -> Board:
-    """The leaderboard of all trials of some runs.
+    """The leaderboard of trials that have been read.
 
     Args:
-        runs: run folders.
+        gathered: what `scoring.frame.gather` made of the runs.
         protocol: "gradathlon" or "algoperf".
         clock: what counts as time; None: the clock that the runs were raced on.
         across_frameworks: compare times to the fastest framework's reference, not to the
@@ -124,7 +140,6 @@ def compute(
         RecordError: records that cannot be read, or cannot be compared.
     """
     way = find(protocol, held_out=held_out, across_frameworks=across_frameworks)
-    gathered = frame.gather(runs)
     trials = gathered.trials
     frame.check_comparable(trials)
     clock = clock or frame.official_clock(trials)
@@ -137,12 +152,22 @@ def compute(
     beside = tuple(at_equal_budget(trials))
     # With its trials go the planned ones that have no record.
     trials = trials[~trials["workload"].isin([race.workload for race in beside])]
+    asked = {
+        "protocol": protocol,
+        "clock": clock,
+        "across_frameworks": across_frameworks,
+        "mix_hardware": mix_hardware,
+        "held_out": held_out,
+    }
+    sources = provenance(gathered, asked)
     if trials.empty:
-        return Board(protocol, clock, (), (), tuple(notes), at_equal_budget=beside)
+        empty = Board(protocol, clock, (), (), tuple(notes), at_equal_budget=beside)
+        return dataclasses.replace(empty, provenance=sources)
     options = Options(clock, across_frameworks, held_out, mix_hardware, gathered.shipped)
     judged = way.build(trials, options)
     judged = dataclasses.replace(judged, notes=[*notes, *judged.notes])
-    return dataclasses.replace(_board(protocol, clock, trials, judged), at_equal_budget=beside)
+    board = _board(protocol, clock, trials, judged)
+    return dataclasses.replace(board, at_equal_budget=beside, provenance=sources)
 
 
 def _as_planned(gathered: frame.Gathered, held_out: bool) -> tuple[pd.DataFrame, list[str]]:

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scoring import run_file
-from scoring.ground.words import Budget, Framework, Target, TrialKey
+from scoring.ground.words import Budget, Framework, Target, TrialKey, is_reference, reference_of
 from scoring.profiles import TAU_MAX
-from scoring.records import Record, RecordError, is_reference, key_of, read_placed, record_files
+from scoring.records import Record, RecordError, key_of, read_placed, record_files
 from scoring.run_file import Plan, RunFile
 
 
@@ -76,7 +76,7 @@ def planned_trials(plan: RunFile) -> Iterator[TrialKey]:
     for workload, course in plan.workloads.items():
         for framework, reference in course.references.items():
             for study in range(plan.suite.studies if reference.raced else 0):
-                yield TrialKey(workload, f"reference-{framework}", study, 0)
+                yield TrialKey(workload, reference_of(framework), study, 0)
         for name, entrant in plan.submissions.items():
             for study, points in enumerate(entrant.on(workload)):
                 for trial in range(min(len(points), plan.suite.trials)):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
 
-from scoring.ground.clocks import CLOCKS
+import numpy as np
+
+from scoring.columns import Evaluations, values, within
 from scoring.ground.ends import ENDS
-from scoring.ground.words import Framework
+from scoring.ground.words import is_reference, reference_of
 from scoring.lines import Evaluation, Header, Line, Outcome
-
-_REFERENCES = {f"reference-{framework}": framework for framework in get_args(Framework)}
 
 
 class Consistency:
@@ -60,6 +59,22 @@ class Consistency:
             self._check_place(header, line, self._first.steps)
         self._hit = self._hit or first_hit(header, [line]) is not None
 
+    def take_columns(self, evaluations: Evaluations) -> bool:
+        """Take all of a record's evaluations at once; False where one of them is not in order."""
+        header = self._header
+        if header is None or self._ended or self._last is not None:
+            return False
+        clocks = [evaluations.wall_s, evaluations.cpu_s]
+        clocks += [] if evaluations.paired is None else [evaluations.paired]
+        rising = (np.diff(evaluations.steps) > 0).all()
+        if not rising or any((np.diff(clock) < 0).any() for clock in clocks):
+            return False
+        if header.target is not None and not _on_grid(header, evaluations.steps):
+            return False
+        self._first, self._last = evaluations[0], evaluations[-1]
+        self._hit = first_hit(header, evaluations) is not None
+        return True
+
     def _check_place(self, header: Header, line: Evaluation, period: int) -> None:
         if line.steps > header.budget.steps:
             raise ValueError(f"steps: {line.steps} is beyond the budget of {header.budget.steps}")
@@ -83,9 +98,15 @@ class Consistency:
             )
 
 
+def _on_grid(header: Header, steps: np.ndarray) -> bool:
+    period, most = int(steps[0]), header.budget.steps
+    off = steps % period != 0 if header.settings_sha256 and period else np.zeros(len(steps), bool)
+    return bool(steps[-1] <= most and not (off & (steps != most)).any())
+
+
 def _check_header(header: Header) -> None:
-    framework = _REFERENCES.get(header.submission, header.framework)
-    if header.framework != framework:
+    name = header.submission
+    if is_reference(name) and name != reference_of(header.framework):
         raise ValueError(f"framework: {header.submission} is not of {header.framework}")
 
 
@@ -104,17 +125,15 @@ def first_hit(header: Header, evaluations: Sequence[Evaluation]) -> int | None:
     There is no interpolation between evaluations and no confirmation by a later one. Seconds are
     held against the budget on the header's official clock.
     """
-    for index, evaluation in enumerate(evaluations):
-        if header.target is None or not within_budget(header, evaluation):
-            return None
-        if header.target.met_by(evaluation.metrics.get(header.target.metric)):
-            return index
-    return None
+    target = header.target
+    if target is None or target.value is None or not len(evaluations):
+        return None
+    found = values(evaluations, target.metric)
+    met = found <= target.value if target.goal == "min" else found >= target.value
+    hits = np.flatnonzero(met & np.isfinite(found) & within(header, evaluations))
+    return int(hits[0]) if len(hits) else None
 
 
-def within_budget(header: Header, evaluation: Evaluation) -> bool:
-    """Whether an evaluation lies within the budget: of steps, and of the official clock."""
-    clock, budget = CLOCKS[header.clock], header.budget
-    most = {"steps": None, "paired": budget.reference_steps}.get(header.clock, budget.seconds)
-    on_time = most is None or clock.read(evaluation) <= most
-    return on_time and evaluation.steps <= budget.steps
+def in_budget(header: Header, evaluations: Sequence[Evaluation]) -> int:
+    """How many evaluations lie within the budget; clocks only rise, so that they come first."""
+    return int(within(header, evaluations).sum())

@@ -6,8 +6,7 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING
 
-from scoring.ground.words import Goal
-from scoring.records import is_reference
+from scoring.ground.words import Goal, is_reference
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from scoring.claims import Claims, read_claims
-from scoring.consistency import within_budget
+from scoring.consistency import in_budget
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import UNFINISHED
-from scoring.ground.words import Clock, Target, TrialKey
-from scoring.records import REFERENCES, Record, RecordError, attempt_of, is_reference
+from scoring.ground.words import REFERENCES, Clock, Target, TrialKey, is_reference
+from scoring.records import Record, RecordError, attempt_of
 from scoring.times import (
     Readings,
     best_metric,
@@ -276,7 +276,7 @@ def _row(run: Path, record: Record) -> dict[str, Any]:
         **{f"{clock}_end": reading for clock, reading in ended.items()},
         "end": outcome.end if outcome else UNFINISHED,
         "reason": outcome.reason if outcome else "",
-        "best": best_metric([e for e in record.evaluations if within_budget(header, e)], target),
+        "best": best_metric(record.evaluations[: in_budget(header, record.evaluations)], target),
         "metric": target.metric,
         "goal": target.goal,
         "target": math.nan if target.value is None else target.value,

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scoring.ground.clocks import CLOCKS
-from scoring.ground.words import Clock
-from scoring.records import REFERENCE, REFERENCES, is_reference
+from scoring.ground.words import REFERENCES, Clock, is_reference, reference_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +77,7 @@ def run_remarks(trials: pd.DataFrame, known: Yardsticks) -> Iterator[str]:
         low, high = min(by_run.values()), max(by_run.values())
         if high > low * (1 + DRIFT):
             told = ", ".join(f"{time:.4g} in {Path(run).name}" for run, time in by_run.items())
-            yield f"{REFERENCE}{framework} on {workload} took {told}"
+            yield f"{reference_of(framework)} on {workload} took {told}"
     texts = trials.loc[trials["path"] != "", "versions"].unique()
     differing = _differing([json.loads(text) for text in texts])
     if differing:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from scoring import algoperf, gradathlon
 from scoring.bootstrap import FEW, Resampler
 from scoring.ground.errors import nearest
-from scoring.ground.words import Clock
+from scoring.ground.words import REFERENCES, Clock, reference_of
 from scoring.notes import remarks, run_remarks, yardstick_remarks
 from scoring.ranking import Score, ordered, rank_sets
-from scoring.records import REFERENCE, REFERENCES, RecordError
+from scoring.records import RecordError
 from scoring.yardsticks import Shipped, difference_remarks, yardsticks
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _tries(trials: pd.DataFrame) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for name, framework in frameworks(trials).items():
         for id in {id for other, id in counts if other == name}:
-            base = counts.get((f"{REFERENCE}{framework}", id), 1)
+            base = counts.get((reference_of(framework), id), 1)
             found.setdefault(name, {})[id] = counts[name, id] / base
     return found
 

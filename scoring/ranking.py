@@ -70,7 +70,7 @@ class Difference:
 
 def difference(one: Score, other: Score) -> Difference:
     """The paired difference of two scores over their common studies."""
-    from scipy import stats
+    from scipy import special  # scipy.stats takes a second to import
 
     common = sorted(one.studies.keys() & other.studies.keys())
     paired = np.array([one.studies[k] - other.studies[k] for k in common])
@@ -82,8 +82,8 @@ def difference(one: Score, other: Score) -> Difference:
     freedom = len(common) - 1
     if error == 0.0:
         return Difference(mean, mean, mean, 1.0)
-    half = float(stats.t.ppf(0.975, freedom)) * error
-    p = 2.0 * float(stats.t.sf(abs(mean) / error, freedom))
+    half = float(special.stdtrit(freedom, 0.975)) * error
+    p = 2.0 * float(special.stdtr(freedom, -abs(mean) / error))
     return Difference(mean, mean - half, mean + half, p)
 
 

@@ -10,24 +10,20 @@ attempt is whole and counts alone.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, get_args
+from typing import IO
 
+from scoring.columns import BEGINNING, parse
 from scoring.consistency import Consistency
 from scoring.ground.errors import UserError
-from scoring.ground.words import Framework, TrialKey
+from scoring.ground.words import TrialKey
 from scoring.lines import Evaluation, EventLine, Header, Line, Outcome, decode, encode
 
-REFERENCE = "reference-"
-"""With a framework behind it, the name of that framework's reference: `reference-torch`."""
-REFERENCES = tuple(f"{REFERENCE}{framework}" for framework in get_args(Framework))
-
 __all__ = [
-    "REFERENCE",
-    "REFERENCES",
     "Evaluation",
     "EventLine",
     "Header",
@@ -40,7 +36,6 @@ __all__ = [
     "decode",
     "encode",
     "has_header",
-    "is_reference",
     "key_of",
     "read_placed",
     "read_record",
@@ -50,12 +45,9 @@ __all__ = [
     "record_path",
     "run_of",
 ]
+MANY = 8
+"""From so many evaluations on, a record is read in columns."""
 _FILE = re.compile(r"study(?P<study>\d+)-trial(?P<trial>\d+)(?:\.(?P<attempt>\d+))?\.jsonl")
-
-
-def is_reference(submission: str) -> bool:
-    """Whether a submission is the protocol's own reference; no other name is, however it begins."""
-    return submission in REFERENCES
 
 
 class RecordError(UserError):
@@ -71,10 +63,12 @@ class Record:
 
     path: Path
     header: Header
-    evaluations: tuple[Evaluation, ...]
+    evaluations: Sequence[Evaluation]
     events: tuple[EventLine, ...]
     outcome: Outcome | None
     torn: bool = False
+    sha256: str = ""
+    """Of the file."""
 
 
 class Writer:
@@ -124,7 +118,45 @@ def read_record(path: Path) -> Record:
     Raises:
         RecordError: unreadable, no header, or a line that cannot be, named by its number.
     """
-    texts = _texts(path)
+    data = _content(path)
+    record = _read_in_columns(path, data) or _read_by_line(path, data)
+    return dataclasses.replace(record, sha256=hashlib.sha256(data).hexdigest())
+
+
+def _read_in_columns(path: Path, data: bytes) -> Record | None:
+    """A record whose evaluations can be read at once, None if anything about it is not plain."""
+    texts = data.split(b"\n")
+    torn = bool(texts.pop())
+    own = [text for text in texts if text.startswith(BEGINNING)]
+    if len(own) < MANY:
+        return None
+    try:
+        others = [decode(text.decode()) for text in texts if not text.startswith(BEGINNING)]
+        evaluations = parse(own)
+        consistency = Consistency()
+        consistency.take(others[0])
+        if evaluations is None or not consistency.take_columns(evaluations):
+            return None
+        last = others[-1] if not texts[-1].startswith(BEGINNING) else None
+        for line in others[1:]:
+            consistency.take(line)
+    except ValueError:
+        return None
+    events = tuple(line for line in others if isinstance(line, EventLine))
+    outcome = last if isinstance(last, Outcome) else None
+    if len(others) != 1 + len(events) + (outcome is not None):
+        return None  # an evaluation after the outcome, or one that is written in other words
+    header = others[0]
+    assert isinstance(header, Header)
+    return Record(path, header, evaluations, events, outcome, torn)
+
+
+def _read_by_line(path: Path, data: bytes) -> Record:
+    """A record read line by line, so that what is wrong is named."""
+    try:
+        texts = data.decode().replace("\r\n", "\n").split("\n")
+    except UnicodeDecodeError:
+        raise RecordError(f"{path}: cannot be read: not UTF-8 text") from None
     torn = bool(texts.pop())  # a whole record ends in a newline
     lines: list[Line] = []
     consistency = Consistency()
@@ -148,14 +180,13 @@ def read_record(path: Path) -> Record:
     )
 
 
-def _texts(path: Path) -> list[str]:
+def _content(path: Path) -> bytes:
     try:
         if not path.is_file():
             raise RecordError(f"{path}: not a regular file; move it out of the run's folder")
-        return path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise RecordError(f"{path}: cannot be read: {reason}") from None
+        return path.read_bytes()
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def record_attempts(run: Path, key: TrialKey) -> list[Path]:

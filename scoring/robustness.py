@@ -16,8 +16,8 @@ import numpy as np
 from scoring.board import Board, Row
 from scoring.gradathlon import workload_score
 from scoring.ground.clocks import CLOCKS
-from scoring.ground.words import Clock, Target, best
-from scoring.records import REFERENCE, Record, is_reference
+from scoring.ground.words import Clock, Target, best, is_reference, reference_of
+from scoring.records import Record
 from scoring.times import between, crossing
 
 LAXER = (0.4, 0.65)
@@ -97,7 +97,7 @@ def laxer_ratios(
             times.setdefault(entry, []).append(_time_to(one, clock, aim))
         medians = {entry: statistics.median(all_of) for entry, all_of in times.items()}
         for (name, framework), time in medians.items():
-            base = medians.get((f"{REFERENCE}{framework}", framework), math.inf)
+            base = medians.get((reference_of(framework), framework), math.inf)
             if 0 < base < math.inf and not is_reference(name):
                 found.setdefault(workload, {})[name] = time / base
     return found

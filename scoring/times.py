@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from scoring.columns import values
 from scoring.consistency import first_hit
 from scoring.ground.clocks import CLOCKS, Moment
 from scoring.ground.words import Clock, Target, best
@@ -99,5 +100,4 @@ def ended_at(record: Record) -> Readings:
 
 def best_metric(evaluations: Sequence[Evaluation], target: Target) -> float:
     """The best value that any evaluation saw, NaN when there is none."""
-    values = [one.metrics.get(target.metric, math.nan) for one in evaluations]
-    return best(values, target.goal)
+    return best(values(evaluations, target.metric).tolist(), target.goal)

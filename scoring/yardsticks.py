@@ -16,9 +16,9 @@ import numpy as np
 from scoring.bootstrap import Studies
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import STOPPED
-from scoring.ground.words import Clock
+from scoring.ground.words import REFERENCES, Clock, reference_of
 from scoring.ranking import CLAIM
-from scoring.records import REFERENCE, REFERENCES, RecordError
+from scoring.records import RecordError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +50,7 @@ class Yardsticks:
             )
             if here:
                 return here
-        wanted = f"{REFERENCE}{framework or '*'}"
+        wanted = reference_of(framework or "*")
         raise RecordError(
             f"{workload}: no usable trial of {wanted}, to which scores are relative: do "
             f"`gradathlon run` with {workload} again on this hardware, which adds them, or "
@@ -97,12 +97,14 @@ def raced(trials: pd.DataFrame, clock: Clock) -> Iterator[tuple[Place, Studies]]
 
 def difference_remarks(trials: pd.DataFrame, clock: Clock, shipped: Shipped) -> Iterator[str]:
     """Whether references that were raced differ from the shipped ones, by rank-sum tests."""
-    from scipy import stats
-
     if clock != "paired":
         return
     compared = [(place, list(own.values())) for place, own in raced(trials, clock)]
     compared = [(place, own) for place, own in compared if place in shipped and len(own) > 1]
+    if not compared:
+        return
+    from scipy import stats
+
     surely = 0
     for (_, workload, framework), own in compared:
         known = shipped[(_, workload, framework)]
@@ -110,11 +112,11 @@ def difference_remarks(trials: pd.DataFrame, clock: Clock, shipped: Shipped) -> 
         if p <= CLAIM / len(compared):
             surely += 1
             yield (
-                f"{REFERENCE}{framework} as raced on {workload} took {np.median(own):,.0f} "
+                f"{reference_of(framework)} as raced on {workload} took {np.median(own):,.0f} "
                 f"reference steps where the shipped one takes {np.median(known):,.0f} (medians; "
                 f"p = {p:.2g}): scores are relative to the shipped one"
             )
-    if compared and not surely:
+    if not surely:
         yield (
             f"the references that were raced, {len(compared)} on a workload and framework each, "
             "do not surely differ from the shipped ones, which scores are relative to"

@@ -1,24 +1,34 @@
 """The gate of continuous integration: what got worse since a kept board, on the steps clock.
 
-Steps do not depend on how busy a machine is, and are exact within one class of CPU. On another
-class a run differs as from another seed: give a slack, in percent of the steps.
+Steps do not depend on how busy a machine is. Within one class of CPU they are exact, so that one
+step more is worse. On another class a run differs as from another seed: there a target is met
+later only where more steps are needed than seeds explain, by a 95 % bound over all numbers
+compared. The spread over seeds is that of the reference's steps which ship with the targets, or
+of the studies.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
 from json import JSONDecodeError, loads
 from pathlib import Path
 from typing import Literal
 
 import pydantic
 
-from scoring.board import Board, Row
+from scoring.board import Board, Cell, Row
+from scoring.frame import Gathered
 from scoring.ground.documents import ConfigError
+from scoring.profiles import TAU_MAX
 
 SCORE = "score"
+LEVEL = 0.05
+"""At most this share of runs of unchanged submissions fails on another class of CPU."""
+_OF_MEDIAN = 1.2533
+"""A median's standard error is so many times a mean's."""
 
 
 class _Kept(pydantic.BaseModel):
@@ -28,9 +38,11 @@ class _Kept(pydantic.BaseModel):
 
 
 class KeptCell(_Kept):
-    """A workload's median steps to the target, None where it was missed."""
+    """A workload's median steps to the target, None where it was missed, and the studies'."""
 
     time: float | None
+    ratio: float | None = None
+    study_times: list[float | None] = []
 
 
 class KeptRow(_Kept):
@@ -43,12 +55,54 @@ class KeptRow(_Kept):
     cells: dict[str, KeptCell]
 
 
+class KeptProvenance(_Kept):
+    """On which classes of machine the board was raced."""
+
+    machines: list[str] = []
+
+
 class Baseline(_Kept):
     """A board as `gradathlon score --clock steps --format json` prints it."""
 
     protocol: Literal["gradathlon", "algoperf"]
     clock: str
     rows: list[KeptRow]
+    provenance: KeptProvenance | None = None
+
+    @property
+    def numbers(self) -> int:
+        """How many times to a target are compared."""
+        return sum(len(row.cells) for row in self.rows)
+
+
+@dataclasses.dataclass(frozen=True)
+class Allowance:
+    """By how much a number may be worse.
+
+    Attributes:
+        slack: a share of the steps, and of the score, .05 for 5 percent; None: by seeds.
+        spread: by workload and framework, the standard deviation of the logarithm of steps over
+            seeds.
+        z: quantile of the normal distribution for one number of all that are compared.
+    """
+
+    slack: float | None
+    spread: Mapping[tuple[str, str], float] = dataclasses.field(default_factory=dict)
+    z: float = 0.0
+
+    def factor(self, workload: str, framework: str, studies: Sequence[int]) -> float:
+        """What steps may be multiplied by, of medians over so many studies before and after."""
+        if self.slack is not None:
+            return 1.0 + self.slack
+        error = math.sqrt(sum((_OF_MEDIAN if n > 2 else 1.0) ** 2 / max(1, n) for n in studies))
+        return math.exp(self.z * self.spread.get((workload, framework), 0.0) * error)
+
+    @property
+    def told(self) -> str:
+        """Half a sentence."""
+        if self.slack is None:
+            return ", beyond what seeds explain (another class of CPU)"
+        return f" (slack {self.slack:.3g})" if self.slack else ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +114,7 @@ class Change:
         where: a workload, or the word "score".
         before: steps, infinite for a missed target; or a score.
         after: likewise; NaN where it was not raced any more.
-        worse: by more than the slack.
+        worse: by more than is allowed.
     """
 
     submission: str
@@ -90,38 +144,88 @@ def read_baseline(path: Path) -> Baseline:
     return baseline
 
 
-def compare(board: Board, baseline: Baseline, slack: float) -> list[Change]:
-    """Every number of the baseline beside the board's; `slack` is a share, .05 for 5 percent."""
+def allowance(board: Board, gathered: Gathered, baseline: Baseline) -> Allowance:
+    """Nothing on the baseline's class of machine, and what seeds explain on another.
+
+    Raises:
+        ConfigError: on another class, and there is nothing to tell what seeds do.
+    """
+    before = baseline.provenance.machines if baseline.provenance else []
+    after = list(board.provenance.machines) if board.provenance else []
+    if len(after) == 1 and before == after:
+        return Allowance(0.0)
+    spread = dict(_spread(gathered))
+    for row in board.rows:
+        for workload, cell in row.cells.items():
+            if cell.trials and (workload, row.framework) not in spread:
+                raise ConfigError(
+                    f"the baseline was raced on {' and '.join(before) or 'an unknown machine'}, "
+                    f"this run on {' and '.join(after)}, and what seeds do on {workload} is not "
+                    "known: race 3 studies or more, or allow some percent with --slack"
+                )
+    level = LEVEL / max(1, baseline.numbers)
+    return Allowance(None, spread, statistics.NormalDist().inv_cdf(1 - level))
+
+
+FEWEST = 3
+"""From so few seeds or studies on their spread is taken."""
+
+
+def _spread(gathered: Gathered) -> Iterator[tuple[tuple[str, str], float]]:
+    """By workload and framework: of the reference's shipped steps, else the most of the run's."""
+    trials = gathered.trials
+    met = trials[trials["steps"] < math.inf]
+    most: dict[tuple[str, str], float] = {}
+    for (workload, framework, _), rows in met.groupby(["workload", "framework", "submission"]):
+        times = rows.groupby("study")["steps"].min().tolist()
+        if len(times) >= FEWEST:
+            place = (str(workload), str(framework))
+            most[place] = max(most.get(place, 0.0), statistics.stdev(map(math.log, times)))
+    yield from most.items()
+    for (_, workload, framework), steps in gathered.shipped.items():
+        if len(steps) >= FEWEST:
+            yield (workload, framework), statistics.stdev(map(math.log, steps))
+
+
+def compare(board: Board, baseline: Baseline, allowed: Allowance) -> list[Change]:
+    """Every number of the baseline beside the board's."""
     rows = {(row.submission, row.framework): row for row in board.rows}
     return [
         change
         for kept in baseline.rows
-        for change in _changes(kept, rows.get((kept.submission, kept.framework)), slack)
+        for change in _changes(kept, rows.get((kept.submission, kept.framework)), allowed)
     ]
 
 
-def _changes(kept: KeptRow, row: Row | None, slack: float) -> Iterator[Change]:
+def _changes(kept: KeptRow, row: Row | None, allowed: Allowance) -> Iterator[Change]:
+    loss = 0.0
     for workload, cell in kept.cells.items():
         now = row.cells.get(workload) if row else None
+        factor = allowed.factor(workload, kept.framework, _studies(cell, now))
         before = math.inf if cell.time is None else cell.time
         after = math.nan if now is None or not now.trials else now.time
         # A workload that is not raced any more is worse, whatever it was.
-        worse = not after <= before * (1 + slack)
+        worse = not after <= before * factor
         yield Change(kept.submission, workload, before, after, worse)
+        loss += (cell.ratio or TAU_MAX) * (factor - 1.0) / (TAU_MAX - 1.0) / len(kept.cells)
     if not kept.is_reference:
         after = row.score if row else math.nan
-        worse = not after >= kept.score * (1 - slack) - 1e-9
-        yield Change(kept.submission, SCORE, kept.score, after, worse)
+        least = kept.score - loss if allowed.slack is None else kept.score * (1 - allowed.slack)
+        yield Change(kept.submission, SCORE, kept.score, after, not after >= least - 1e-9)
 
 
-def markdown(changes: Sequence[Change], slack: float) -> str:
+def _studies(cell: KeptCell, now: Cell | None) -> tuple[int, int]:
+    return len(cell.study_times), len(now.study_times) if now else 0
+
+
+def markdown(changes: Sequence[Change], allowed: Allowance) -> str:
     """What got worse, as a table; else one line that says that nothing did."""
     worse = [change for change in changes if change.worse]
-    allowed = f" (slack {slack:.3g})" if slack else ""
     if not worse:
-        return f"**Nothing got worse**: {len(changes)} numbers compared on the steps clock{allowed}"
+        count = f"{len(changes)} numbers compared on the steps clock"
+        return f"**Nothing got worse**{allowed.told}: {count}"
     lines = [
-        f"**{len(worse)} of {len(changes)} numbers got worse** on the steps clock{allowed}",
+        f"**{len(worse)} of {len(changes)} numbers got worse** on the steps clock{allowed.told}",
         "",
         "| submission | where | baseline | now | change |",
         "| --- | --- | ---: | ---: | ---: |",

@@ -13,8 +13,7 @@ from scoring.bootstrap import FEW
 from scoring.claims import budget_of
 from scoring.ground.documents import ConfigError
 from scoring.ground.errors import nearest
-from scoring.ground.words import Framework, Resources, Target, TrialKey
-from scoring.records import REFERENCE, is_reference
+from scoring.ground.words import Framework, Resources, Target, TrialKey, is_reference, reference_of
 from scoring.run_file import Course, Entrant, Plan, ReferenceEntrant, Suite, TargetText, Text
 from submissions.source import Source, find
 from suite.config import NamedSuite
@@ -117,7 +116,7 @@ def _references(
             )
         stated = race.references[framework]
         source = find(stated.submission)
-        file = f"{REFERENCE}{source.name}.py"
+        file = f"{reference_of(source.name)}.py"
         point = with_defaults(source, dict(stated.hyperparameters))
         # So few seeds are no distribution: then it is raced.
         steps = [float(count) for count in stated.steps if len(stated.steps) >= FEW]
@@ -195,7 +194,7 @@ def _specs(planned: Planned, run: Path) -> Iterator[TrialSpec]:
                     continue
                 source = planned.sources[entrant.file]
                 yield _spec(
-                    planned, run, TrialKey(id, f"{REFERENCE}{framework}", study, 0), source,
+                    planned, run, TrialKey(id, reference_of(framework), study, 0), source,
                     entrant.hyperparameters,
                 )  # fmt: skip
         for trial in range(suite.trials):

@@ -19,7 +19,7 @@ from scoring import pruning
 from scoring.bootstrap import Resampler
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import ENDS
-from scoring.records import REFERENCE, is_reference
+from scoring.ground.words import is_reference, reference_of
 from scoring.run_file import Plan
 from scoring.times import ended_at, time_to_result
 from suite.trials import record_of
@@ -94,7 +94,7 @@ class Pruner:
 
     def _reference(self, spec: TrialSpec) -> float:
         """The time that the trial's is divided by; infinite until it can change no more."""
-        entry = (spec.workload, f"{REFERENCE}{spec.source.framework}")
+        entry = (spec.workload, reference_of(spec.source.framework))
         tries = float(self._planned[(spec.workload, spec.submission, spec.study)])
         if spec.clock == "paired" and (steps := self._shipped(spec)):
             return float(Resampler(draws=0).medians_of_fastest(dict(enumerate(steps)), tries)[0])

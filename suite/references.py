@@ -20,7 +20,8 @@ import workloads
 from cluster.spec import Finished, TrialSpec
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import WHOLE
-from scoring.records import RecordError, is_reference, read_record, record_attempts
+from scoring.ground.words import is_reference
+from scoring.records import RecordError, read_record, record_attempts
 
 
 def is_shared(spec: TrialSpec) -> bool:

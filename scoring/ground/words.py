@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 Framework = Literal["torch", "jax"]
 Goal = Literal["min", "max"]
@@ -21,6 +21,23 @@ no matrices (a spectral filter, a convolution)."""
 Scalar: TypeAlias = bool | int | float | str | None
 Point: TypeAlias = dict[str, Scalar]
 """A hyperparameter point: values by the names of `submission`'s arguments."""
+
+
+REFERENCE = "reference-"
+"""With a framework behind it, the name of that framework's reference: `reference-torch`."""
+
+
+def reference_of(framework: str) -> str:
+    """The name under which a framework's reference races."""
+    return f"{REFERENCE}{framework}"
+
+
+REFERENCES = tuple(map(reference_of, get_args(Framework)))
+
+
+def is_reference(submission: str) -> bool:
+    """Whether a submission is the protocol's own reference; no other name is, however it begins."""
+    return submission in REFERENCES
 
 
 class TrialKey(NamedTuple):

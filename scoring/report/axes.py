@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.words import Clock
@@ -29,6 +31,13 @@ class Scale:
         """
         share = (value - self.low) / ((self.high - self.low) or 1.0)
         return round(self.start + min(5.0, max(-4.0, share)) * (self.end - self.start), 1)
+
+    def places(self, values: Sequence[float]) -> np.ndarray:
+        """The places of many values, NaN for one that is not finite."""
+        found = np.asarray(values, dtype=float)
+        share = ((found - self.low) / ((self.high - self.low) or 1.0)).clip(-4.0, 5.0)
+        placed = np.round(self.start + share * (self.end - self.start), 1)
+        return np.where(np.isfinite(found), placed, np.nan)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,10 +103,11 @@ def robust_range(values: Iterable[float], keep: Iterable[float]) -> tuple[float,
     A diverged trial, or the first evaluations of every trial, would otherwise squeeze what matters
     into a line.
     """
-    finite = sorted(value for value in values if math.isfinite(value))
+    every = np.fromiter(values, dtype=float)
+    finite = np.sort(every[np.isfinite(every)])
     held = [value for value in keep if math.isfinite(value)]
     cut = len(finite) // 25
-    core = finite[cut : len(finite) - cut] + held
+    core = [*finite[cut : len(finite) - cut].tolist(), *held]
     if not core:
         return 0.0, 1.0
     low, high = min(core), max(core)

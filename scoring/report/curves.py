@@ -7,6 +7,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from scoring.columns import readings, values
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import ENDS
 from scoring.ground.words import Clock, Target
@@ -15,7 +18,7 @@ from scoring.report.axes import Scale, clock_unit, robust_range, short
 from scoring.report.markup import Markup, element, join
 from scoring.report.palette import Style
 from scoring.report.plots import BOTTOM, END, HEIGHT, LEFT, TOP, Styles, picture, x_axis, y_axis
-from scoring.report.thinning import kept
+from scoring.report.thinning import kept_of_all
 from scoring.times import first_hit, time_to_result
 
 CROWD = 150
@@ -118,20 +121,23 @@ def _race(records: Sequence[Record], clock: Clock, looks: Styles) -> _Race:
     scales = {name: _clock_scale(curves, name) for name in CLOCKS}
     y = _metric_scale(curves, target)
     most = max(LEAST_POINTS, POINTS // len(curves))
-    thin = [_thinned(curve, clock, y, most) for curve in curves]
+    places = kept_of_all(
+        [curve.readings[clock] for curve in curves],
+        [y.places(curve.values) for curve in curves],
+        tolerance=TOLERANCE,
+        most=most,
+        also=[[] if curve.hit is None else [curve.hit] for curve in curves],
+    )
+    thin = [_at(curve, own) for curve, own in zip(curves, places, strict=True)]
     return _Race(target, thin, clock, scales, y)
 
 
-def _thinned(curve: Curve, clock: Clock, y: Scale, most: int) -> Curve:
-    """The curve without the evaluations that nobody would miss; that of the hit is kept."""
-    heights = [y(value) if math.isfinite(value) else math.nan for value in curve.values]
-    also = [] if curve.hit is None else [curve.hit]
-    places = kept(curve.readings[clock], heights, tolerance=TOLERANCE, most=most, also=also)
+def _at(curve: Curve, places: Sequence[int]) -> Curve:
+    """The curve at some of its evaluations, among them that of the hit."""
     return dataclasses.replace(
         curve,
         readings={
-            name: tuple(readings[place] for place in places)
-            for name, readings in curve.readings.items()
+            name: tuple(times[place] for place in places) for name, times in curve.readings.items()
         },
         values=tuple(curve.values[place] for place in places),
         hit=None if curve.hit is None else places.index(curve.hit),
@@ -173,7 +179,7 @@ def _curve(record: Record, target: Target, hit: int | None, fastest: bool, looks
         framework=head.framework,
         label=f"{head.submission} ({head.framework}), study {head.study}, trial {head.trial}",
         readings={clock: _readings(record, clock) for clock in CLOCKS},
-        values=tuple(one.metrics.get(target.metric, math.nan) for one in record.evaluations),
+        values=tuple(values(record.evaluations, target.metric).tolist()),
         hit=hit,
         fastest=fastest,
         stable=record.outcome is None or not ENDS[record.outcome.end].broken,
@@ -182,16 +188,16 @@ def _curve(record: Record, target: Target, hit: int | None, fastest: bool, looks
 
 def _readings(record: Record, clock: Clock) -> tuple[float, ...]:
     # A trial that was not paired has no readings there; no page offers that clock for it.
-    readings = (CLOCKS[clock].read(one) for one in record.evaluations)
-    return tuple(reading if math.isfinite(reading) else 0.0 for reading in readings)
+    found = readings(record.evaluations, clock)
+    return tuple(np.where(np.isfinite(found), found, 0.0).tolist())
 
 
 def readable_clocks(records: Sequence[Record]) -> list[Clock]:
     """The clocks that every evaluation of these trials was read on."""
     return [
         name
-        for name, clock in CLOCKS.items()
-        if all(math.isfinite(clock.read(one)) for r in records for one in r.evaluations)
+        for name in CLOCKS
+        if all(np.isfinite(readings(one.evaluations, name)).all() for one in records)
     ]
 
 
@@ -201,20 +207,21 @@ def _clock_scale(curves: Sequence[Curve], clock: Clock) -> Scale:
 
 
 def _metric_scale(curves: Sequence[Curve], target: Target) -> Scale:
-    values = [value for curve in curves if curve.stable for value in curve.values]
+    seen = [value for curve in curves if curve.stable for value in curve.values]
     kept = [] if target.value is None else [target.value]
-    every = [*kept, *(value for value in values if math.isfinite(value))]
+    every = [*kept, *(value for value in seen if math.isfinite(value))]
     best = (min if target.goal == "min" else max)(every, default=0.0)
-    low, high = robust_range(values, [*kept, best])
+    low, high = robust_range(seen, [*kept, best])
     return Scale(low, high, HEIGHT - BOTTOM, TOP)
 
 
 def _line(index: int, curve: Curve, race: _Race) -> Markup:
     x, y = race.x[race.clock], race.y
     path, pen = [], "M"
-    for reading, value in zip(curve.readings[race.clock], curve.values, strict=True):
-        if math.isfinite(reading) and math.isfinite(value):
-            path.append(f"{pen}{x(reading)},{y(value)}")
+    corners = (x.places(curve.readings[race.clock]).tolist(), y.places(curve.values).tolist())
+    for across, up in zip(*corners, strict=True):
+        if math.isfinite(across) and math.isfinite(up):
+            path.append(f"{pen}{across},{up}")
             pen = "L"
         else:
             pen = "M"
@@ -270,7 +277,7 @@ def _data(race: _Race) -> dict[str, Any]:
                 "label": curve.label,
                 "hit": curve.hit,
                 **{clock: _told_readings(clock, times) for clock, times in curve.readings.items()},
-                "y": [_rounded(value) for value in curve.values],
+                "y": rounded(curve.values),
             }
             for curve in race.curves
         ],
@@ -278,8 +285,13 @@ def _data(race: _Race) -> dict[str, Any]:
 
 
 def _told_readings(clock: Clock, times: Sequence[float]) -> list[float]:
-    return [_rounded(time) if CLOCKS[clock].in_seconds else int(time) for time in times]
+    return rounded(times) if CLOCKS[clock].in_seconds else list(map(int, times))
 
 
-def _rounded(value: float) -> float:
-    return float(f"{value:.5g}")
+def rounded(numbers: Sequence[float]) -> list[float]:
+    """To five significant digits."""
+    found = np.asarray(numbers, dtype=float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        exponents = np.where(np.isfinite(found) & (found != 0), np.log10(np.abs(found)), 0.0)
+    digits = (4 - np.floor(exponents)).clip(-300, 300).astype(int).tolist()
+    return [round(number, places) for number, places in zip(found.tolist(), digits, strict=True)]

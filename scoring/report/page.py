@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from scoring import run_file
-from scoring.board import Board, compute
+from scoring.board import Board, compute_from
 from scoring.frame import gather
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import ENDS, UNFINISHED
-from scoring.ground.words import Clock
+from scoring.ground.words import REFERENCES, Clock, is_reference
 from scoring.protocols import PROTOCOLS
-from scoring.records import REFERENCES, Record, is_reference, run_of
+from scoring.records import Record, run_of
 from scoring.report.axes import short
 from scoring.report.curves import CROWD, STYLE, curve_plot, readable_clocks
 from scoring.report.markup import Markup, element, embedded_json, escape, join
@@ -51,24 +51,15 @@ def write_page(
         runs: run folders.
         output: the file; replaced if it exists.
         across_frameworks: compare to the fastest framework's reference, not to the own one's.
-        options: all else that `scoring.board.compute` takes: protocol, clock and so on.
+        options: all else that `scoring.board.compute_from` takes: protocol, clock and so on.
 
     Raises:
         RecordError: records that cannot be read, or cannot be compared.
         OSError: `output` cannot be written.
     """
-    board = compute(runs, across_frameworks=across_frameworks, **options)
-    records = counted(runs)
-    write_whole(output, render(board, records, across_frameworks=across_frameworks))
-
-
-def counted(runs: Sequence[Path]) -> list[Record]:
-    """The trials that a board of `runs` is computed from: none twice, one run's references.
-
-    Raises:
-        RecordError: as `scoring.frame.load`.
-    """
-    return gather(runs).records
+    gathered = gather(runs)
+    board = compute_from(gathered, across_frameworks=across_frameworks, **options)
+    write_whole(output, render(board, gathered.records, across_frameworks=across_frameworks))
 
 
 def write_whole(output: Path, text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
-from scoring.records import is_reference
+from scoring.ground.words import is_reference
 from scoring.report.markup import Markup, element
 
 # Okabe and Ito 2008, "Color Universal Design", darkened (light page) or lightened (dark page)

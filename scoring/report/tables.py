@@ -6,6 +6,7 @@ em dash for people, an empty field in CSV and null in JSON.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import math
 from csv import writer
@@ -141,6 +142,7 @@ def json(board: Board) -> str:
             for race in board.at_equal_budget
         ],
         "notes": board.notes,
+        "provenance": dataclasses.asdict(board.provenance) if board.provenance else None,
     }
     return dumps(body, indent=2, allow_nan=False) + "\n"
 

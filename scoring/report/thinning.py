@@ -1,13 +1,12 @@
 """Curves with fewer points that look the same: what lies on the line between others is left out.
 
 As Douglas and Peucker 1973, by vertical distance: first the end points, then again and again the
-point that the lines so far miss by most, until none is missed by more than the eye sees.
+point that the lines so far miss by most, until none is missed by more than the eye sees. Thousands
+of curves are thinned side by side, each by itself.
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,43 +20,67 @@ def kept(
     most: int,
     also: Sequence[int] = (),
 ) -> list[int]:
-    """Indices of the points to keep, in order: `also`, and those that the eye would miss.
+    """Indices of the points of one curve to keep, as `kept_of_all` tells."""
+    return kept_of_all([across], [up], tolerance=tolerance, most=most, also=[also])[0]
+
+
+def kept_of_all(
+    across: Sequence[Sequence[float]],
+    up: Sequence[Sequence[float]],
+    *,
+    tolerance: float,
+    most: int,
+    also: Sequence[Sequence[int]],
+) -> list[list[int]]:
+    """Indices of the points to keep, in order, by curve: `also`, and those the eye would miss.
 
     Args:
-        across: where the points lie, not falling.
+        across: where each curve's points lie, not falling.
         up: their heights, in drawing units; what is not finite is kept, being a gap,
             with the points beside it.
         tolerance: how far a point may lie from the lines that stand for it.
-        most: no more than so many, but for gaps and for `also`.
+        most: no more of a curve than so many, but for gaps and for `also`.
         also: indices that are kept in any case.
     """
-    x, y = np.asarray(across, dtype=float), np.asarray(up, dtype=float)
-    count = len(x)
-    holds = np.flatnonzero(~(np.isfinite(x) & np.isfinite(y)))
-    edges = (place + side for place in holds.tolist() for side in (-1, 0, 1))
-    fixed = sorted({0, count - 1, *also, *edges} & set(range(count)))
-    chosen = set(fixed)
-    waiting: list[tuple[float, int, int, int]] = []
-    for left, right in itertools.pairwise(fixed):
-        _push(waiting, x, y, left, right)
-    while waiting and len(chosen) < most:
-        missed, middle, left, right = heapq.heappop(waiting)
-        if -missed <= tolerance:
-            break
-        chosen.add(middle)
-        _push(waiting, x, y, left, middle)
-        _push(waiting, x, y, middle, right)
-    return sorted(chosen)
+    lengths = np.array(list(map(len, across)), dtype=int)
+    width = int(lengths.max(initial=0))
+    if not width:
+        return [[] for _ in across]
+    x, y = _padded(across, width), _padded(up, width)
+    gap = ~(np.isfinite(x) & np.isfinite(y))
+    chosen = gap.copy()
+    chosen[:, 1:] |= gap[:, :-1]
+    chosen[:, :-1] |= gap[:, 1:]
+    rows = np.flatnonzero(lengths)
+    chosen[rows, 0] = chosen[rows, lengths[rows] - 1] = True
+    for row, places in enumerate(also):
+        chosen[row, [place for place in places if 0 <= place < lengths[row]]] = True
+    chosen &= np.arange(width) < lengths[:, None]
+    open_ = rows[chosen[rows].sum(axis=1) < most]
+    while len(open_):
+        missed = _missed(x[open_], y[open_], chosen[open_] | gap[open_])
+        worst = missed.argmax(axis=1)
+        open_ = open_[(more := missed[np.arange(len(open_)), worst] > tolerance)]
+        chosen[open_, worst[more]] = True
+        open_ = open_[chosen[open_].sum(axis=1) < most]
+    return [np.flatnonzero(row).tolist() for row in chosen]
 
 
-def _push(
-    waiting: list[tuple[float, int, int, int]], x: np.ndarray, y: np.ndarray, left: int, right: int
-) -> None:
-    """Put the point that the line from `left` to `right` misses by most among the candidates."""
-    if right - left < 2 or not np.isfinite(y[[left, right]]).all():
-        return
-    within = slice(left + 1, right)
-    line = np.interp(x[within], x[[left, right]], y[[left, right]])
-    misses = np.abs(y[within] - line)
-    place = int(misses.argmax())
-    heapq.heappush(waiting, (-float(misses[place]), left + 1 + place, left, right))
+def _padded(curves: Sequence[Sequence[float]], width: int) -> np.ndarray:
+    found = np.full((len(curves), width), np.nan)
+    for row, curve in zip(found, curves, strict=True):
+        row[: len(curve)] = curve
+    return found
+
+
+def _missed(x: np.ndarray, y: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """By how much each point is missed by the line between the chosen ones beside it."""
+    places = np.broadcast_to(np.arange(x.shape[1]), x.shape)
+    left = np.maximum.accumulate(np.where(chosen, places, 0), axis=1)
+    after = np.where(chosen, places, x.shape[1] - 1)[:, ::-1]
+    right = np.minimum.accumulate(after, axis=1)[:, ::-1]
+    x0, x1, y0, y1 = (np.take_along_axis(a, at, 1) for a in (x, y) for at in (left, right))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(x1 > x0, (x - x0) / (x1 - x0), 0.0)
+        missed = np.abs(y - (y0 + share * (y1 - y0)))
+    return np.where(chosen | ~np.isfinite(missed), 0.0, missed)

@@ -26,10 +26,10 @@ from cluster.spec import Finished, Stop, TrialSpec
 from scoring.bootstrap import FEW, Resampler, Studies
 from scoring.gradathlon import Entry, score, workload_score
 from scoring.ground.documents import ConfigError
-from scoring.ground.words import Point, TrialKey
+from scoring.ground.words import Point, TrialKey, is_reference
 from scoring.profiles import TAU_MAX
 from scoring.ranking import Score, chances_of_best
-from scoring.records import Record, is_reference
+from scoring.records import Record
 from scoring.run_file import Holding, Suite
 from scoring.times import best_metric, time_to_result
 from submissions.source import find

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from scoring import board
+from scoring import board, frame
 from suite import gate as comparison
 from suite.remote import RunFolder
 
@@ -23,16 +23,19 @@ from suite.remote import RunFolder
 @click.option(
     "--slack",
     type=click.FloatRange(min=0, max=100),
-    default=0.0,
-    show_default=True,
+    default=None,
     metavar="PERCENT",
-    help="What may be lost. Steps are exact on one class of CPU; on others allow some percent.",
+    help="What may be lost, in place of nothing on the baseline's class of CPU, where steps are "
+    "exact, and of what seeds explain on another.",
 )
 @click.pass_context
-def gate(ctx: click.Context, /, runs: tuple[Path, ...], baseline: Path, slack: float) -> None:
+def gate(
+    ctx: click.Context, /, runs: tuple[Path, ...], baseline: Path, slack: float | None
+) -> None:
     """Fail when a score fell or a target takes more steps than in a kept board.
 
-    Compares on the steps clock, which a busy machine does not move. Prints what got worse as
+    Compares on the steps clock, which a busy machine does not move. On the baseline's class of CPU
+    one step more is worse; on another, only more than seeds explain. Prints what got worse as
     Markdown. Exit code 1 if anything did.
 
     \b
@@ -41,7 +44,12 @@ def gate(ctx: click.Context, /, runs: tuple[Path, ...], baseline: Path, slack: f
         gradathlon gate runs/ci --baseline scores.json
     """
     kept = comparison.read_baseline(baseline)
-    computed = board.compute(runs, protocol=kept.protocol, clock="steps")
-    changes = comparison.compare(computed, kept, slack / 100)
-    click.echo(comparison.markdown(changes, slack / 100))
+    gathered = frame.gather(runs)
+    computed = board.compute_from(gathered, protocol=kept.protocol, clock="steps")
+    if slack is None:
+        allowed = comparison.allowance(computed, gathered, kept)
+    else:
+        allowed = comparison.Allowance(slack / 100)
+    changes = comparison.compare(computed, kept, allowed)
+    click.echo(comparison.markdown(changes, allowed))
     ctx.exit(1 if any(change.worse for change in changes) else 0)

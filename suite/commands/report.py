@@ -62,10 +62,10 @@ def report(
 
 
 def _picture(runs: tuple[Path, ...], word: str, options: dict[str, Any]) -> str:
-    from scoring import board
+    from scoring import board, frame
     from scoring.ground.documents import ConfigError
     from scoring.ground.errors import nearest
-    from scoring.report import page, pictures, rank_pictures
+    from scoring.report import pictures, rank_pictures
 
     drawings = {
         "board": pictures.board_svg,
@@ -73,10 +73,10 @@ def _picture(runs: tuple[Path, ...], word: str, options: dict[str, Any]) -> str:
         "differences": rank_pictures.critical_difference_svg,
         "bump": rank_pictures.bump_svg,
     }
-    computed = board.compute(runs, **options)
+    gathered = frame.gather(runs)
+    computed, records = board.compute_from(gathered, **options), gathered.records
     if word in drawings:
         return drawings[word](computed)
-    records = page.counted(runs)
     raced = {record.header.workload for record in records}
     if word not in raced:
         hint = nearest(word, [*drawings, *raced])

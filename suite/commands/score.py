@@ -40,8 +40,9 @@ def score(runs: tuple[Path, ...], form: str, more: bool, **options: Any) -> None
     from scoring import board, frame, robustness
     from scoring.report import tables
 
+    gathered = frame.gather(runs)
     if form == "trials":
-        click.echo(frame.load(runs).to_csv(index=False).rstrip("\n"))
+        click.echo(gathered.trials.to_csv(index=False).rstrip("\n"))
         return
     write = {
         "table": tables.terminal,
@@ -49,8 +50,8 @@ def score(runs: tuple[Path, ...], form: str, more: bool, **options: Any) -> None
         "csv": tables.csv,
         "markdown": tables.markdown,
     }[form]
-    computed = board.compute(runs, **options)
+    computed = board.compute_from(gathered, **options)
     click.echo(write(computed).rstrip("\n"))
     if more:
-        for line in robustness.told(computed, frame.gather(runs).records):
+        for line in robustness.told(computed, gathered.records):
             click.echo(line, err=form != "table")

@@ -11,6 +11,7 @@ from typing import Any
 
 from scoring import board as boards
 from scoring.board import Board, Row
+from scoring.frame import gather
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import UNFINISHED
 from scoring.records import Record, run_of
@@ -49,13 +50,13 @@ def publish(runs: Sequence[Path], place: Place, say: Say, **options: Any) -> Non
         runs: run folders.
         place: where in W&B.
         say: told where it is.
-        options: what `scoring.board.compute` takes.
+        options: what `scoring.board.compute_from` takes.
 
     Raises:
         RecordError: records that cannot be read, or cannot be compared.
     """
-    computed = boards.compute(runs, **options)
-    records = page.counted(runs)
+    gathered = gather(runs)
+    computed, records = boards.compute_from(gathered, **options), gathered.records
     across = bool(options.get("across_frameworks"))
     text = page.render(computed, records, across_frameworks=across)
     published = Published(runs, computed, records, text)

@@ -11,15 +11,8 @@ from typing import Any
 
 from scoring.ground.clocks import CLOCKS, Moment
 from scoring.ground.ends import ENDS
-from scoring.records import (
-    Evaluation,
-    EventLine,
-    Header,
-    Line,
-    Outcome,
-    attempt_of,
-    is_reference,
-)
+from scoring.ground.words import is_reference
+from scoring.records import Evaluation, EventLine, Header, Line, Outcome, attempt_of
 from scoring.run_file import RunFile
 from scoring.times import time_to_result
 from suite.wandb_board.session import Identity, Session

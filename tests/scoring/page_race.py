@@ -10,16 +10,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from scoring.ground.words import Budget, Target
-from scoring.records import (
-    REFERENCES,
-    Evaluation,
-    EventLine,
-    Header,
-    Outcome,
-    Writer,
-    record_path,
-)
+from scoring.ground.words import REFERENCES, Budget, Target
+from scoring.records import Evaluation, EventLine, Header, Outcome, Writer, record_path
 from tests.scoring.plans import write_plan
 
 LM, DIGITS = "lm-toy-v1", "homeostatic-toy-v2"

@@ -9,9 +9,10 @@ from collections.abc import Callable
 import pytest
 
 from scoring.board import compute
+from scoring.frame import gather
 from scoring.ground.words import Target
 from scoring.records import RecordError
-from scoring.report.page import counted, render
+from scoring.report.page import render
 from scoring.report.tables import json as as_json
 from scoring.report.tables import markdown, terminal
 
@@ -54,12 +55,12 @@ def test_it_counts_for_no_score_and_stands_beside_the_board(race: Run) -> None:
 
 
 def test_the_page_shows_it_with_and_without_a_board(race: Run, new_run: NewRun) -> None:
-    page = render(compute([race.folder]), counted([race.folder]))
+    page = render(compute([race.folder]), gather([race.folder]).records)
     assert "lm-toy-v1: at equal budget" in page
     alone = new_run("alone").add(LM, "adamw", [math.inf, math.inf], target=OPEN)
     board = compute([alone.folder])
     assert not board.rows
-    page = render(board, counted([alone.folder]))
+    page = render(board, gather([alone.folder]).records)
     assert "lm-toy-v1: at equal budget" in page
     assert "No workload has a target" in page
 

@@ -8,9 +8,9 @@ import pytest
 
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import ENDS, STOPPED, WHOLE, End, sign_of
-from scoring.ground.words import Clock
+from scoring.ground.words import Clock, is_reference
 from scoring.protocols import PROTOCOLS, find
-from scoring.records import Evaluation, RecordError, is_reference
+from scoring.records import Evaluation, RecordError
 from suite.commands.score import score
 
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import random
+import statistics
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import pytest
 import yaml
 
+from suite import gate
+from suite.gate import LEVEL
 from tests.scoring.page_race import race
 
 Invoke = Callable[..., Any]
@@ -50,6 +56,46 @@ def test_more_steps_fail_unless_the_slack_allows_them(kept: dict[str, Any], invo
     assert result.exit_code == 1
     assert result.stdout.count("+4.0 % |") == 1
     assert invoke("gate", "first", "--baseline", "scores.json", "--slack", "5").exit_code == 0
+
+
+def elsewhere(kept: dict[str, Any], cpu: str = "another CPU") -> None:
+    kept["provenance"]["machines"] = [cpu]
+    Path("scores.json").write_text(json.dumps(kept))
+
+
+def test_on_another_class_of_cpu_seeds_explain_some_steps(
+    kept: dict[str, Any], invoke: Invoke
+) -> None:
+    """The made-up studies spread by 10 % and more."""
+    rewrite(kept, lambda row: first_hit(row).update(time=first_hit(row)["time"] / 1.04))
+    elsewhere(kept)
+    result = invoke("gate", "first", "--baseline", "scores.json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "beyond what seeds explain" in result.stdout
+    rewrite(kept, lambda row: first_hit(row).update(time=first_hit(row)["time"] / 9))
+    assert invoke("gate", "first", "--baseline", "scores.json").exit_code == 1
+
+
+def test_where_nothing_tells_what_seeds_do_a_slack_is_asked_for(
+    kept: dict[str, Any], invoke: Invoke
+) -> None:
+    race(Path("single"), evaluations=20, studies=1)
+    elsewhere(kept)
+    result = invoke("gate", "single", "--baseline", "scores.json")
+    assert result.exit_code == 2
+    assert "race 3 studies or more, or allow some percent with --slack" in result.stderr
+    assert invoke("gate", "single", "--baseline", "scores.json", "--slack", "90").exit_code == 0
+
+
+def test_unchanged_submissions_seldom_fail_on_another_class_of_cpu() -> None:
+    rng, spread, failed = random.Random(1), 0.1, 0
+    allowed = gate.Allowance(None, {("w", "torch"): spread}, NormalDist().inv_cdf(1 - LEVEL / 4))
+    for _ in range(400):
+        drawn = [[math.exp(rng.gauss(0, spread)) for _ in range(3)] for _ in range(8)]
+        medians = list(map(statistics.median, drawn))
+        pairs = zip(medians[:4], medians[4:], strict=True)
+        failed += any(now > before * allowed.factor("w", "torch", (3, 3)) for before, now in pairs)
+    assert failed / 400 <= 0.08
 
 
 def test_a_fallen_score_and_an_entry_that_is_gone_fail(

@@ -12,7 +12,7 @@ import pytest
 
 from scoring import board
 from scoring.board import Board
-from scoring.report import page
+from scoring.frame import gather
 from suite.wandb_board.heatmap import heatmap_svg
 from suite.wandb_board.layout import MISSING, report_on, save_layout
 from suite.wandb_board.publish import Published, curves, trial_rows
@@ -112,7 +112,7 @@ def test_the_report_has_a_section_for_every_workload(computed: Board) -> None:
 
 
 def test_curves_are_each_submissions_fastest_trial(run: Path, computed: Board) -> None:
-    published = Published([run], computed, page.counted([run]), "")
+    published = Published([run], computed, gather([run]).records, "")
     for id in computed.workloads:
         lines = curves(published, id)
         assert lines.keys() == {row.submission for row in computed.rows}
@@ -120,7 +120,7 @@ def test_curves_are_each_submissions_fastest_trial(run: Path, computed: Board) -
 
 
 def test_every_trial_has_a_row(run: Path) -> None:
-    records = page.counted([run])
+    records = gather([run]).records
     head, rows = trial_rows(records)
     assert len(rows) == len(records) and {len(row) for row in rows} == {len(head)}
     assert all(math.isfinite(one) for row in rows for one in row if isinstance(one, float))

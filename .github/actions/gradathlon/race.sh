@@ -11,7 +11,7 @@ gradathlon score "$OUTPUT" --clock steps --format markdown >> "$summary"
 gradathlon report "$OUTPUT" -o "$OUTPUT/report.html" >/dev/null
 if [ -n "${BASELINE:-}" ]; then
   code=0
-  worse=$(gradathlon gate "$OUTPUT" --baseline "$BASELINE" --slack "${SLACK:-0}") || code=$?
+  worse=$(gradathlon gate "$OUTPUT" --baseline "$BASELINE" ${SLACK:+--slack "$SLACK"}) || code=$?
   printf '\n%s\n' "$worse" >> "$summary"
   exit "$code"
 fi

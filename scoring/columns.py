@@ -1,0 +1,156 @@
+"""A record's evaluations in columns: what thousands of trials are read into.
+
+Read and checked as a whole, many times quicker than line by line. Whatever is not plainly in order
+is left to the reader of lines, which accepts or refuses it in words.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any, overload
+
+import numpy as np
+
+from scoring.ground.clocks import CLOCKS
+from scoring.ground.words import Clock
+from scoring.lines import LARGEST, Evaluation, Header
+
+BEGINNING = b'{"kind": "eval", '
+"""How a line of an evaluation begins as it is written here."""
+
+
+class Evaluations(Sequence[Evaluation]):
+    """A sequence of evaluations with the same metrics; one is built when it is asked for."""
+
+    def __init__(
+        self,
+        steps: np.ndarray,
+        wall_s: np.ndarray,
+        cpu_s: np.ndarray,
+        paired: np.ndarray | None,
+        metrics: Mapping[str, np.ndarray],
+    ) -> None:
+        self.steps = steps
+        self.wall_s = wall_s
+        self.cpu_s = cpu_s
+        self.paired = paired
+        self.metrics = metrics
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @overload
+    def __getitem__(self, place: int) -> Evaluation: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Evaluations: ...
+
+    def __getitem__(self, place: int | slice) -> Evaluation | Evaluations:
+        if isinstance(place, slice):
+            return Evaluations(
+                self.steps[place],
+                self.wall_s[place],
+                self.cpu_s[place],
+                None if self.paired is None else self.paired[place],
+                {name: values[place] for name, values in self.metrics.items()},
+            )
+        return Evaluation(
+            int(self.steps[place]),
+            float(self.wall_s[place]),
+            float(self.cpu_s[place]),
+            {name: float(values[place]) for name, values in self.metrics.items()},
+            None if self.paired is None else float(self.paired[place]),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def readings(evaluations: Sequence[Evaluation], clock: Clock) -> np.ndarray:
+    """The evaluations' readings of a clock; infinite where the trial was not paired."""
+    if not isinstance(evaluations, Evaluations):
+        read = CLOCKS[clock].read
+        return np.array([read(one) for one in evaluations], dtype=float)
+    if clock == "steps":
+        return evaluations.steps.astype(float)
+    if clock == "paired":
+        paired = evaluations.paired
+        return np.full(len(evaluations), math.inf) if paired is None else paired
+    return evaluations.wall_s if clock == "wall" else evaluations.cpu_s
+
+
+def values(evaluations: Sequence[Evaluation], metric: str) -> np.ndarray:
+    """The values of a metric, NaN where an evaluation has none."""
+    if not isinstance(evaluations, Evaluations):
+        found = [one.metrics.get(metric, math.nan) for one in evaluations]
+        return np.array(found, dtype=float)
+    none = np.full(len(evaluations), math.nan)
+    return np.asarray(evaluations.metrics.get(metric, none))
+
+
+def within(header: Header, evaluations: Sequence[Evaluation]) -> np.ndarray:
+    """Whether each evaluation lies within the budget: of steps, and of the official clock."""
+    clock, budget = header.clock, header.budget
+    most = {"steps": None, "paired": budget.reference_steps}.get(clock, budget.seconds)
+    inside = readings(evaluations, "steps") <= budget.steps
+    return inside if most is None else inside & (readings(evaluations, clock) <= most)
+
+
+def parse(lines: Sequence[bytes]) -> Evaluations | None:
+    """The evaluations in some lines; None where they are not all plain and of one kind."""
+    import pydantic_core
+
+    try:
+        rows = pydantic_core.from_json(b"[" + b",".join(lines) + b"]", cache_strings="keys")
+        names = ["kind", "steps", "wall_s", "cpu_s", "metrics"]
+        names += ["paired"] if "paired" in rows[0] else []
+        columns = _transposed(rows, names)
+        metrics = columns.pop("metrics")
+        judged = _transposed(metrics, list(metrics[0]))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
+    steps, kinds = columns.pop("steps"), columns.pop("kind")
+    times = {name: _reals(column, low=0.0) for name, column in columns.items()}
+    measured = {name: _reals(column) for name, column in judged.items()}
+    counted = set(map(type, steps)) == {int} and min(steps) >= 0 and max(steps) <= LARGEST
+    known = counted and len(rows) == len(lines) and set(kinds) == {"eval"}
+    if not known or any(column is None for column in (*times.values(), *measured.values())):
+        return None
+    return Evaluations(
+        np.array(steps),
+        *(times.get(name) for name in ("wall_s", "cpu_s", "paired")),  # type: ignore[arg-type]
+        {name: column for name, column in measured.items() if column is not None},
+    )
+
+
+def _transposed(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+    """Columns by name, of rows that have exactly these names.
+
+    Raises:
+        KeyError: one lacks a name.
+        ValueError: one has another name, or there is none.
+    """
+    if set(map(len, rows)) != {len(names)}:
+        raise ValueError("other keys")
+    got = operator.itemgetter(*names)
+    columns = zip(*map(got, rows), strict=True) if len(names) > 1 else [list(map(got, rows))]
+    return dict(zip(names, columns, strict=True))
+
+
+def _reals(column: Sequence[object], low: float = -math.inf) -> np.ndarray | None:
+    """The column as numbers; None where one is no number, or not from `low` to the largest."""
+    kinds = set(map(type, column))
+    if not kinds <= {float, int}:
+        return None
+    try:
+        found = np.array(column, dtype=float)
+    except OverflowError:
+        return None
+    if int in kinds and np.abs(found).max() > LARGEST:
+        return None
+    bounded = low == -math.inf or bool(((found >= low) & (found < math.inf)).all())
+    return found if bounded else None

@@ -13,8 +13,8 @@ from cluster.faults import NODE, NodeError
 from cluster.parcels import Errand, Piece
 from cluster.pools import Pool
 from cluster.spec import Finished, Limits, Stop, TrialSpec, Update, Watch
-from scoring.ground.words import TrialKey
-from scoring.records import Outcome, is_reference
+from scoring.ground.words import TrialKey, is_reference
+from scoring.records import Outcome
 
 MAX_SETBACKS = 3
 """How often nodes may let a trial down, without any progress between, before it is given up."""

@@ -78,9 +78,7 @@ class Consistency:
     def _check_place(self, header: Header, line: Evaluation, period: int) -> None:
         if line.steps > header.budget.steps:
             raise ValueError(f"steps: {line.steps} is beyond the budget of {header.budget.steps}")
-        # Only a record that names the workload's numbers promises their evaluation grid.
-        promised = header.settings_sha256 and header.steps_are == "updates"
-        off = promised and period and line.steps % period
+        off = _on_a_grid(header) and period and line.steps % period
         if off and line.steps != header.budget.steps:
             raise ValueError(f"steps: {line.steps} is off the grid of evaluations, every {period}")
 
@@ -100,8 +98,13 @@ class Consistency:
 
 def _on_grid(header: Header, steps: np.ndarray) -> bool:
     period, most = int(steps[0]), header.budget.steps
-    off = steps % period != 0 if header.settings_sha256 and period else np.zeros(len(steps), bool)
+    off = steps % period != 0 if _on_a_grid(header) and period else np.zeros(len(steps), bool)
     return bool(steps[-1] <= most and not (off & (steps != most)).any())
+
+
+def _on_a_grid(header: Header) -> bool:
+    """Only a record that names the workload's numbers promises their evaluation grid."""
+    return bool(header.settings_sha256) and header.steps_are == "updates"
 
 
 def _check_header(header: Header) -> None:

@@ -32,9 +32,18 @@ class Clock:
     charged.
     """
 
-    def __init__(self, barrier: Callable[[], None], already: Reading | None = None) -> None:
+    def __init__(
+        self,
+        barrier: Callable[[], None],
+        already: Reading | None = None,
+        compilations: Callable[[], int] = lambda: 0,
+    ) -> None:
         already = already or Reading()
         self._barrier = barrier
+        self._count = compilations
+        self._before = 0
+        self.compilations = 0
+        """How often anything was compiled while the clock ran."""
         self._wall_ns = round(already.wall_s * 1e9)
         self._cpu_ns = round(already.cpu_s * 1e9)
         self._since: tuple[int, int] | None = None
@@ -49,6 +58,7 @@ class Clock:
         if self._since is not None:
             raise RuntimeError("the clock is already running")
         self._barrier()  # work queued off the clock must not be charged
+        self._before = self._count()
         self._since = (_now_ns(), _cpu_ns())
 
     def stop(self) -> Reading:
@@ -60,6 +70,7 @@ class Clock:
         self._wall_ns += wall_ns - self._since[0]
         self._cpu_ns += cpu_ns - self._since[1]
         self._since = None
+        self.compilations += self._count() - self._before
         return self.read()
 
     def read(self) -> Reading:

@@ -163,7 +163,10 @@ class _Child:
             return amend(
                 record, dataclasses.replace(outcome, extra={**outcome.extra, **extra, **said})
             )
-        except (OSError, RecordError, LookupError):
+        except (RecordError, LookupError) as error:
+            told = str(error) or "it is gone"
+            return write_failure(self.spec, f"its record cannot be: {told}", **extra)
+        except OSError:
             return outcome
 
     def _fault(self, code: int) -> str | NodeError:

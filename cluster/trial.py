@@ -32,7 +32,7 @@ from cluster.pacer import Pacer
 from cluster.process import seed_globals, set_environment
 from cluster.settings import check_settings
 from cluster.spec import TrialSpec, Update
-from cluster.warm_up import warm_learner, warm_pacer
+from cluster.warm_up import compilations, warm_learner, warm_pacer
 from cluster.world import World
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import End
@@ -134,7 +134,7 @@ class _Trial:
                 self._end("budget", spec.steps_spent)
                 return
             yield self._news()
-            self._clock = Clock(learner.synchronize, course.reading)
+            self._clock = Clock(learner.synchronize, course.reading, compilations)
             course.paired.pace_s = self._turn()
             deadline.arm(course.reading)
             self._clock.start()
@@ -326,8 +326,9 @@ class _Trial:
     def _end(self, end: End, reason: str, **extra: Any) -> None:
         course = self.course
         wall_s, cpu_s = course.reading.wall_s, course.reading.cpu_s
-        audit = {"audit": seen} if (seen := AUDIT.seen()) else {}
-        extra = course.times() | self._world.left() | audit | extra
+        noted = {"audit": AUDIT.seen(), "compilations": self._clock.compilations}
+        noted = {name: value for name, value in noted.items() if value}
+        extra = course.times() | self._world.left() | noted | extra
         self.outcome = Outcome(end, course.steps, wall_s, cpu_s, reason, extra, self._paired())
         with ours("the record"):
             self._writer.write(self.outcome)

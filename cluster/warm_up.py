@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from cluster.entry import Seeds, make_entry
@@ -37,6 +38,21 @@ def warm_pacer(spec: TrialSpec, workload: Workload[Any]) -> Pacer | None:
     pacer = Pacer(learner, workload.stream(seeds.stream))
     pacer.turn()  # the first batch may fill a replay memory; the first steps, the caches
     return pacer
+
+
+def compilations() -> int:
+    """How often anything was compiled in this process: never between a clock's start and end."""
+    count = 0
+    # Whose learner is not imported has compiled nothing.
+    if "cluster.learners.compiled_torch" in sys.modules:
+        from cluster.learners import compiled_torch
+
+        count += compiled_torch.compilations()
+    if "cluster.learners.compiled_jax" in sys.modules:
+        from cluster.learners import compiled_jax
+
+        count += compiled_jax.compilations()
+    return count
 
 
 def _compiled(

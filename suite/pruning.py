@@ -20,6 +20,7 @@ from scoring.bootstrap import Resampler
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import ENDS
 from scoring.ground.words import is_reference, reference_of
+from scoring.records import RecordError
 from scoring.run_file import Plan
 from scoring.times import ended_at, time_to_result
 from suite.trials import record_of
@@ -58,7 +59,11 @@ class Pruner:
         """A trial has ended."""
         spec = trial.spec
         entry, study = (spec.workload, spec.submission), spec.study
-        record = record_of(spec)
+        try:
+            record = record_of(spec)
+        except RecordError:
+            self._left[(*entry, study)] -= 1
+            return  # counted as missed
         time = time_to_result(record.header, record.evaluations).on(spec.clock)
         best = self._best.setdefault(entry, {})
         best[study] = min(best.get(study, math.inf), time)

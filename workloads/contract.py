@@ -153,11 +153,15 @@ class Workload(abc.ABC, Generic[S]):
         prequential: names of scalar sums among them that the harness takes of every training
             batch as it is drawn, for a metric of how well the learner predicts before it learns.
             What a submission makes of a batch afterwards cannot move them.
+        shared: names of what in its batches is of no example but of all, a catalogue say: the
+            same in all of a stream's batches. Learners keep it from the submission, which may cut
+            and join what is left along the first axis.
         supervised: whether its batches are labelled examples; not so in reinforcement learning.
     """
 
     sums: ClassVar[tuple[str, ...]]
     prequential: ClassVar[tuple[str, ...]] = ()
+    shared: ClassVar[tuple[str, ...]] = ()
     supervised: ClassVar[bool] = True
 
     def __init__(self, id: WorkloadId, settings: S, metric: Metric, race: Race | None) -> None:

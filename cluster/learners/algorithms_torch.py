@@ -132,7 +132,7 @@ class OptimizerAlgorithm:
     def _backward(self, batch: Tensors, taken: Taking | None = None) -> torch.Tensor:
         run = self.run
         with torch.enable_grad():
-            value, sums = taken or run.loss(batch, run.generator)
+            value, sums = taken or run.loss(run.whole(batch), run.generator)
             for optimizer in self.optimizers:
                 optimizer.zero_grad(set_to_none=True)
             value.backward()

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import cluster.learners.compiled_jax  # noqa: F401 - counts from the first compilation on
 from cluster.checkpoint import StateError
 from cluster.learners.contract import (
     DeviceError,
@@ -60,6 +61,10 @@ class JaxLearner:
         self._judged: Tree = None
         # Compiled as they were built first: what is built again for the race is the same algorithm.
         rules = make_rules(entry.build(None), entry.module)
+        # One that compiles its own steps gets whole batches: what it compiled would hold for ever
+        # what was shared in the warm-up.
+        self._sharing = entry.workload.shared if rules.compiled else ()
+        self._shared: Batch = {}
         self._train = self._compile_step(rules) if rules.compiled else self._open_step()
         self.begin()
         eval_params = rules.eval_params
@@ -72,10 +77,9 @@ class JaxLearner:
         model, key, classes = self._model, self._key, self._entry.workload.classes
         of_draws = self._prequential if rules.measures_draws else ()
 
-        def train(
-            params: Tree, state: Tree, sums: Tree, drawn: Tree, steps: Any, batch: Tree
-        ) -> Any:
-            problem = Problem(model, jax.random.fold_in(key, steps), classes)
+        def train(params: Tree, state: Tree, sums: Tree, drawn: Tree, steps: Any, fed: Tree) -> Any:
+            batch, shared = fed
+            problem = Problem(model, jax.random.fold_in(key, steps), classes, shared)
             params, state = rules.step(problem, params, state, batch)
             sums = sums + problem.first(self._names)
             if of_draws:
@@ -94,11 +98,9 @@ class JaxLearner:
 
         nothing = jnp.full(len(names), jnp.nan, jnp.float32)
 
-        def train(
-            params: Tree, state: Tree, sums: Tree, drawn: Tree, steps: Any, batch: Tree
-        ) -> Any:
+        def train(params: Tree, state: Tree, sums: Tree, drawn: Tree, steps: Any, fed: Tree) -> Any:
             problem = OpenProblem(model, classes, names)
-            params, state = self._rules.step(problem, params, state, batch)
+            params, state = self._rules.step(problem, params, state, fed[0])
             noted = nothing if problem.vector is None else problem.vector
             sums, steps = add(sums, noted, steps)
             return model.project(params), state, sums, drawn, steps
@@ -154,7 +156,7 @@ class JaxLearner:
                 self._params, self._state, self._drawn_batches(draw), self._problem()
             )
         self._params, self._state, self._sums, self._drawn, self._steps = self._train(
-            self._params, self._state, self._sums, self._drawn, self._steps, batch
+            self._params, self._state, self._sums, self._drawn, self._steps, (batch, self._shared)
         )
 
     def _problem(self) -> Problem:
@@ -162,7 +164,8 @@ class JaxLearner:
         classes = self._entry.workload.classes
         if not self._rules.compiled:
             return OpenProblem(self._model, classes, self._names)
-        return Problem(self._model, jax.random.fold_in(self._key, self._steps), classes)
+        key = jax.random.fold_in(self._key, self._steps)
+        return Problem(self._model, key, classes, self._shared)
 
     def _draw(self, draw: Draw) -> Batch:
         """The stream's next batch, measured before the submission sees it where that counts."""
@@ -170,6 +173,9 @@ class JaxLearner:
         self._draws += 1
         if self._prequential and not self._rules.measures_draws:
             self._drawn = self._tally(self._params, self._drawn, batch)
+        if self._sharing:
+            self._shared.update({name: batch[name] for name in self._sharing})
+            return {name: value for name, value in batch.items() if name not in self._sharing}
         return batch
 
     def _drawn_batches(self, draw: Draw) -> Iterator[Batch]:
@@ -241,6 +247,7 @@ class JaxLearner:
             "algorithm": leaves,
             "steps": np.asarray(self._steps),
             "kept": jax.device_get(self._kept),
+            "shared": self._shared,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -250,6 +257,7 @@ class JaxLearner:
         self._state = jax.tree.unflatten(structure, kept)
         self._params = _copied(state["weights"])
         self._steps = jnp.array(state["steps"])
+        self._shared.update(state.get("shared", {}))
         self._kept = None if state["kept"] is None else _copied(state["kept"])
 
     def _initial(self) -> Tree:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from cluster.learners.algorithms_torch import Algorithm, make_algorithm
+from cluster.learners.compiled_torch import brought_back, compilations
 from cluster.learners.contract import (
     DeviceError,
     Draw,
@@ -48,18 +49,19 @@ class TorchLearner:
         self._device = _device(entry.resources)
         self._entry = entry
         self._compiled_model: Any = None
+        self._warm: Algorithm | None = None
         self._run: Run
         self._algorithm: Algorithm
         self._keeper: Run | None = None
         self._has_kept = False
         self._judged: Tensors = {}
         self._remembered: Any = None
-        self.begin()
-        warm_up_policy(self, observations)
-        ready = iter(batches)
-        for _ in batches:
-            self.step(lambda: next(ready, batches[0]))
-        self.prepare_evaluation()
+        before = compilations()
+        self._warm_up(batches, observations)
+        if (count := compilations()) > before:
+            self._warm_up(batches, observations)
+            if compilations() > count:  # what is made anew is compiled anew
+                self._compiled_model, self._warm = self._run.model, self._algorithm
 
     @property
     def draws(self) -> int:
@@ -73,6 +75,16 @@ class TorchLearner:
         self._judged = run.params
         self._remembered = None
         self._has_kept = False
+        if self._warm is not None:
+            self._algorithm = brought_back(self._warm, self._algorithm)
+
+    def _warm_up(self, batches: Sequence[Batch], observations: Sequence[Array]) -> None:
+        self.begin()
+        warm_up_policy(self, observations)
+        ready = iter(batches)
+        for _ in batches:
+            self.step(lambda: next(ready, batches[0]))
+        self.prepare_evaluation()
 
     def _model(self) -> TorchModel:
         # A fresh model for the race, unless it is compiled: that was paid for in the warm-up.
@@ -167,6 +179,7 @@ class TorchLearner:
             "algorithm": self._algorithm.state() if remembered is None else remembered,
             "rng": generators,
             "kept": self._keeper.params if self._keeper and self._has_kept else None,
+            "shared": run.shared,
         }
         return {name: to_numpy(value, f"state/{name}") for name, value in tree.items()}
 
@@ -177,6 +190,7 @@ class TorchLearner:
             self.keep()
             assert self._keeper is not None
             _copy_into(self._keeper.params, state["kept"], self._device)
+        run.shared = to_torch(state.get("shared", {}), self._device)
         self._algorithm.load_state(to_torch(state["algorithm"], self._device))
         self._remembered = None
         cpu = torch.device("cpu")

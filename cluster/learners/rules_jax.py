@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -20,14 +21,17 @@ Tree = Any
 class Problem:
     """The training objective as JAX submission objects see it, within one step."""
 
-    def __init__(self, model: JaxModel, rng: Any, classes: int | None) -> None:
+    def __init__(
+        self, model: JaxModel, rng: Any, classes: int | None, shared: Tree = MappingProxyType({})
+    ) -> None:
         self._model = model
         self._rng = rng
+        self._shared = shared
         self.classes = classes
         self.noted: list[dict[str, Any]] = []
 
     def loss(self, params: Tree, batch: Tree, smoothing: Any = 0.0) -> Any:
-        value, sums = self._taken(params, batch, self._rng, smoothing)
+        value, sums = self._taken(params, self._whole(batch), self._rng, smoothing)
         # Where the gradient is not followed, `jax.grad` hands values through to its caller, so
         # that they can be used outside; what is inside of a loop stays there.
         self.noted.append(jax.lax.stop_gradient({"loss": value, **sums}))
@@ -45,18 +49,18 @@ class Problem:
         return jax.value_and_grad(self.loss)(params, batch)
 
     def losses(self, params: Tree, batch: Tree) -> Any:
-        size = max(len(value) for value in batch.values())
-        axes = {name: 0 if len(value) == size else None for name, value in batch.items()}
-
         def one(example: Tree) -> Any:
-            # A batch of one; what all examples share stays as it is.
-            rows = {n: v if axes[n] is None else v[None] for n, v in example.items()}
+            rows = self._whole({name: value[None] for name, value in example.items()})
             return self._model.loss(params, rows, self._rng)[0]
 
-        return jax.vmap(one, (axes,))(batch)
+        return jax.vmap(one)(batch)
+
+    def _whole(self, batch: Tree) -> Tree:
+        """The batch as the model takes it: with what all examples share."""
+        return {**self._shared, **batch}
 
     def measure(self, params: Tree, batch: Tree) -> Tree:
-        return self._model.measure(params, batch)
+        return self._model.measure(params, self._whole(batch))
 
     def project(self, params: Tree) -> Tree:
         return self._model.project(params)
@@ -128,7 +132,7 @@ class TransformationRules:
     def step(self, problem: Problem, params: Tree, state: Tree, batch: Tree) -> tuple[Tree, Tree]:
         value, gradients = problem.value_and_grad(params, batch)
         # A copy, so that losses along a line are not the step's.
-        silent = Problem(problem._model, problem._rng, problem.classes)
+        silent = Problem(problem._model, problem._rng, problem.classes, problem._shared)
         updates, state = self.transformation.update(
             gradients,
             state,

@@ -47,6 +47,7 @@ class Run:
         self.params: Tensors = dict(self.model.named_parameters())
         self.generator = torch.Generator(device).manual_seed(entry.seed)
         self.prequential = entry.workload.prequential
+        self.shared: Tensors = {}
         self.noted: list[Tensors] = []
         self.drawn: list[Tensors] = []
         self.draws = 0
@@ -72,6 +73,17 @@ class Run:
             for name, array in batch.items()
         }
 
+    def whole(self, batch: Tensors) -> Tensors:
+        """The batch as the model takes it: with what all examples share."""
+        return self.shared | batch if self.shared else batch
+
+    def _own(self, batch: Tensors) -> Tensors:
+        """The batch as the submission sees it: what belongs to examples, and nothing else."""
+        if names := self.entry.workload.shared:
+            self.shared = {name: batch[name] for name in names}
+            return {name: value for name, value in batch.items() if name not in names}
+        return batch
+
     def draw(self, draw: Draw) -> Tensors:
         """The stream's next batch, measured before the submission sees it where that counts."""
         batch = self.to_device(draw())
@@ -79,7 +91,7 @@ class Run:
         if self.prequential:
             with torch.no_grad():
                 self._note_drawn(self.model.measure(batch))
-        return batch
+        return self._own(batch)
 
     def draw_and_take_loss(self, draw: Draw) -> tuple[Tensors, Taking]:
         """The next batch, and its loss and by-products, taken at once: its measure too."""
@@ -88,7 +100,7 @@ class Run:
         value, sums = self.loss(batch, self.generator)
         if self.prequential:
             self._note_drawn(sums)
-        return batch, (value, sums)
+        return self._own(batch), (value, sums)
 
     def drawn_batches(self, draw: Draw) -> Iterator[Tensors]:
         """As many batches as `select_data` likes."""
@@ -130,7 +142,7 @@ class Problem:
     def loss(self, params: Tensors, batch: Tensors, smoothing: float = 0.0) -> torch.Tensor:
         run = self._run
         more = (smoothing,) if smoothing and run.smooths else ()
-        value, sums = run.call(params, "loss", batch, run.generator, *more)
+        value, sums = run.call(params, "loss", run.whole(batch), run.generator, *more)
         self._run.note(value, sums)
         return value
 
@@ -141,21 +153,19 @@ class Problem:
         return value.detach(), dict(zip(params, gradients, strict=True))
 
     def losses(self, params: Tensors, batch: Tensors) -> torch.Tensor:
-        size = max(len(value) for value in batch.values())
-        axes = {name: 0 if len(value) == size else None for name, value in batch.items()}
+        run = self._run
 
         def one(example: Tensors) -> torch.Tensor:
-            # A batch of one; what all examples share stays as it is.
-            rows = {n: v if axes[n] is None else v[None] for n, v in example.items()}
-            return self._run.call(params, "loss", rows, self._run.generator)[0]
+            rows = run.whole({name: value[None] for name, value in example.items()})
+            return run.call(params, "loss", rows, run.generator)[0]
 
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "There is a performance drop")  # a loop, then
-            return torch.func.vmap(one, (axes,))(batch)
+            return torch.func.vmap(one)(batch)
 
     def measure(self, params: Tensors, batch: Tensors) -> Tensors:
         with torch.no_grad():
-            return self._run.call(params, "measure", batch)
+            return self._run.call(params, "measure", self._run.whole(batch))
 
     def project(self, params: Tensors) -> Tensors:
         copies = {name: value.detach().clone() for name, value in params.items()}

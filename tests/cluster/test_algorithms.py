@@ -298,3 +298,52 @@ def test_submission_itself_runs_again_at_the_start_in_both_frameworks(
         capsys.readouterr()
         made.begin()
         assert capsys.readouterr().err == "built\n"
+
+
+KEEPS_HARD_HALF = """
+import IMPORT
+class Hard:
+    def init(self, params):
+        return {}
+    def select_data(self, params, state, draw, problem):
+        a, b = next(draw), next(draw)
+        both = {name: JOIN([a[name], b[name]]) for name in a}
+        losses = problem.losses(params, both)
+        (rows,) = {len(value) for value in both.values()}
+        assert losses.shape == (rows,)
+        order = (-losses).argsort()[: rows // 2]
+        return {name: value[order] for name, value in both.items()}, state
+    def update(self, params, state, batch, problem):
+        _, gradients = problem.value_and_grad(params, batch)
+        CHANGE
+def submission(ARGUMENTS):
+    return Hard()
+"""
+HARD = {
+    "torch": {
+        "IMPORT": "torch",
+        "JOIN": "torch.cat",
+        "ARGUMENTS": "params",
+        "CHANGE": "[p.sub_(1e-3 * gradients[n]) for n, p in params.items()]; return state",
+    },
+    "jax": {
+        "IMPORT": "jax.numpy as jnp",
+        "JOIN": "jnp.concatenate",
+        "ARGUMENTS": "",
+        "CHANGE": "return {n: p - 1e-3 * gradients[n] for n, p in params.items()}, state",
+    },
+}
+
+
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+@pytest.mark.parametrize("workload", ["recommender-toy-v2", "lm-toy-v1"])
+def test_batches_hold_examples_alone_and_can_be_cut_and_joined(
+    framework: str, workload: str
+) -> None:
+    text = KEEPS_HARD_HALF
+    for word, meaning in HARD[framework].items():
+        text = text.replace(word, meaning)
+    bench = Bench(parse("hard", text, "hard.py"), workload)
+    whole = bench.run({}, 4, (1, 3))
+    assert same(whole, bench.run({}, 4, (1, 3), interrupted=True))
+    assert not same(whole, bench.weights)

@@ -1,18 +1,31 @@
-"""JAX's compiled code is kept from one trial to the next, and changes no bit of any."""
+"""What is compiled is compiled before the clock starts, kept for later, and changes no bit."""
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
+import workloads
+from cluster.bench import Bench
+from cluster.entry import Seeds
 from cluster.hardware import instructions
+from cluster.learners import make_learner
+from cluster.learners.contract import LearnersPolicy
+from cluster.spec import TrialSpec
 from cluster.supervisor import supervise
+from cluster.warm_up import compilations, warm_learner
 from scoring.ground.words import Budget
 from scoring.records import Outcome, read_record, record_attempts
+from submissions.source import parse
+from workloads.contract import Workload
 
 from .conftest import Make
 
@@ -75,3 +88,107 @@ def test_a_trial_is_the_same_bit_by_bit_whether_or_not_its_code_was_kept(
     for path in kept.glob("*-cache"):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert race("damaged") == without, "a damaged entry is compiled again"
+
+
+TOYS = [id for id in workloads.ids(variants=False) if "-toy-" in id]
+AVERAGES = {"torch": "schedule_free_adamw", "jax": "schedule_free_adamw_jax"}
+
+
+def compiled_on_the_clock(spec: TrialSpec, workload: Workload[Any], steps: int) -> int:
+    """How often anything is compiled in what a trial does while its clock runs."""
+    seeds = Seeds.of(spec.seed)
+    stream = workload.stream(seeds.stream)
+    try:
+        learner = warm_learner(spec, workload, seeds, stream)
+        policy = LearnersPolicy(learner)
+        before = compilations()
+        learner.begin()
+        for _ in range(2):
+            for _ in range(steps):
+                learner.step(lambda: stream.next(policy))
+            learner.prepare_evaluation()
+            learner.synchronize()
+            learner.resume_training()
+        return compilations() - before
+    finally:
+        stream.close()
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.parametrize("framework", sorted(AVERAGES))
+@pytest.mark.parametrize("id", TOYS)
+def test_nothing_is_compiled_between_start_and_end(make: Make, id: str, framework: str) -> None:
+    spec = make(AVERAGES[framework], workload=id)
+    assert compiled_on_the_clock(spec, workloads.get(id), 40) == 0
+
+
+OWN = """
+import torch
+
+OBJECT
+def submission(params, workload, lr=0.01):
+    optimizer = MADE
+    optimizer.step = torch.compile(optimizer.step, backend="eager")
+    return optimizer
+"""
+CUSTOM = """
+class Mine(torch.optim.Optimizer):
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                state = self.state[p]
+                if not state:
+                    state["mean"], state["steps"] = torch.zeros_like(p), 0
+                state["steps"] += 1
+                state["mean"].lerp_(p.grad, 0.1)
+                p.add_(state["mean"], alpha=-group["lr"])
+"""
+BY_TENSORS = """
+import torch
+
+@torch.compile(backend="eager")
+def smaller(gradient):
+    return gradient / (1 + gradient.norm())
+
+class Mine(torch.optim.SGD):
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad = smaller(p.grad)
+        return super().step()
+
+def submission(params, lr=0.01):
+    return Mine(params, lr=lr)
+"""
+COMPILED = {
+    "of torch's own": OWN.replace("MADE", "torch.optim.AdamW(params, lr=lr)").replace("OBJECT", ""),
+    "custom": OWN.replace("MADE", "Mine(params, lr)").replace("OBJECT", CUSTOM),
+    "by tensors": BY_TENSORS,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+@pytest.mark.parametrize("kind", sorted(COMPILED))
+def test_what_torch_compiles_for_a_submission_is_warmed_up_and_begins_afresh(kind: str) -> None:
+    text = COMPILED[kind]
+    plain = text.replace('torch.compile(optimizer.step, backend="eager")', "optimizer.step")
+    weights = []
+    for source in (text, plain.replace('@torch.compile(backend="eager")', "")):
+        torch._dynamo.reset()
+        bench = Bench(parse("compiles", source, "compiles.py"), "homeostatic-toy-v2")
+        batches = [bench.workload.batch_like(seed) for seed in range(3)]
+        learner = make_learner("torch", bench.entry({}), batches)
+        before = compilations()
+        learner.begin()
+        for seed in range(5):
+            learner.step(functools.partial(bench.workload.batch_like, seed))
+        assert compilations() == before
+        weights.append(learner.weights())
+    for name, value in weights[0].items():
+        moved = np.linalg.norm(weights[1][name] - bench.weights[name])
+        assert np.linalg.norm(value - weights[1][name]) < 0.01 * moved

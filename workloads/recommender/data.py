@@ -55,7 +55,7 @@ class Split:
 
     Warm users are numbered by their first rating; `fields` are all users', warm ones first.
     `catalogue` is what every batch says of the films: `genres` uint8 (1, items, 19) and `period`
-    int32 (1, items). Their first axis is that of the examples, along which batches may be cut.
+    int32 (1, items).
     """
 
     train: Histories
@@ -175,14 +175,14 @@ class TrainingBatches:
         known = split.rated[user]
         known[np.arange(len(rows)), train.items[rows]] = 0
         return {
+            # Copies: what is done to a batch must not reach the next one.
+            **{name: array.copy() for name, array in split.catalogue.items()},
             "user": user,
             "user_kept": kept.astype(np.float32),
             "fields": split.fields[user],
             "profile": train.items[starts[:, None] + places],
-            "item": train.items[rows],
             "known": known,
-            # Copies: what a submission does to a batch must not reach the next one.
-            **{name: array.copy() for name, array in split.catalogue.items()},
+            "item": train.items[rows],
         }
 
 

@@ -45,6 +45,7 @@ class Recommender(Workload[RecommenderScale]):
     """Ranking of all films for cold users, judged by NDCG@10."""
 
     sums = ("loss", "count")
+    shared = ("genres", "period")
 
     def parameters(self) -> dict[str, ParameterSpec]:
         """Embeddings and the small networks of either side; matrices are (out, in)."""
@@ -144,14 +145,14 @@ class Recommender(Workload[RecommenderScale]):
         known = (random.random((size, items)) < 0.05).astype(np.uint8)
         known[np.arange(size), item] = 0
         return {
+            "genres": genres.astype(np.uint8),
             "user": random.integers(0, self.settings.warm_users, size, np.int32),
             "user_kept": (random.random(size) >= stated.id_drop).astype(np.float32),
             "fields": np.stack(fields, axis=1).astype(np.int32) + movielens.OFFSETS,
             "profile": random.integers(0, items, (size, stated.profile), np.int32),
-            "item": item,
             "known": known,
-            "genres": genres.astype(np.uint8),
             "period": random.integers(0, movielens.PERIODS, (1, items), np.int32),
+            "item": item,
         }
 
     def torch_model(self) -> TorchModel:

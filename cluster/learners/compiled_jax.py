@@ -1,0 +1,23 @@
+"""How often XLA compiled in this process, or took compiled code from its cache."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+
+_EVENT = "/jax/core/compile/backend_compile_duration"
+_count = 0
+
+
+def compilations() -> int:
+    """How many times so far."""
+    return _count
+
+
+def _hear(event: str, seconds: float, **details: Any) -> None:
+    global _count
+    _count += event == _EVENT
+
+
+jax.monitoring.register_event_duration_secs_listener(_hear)

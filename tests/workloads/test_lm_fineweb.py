@@ -17,7 +17,7 @@ from workloads.lm.data import SUMMARIES
 from workloads.lm.fineweb import _read_tokenizer, read_fineweb
 from workloads.lm.workload import LanguageModel
 
-STANDARD = workloads.get("lm-standard-v1")
+STANDARD = workloads.get("lm-standard-v2")
 
 
 def test_no_folder_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 from workloads.contract import Array
 
 Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
+import os
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +16,9 @@ import numpy as np
 
 from workloads.contract import Array, Batch
 from workloads.errors import WorkloadError
-from workloads.fetch import WheelMember
-from workloads.lm.corpus import Corpus, Part, part_of
+from workloads.fetch import WheelMember, cache_folder
+from workloads.lm import bpe
+from workloads.lm.corpus import PARTS, Corpus, Part, part_of
 
 if TYPE_CHECKING:
     from workloads.lm.settings import DataSettings
@@ -27,7 +31,7 @@ SUMMARIES = WheelMember(
 SUMMARIES_HELD_OUT = 50
 """Of a thousand documents, how many go to the validation split, and as many to the test split."""
 SEPARATOR = 0
-"""The byte that ends a document: UTF-8 text has no other use for it."""
+"""The byte, and the token, that ends a document: UTF-8 text has no other use for it."""
 
 
 def read_corpus(data: DataSettings, batch_size: int) -> Corpus:
@@ -37,7 +41,7 @@ def read_corpus(data: DataSettings, batch_size: int) -> Corpus:
         WorkloadError: missing, damaged, or too small for the batches asked for.
     """
     if data.source == "wikipedia":
-        corpus = _summaries(SUMMARIES.fetch())
+        corpus = _summaries(SUMMARIES.fetch(), data.vocabulary)
     else:
         from workloads.lm.fineweb import read_fineweb
 
@@ -46,7 +50,7 @@ def read_corpus(data: DataSettings, batch_size: int) -> Corpus:
         ("validation", corpus.validation, data.validation_batches),
         ("test", corpus.test, data.test_batches),
     ):
-        need = batches * batch_size * data.context + 1
+        need = (batches or 1) * batch_size * data.context + 1
         if len(tokens) < need:
             raise WorkloadError(
                 f"{data.source}: the {part} split has {len(tokens):,} tokens, {need:,} are needed"
@@ -54,8 +58,12 @@ def read_corpus(data: DataSettings, batch_size: int) -> Corpus:
     return corpus
 
 
-@functools.lru_cache(maxsize=1)
-def _summaries(path: Path) -> Corpus:
+def documents(path: Path) -> dict[Part, list[bytes]]:
+    """Wikipedia's summaries by split, in the order of their digests.
+
+    Raises:
+        WorkloadError: they are damaged.
+    """
     try:
         texts = {entry["extract"] for entry in json.loads(path.read_bytes()).values()}
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -63,17 +71,47 @@ def _summaries(path: Path) -> Corpus:
     parts: dict[Part, list[bytes]] = {"train": [], "validation": [], "test": []}
     # In the order of their digests, since the file's own order goes topic by topic.
     for digest, text in sorted((hashlib.sha256(t).digest(), t) for t in map(str.encode, texts)):
-        parts[part_of(digest, SUMMARIES_HELD_OUT)] += [text, bytes([SEPARATOR])]
-    tokens = {part: np.frombuffer(b"".join(texts), np.uint8) for part, texts in parts.items()}
-    return Corpus([tokens["train"]], tokens["validation"], tokens["test"], np.ones(256, np.int64))
+        parts[part_of(digest, SUMMARIES_HELD_OUT)].append(text)
+    return parts
 
 
-def in_order(tokens: Array, batch_size: int, context: int, count: int) -> Iterator[Array]:
+@functools.lru_cache(maxsize=1)
+def _summaries(path: Path, vocabulary: int) -> Corpus:
+    tokens = tokenised(path, vocabulary)
+    sizes = bpe.token_bytes(vocabulary)
+    return Corpus([tokens["train"]], tokens["validation"], tokens["test"], sizes)
+
+
+def tokenised(path: Path, vocabulary: int) -> dict[Part, Array]:
+    """The summaries' tokens by split, encoded once and kept in the cache."""
+    pairs = bpe.merges()[: vocabulary - bpe.BYTES]
+    key = hashlib.sha256(path.read_bytes() + f"{bpe.PIECES.pattern!r} {pairs}".encode())
+    kept = cache_folder() / f"wikipedia-{vocabulary}-{key.hexdigest()[:16]}.npz"
+    damaged = ValueError, KeyError, EOFError, zipfile.BadZipFile
+    with contextlib.suppress(OSError, *damaged), kept.open("rb") as file, np.load(file) as found:
+        return {part: found[part] for part in PARTS}
+    encode = bpe.Encoder(pairs)
+    tokens = {
+        part: np.array([t for text in texts for t in (*encode(text), SEPARATOR)], np.uint16)
+        for part, texts in documents(path).items()
+    }
+    scratch = kept.with_suffix(f".{os.getpid()}")
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs seconds, no more
+        with scratch.open("wb") as file:
+            np.savez(file, **{str(part): array for part, array in tokens.items()})
+        scratch.replace(kept)
+    return tokens
+
+
+def in_order(tokens: Array, batch_size: int, context: int, count: int | None) -> Iterator[Array]:
     """The first `count` batches, int32 (batch_size, context + 1), of consecutive windows.
 
-    A window's last token is the next one's first, so that each token is predicted once.
+    None is as many whole batches as there are. A window's last token is the next one's first, so
+    that each token is predicted once.
     """
     windows = np.lib.stride_tricks.sliding_window_view(tokens, context + 1)[::context]
+    if count is None:
+        count = len(windows) // batch_size
     for start in range(0, count * batch_size, batch_size):
         yield windows[start : start + batch_size].astype(np.int32)
 

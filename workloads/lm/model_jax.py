@@ -54,12 +54,18 @@ class Transformer(JaxModel):
         return {"logits": self._logits(params, batch["tokens"])}
 
     def _logits(self, params: Arrays, tokens: Array) -> Array:
+        params = self._scaled(params)
         x = params["embedding.weight"][tokens[:, :-1]].astype(self.settings.compute.dtype)
         for layer in range(self.settings.model.layers):
             x = self._block(_below(params, f"blocks.{layer}."), x)
         if self.settings.model.norm == "pre":
             x = _rms_norm(x, params["norm.weight"])
         return _linear(x, params["head.weight"]).astype(jnp.float32)
+
+    def _scaled(self, params: Arrays) -> Arrays:
+        """Embedding and matrices times the gain; the gains of the norms are as they are."""
+        gain = self.settings.model.gain
+        return {name: value * gain if value.ndim == 2 else value for name, value in params.items()}
 
     def _block(self, p: Arrays, x: Array) -> Array:
         gain1, gain2 = p["norm1.weight"], p["norm2.weight"]

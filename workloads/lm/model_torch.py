@@ -17,27 +17,39 @@ if TYPE_CHECKING:
 EPSILON = 1e-6
 
 
+class Linear(nn.Linear):
+    """Without a bias; what it holds is multiplied by the gain, in float32."""
+
+    def __init__(self, inputs: int, outputs: int, gain: float) -> None:
+        super().__init__(inputs, outputs, bias=False)
+        self.gain = gain
+
+    def forward(self, x: Tensor) -> Tensor:
+        """In the type of `x`."""
+        return F.linear(x, (self.weight * self.gain).to(x.dtype))
+
+
 class Block(nn.Module):
     """Causal self-attention and a GELU MLP, each added to the residual stream."""
 
     def __init__(self, settings: LmScale) -> None:
         super().__init__()
         model = settings.model
-        width, hidden = model.width, model.hidden
+        width, hidden, gain = model.width, model.hidden, model.gain
         self.heads = model.heads
         self.qk_norm = model.qk_norm
         self.post_norm = model.norm == "post"
         self.norm1 = nn.RMSNorm(width, EPSILON)
-        self.query = nn.Linear(width, width, bias=False)
-        self.key = nn.Linear(width, width, bias=False)
-        self.value = nn.Linear(width, width, bias=False)
+        self.query = Linear(width, width, gain)
+        self.key = Linear(width, width, gain)
+        self.value = Linear(width, width, gain)
         if model.qk_norm:
             self.query_norm = nn.RMSNorm(model.head_width, EPSILON)
             self.key_norm = nn.RMSNorm(model.head_width, EPSILON)
-        self.out = nn.Linear(width, width, bias=False)
+        self.out = Linear(width, width, gain)
         self.norm2 = nn.RMSNorm(width, EPSILON)
-        self.up = nn.Linear(width, hidden, bias=False)
-        self.down = nn.Linear(hidden, width, bias=False)
+        self.up = Linear(width, hidden, gain)
+        self.down = Linear(hidden, width, gain)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """(batch, time, width) to the same; `cos` and `sin` are (time, 1, head_width / 2)."""
@@ -50,16 +62,16 @@ class Block(nn.Module):
     def _attend(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         batch, time, width = x.shape
         split = (batch, time, self.heads, width // self.heads)
-        q, k, v = (_linear(x, m).view(split) for m in (self.query, self.key, self.value))
+        q, k, v = (m(x).view(split) for m in (self.query, self.key, self.value))
         if self.qk_norm:
             q, k = _rms_norm(q, self.query_norm), _rms_norm(k, self.key_norm)
         q, k = _rotate(q, cos, sin), _rotate(k, cos, sin)
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return _linear(y.transpose(1, 2).reshape(x.shape), self.out)
+        return self.out(y.transpose(1, 2).reshape(x.shape))
 
     def _transform(self, x: Tensor) -> Tensor:
-        return _linear(F.gelu(_linear(x, self.up), approximate="tanh"), self.down)
+        return self.down(F.gelu(self.up(x), approximate="tanh"))
 
 
 class Transformer(TorchModel):
@@ -77,10 +89,11 @@ class Transformer(TorchModel):
         model, vocabulary = settings.model, settings.data.vocabulary
         self.dtype = getattr(torch, settings.compute.dtype)
         self.z_loss = model.z_loss
+        self.gain = model.gain
         self.embedding = nn.Embedding(vocabulary, model.width)
         self.blocks = nn.ModuleList(Block(settings) for _ in range(model.layers))
         self.norm = nn.RMSNorm(model.width, EPSILON) if model.norm == "pre" else None
-        self.head = nn.Linear(model.width, vocabulary, bias=False)
+        self.head = Linear(model.width, vocabulary, model.gain)
         cos, sin = (torch.from_numpy(table).unsqueeze(1) for table in rotary)
         self.register_buffer("cos", cos.to(self.dtype), persistent=False)
         self.register_buffer("sin", sin.to(self.dtype), persistent=False)
@@ -110,16 +123,12 @@ class Transformer(TorchModel):
 
     def _logits(self, batch: Tensors) -> tuple[Tensor, Tensor]:
         tokens = batch["tokens"].long()
-        x = self.embedding(tokens[:, :-1]).to(self.dtype)
+        x = (self.embedding(tokens[:, :-1]) * self.gain).to(self.dtype)
         for block in self.blocks:
             x = block(x, self.cos, self.sin)
         if self.norm is not None:
             x = _rms_norm(x, self.norm)
-        return _linear(x, self.head).float().flatten(0, 1), tokens[:, 1:].flatten()
-
-
-def _linear(x: Tensor, layer: nn.Linear) -> Tensor:
-    return F.linear(x, layer.weight.to(x.dtype))
+        return self.head(x).float().flatten(0, 1), tokens[:, 1:].flatten()
 
 
 def _rms_norm(x: Tensor, norm: nn.RMSNorm) -> Tensor:

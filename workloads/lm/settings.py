@@ -8,6 +8,7 @@ import pydantic
 
 from scoring.ground.documents import Model
 from workloads.config import Scale
+from workloads.lm import bpe
 
 if TYPE_CHECKING:
     pass
@@ -22,13 +23,23 @@ class DataSettings(Model):
     """256 for bytes; otherwise the size of a byte-level BPE."""
     validation_batches: pydantic.PositiveInt
     """Batches of the training batch's shape."""
-    test_batches: pydantic.PositiveInt
+    test_batches: pydantic.PositiveInt | None
+    """None is the whole of the split, in whole batches."""
     train_tokens: pydantic.PositiveInt | None = None
     """How much of the training split to use; None is all of it."""
     tokenizer_bytes: pydantic.PositiveInt | None = None
     """The length of the training text's beginning that a BPE is made from."""
     prefetch: pydantic.NonNegativeInt = 0
     """Batches made ahead by a thread."""
+
+    @pydantic.model_validator(mode="after")
+    def _vocabulary_is_shipped(self) -> DataSettings:
+        if self.source == "wikipedia" and not bpe.BYTES <= self.vocabulary <= bpe.LARGEST:
+            raise ValueError(
+                f"vocabulary {self.vocabulary}: the shipped merges make one of {bpe.BYTES} to "
+                f"{bpe.LARGEST} tokens"
+            )
+        return self
 
 
 class ModelSettings(Model):
@@ -39,6 +50,8 @@ class ModelSettings(Model):
     heads: pydantic.PositiveInt
     hidden: pydantic.PositiveInt
     """Width of the MLP's hidden layer."""
+    gain: pydantic.PositiveFloat = 1.0
+    """What the model multiplies its stored matrices by; they start smaller by as much."""
     norm: Literal["pre", "post"] = "pre"
     qk_norm: bool = False
     z_loss: pydantic.NonNegativeFloat = 0.0

@@ -76,7 +76,8 @@ class LanguageModel(Workload[LmScale]):
 
         The two matrices of a block that write to the residual stream are smaller by
         sqrt(2 x layers) (GPT-2), so that its variance does not grow with depth; the embedding has
-        standard deviation EMBEDDING_STD.
+        standard deviation EMBEDDING_STD. That is what the model sees: what is stored is smaller by
+        its gain.
         """
         rng = np.random.default_rng(seed)
         weights: Weights = {}
@@ -88,7 +89,7 @@ class LanguageModel(Workload[LmScale]):
             if name.endswith((".out.weight", ".down.weight")):
                 std *= (2 * self.settings.model.layers) ** -0.5
             drawn = rng.standard_normal(spec.shape, np.float32)
-            weights[name] = drawn * np.float32(std)
+            weights[name] = drawn * np.float32(std / self.settings.model.gain)
         return weights
 
     def fetch(self) -> None:
@@ -111,7 +112,7 @@ class LanguageModel(Workload[LmScale]):
     def evaluate(
         self, judged: Judged, split: Split, stream: Stream, window: Window
     ) -> dict[str, float]:
-        """Bits per byte of the same first batches of the split, always."""
+        """Bits per byte of the same first batches of the split, always, or of all of it."""
         from workloads.lm.data import in_order
 
         corpus, data = self._corpus(), self.settings.data

@@ -140,7 +140,7 @@ def test_a_broken_submission_costs_only_itself(tmp_path: Path, gradathlon: Grada
 BAD = {
     "unknown suite": (("run", "dmeo"), "unknown suite 'dmeo'; did you mean 'demo'?"),
     "unknown submission": (("run", "demo", "-s", "prodigi"), "did you mean 'prodigy'?"),
-    "unknown workload": (("run", "demo", "-w", "lm-toy-v2"), "lm-toy-v2"),
+    "unknown workload": (("run", "demo", "-w", "lm-toy-v3"), "lm-toy-v3"),
     "no such file": (("run", "demo", "-s", "./none.py"), "none.py"),
     "not a run": (("score", "nothing"), "nothing: not a run"),
     "unwritable": (("run", "demo", "-o", "/proc/run"), "/proc/run"),
@@ -175,7 +175,7 @@ def test_no_network_is_one_line(tmp_path: Path, gradathlon: Gradathlon) -> None:
         "PIP_NO_INDEX": "",
         "PIP_FIND_LINKS": "",
     }
-    done = gradathlon("data", "fetch", "lm-toy-v1", env=unreachable)
+    done = gradathlon("data", "fetch", "lm-toy-v2", env=unreachable)
     assert done.code == 2
     assert "the package index cannot be reached" in done.err.splitlines()[-1]
 

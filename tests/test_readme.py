@@ -42,7 +42,7 @@ def test_the_ten_line_submission_passes_its_check(tmp_path: Path) -> None:
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
 def test_every_command_is_one(words: list[str]) -> None:
     """Parsed as the command line parses it; the runs themselves are in `.ci/run`."""
-    stand_ins = {"WORKLOAD": "lm-toy-v1", "RUN": "runs/mine", "s3://bucket/mine": "runs/mine"}
+    stand_ins = {"WORKLOAD": "lm-toy-v2", "RUN": "runs/mine", "s3://bucket/mine": "runs/mine"}
     words = [stand_ins.get(word, word) for word in words]
     command = main.get_command(click.Context(main), words[0])
     assert command is not None, f"no command {words[0]!r}"

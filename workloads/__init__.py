@@ -1,6 +1,6 @@
 """What is raced on: the workload contract, data fetching, and one folder a family.
 
-workload = workloads.get("lm-toy-v1+postnorm")
+workload = workloads.get("lm-toy-v2+postnorm")
 
 Part of Gradathlon.
 """

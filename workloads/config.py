@@ -27,7 +27,7 @@ ScaleName = Literal["toy", "laptop", "standard"]
 
 @dataclasses.dataclass(frozen=True)
 class WorkloadId:
-    """The parts of an id such as `lm-toy-v1+postnorm`."""
+    """The parts of an id such as `lm-toy-v2+postnorm`."""
 
     family: str
     scale: str
@@ -54,7 +54,7 @@ class WorkloadId:
         if match is None:
             raise WorkloadError(
                 f"{text!r} is not a workload id: expected family-scale-v1 or "
-                "family-scale-v1+variant, as in lm-toy-v1"
+                "family-scale-v1+variant, as in lm-toy-v2"
             )
         return cls(match["family"], match["scale"], int(match["version"]), match["variant"])
 
@@ -130,6 +130,15 @@ class Task(Model):
     scales: dict[ScaleName, dict[str, Any]]
 
 
+class OverlayHead(Model):
+    """What a variant that is an overlay says of itself, beside the settings that it changes."""
+
+    title: str | None = None
+    """What it changes, in a few words."""
+    at: list[ScaleName] | None = None
+    """The scales that it is for; None is all of them."""
+
+
 class FamilyConfig(Model):
     """A family's whole `config.yaml`."""
 
@@ -154,6 +163,8 @@ class Definition:
     document: Document
     tasks: Mapping[str, Task] = dataclasses.field(default_factory=dict)
     """Those of the variants that are tasks of their own."""
+    overlays: Mapping[str, OverlayHead] = dataclasses.field(default_factory=dict)
+    """What the other variants say of themselves."""
     races: Mapping[str, Race] = dataclasses.field(default_factory=dict)
     """Targets, budgets and references by race, as in `toy+ctr`."""
 
@@ -164,7 +175,7 @@ class Definition:
             str(WorkloadId(self.name, scale, version, variant))
             for scale in self.config.scales
             for variant in variants
-            if (task := self._task(variant)) is None or scale in task.scales
+            if variant is None or scale in self._scales(variant)
         ]
 
     def settings(self, id: WorkloadId, model: type[S]) -> S:
@@ -184,7 +195,9 @@ class Definition:
         at = ["scales", id.scale]
         if id.variant:
             self.document.validate(model, scale, at)
-            scale = _overlay(scale, self.config.variants[id.variant])
+            over = self.config.variants[id.variant]
+            head = OverlayHead.model_fields
+            scale = _overlay(scale, {key: v for key, v in over.items() if key not in head})
             at = ["variants", id.variant]
         return self.document.validate(model, scale, at)
 
@@ -195,9 +208,14 @@ class Definition:
         return Metric(stated.name, stated.goal, settings.metric_window)
 
     def title(self, id: WorkloadId) -> str:
-        """What the workload is, in a line: the family's title or the task's own."""
-        task = self._task(id.variant)
-        return (task and task.title) or self.config.title
+        """What the workload is, in a line: the family's title or the task's own.
+
+        An overlay's own title says what it changes, and follows the family's.
+        """
+        if (task := self._task(id.variant)) is not None:
+            return task.title or self.config.title
+        own = self.overlays[id.variant].title if id.variant else None
+        return f"{self.config.title}: {own}" if own else self.config.title
 
     def procedure(self, id: WorkloadId) -> dict[str, Any] | None:
         """The log of how a target was set: points, spread, date, hardware; None where none is."""
@@ -209,6 +227,12 @@ class Definition:
 
     def _task(self, variant: str | None) -> Task | None:
         return self.tasks.get(variant) if variant else None
+
+    def _scales(self, variant: str) -> list[ScaleName]:
+        if (task := self._task(variant)) is not None:
+            return list(task.scales)
+        at = self.overlays[variant].at
+        return [scale for scale in self.config.scales if at is None or scale in at]
 
     def _check(self, id: WorkloadId) -> None:
         config = self.config
@@ -223,9 +247,8 @@ class Definition:
         if id.variant is not None and id.variant not in config.variants:
             hint = nearest(id.variant, config.variants)
             raise WorkloadError(f"workload {str(id)!r}: unknown variant {id.variant!r}{hint}")
-        task = self._task(id.variant)
-        if task is not None and id.scale not in task.scales:
-            hint = nearest(id.scale, task.scales)
+        if id.variant is not None and id.scale not in (own := self._scales(id.variant)):
+            hint = nearest(id.scale, own)
             raise WorkloadError(
                 f"workload {str(id)!r}: variant {id.variant!r} has no scale {id.scale!r}{hint}"
             )
@@ -246,7 +269,16 @@ def read_definition(folder: Path, name: str | None = None) -> Definition:
         for name, variant in config.variants.items()
         if "scales" in variant
     }
-    family = Definition(name or folder.name, path, config, document, tasks)
+    overlays = {
+        name: document.validate(
+            OverlayHead,
+            {key: value for key, value in variant.items() if key in OverlayHead.model_fields},
+            ["variants", name],
+        )
+        for name, variant in config.variants.items()
+        if name not in tasks
+    }
+    family = Definition(name or folder.name, path, config, document, tasks, overlays)
     return dataclasses.replace(family, races=_races(family))
 
 

@@ -145,7 +145,7 @@ class Workload(abc.ABC, Generic[S]):
     """One workload at one scale, in one variant. Building it is cheap and needs no data.
 
     Attributes:
-        id: its parts; `str(workload.id)` is as in `lm-toy-v1+postnorm`.
+        id: its parts; `str(workload.id)` is as in `lm-toy-v2+postnorm`.
         settings: the checked numbers of its scale and variant.
         metric: what it is judged by.
         race: target, budget and reference; None until `gradathlon set-targets` found them.

@@ -40,7 +40,7 @@ def check(ctx: click.Context, /, submission: str, workload: str | None, quick: b
     \b
     Example:
         gradathlon check my_opt.py
-        gradathlon check lm-toy-v1
+        gradathlon check lm-toy-v2
     """
     if submission in workloads.ids():
         if workload or quick:

@@ -60,7 +60,7 @@ def conformance(submissions: tuple[str, ...], output: Path, **options: Any) -> N
     \b
     Examples:
         gradathlon conformance -o conformance
-        gradathlon conformance adamw my_opt.py -o conformance -w lm-toy-v1 -w climate-toy-v2=10
+        gradathlon conformance adamw my_opt.py -o conformance -w lm-toy-v2 -w climate-toy-v2=10
     """
     sources = [find(word) for word in submissions or shipped()]
     kept = Kept(output)

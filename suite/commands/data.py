@@ -53,7 +53,7 @@ def fetch(ctx: click.Context, named: tuple[str, ...], address: str | None) -> No
 
     \b
     Examples:
-        gradathlon data fetch lm-toy-v1
+        gradathlon data fetch lm-toy-v2
         gradathlon data fetch --address auto
     """
     chosen = list(named) or [id for id in workloads.ids(variants=False) if "-toy-" in id]

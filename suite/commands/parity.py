@@ -38,8 +38,8 @@ def parity(ctx: click.Context, /, named: tuple[str, ...], rows: int | None, step
 
     \b
     Examples:
-        gradathlon parity lm-toy-v1 homeostatic-toy-v2
-        gradathlon parity lm-standard-v1 --rows 1 --steps 3
+        gradathlon parity lm-toy-v2 homeostatic-toy-v2
+        gradathlon parity lm-standard-v2 --rows 1 --steps 3
     """
     chosen = list(dict.fromkeys(named)) or [
         id for id in workloads.ids(variants=False) if id.split("-")[1] == "toy"

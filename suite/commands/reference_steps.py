@@ -40,7 +40,7 @@ def reference_steps(workloads: tuple[str, ...], measure: bool, adopt: bool, **gi
 
     \b
     Examples:
-        gradathlon reference-steps lm-toy-v1
+        gradathlon reference-steps lm-toy-v2
         gradathlon reference-steps homeostatic-toy-v2 --measure --adopt
     """
     from suite.targets import reference

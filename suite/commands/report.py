@@ -40,7 +40,7 @@ def report(
     Examples:
         gradathlon report runs/first -o report.html
         gradathlon report runs/first --picture board -o board.svg
-        gradathlon report runs/first --picture lm-toy-v1
+        gradathlon report runs/first --picture lm-toy-v2
         gradathlon report runs/first --picture differences -o differences.png
     """
     from scoring.ground.documents import ConfigError

@@ -127,7 +127,7 @@ def run(ctx: click.Context, /, no_prune: bool, **options: Any) -> None:
     \b
     Examples:
         gradathlon run demo
-        gradathlon run toy -s ./my_opt.py -s adamw -w lm-toy-v1 -o runs/mine
+        gradathlon run toy -s ./my_opt.py -s adamw -w lm-toy-v2 -o runs/mine
         gradathlon run toy-tuned -s ./my_opt.py --studies 1 --trials 2 --dry-run
         gradathlon run --resume -o runs/mine
     """

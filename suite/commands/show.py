@@ -23,7 +23,7 @@ def show(name: str) -> None:
 
     \b
     Examples:
-        gradathlon show lm-toy-v1
+        gradathlon show lm-toy-v2
         gradathlon show adamw
         gradathlon show ./my_opt.py
         gradathlon show demo

@@ -65,9 +65,9 @@ def sweep(submission: str, workload: str, more: tuple[str, ...], **options: Any)
 
     \b
     Examples:
-        gradathlon sweep adamw lm-toy-v1 --parameter lr=1e-4:1:log
-        gradathlon sweep adamw lm-toy-v1 -w lm-toy-v1+qknorm --parameter lr=1e-3:1:log --seeds 3
-        gradathlon sweep adamw lm-toy-v1 --resume
+        gradathlon sweep adamw lm-toy-v2 --parameter lr=1e-4:1:log
+        gradathlon sweep adamw lm-toy-v2 -w lm-toy-v2+qknorm --parameter lr=1e-3:1:log --seeds 3
+        gradathlon sweep adamw lm-toy-v2 --resume
     """
     place, resume, output = taken_place(options), options.pop("resume"), options.pop("output")
     folder = folder_of(output, "sweep", submission, workload).absolute()

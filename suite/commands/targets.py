@@ -63,8 +63,8 @@ def set_targets(workload: str, output: Path, trials: Path | None, **options: Any
 
     \b
     Example:
-        gradathlon set-targets lm-toy-v1
-        gradathlon set-targets lm-toy-v1+qknorm --from-base
+        gradathlon set-targets lm-toy-v2
+        gradathlon set-targets lm-toy-v2+qknorm --from-base
     """
     from suite.targets.procedure import set_targets as carry_out
     from suite.targets.stages import Settings

@@ -53,8 +53,8 @@ def try_(ctx: click.Context, /, workload: str, submission: str, **options: Any) 
 
     \b
     Examples:
-        gradathlon try lm-toy-v1 my_opt.py -p lr=0.01
-        gradathlon try lm-standard-v1 adamw --steps 500 --cores 8 --gpus 1
+        gradathlon try lm-toy-v2 my_opt.py -p lr=0.01
+        gradathlon try lm-standard-v2 adamw --steps 500 --cores 8 --gpus 1
     """
     source, chosen = find(submission), workloads.get(workload)
     point = stated_point(source, options["points"])

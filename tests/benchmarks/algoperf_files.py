@@ -34,7 +34,7 @@ def main() -> None:
     known = _known(given.output)
     for path in sorted(given.folder.rglob("submission.py")):
         name = path.parent.relative_to(given.folder).as_posix()
-        for workload in given.workload or ["lm-toy-v1"]:
+        for workload in given.workload or ["lm-toy-v2"]:
             if given.only not in name or (name, workload) in known:
                 continue
             row = {"file": name, "workload": workload} | _tried(path, workload, given.steps)

@@ -1,6 +1,6 @@
 """Do two trials at once, one core each, slow each other? Step times alone and side by side.
 
-    python -m tests.benchmarks.side_by_side lm-toy-v1 --repeat 3
+    python -m tests.benchmarks.side_by_side lm-toy-v2 --repeat 3
 
 Races one trial alone, then two at once, on Ray as any run does, and prints for each the median
 and the spread (p10 to p90) of its seconds a step, and CPU time over wall time. No assertion:
@@ -25,7 +25,7 @@ SUBMISSIONS = ("adamw", "adamw_jax")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("workloads", nargs="*", default=["lm-toy-v1", "homeostatic-toy-v2"])
+    parser.add_argument("workloads", nargs="*", default=["lm-toy-v2", "homeostatic-toy-v2"])
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
     head = ("workload", "submission", "trials", "median", "p10", "p90", "cpu / wall")

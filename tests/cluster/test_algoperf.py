@@ -78,7 +78,7 @@ def test_they_pass_the_check(name: str) -> None:
 @pytest.mark.parametrize("name", ["torch_self", *SLOW])
 def test_every_supervised_family_and_no_other(name: str) -> None:
     source = find(str(FILES / name))
-    for family in ("lm-toy-v1", "recommender-toy-v2", "lifelong-toy-v1", "climate-toy-v2"):
+    for family in ("lm-toy-v2", "recommender-toy-v2", "lifelong-toy-v1", "climate-toy-v2"):
         after = Bench(source, family).run({}, 2)
         assert all(np.isfinite(value).all() for value in after.values()), family
     with pytest.raises(SubmissionError, match="race it on a supervised workload"):
@@ -121,7 +121,7 @@ def test_training_goes_on_from_the_weights_that_were_evaluated() -> None:
     assert any(not np.array_equal(alone[key], evaluated[key]) for key in alone)
 
 
-@pytest.mark.parametrize("family", ["homeostatic-toy-v2", "lm-toy-v1", "recommender-toy-v2"])
+@pytest.mark.parametrize("family", ["homeostatic-toy-v2", "lm-toy-v2", "recommender-toy-v2"])
 def test_smoothing_is_the_same_in_both_frameworks(family: str) -> None:
     """And is that of labels of which a share is given to all classes alike."""
     import jax

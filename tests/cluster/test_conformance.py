@@ -207,10 +207,10 @@ def test_the_other_families_shapes_are_taken_too(tmp_path: Path) -> None:
         "    assert max(p.ndim for p in params) < 3, 'no matrix'\n"
         "    return torch.optim.SGD(params, lr=0.01)\n"
     )
-    ids = [DEFAULT_WORKLOAD, "lm-toy-v1", "climate-toy-v2"]
+    ids = [DEFAULT_WORKLOAD, "lm-toy-v2", "climate-toy-v2"]
     found = check_here(find(str(path)), ids)
     failure = only_failure(found)
-    assert found[-2].title == "it takes the shapes of lm-toy-v1"
+    assert found[-2].title == "it takes the shapes of lm-toy-v2"
     assert failure.title == "it takes the shapes of climate-toy-v2"
     assert "AssertionError: no matrix" in failure.detail
 

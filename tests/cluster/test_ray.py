@@ -89,7 +89,7 @@ def test_no_more_trials_at_once_than_asked_for_and_each_is_told_what_is_known(ma
 
 STEPS = {
     "homeostatic-toy-v2": 1600,
-    "lm-toy-v1": 300,
+    "lm-toy-v2": 300,
     "recommender-toy-v2": 600,
     "rl_nap-toy-v1": 6000,
     "lifelong-toy-v1": 900,

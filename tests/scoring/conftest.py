@@ -19,7 +19,7 @@ PERIOD = 10.0
 """Seconds and steps between evaluations of the built trials."""
 
 
-def header(workload: str = "lm-toy-v1", submission: str = "adamw", **changes: Any) -> Header:
+def header(workload: str = "lm-toy-v2", submission: str = "adamw", **changes: Any) -> Header:
     base = Header(
         workload=workload,
         submission=submission,

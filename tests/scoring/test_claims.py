@@ -23,7 +23,7 @@ from suite.cli import main
 from tests.scoring.conftest import TARGET, Run, header, lines, write
 from tests.scoring.plans import write_plan
 
-LM, SHIFT = "lm-toy-v1", "homeostatic-toy-v1"
+LM, SHIFT = "lm-toy-v2", "homeostatic-toy-v1"
 TORCH = "reference-torch"
 NewRun = Callable[..., Run]
 Lines = list[dict[str, Any]]

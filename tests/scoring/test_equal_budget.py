@@ -20,7 +20,7 @@ from .conftest import Run
 
 NewRun = Callable[..., Run]
 OPEN = Target("validation/loss", "min", None)
-LM, SHIFT = "lm-toy-v1", "homeostatic-toy-v2"
+LM, SHIFT = "lm-toy-v2", "homeostatic-toy-v2"
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_it_counts_for_no_score_and_stands_beside_the_board(race: Run) -> None:
     assert found["adamw"].study_values == (1.5, 1.5, 1.5)
     assert found["reference-torch"].is_reference
     text = terminal(board, 120)
-    assert "lm-toy-v1 has no target; lowest validation/loss within the same budget" in text
+    assert "lm-toy-v2 has no target; lowest validation/loss within the same budget" in text
     assert "1.5  adamw (torch), studies 1.5 of 3" in markdown(board)
     told = json.loads(as_json(board))["at_equal_budget"]
     assert told[0]["standings"][0]["study_values"]
@@ -56,12 +56,12 @@ def test_it_counts_for_no_score_and_stands_beside_the_board(race: Run) -> None:
 
 def test_the_page_shows_it_with_and_without_a_board(race: Run, new_run: NewRun) -> None:
     page = render(compute([race.folder]), gather([race.folder]).records)
-    assert "lm-toy-v1: at equal budget" in page
+    assert "lm-toy-v2: at equal budget" in page
     alone = new_run("alone").add(LM, "adamw", [math.inf, math.inf], target=OPEN)
     board = compute([alone.folder])
     assert not board.rows
     page = render(board, gather([alone.folder]).records)
-    assert "lm-toy-v1: at equal budget" in page
+    assert "lm-toy-v2: at equal budget" in page
     assert "No workload has a target" in page
 
 

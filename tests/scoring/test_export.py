@@ -12,7 +12,7 @@ from scoring.export import export
 from scoring.ground.documents import ConfigError
 from tests.scoring.conftest import Run
 
-LM = "lm-toy-v1"
+LM = "lm-toy-v2"
 
 
 @pytest.fixture

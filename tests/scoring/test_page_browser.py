@@ -145,7 +145,7 @@ def test_filters_narrow_the_trials(visit: Visit) -> None:
     visit.page.locator(".filters [name=e]").select_option("failed")
     assert visit.shown(".trials tbody tr") == 2
     assert visit.texts(".filters output") == ["2 of 84 trials"]
-    visit.page.locator(".filters [name=w]").select_option("lm-toy-v1")
+    visit.page.locator(".filters [name=w]").select_option("lm-toy-v2")
     assert visit.shown(".trials tbody tr") == 1
     visit.page.get_by_text("traceback").locator("visible=true").click()
     assert "no <b>state</b> for layer 3" in visit.page.locator("pre >> visible=true").inner_text()
@@ -173,7 +173,7 @@ def test_a_plot_can_be_saved(browser: Any, report: Path, tmp_path: Path) -> None
     visit = Visit(browser, report, color_scheme="dark")
     with visit.page.expect_download() as download:
         visit.page.locator('.save[data-plot="curves1"]').click()
-    assert download.value.suggested_filename == "lm-toy-v1-curves.svg"
+    assert download.value.suggested_filename == "lm-toy-v2-curves.svg"
     saved = tmp_path / "plot.svg"
     download.value.save_as(saved)
     svg = xml.dom.minidom.parse(str(saved)).documentElement

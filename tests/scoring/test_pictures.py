@@ -108,5 +108,5 @@ def test_a_crowd_of_curves_is_drawn_fainter(board: Board, records: list[Record])
 def test_curves_of_a_workload_without_trials_are_refused(
     board: Board, records: list[Record]
 ) -> None:
-    with pytest.raises(RecordError, match="lm-standard-v1: none of the trials"):
-        curves_svg(board, records, "lm-standard-v1")
+    with pytest.raises(RecordError, match="lm-standard-v2: none of the trials"):
+        curves_svg(board, records, "lm-standard-v2")

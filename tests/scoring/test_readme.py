@@ -25,7 +25,7 @@ def test_the_protocol_of_the_readme_scores(
     monkeypatch.setattr("scoring.protocols.PROTOCOLS", dict(PROTOCOLS))
     space: dict[str, Any] = {}
     exec(code, space)
-    run = new_run().add("lm-toy-v1", "a", [20, 21]).add("lm-toy-v1", "b", [20, float("inf")])
+    run = new_run().add("lm-toy-v2", "a", [20, 21]).add("lm-toy-v2", "b", [20, float("inf")])
     board = compute([run.folder], protocol="hits")
     scores = {row.submission: (row.score, row.rank_low) for row in board.rows}
     assert scores == {"a": (1.0, 1), "b": (0.5, 2)}

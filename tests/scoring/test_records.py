@@ -65,7 +65,7 @@ outcomes = st.builds(
 
 
 def key(study: int, trial: int) -> TrialKey:
-    return TrialKey("lm-toy-v1", "adamw", study, trial)
+    return TrialKey("lm-toy-v2", "adamw", study, trial)
 
 
 @given(st.one_of(headers, evaluations, events, outcomes))

@@ -58,13 +58,13 @@ def test_no_unit_and_no_origin_matters(row: list[float], initial: float, shift: 
 
 def test_pictures_are_drawings_that_say_what_they_show() -> None:
     sweeps = [
-        swept((4.0, 2.0, 3.0, math.nan), (4.1, 2.1, 2.9, 4.0), workload="lm-toy-v1"),
-        swept((4.0, 1.8, 1.9, 2.0), (4.2, 1.7, 1.9, 2.1), workload="lm-toy-v1+<wide>", size=9000),
+        swept((4.0, 2.0, 3.0, math.nan), (4.1, 2.1, 2.9, 4.0), workload="lm-toy-v2"),
+        swept((4.0, 1.8, 1.9, 2.0), (4.2, 1.7, 1.9, 2.1), workload="lm-toy-v2+<wide>", size=9000),
     ]
     for text in (sweep_svg(sweeps, "lr", log=True), sensitivity_svg(sweeps, "lr")):
         root = ET.fromstring(text)
         told = next(child.text for child in root if child.tag.endswith("desc"))
-        assert told is not None and "lm-toy-v1+<wide>" in told
+        assert told is not None and "lm-toy-v2+<wide>" in told
     drawn = sweep_svg(sweeps, "lr", log=True)
     assert drawn.count("M-4,-4L4,4") == 1, "one value of one workload diverged"
     assert "0.01" in drawn and "final loss" in drawn

@@ -23,7 +23,7 @@ MINE = """\
 SEARCH_SPACE = {"lr": {"min": 1e-3, "max": 1.0, "scaling": "log"}}
 def submission(params, lr=0.5, decay=0.1): ...
 """
-WORKLOADS = ["lm-toy-v1", "recommender-toy-v2", "homeostatic-toy-v2"]
+WORKLOADS = ["lm-toy-v2", "recommender-toy-v2", "homeostatic-toy-v2"]
 STEPS, REFERENCE = 400, 100
 """The budget of every workload here, and the reference's time: a quarter of it."""
 
@@ -107,7 +107,7 @@ def test_the_point_found_is_the_best_of_all_and_a_suite_can_race_it(
     assert suite.workloads == WORKLOADS and suite.clock == "paired"
     log = json.loads(Path("out/calibration.json").read_text())
     assert log["finalists"][0]["point"] == {"lr": best}
-    assert log["finalists"][0]["ratios"]["lm-toy-v1"] == pytest.approx(0.85, abs=0.35)
+    assert log["finalists"][0]["ratios"]["lm-toy-v2"] == pytest.approx(0.85, abs=0.35)
     assert log["trials"] == len(racing.trained)
     assert f"mine at lr={best:.4g}: score" in result.stdout
     assert "on 3 workloads, 3 fresh seeds; the best of 3 finalists with probability" in (
@@ -211,23 +211,23 @@ def test_failures_score_nothing_and_are_told(racing: Racing, invoke: Any) -> Non
 
 def test_where_nobody_meets_a_target_that_is_said(racing: Racing, invoke: Any) -> None:
     racing.ratio = lambda spec: math.inf
-    result = invoke("tune", "mine.py", "lm-toy-v1", "--points", "4", "--seeds", "2", "-o", "out")
+    result = invoke("tune", "mine.py", "lm-toy-v2", "--points", "4", "--seeds", "2", "-o", "out")
     assert result.exit_code == 0
     assert "No finalist met a target in most of its seeds" in result.stdout
     assert "missed" in result.stdout
 
 
 def test_the_defaults_meet_the_fresh_seeds_when_asked_to(racing: Racing, invoke: Any) -> None:
-    result = invoke("tune", "mine.py", "lm-toy-v1", "--points", "6", "--defaults", "-o", "out")
+    result = invoke("tune", "mine.py", "lm-toy-v2", "--points", "6", "--defaults", "-o", "out")
     assert "lr=0.5 (defaults)" in result.stdout
     assert {spec.trial for spec in racing.trained if spec.study > 0} >= {0}
-    begun = invoke("tune", "mine.py", "lm-toy-v1", "--resume", "-o", "out")
+    begun = invoke("tune", "mine.py", "lm-toy-v2", "--resume", "-o", "out")
     assert begun.stdout == result.stdout
 
 
 def test_nothing_to_tune_is_an_error(racing: Racing, invoke: Any) -> None:
     Path("plain.py").write_text("def submission(params, lr=0.1): ...\n")
-    result = invoke("tune", "plain.py", "lm-toy-v1")
+    result = invoke("tune", "plain.py", "lm-toy-v2")
     assert result.exit_code == 2
     assert "plain has no SEARCH_SPACE, so that there is nothing to calibrate" in result.output
     assert not Path("runs").exists(), "the corrected command finds no used folder"
@@ -246,16 +246,16 @@ def test_a_workload_without_a_target_is_refused(
         return workload
 
     monkeypatch.setattr(workloads, "get", get)
-    result = invoke("tune", "mine.py", "lm-toy-v1", "--clock", "steps", "-o", "out")
+    result = invoke("tune", "mine.py", "lm-toy-v2", "--clock", "steps", "-o", "out")
     assert result.exit_code == 2
-    assert "set-targets lm-toy-v1" in result.output and not Path("out").exists()
+    assert "set-targets lm-toy-v2" in result.output and not Path("out").exists()
 
 
 def test_a_list_of_points_is_tried_as_it_stands(racing: Racing, invoke: Any) -> None:
     Path("listed.py").write_text(
         'SEARCH_SPACE = [{"lr": 0.1}, {"lr": 0.02}, {"lr": 0.9}]\ndef submission(params, lr): ...\n'
     )
-    result = invoke("tune", "listed.py", "lm-toy-v1", "--finalists", "1", "--seeds", "1")
+    result = invoke("tune", "listed.py", "lm-toy-v2", "--finalists", "1", "--seeds", "1")
     assert "listed at lr=0.02: score" in result.stdout and "the only finalist" in result.stdout
 
 

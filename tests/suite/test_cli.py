@@ -93,7 +93,7 @@ def test_a_users_error_is_one_line_without_traceback() -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == (
-        "gradathlon: error: nothing is named 'lm-toy'; did you mean 'lm-toy-v1'?\n"
+        "gradathlon: error: nothing is named 'lm-toy'; did you mean 'lm-toy-v2'?\n"
     )
 
 
@@ -122,7 +122,7 @@ def test_every_workload_can_be_shown(id: str, invoke: Invoke) -> None:
 
 
 def test_a_raced_workload_shows_its_target(raced: Any, invoke: Invoke) -> None:
-    text = invoke("show", "lm-toy-v1").stdout
+    text = invoke("show", "lm-toy-v2").stdout
     assert "target: 2.5\n" in text
     assert "steps: 400\n" in text
     assert "submission: nadamw\n" in text
@@ -197,9 +197,9 @@ def test_check_prints_findings_and_fails_on_a_bad_one(
         return findings
 
     monkeypatch.setattr(conformance, "check", stand_in)
-    result = invoke("check", "adamw", "-w", "lm-toy-v1")
+    result = invoke("check", "adamw", "-w", "lm-toy-v2")
     assert (result.exit_code, result.stdout) == (0, "ok    returns an optimizer\n")
-    assert asked == [("adamw", ["lm-toy-v1"])]
+    assert asked == [("adamw", ["lm-toy-v2"])]
     findings.append(bad)
     result = invoke("check", "adamw")
     assert result.exit_code == 1
@@ -219,10 +219,10 @@ def test_parity_compares_toy_workloads_and_fails_on_a_bad_one(
     result = invoke("parity")
     assert result.exit_code == 1
     rows = [line.split() for line in result.stdout.splitlines()[1:]]
-    assert ["lm-toy-v1", "real", "1.0e-07", "2.0e-06", "3.0e-04", "ok"] in rows
+    assert ["lm-toy-v2", "real", "1.0e-07", "2.0e-06", "3.0e-04", "ok"] in rows
     assert [row[-1] for row in rows if row[0] == "homeostatic-toy-v2"] == ["FAIL"]
     assert {row[0] for row in rows} == {id for id in workloads.ids(variants=False) if "-toy-" in id}
-    assert invoke("parity", "lm-toy-v1").exit_code == 0
+    assert invoke("parity", "lm-toy-v2").exit_code == 0
     assert invoke("parity", "lm-toy-v9").exit_code == 2
 
 
@@ -258,7 +258,7 @@ def test_data_list_counts_the_files_of_a_generated_archive(
 
 
 def test_data_fetch_fetches(raced: Any, invoke: Invoke) -> None:
-    result = invoke("data", "fetch", "lm-toy-v1")
+    result = invoke("data", "fetch", "lm-toy-v2")
     assert result.exit_code == 0
-    assert result.stdout == "lm-toy-v1: here\n"
+    assert result.stdout == "lm-toy-v2: here\n"
     assert invoke("data", "fetch", "lm-toy-v7").exit_code == 2

@@ -16,7 +16,7 @@ from scoring.records import RecordError
 from suite.cli import main
 from tests.scoring.conftest import Run
 
-LM, SHIFT = "lm-toy-v1", "homeostatic-toy-v1"
+LM, SHIFT = "lm-toy-v2", "homeostatic-toy-v1"
 
 
 def invoke(*words: object) -> Result:

@@ -11,7 +11,7 @@ from suite import config
 
 GOOD = """\
 title: mine
-workloads: [lm-toy-v1]
+workloads: [lm-toy-v2]
 submissions: [adamw, sgd]
 ruleset: external
 studies: 2
@@ -22,7 +22,7 @@ trials: 3
 def test_a_suite_is_read_with_its_defaults(suite_file: Callable[[str], Path]) -> None:
     named = config.load(str(suite_file(GOOD)))
     assert named.name == "mine"
-    assert named.suite.workloads == ["lm-toy-v1"]
+    assert named.suite.workloads == ["lm-toy-v2"]
     assert (named.suite.studies, named.suite.trials, named.suite.seed) == (2, 3, 0)
     assert named.suite.clock == "wall"
     assert named.suite.resources == Holding(cores=1, gpus=0)
@@ -75,13 +75,13 @@ BAD = {
         ":7: clock: 'walls' is not one of 'wall', 'cpu', 'steps' or 'paired'; did you mean 'wall'?",
     ),
     "unknown workload": (
-        GOOD.replace("lm-toy-v1", "lm-toy-v1, lm-toy-v1+posnorm"),
-        ":2: workloads.1: workload 'lm-toy-v1+posnorm': unknown variant 'posnorm'; "
+        GOOD.replace("lm-toy-v2", "lm-toy-v2, lm-toy-v2+posnorm"),
+        ":2: workloads.1: workload 'lm-toy-v2+posnorm': unknown variant 'posnorm'; "
         "did you mean 'postnorm'?",
     ),
     "workload twice": (
-        GOOD.replace("lm-toy-v1", "lm-toy-v1, lm-toy-v1"),
-        ":2: workloads.1: 'lm-toy-v1' is given twice",
+        GOOD.replace("lm-toy-v2", "lm-toy-v2, lm-toy-v2"),
+        ":2: workloads.1: 'lm-toy-v2' is given twice",
     ),
     "unknown submission": (
         GOOD.replace("sgd", "prodigi"),
@@ -108,12 +108,12 @@ BAD = {
         ":7: points.adamw: expected at least one point, found 0",
     ),
     "points on another workload": (
-        GOOD + "points_on:\n  lm-toy-v2: {adamw: [{lr: 0.01}]}\n",
-        ":8: points_on.lm-toy-v2: not among the workloads; did you mean 'lm-toy-v1'?",
+        GOOD + "points_on:\n  lm-toy-v3: {adamw: [{lr: 0.01}]}\n",
+        ":8: points_on.lm-toy-v3: not among the workloads; did you mean 'lm-toy-v2'?",
     ),
     "points on a workload without a name": (
-        GOOD + "points_on:\n  lm-toy-v1:\n    sgd: [{lr: 0.01}]\n    adamw: [{rate: 0.1}]\n",
-        ":10: points_on.lm-toy-v1.adamw.0.rate: adamw has no such hyperparameter",
+        GOOD + "points_on:\n  lm-toy-v2:\n    sgd: [{lr: 0.01}]\n    adamw: [{rate: 0.1}]\n",
+        ":10: points_on.lm-toy-v2.adamw.0.rate: adamw has no such hyperparameter",
     ),
     "empty": ("", ":1: expected a mapping of keys, found nothing"),
     "not YAML": (GOOD + "x: [\n", ":8: not valid YAML: "),
@@ -152,4 +152,4 @@ def test_the_suite_of_the_rooms_page_is_one(tmp_path: Path) -> None:
     text = page.partition("```yaml\n")[2].partition("```")[0]
     (tmp_path / "page.yaml").write_text(text)
     suite = config.load(str(tmp_path / "page.yaml")).suite
-    assert (suite.clock, suite.trials, set(suite.points_on)) == ("paired", 3, {"lm-toy-v1"})
+    assert (suite.clock, suite.trials, set(suite.points_on)) == ("paired", 3, {"lm-toy-v2"})

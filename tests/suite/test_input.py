@@ -20,7 +20,7 @@ from suite.cli import COMMANDS, main
 Invoke = Callable[..., Any]
 GOOD: dict[str, Any] = {
     "title": "Mine",
-    "workloads": ["lm-toy-v1"],
+    "workloads": ["lm-toy-v2"],
     "submissions": ["adamw"],
     "ruleset": "external",
     "studies": 1,
@@ -103,11 +103,11 @@ def test_what_is_no_text_file_is_refused_without_a_wait(
 def test_keys_of_a_resumed_run_never_leave_its_folder(
     fake: Any, invoke: Invoke, tmp_path: Path
 ) -> None:
-    words = ("-w", "lm-toy-v1", "-s", "adamw", "-o", "run")
+    words = ("-w", "lm-toy-v2", "-s", "adamw", "-o", "run")
     assert invoke("run", "demo", *words).exit_code == 0
     path = tmp_path / "run" / "run.yaml"
     text = path.read_text()
-    for old in ("adamw.py", "lm-toy-v1"):
+    for old in ("adamw.py", "lm-toy-v2"):
         path.write_text(text.replace(f"{old}:", f"../../{old}:"))
         result = invoke("run", "--resume", "-o", "run")
         assert result.exit_code == 2
@@ -121,7 +121,7 @@ def test_a_race_that_could_not_begin_leaves_no_folder(
         raise ClusterError("no cluster here")
 
     fake.before = refuse
-    assert invoke("run", "demo", "-w", "lm-toy-v1", "-o", "out").exit_code == 2
+    assert invoke("run", "demo", "-w", "lm-toy-v2", "-o", "out").exit_code == 2
     assert not (tmp_path / "out").exists()
 
 
@@ -136,7 +136,7 @@ def options() -> list[str]:
 
 PIECES = st.one_of(
     st.sampled_from(options()),
-    st.sampled_from(["demo", "adamw", "lm-toy-v1", "-1", "1e400", "", ".", "/dev/null", "\u202e"]),
+    st.sampled_from(["demo", "adamw", "lm-toy-v2", "-1", "1e400", "", ".", "/dev/null", "\u202e"]),
     st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8),
 )
 QUIET = [HealthCheck.function_scoped_fixture]

@@ -18,7 +18,7 @@ from suite.progress import Counts, Progress
 SOURCE = parse("mine", "def submission(params, lr=0.1): ...\n", "mine.py")
 
 
-def spec(study: int = 0, workload: str = "lm-toy-v1", seconds: float = 40.0) -> TrialSpec:
+def spec(study: int = 0, workload: str = "lm-toy-v2", seconds: float = 40.0) -> TrialSpec:
     return TrialSpec(
         run=Path("/run"),
         workload=workload,
@@ -92,7 +92,7 @@ def test_time_left_scales_the_time_passed_by_the_work_left() -> None:
 
 def test_a_workload_nobody_has_ended_is_judged_by_its_budget() -> None:
     time = Time()
-    quick, slow = spec(0), spec(0, "lm-laptop-v1", seconds=400.0)
+    quick, slow = spec(0), spec(0, "lm-laptop-v2", seconds=400.0)
     progress = Progress([quick, slow], time)
     progress.update(Update(quick.key, "training"))
     progress.finish(ended(quick, wall_s=10.0))
@@ -116,7 +116,7 @@ def test_plain_lines_tell_starts_ends_and_now_and_then_the_whole() -> None:
     assert said == []
     lines.update(Update(trials[0].key, "preparing"))
     lines.update(Update(trials[0].key, "training", 10, 1.0))
-    assert said == ["start lm-toy-v1 mine study 0 trial 0"]
+    assert said == ["start lm-toy-v2 mine study 0 trial 0"]
     time.now += PERIOD_S
     lines.update(Update(trials[0].key, "training", 20, 2.0))
     lines.update(Update(trials[0].key, "training", 30, 3.0))
@@ -124,7 +124,7 @@ def test_plain_lines_tell_starts_ends_and_now_and_then_the_whole() -> None:
         "0/2 done, 1 running, 0 reached, 0 failed; 30.0 s passed, time left not known yet"
     ]
     lines.finish(ended(trials[0]))
-    assert said[2:] == ["[1/2] lm-toy-v1 mine study 0 trial 0: reached after 120 steps, 10.0 s"]
+    assert said[2:] == ["[1/2] lm-toy-v2 mine study 0 trial 0: reached after 120 steps, 10.0 s"]
 
 
 def test_a_failure_tells_what_was_raised() -> None:
@@ -169,11 +169,11 @@ def test_the_table_shows_each_running_trial(rendered: Callable[..., str]) -> Non
     progress.update(Update(trials[1].key, "warming up"))
     text = rendered(progress)
     row = next(line for line in text.splitlines() if "150/400" in line)
-    for part in ("lm-toy-v1", "mine", "2.718", "2.5", "12/40 s", "0.0"):
+    for part in ("lm-toy-v2", "mine", "2.718", "2.5", "12/40 s", "0.0"):
         assert part in row
     assert "warming up" in text
     assert "0/3 done, 2 running" in text
-    assert sum("lm-toy-v1" in line for line in text.splitlines()) == 2
+    assert sum("lm-toy-v2" in line for line in text.splitlines()) == 2
 
 
 def test_a_narrow_terminal_shortens_names_and_keeps_numbers(

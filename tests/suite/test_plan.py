@@ -21,7 +21,7 @@ from workloads.config import Race
 def suite(**changes: Any) -> NamedSuite:
     given: dict[str, Any] = {
         "title": "test",
-        "workloads": ["lm-toy-v1", "homeostatic-toy-v2"],
+        "workloads": ["lm-toy-v2", "homeostatic-toy-v2"],
         "submissions": ["adamw", "adamw_jax"],
         "ruleset": "external",
         "studies": 2,
@@ -39,7 +39,7 @@ def by_key(planned: Planned, run: Path) -> dict[Any, Any]:
 
 def test_every_trial_of_the_product_is_planned_once(raced: dict[str, Race], tmp_path: Path) -> None:
     keys = by_key(make_plan(suite()), tmp_path)
-    both = ("lm-toy-v1", "homeostatic-toy-v2")
+    both = ("lm-toy-v2", "homeostatic-toy-v2")
     product = itertools.product(both, ("adamw", "adamw_jax"), range(2), range(3))
     references = itertools.product(both, ("reference-torch", "reference-jax"), range(2), (0,))
     assert set(keys) == {*product, *references}
@@ -72,20 +72,20 @@ def test_studies_are_paired_across_submissions(
 def test_the_order_of_a_suite_changes_no_trial(raced: dict[str, Race], tmp_path: Path) -> None:
     one = by_key(make_plan(suite()), tmp_path)
     turned = suite(
-        submissions=["adamw_jax", "sgd", "adamw"], workloads=["homeostatic-toy-v2", "lm-toy-v1"]
+        submissions=["adamw_jax", "sgd", "adamw"], workloads=["homeostatic-toy-v2", "lm-toy-v2"]
     )
     other = by_key(make_plan(turned), tmp_path)
     assert all(other[key] == spec for key, spec in one.items())
 
 
 def test_trials_get_target_budget_and_resources(raced: dict[str, Race], tmp_path: Path) -> None:
-    raced["lm-toy-v1"] = race(target=1.25)
+    raced["lm-toy-v2"] = race(target=1.25)
     named = suite(resources={"cores": 2, "gpus": 1}, clock="cpu", budget_factor=0.5)
     keys = by_key(make_plan(named), tmp_path)
-    spec = keys["lm-toy-v1", "adamw", 0, 0]
+    spec = keys["lm-toy-v2", "adamw", 0, 0]
     assert (spec.target.metric, spec.target.value) == ("validation/bits_per_byte", 1.25)
     assert spec.budget == Budget(200, 10.0)
-    assert keys["lm-toy-v1", "reference-torch", 0, 0].budget == Budget(400, 20.0)
+    assert keys["lm-toy-v2", "reference-torch", 0, 0].budget == Budget(400, 20.0)
     assert (spec.resources.cores, spec.resources.gpus, spec.clock) == (2, 1, "cpu")
     assert spec.run.is_absolute()
 
@@ -102,7 +102,7 @@ def test_self_tuning_is_one_trial_a_study_at_the_defaults(
     raced: dict[str, Race], tmp_path: Path
 ) -> None:
     keys = by_key(make_plan(suite(ruleset="self", trials=1, studies=3)), tmp_path)
-    mine = [spec for key, spec in keys.items() if key[1] == "adamw" and key[0] == "lm-toy-v1"]
+    mine = [spec for key, spec in keys.items() if key[1] == "adamw" and key[0] == "lm-toy-v2"]
     assert [spec.study for spec in mine] == [0, 1, 2]
     assert len({repr(spec.hyperparameters) for spec in mine}) == 1
     assert len({spec.seed for spec in mine}) == 3
@@ -115,10 +115,10 @@ def test_the_reference_is_added_for_each_framework_raced(
 ) -> None:
     keys = by_key(make_plan(suite(submissions=["adamw_jax"])), tmp_path)
     assert {key[1] for key in keys} == {"adamw_jax", "reference-jax"}
-    spec = keys["lm-toy-v1", "reference-jax", 1, 0]
+    spec = keys["lm-toy-v2", "reference-jax", 1, 0]
     assert spec.source.name == "nadamw_jax"
     assert spec.hyperparameters["lr"] == 0.004
-    assert spec.seed == keys["lm-toy-v1", "adamw_jax", 1, 0].seed
+    assert spec.seed == keys["lm-toy-v2", "adamw_jax", 1, 0].seed
     without = by_key(make_plan(suite(), reference=False), tmp_path)
     assert not [key for key in without if key[1].startswith("reference")]
 
@@ -138,23 +138,23 @@ def test_further_trials_that_would_repeat_are_not_planned(
         "two: 2 trials a study instead of 3: its list has only 2 points",
     )
     keys = by_key(planned, tmp_path)
-    assert [key[3] for key in keys if key[:3] == ("lm-toy-v1", "plain", 0)] == [0]
-    assert [key[3] for key in keys if key[:3] == ("lm-toy-v1", "two", 0)] == [0, 1]
+    assert [key[3] for key in keys if key[:3] == ("lm-toy-v2", "plain", 0)] == [0]
+    assert [key[3] for key in keys if key[:3] == ("lm-toy-v2", "two", 0)] == [0, 1]
 
 
 def test_a_suites_own_points_overrule_tuning(raced: dict[str, Race], tmp_path: Path) -> None:
     named = suite(points={"adamw": [{"lr": 0.5}, {"lr": 0.25}]})
     keys = by_key(make_plan(named), tmp_path)
     for study in range(2):
-        rates = [keys["lm-toy-v1", "adamw", study, trial].hyperparameters["lr"] for trial in (0, 1)]
+        rates = [keys["lm-toy-v2", "adamw", study, trial].hyperparameters["lr"] for trial in (0, 1)]
         assert rates == [0.5, 0.25]
-    assert ("lm-toy-v1", "adamw", 0, 2) not in keys
+    assert ("lm-toy-v2", "adamw", 0, 2) not in keys
 
 
 def test_points_on_a_workload_go_before_the_others(raced: dict[str, Race], tmp_path: Path) -> None:
     named = suite(
         points={"adamw": [{"lr": 0.5}, {"lr": 0.25}]},
-        points_on={"lm-toy-v1": {"adamw": [{"lr": 0.125}]}},
+        points_on={"lm-toy-v2": {"adamw": [{"lr": 0.125}]}},
     )
     keys = by_key(make_plan(named), tmp_path)
     assert {
@@ -162,7 +162,7 @@ def test_points_on_a_workload_go_before_the_others(raced: dict[str, Race], tmp_p
         for (id, name, study, trial), spec in keys.items()
         if name == "adamw" and study == 1
     } == {
-        ("lm-toy-v1", 0): 0.125,
+        ("lm-toy-v2", 0): 0.125,
         ("homeostatic-toy-v2", 0): 0.5,
         ("homeostatic-toy-v2", 1): 0.25,
     }
@@ -171,29 +171,29 @@ def test_points_on_a_workload_go_before_the_others(raced: dict[str, Race], tmp_p
 def test_a_workload_without_a_target_is_raced_at_equal_budget(
     raced: dict[str, Race], tmp_path: Path
 ) -> None:
-    raced["lm-toy-v1"] = None  # type: ignore[assignment]
+    raced["lm-toy-v2"] = None  # type: ignore[assignment]
     planned = make_plan(suite())
-    own = [spec for spec in planned.specs(tmp_path) if spec.workload == "lm-toy-v1"]
+    own = [spec for spec in planned.specs(tmp_path) if spec.workload == "lm-toy-v2"]
     assert own
     assert all(spec.target and spec.target.value is None for spec in own)
-    provisional = workloads.get("lm-toy-v1").settings.provisional_budget
-    assert planned.plan.workloads["lm-toy-v1"].budget.steps == provisional.steps
-    assert any("lm-toy-v1 has no target" in note for note in planned.notes)
+    provisional = workloads.get("lm-toy-v2").settings.provisional_budget
+    assert planned.plan.workloads["lm-toy-v2"].budget.steps == provisional.steps
+    assert any("lm-toy-v2 has no target" in note for note in planned.notes)
 
 
 def test_a_suite_may_state_the_target(raced: dict[str, Race], tmp_path: Path) -> None:
-    raced["lm-toy-v1"] = None  # type: ignore[assignment]
+    raced["lm-toy-v2"] = None  # type: ignore[assignment]
     stated = StatedTarget(target=3.5, steps=70, seconds=9.0, reference={"lr": 0.5})
-    planned = make_plan(suite(targets={"lm-toy-v1": stated}))
-    course = planned.plan.workloads["lm-toy-v1"]
+    planned = make_plan(suite(targets={"lm-toy-v2": stated}))
+    course = planned.plan.workloads["lm-toy-v2"]
     assert (course.target.value, course.budget.steps, course.budget.seconds) == (3.5, 70, 9.0)
     assert {entrant.hyperparameters["lr"] for entrant in course.references.values()} == {0.5}
     assert not planned.notes
 
 
 def test_a_workload_without_a_reference_is_refused(raced: dict[str, Race], tmp_path: Path) -> None:
-    raced["lm-toy-v1"] = race(reference={"torch": REFERENCES["torch"]})
-    with pytest.raises(ConfigError, match=r"^workload lm-toy-v1 has no reference in jax yet; .*"):
+    raced["lm-toy-v2"] = race(reference={"torch": REFERENCES["torch"]})
+    with pytest.raises(ConfigError, match=r"^workload lm-toy-v2 has no reference in jax yet; .*"):
         make_plan(suite())
     assert make_plan(suite(submissions=["adamw"])).specs(tmp_path)
     assert make_plan(suite(), reference=False).specs(tmp_path)
@@ -229,14 +229,14 @@ def shipping(steps: list[int]) -> Race:
 def test_on_the_paired_clock_a_reference_whose_steps_ship_is_not_raced(
     raced: dict[str, Race], tmp_path: Path
 ) -> None:
-    raced["lm-toy-v1"] = shipping([90, 80, 100, 120, 130])
+    raced["lm-toy-v2"] = shipping([90, 80, 100, 120, 130])
     named = suite(clock="paired", ruleset="self", trials=1)
     keys = by_key(make_plan(named), tmp_path)
     assert {key.workload for key in keys if "reference" in key.submission} == {"homeostatic-toy-v2"}
     # Four times the shipped median, although self tuning has one and a half times the budget.
     limits = {key.workload: spec.budget.reference_steps for key, spec in keys.items()
               if key.submission == "adamw"}  # fmt: skip
-    assert limits == {"lm-toy-v1": 400.0, "homeostatic-toy-v2": 600.0}
+    assert limits == {"lm-toy-v2": 400.0, "homeostatic-toy-v2": 600.0}
     every = by_key(make_plan(named, race_reference=True), tmp_path)
     assert len(every) == len(keys) + 4
 
@@ -244,16 +244,16 @@ def test_on_the_paired_clock_a_reference_whose_steps_ship_is_not_raced(
 def test_elsewhere_references_are_raced_whatever_ships(
     raced: dict[str, Race], tmp_path: Path
 ) -> None:
-    raced["lm-toy-v1"] = shipping([90, 80, 100, 120, 130])
+    raced["lm-toy-v2"] = shipping([90, 80, 100, 120, 130])
     for clock in ("wall", "steps"):
         keys = by_key(make_plan(suite(clock=clock)), tmp_path)
-        assert {"lm-toy-v1", "homeostatic-toy-v2"} == {
+        assert {"lm-toy-v2", "homeostatic-toy-v2"} == {
             key.workload for key in keys if key.submission == "reference-torch"
         }
 
 
 def test_a_handful_of_seeds_is_no_yardstick(raced: dict[str, Race], tmp_path: Path) -> None:
-    raced["lm-toy-v1"] = shipping([90, 100, 120])
-    named = suite(clock="paired", workloads=["lm-toy-v1"])
+    raced["lm-toy-v2"] = shipping([90, 100, 120])
+    named = suite(clock="paired", workloads=["lm-toy-v2"])
     keys = by_key(make_plan(named), tmp_path)
     assert "reference-torch" in {key.submission for key in keys}

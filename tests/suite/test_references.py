@@ -35,10 +35,10 @@ def test_a_later_run_takes_the_references_of_an_earlier_one(
     assert trained == []
     told = [line for line in result.stderr.splitlines() if "taken from an earlier run" in line]
     assert told[0] == (
-        "lm-toy-v1: taken from an earlier run on this hardware: reference-torch study 0"
+        "lm-toy-v2: taken from an earlier run on this hardware: reference-torch study 0"
     )
     assert len(told) == 2
-    record = "trials/lm-toy-v1/reference-torch/study0-trial0.jsonl"
+    record = "trials/lm-toy-v2/reference-torch/study0-trial0.jsonl"
     assert Path("second", record).read_bytes() == Path("first", record).read_bytes()
     assert "reference-torch" in result.stdout
 
@@ -64,9 +64,9 @@ def test_a_new_target_or_other_hardware_races_anew(
 
     invoke("run", "demo", "--clock", "wall", "-o", "first")
     fake.trained.clear()
-    raced["lm-toy-v1"] = race(target=2.25)
+    raced["lm-toy-v2"] = race(target=2.25)
     invoke("run", "demo", "--clock", "wall", "-o", "second")
-    assert {spec.workload for spec in references(fake.trained)} == {"lm-toy-v1"}
+    assert {spec.workload for spec in references(fake.trained)} == {"lm-toy-v2"}
     fake.trained.clear()
     monkeypatch.setattr(
         cluster.hardware, "fingerprint", lambda resources: {"digest": "digest-b", "cores": 1}
@@ -99,7 +99,7 @@ def test_a_damaged_kept_record_is_raced_anew(fake: FakeCluster, invoke: Invoke) 
 def test_another_ruleset_takes_the_same_references(fake: FakeCluster, invoke: Invoke) -> None:
     invoke("run", "toy", "--clock", "wall", "-o", "first", "-s", "adamw")
     fake.trained.clear()
-    invoke("run", "demo", "--clock", "wall", "-o", "second", "-s", "sgd", "-w", "lm-toy-v1")
+    invoke("run", "demo", "--clock", "wall", "-o", "second", "-s", "sgd", "-w", "lm-toy-v2")
     assert {spec.submission for spec in fake.trained} == {"sgd"}
     assert read_run(Path("second"))[-1].header.ruleset == "self"
 

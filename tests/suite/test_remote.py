@@ -117,7 +117,7 @@ def test_what_leads_out_of_the_folder_or_is_no_record_stays_where_it_is(
 
     monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path / "cache"))
     system, root = fsspec.core.url_to_fs(memory)
-    good = "trials/lm-toy-v1/adamw/study0-trial0.jsonl"
+    good = "trials/lm-toy-v2/adamw/study0-trial0.jsonl"
     for name in (good, "trials/a/b/study0-trial0.checkpoint.safetensors", "secrets.txt"):
         system.pipe_file(f"{root}/{name}", b"x")
     system.store[f"{root}/trials/../../out.jsonl"] = system.store[f"{root}/{good}"]

@@ -37,7 +37,7 @@ def change(path: Path, **changes: Any) -> None:
     [
         ("board", "Leaderboard"),
         ("profiles", "Performance profiles"),
-        ("lm-toy-v1", "lm-toy-v1: learning curves"),
+        ("lm-toy-v2", "lm-toy-v2: learning curves"),
         ("differences", "Critical differences"),
         ("bump", "Ranks by workload"),
     ],
@@ -57,10 +57,10 @@ def test_an_unknown_picture_is_answered_with_the_nearest(run: Path, invoke: Invo
     result = invoke("report", str(run), "--picture", "lm-toy")
     assert result.exit_code == 2
     assert result.stderr == (
-        "gradathlon: error: --picture: no picture is called 'lm-toy'; did you mean 'lm-toy-v1'?\n"
+        "gradathlon: error: --picture: no picture is called 'lm-toy'; did you mean 'lm-toy-v2'?\n"
     )
     assert invoke("report", str(run), "--picture", "").stderr.endswith(
-        "''; known: board, bump, differences, homeostatic-toy-v2, lm-toy-v1, profiles\n"
+        "''; known: board, bump, differences, homeostatic-toy-v2, lm-toy-v2, profiles\n"
     )
     assert [path.name for path in Path().iterdir()] == ["first"]
 
@@ -102,13 +102,13 @@ def test_unequal_hardware_is_compared_only_when_asked(run: Path, invoke: Invoke)
 
 def test_held_out_variants_decide_on_the_page_too(run: Path, invoke: Invoke) -> None:
     for path in list(record_files(run)):
-        variant = Path(*(part.replace("lm-toy-v1", "lm-toy-v1+x") for part in path.parts))
+        variant = Path(*(part.replace("lm-toy-v2", "lm-toy-v2+x") for part in path.parts))
         if variant != path:
             variant.parent.mkdir(parents=True, exist_ok=True)
             variant.write_bytes(path.read_bytes())
-            change(variant, workload="lm-toy-v1+x")
+            change(variant, workload="lm-toy-v2+x")
     words = ["report", str(run), "--protocol", "algoperf", "--held-out"]
     assert invoke(*words).exit_code == 0
-    assert "lm-toy-v1 counts only where lm-toy-v1+x is met too" in Path("report.html").read_text()
-    result = invoke(*words, "--picture", "lm-toy-v1+x")
-    assert (result.exit_code, result.stdout) == (0, "lm-toy-v1+x.svg\n")
+    assert "lm-toy-v2 counts only where lm-toy-v2+x is met too" in Path("report.html").read_text()
+    result = invoke(*words, "--picture", "lm-toy-v2+x")
+    assert (result.exit_code, result.stdout) == (0, "lm-toy-v2+x.svg\n")

@@ -25,7 +25,7 @@ def test_a_run_ends_in_a_leaderboard_on_stdout(fake: FakeCluster, invoke: Invoke
     assert result.exit_code == 0
     for name in ("adamw", "adamw_jax", "prodigy", "reference-torch", "reference-jax"):
         assert name in result.stdout
-    assert "start lm-toy-v1 adamw study 0 trial 0" in result.stderr
+    assert "start lm-toy-v2 adamw study 0 trial 0" in result.stderr
     assert "[14/14]" in result.stderr
     assert "gradathlon report out" in result.stderr
     assert len(read_run(Path("out"))) == 14
@@ -52,7 +52,7 @@ def test_run_yaml_tells_all_that_was_decided(fake: FakeCluster, invoke: Invoke) 
     assert kept["suite"]["submissions"] == ["adamw"]
     assert kept["hardware"]["digest"] == "digest-a"
     assert "torch" in kept["versions"]
-    assert kept["workloads"]["lm-toy-v1"]["target"]["value"] == 2.5
+    assert kept["workloads"]["lm-toy-v2"]["target"]["value"] == 2.5
     assert kept["submissions"]["adamw"]["points"][0][0]["lr"] > 0
     assert (
         Path("out/submissions/adamw.py").read_text()
@@ -71,11 +71,11 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(fake: FakeCluster, invoke:
 
 def test_failed_trials_are_told_and_make_exit_code_1(fake: FakeCluster, invoke: Invoke) -> None:
     fake.end_of = lambda spec: "failed" if spec.submission == "prodigy_jax" else "reached"
-    result = run_demo(invoke, "-w", "lm-toy-v1")
+    result = run_demo(invoke, "-w", "lm-toy-v2")
     assert result.exit_code == 1
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("failed: ")]
-    assert line.startswith("failed: lm-toy-v1 prodigy_jax study 0 trial 0: asked (")
-    assert line.endswith("out/trials/lm-toy-v1/prodigy_jax/study0-trial0.jsonl)")
+    assert line.startswith("failed: lm-toy-v2 prodigy_jax study 0 trial 0: asked (")
+    assert line.endswith("out/trials/lm-toy-v2/prodigy_jax/study0-trial0.jsonl)")
     assert "adamw" in result.stdout
 
 
@@ -138,7 +138,7 @@ def test_a_resumed_run_goes_on_as_planned_whatever_has_changed_since(
     run_demo(invoke, "-s", "my_opt.py")
     asked = fake.asked
     mine.write_text("def submission(params, lr=0.2): ...\n")
-    raced["lm-toy-v1"] = race(target=9.0)
+    raced["lm-toy-v2"] = race(target=9.0)
     assert run_demo(invoke, "--resume").exit_code == 0
     assert fake.asked == asked
 
@@ -158,8 +158,8 @@ CONFLICTS = {
     "--clock": (["--clock", "steps"], "--clock steps: the run in out was begun with paired, and"),
     "-s": (["-s", "sgd"], "-s sgd: the run in out was begun with adamw, prodigy, and"),
     "-w": (
-        ["-w", "lm-toy-v1"],
-        "-w lm-toy-v1: the run in out was begun with homeostatic-toy-v2, lm-toy-v1, and",
+        ["-w", "lm-toy-v2"],
+        "-w lm-toy-v2: the run in out was begun with homeostatic-toy-v2, lm-toy-v2, and",
     ),
     "--no-reference": (
         ["--no-reference"],
@@ -199,7 +199,7 @@ def test_another_suite_conflicts_with_the_run(fake: FakeCluster, invoke: Invoke)
         (["run"], "name a suite: one of ci, demo"),
         (["run", "dmeo"], "unknown suite 'dmeo'; did you mean 'demo'?"),
         (["run", "demo", "-s", "prodigi"], "unknown submission 'prodigi'; did you mean 'prodigy'?"),
-        (["run", "demo", "-w", "lm-toy-v2"], "workload 'lm-toy-v2': this Gradathlon has version 1"),
+        (["run", "demo", "-w", "lm-toy-v3"], "workload 'lm-toy-v3': this Gradathlon has version 2"),
         (["run", "demo", "-w", "ml-toy-v1"], "unknown workload 'ml-toy-v1'; did you mean"),
         (["run", "demo", "--trials", "3"], "--trials 3: suite 'demo': self tuning has one trial"),
         (["run", "--resume"], "--resume needs the run's folder"),
@@ -249,18 +249,18 @@ def test_shipped_steps_are_yardstick_enough_and_a_raced_reference_is_told_apart(
         name: one.model_copy(update={"steps": [60, 60, 60, 61, 59, 62, 58, 60, 60, 60]})
         for name, one in REFERENCES.items()
     }
-    raced["lm-toy-v1"] = race(reference=shipped)
-    words = ("run", "demo", "-w", "lm-toy-v1", "-s", "adamw", "--studies", "8")
+    raced["lm-toy-v2"] = race(reference=shipped)
+    words = ("run", "demo", "-w", "lm-toy-v2", "-s", "adamw", "--studies", "8")
     result = invoke(*words, "-o", "out")
     assert result.exit_code == 0
     assert {spec.submission for spec in fake.trained} == {"adamw"}
     adamw = board.compute([Path("out")]).rows[0]
-    assert (adamw.submission, adamw.cells["lm-toy-v1"].ratio) == ("adamw", 1.5)
+    assert (adamw.submission, adamw.cells["lm-toy-v2"].ratio) == ("adamw", 1.5)
     assert adamw.interval is not None
 
     invoke(*words, "--race-reference", "-o", "again")
     both = board.compute([Path("again")])
     assert {row.submission for row in both.rows} == {"adamw", "reference-torch"}
-    assert both.rows[0].cells["lm-toy-v1"].ratio == 1.5
-    told = [note for note in both.notes if "as raced on lm-toy-v1 took 90" in note]
+    assert both.rows[0].cells["lm-toy-v2"].ratio == 1.5
+    told = [note for note in both.notes if "as raced on lm-toy-v2 took 90" in note]
     assert len(told) == 1 and "the shipped one takes 60" in told[0]

@@ -60,17 +60,17 @@ def sweeping(fake: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> Sweeping:
     return stand_in
 
 
-SWEEP = ("sweep", "mine.py", "lm-toy-v1", "--parameter", "lr=1e-3:1:log", "--points", "4")
+SWEEP = ("sweep", "mine.py", "lm-toy-v2", "--parameter", "lr=1e-3:1:log", "--points", "4")
 
 
 def test_every_value_is_trained_and_told(sweeping: Sweeping, invoke: Any) -> None:
-    result = invoke(*SWEEP, "-w", "lm-toy-v1+qknorm", "-o", "out", "-p", "decay=0.25")
+    result = invoke(*SWEEP, "-w", "lm-toy-v2+qknorm", "-o", "out", "-p", "decay=0.25")
     assert result.exit_code == 0, result.output
     real = [spec for spec in sweeping.trained if spec.submission == "mine"]
     assert len(real) == 4 * 2 * 2
     assert {spec.hyperparameters["lr"] for spec in real} == {1e-3, 1e-2, 1e-1, 1.0}
     assert {spec.hyperparameters["decay"] for spec in real} == {0.25}
-    assert {spec.budget.steps for spec in real} == {get("lm-toy-v1").settings.step_hint}
+    assert {spec.budget.steps for spec in real} == {get("lm-toy-v2").settings.step_hint}
     assert all(spec.target is None for spec in real)
     rows = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()}
     assert rows["0.1"] == ["2.05*", "2.05*"]
@@ -103,16 +103,16 @@ def test_begun_again_it_goes_on_where_it_stood(sweeping: Sweeping, invoke: Any) 
 
     sweeping.before = kill
     with pytest.raises(Killed):
-        invoke(*SWEEP, "-w", "lm-toy-v1+qknorm", "-o", "out", "-p", "decay=0.25")
+        invoke(*SWEEP, "-w", "lm-toy-v2+qknorm", "-o", "out", "-p", "decay=0.25")
     sweeping.before = lambda spec: None
     refused = invoke(*SWEEP, "-o", "out")
     assert refused.exit_code == 2 and "add --resume" in refused.output
-    other = invoke("sweep", "mine.py", "lm-toy-v1", "--resume", "-o", "out", "--points", "5")
+    other = invoke("sweep", "mine.py", "lm-toy-v2", "--resume", "-o", "out", "--points", "5")
     assert other.exit_code == 2 and "points 5: the sweep in" in other.output
-    done = invoke("sweep", "mine.py", "lm-toy-v1", "--resume", "-o", "out")
+    done = invoke("sweep", "mine.py", "lm-toy-v2", "--resume", "-o", "out")
     assert done.exit_code == 0, done.output
     assert len({spec.key for spec in sweeping.trained}) == len(sweeping.trained)
-    whole = invoke(*SWEEP, "-w", "lm-toy-v1+qknorm", "-o", "whole", "-p", "decay=0.25")
+    whole = invoke(*SWEEP, "-w", "lm-toy-v2+qknorm", "-o", "whole", "-p", "decay=0.25")
     assert whole.stdout == done.stdout
 
 

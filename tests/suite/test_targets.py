@@ -492,7 +492,7 @@ def a_result(target: float) -> Result:
 
 
 def test_a_target_and_its_log_are_files_of_their_own(tmp_path: Path) -> None:
-    for id, target in (("lm-toy-v1", 2.5), ("lm-toy-v1+qknorm", 2.25), ("lm-toy-v1", 2.75)):
+    for id, target in (("lm-toy-v2", 2.5), ("lm-toy-v2+qknorm", 2.25), ("lm-toy-v2", 2.75)):
         write_result(tmp_path / "lm", WorkloadId.parse(id), a_result(target))
     names = sorted(path.name for path in (tmp_path / "lm").iterdir())
     assert names == ["toy+qknorm.procedure.json", "toy+qknorm.yaml", "toy.procedure.json",
@@ -518,7 +518,7 @@ def test_the_procedure_writes_its_result_and_says_where(race_set: Any) -> None:
 def test_adopting_writes_into_a_checkout_and_never_into_an_installed_package(
     tmp_path: Path, monkeypatch: Any
 ) -> None:
-    id, real = WorkloadId.parse("lm-toy-v1"), workloads.family("lm")
+    id, real = WorkloadId.parse("lm-toy-v2"), workloads.family("lm")
     for packages, taken in (("src", True), ("site-packages", False)):
         path = tmp_path / packages / "workloads" / "lm" / "config.yaml"
         family = dataclasses.replace(real, path=path)
@@ -533,4 +533,4 @@ def test_adopting_writes_into_a_checkout_and_never_into_an_installed_package(
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "lm").write_text("in the way")
     with pytest.raises(WorkloadError, match=r"toy\.yaml: cannot be written: "):
-        write_result(tmp_path / "lm", WorkloadId.parse("lm-toy-v1"), a_result(2.5))
+        write_result(tmp_path / "lm", WorkloadId.parse("lm-toy-v2"), a_result(2.5))

@@ -18,7 +18,7 @@ from tests.suite.wandb_files import Kept, kept_in
 from tests.suite.wandb_server import KEY, Mood, Server, serving
 
 Invoke = Callable[..., Any]
-SMALL = ("run", "demo", "-s", "adamw", "-w", "lm-toy-v1", "-o", "out")
+SMALL = ("run", "demo", "-s", "adamw", "-w", "lm-toy-v2", "-o", "out")
 NO_KEY = "W&B: no key (wandb login, or WANDB_API_KEY)"
 KEPT = "to be synced with:\n  (cd out && wandb sync --yes)\n"
 
@@ -42,9 +42,9 @@ def test_without_a_key_all_is_kept_and_the_line_that_syncs_it_is_told(
     assert result.exit_code == 0
     assert f"{NO_KEY}; 2 kept here, {KEPT}" in result.stderr
     kept = kept_in(Path("out"))
-    assert sorted(kept) == ["adamw lm-toy-v1 s0 t0", "reference-torch lm-toy-v1 s0 t0"]
-    assert_tells(kept["adamw lm-toy-v1 s0 t0"], Path("out"))
-    reference = kept["reference-torch lm-toy-v1 s0 t0"]
+    assert sorted(kept) == ["adamw lm-toy-v2 s0 t0", "reference-torch lm-toy-v2 s0 t0"]
+    assert_tells(kept["adamw lm-toy-v2 s0 t0"], Path("out"))
+    reference = kept["reference-torch lm-toy-v2 s0 t0"]
     assert reference.job_type == "reference"
     assert list(reference.artifacts) == ["submission-reference-torch"]
 
@@ -54,8 +54,8 @@ def assert_tells(kept: Kept, run: Path) -> None:
     (record,) = [one for one in read_run(run) if one.header.submission == "adamw"]
     head, (evaluation,) = record.header, record.evaluations
     assert (kept.project, kept.job_type) == ("races", "trial")
-    assert kept.group == "adamw on lm-toy-v1"
-    assert kept.tags == ("lm-toy-v1", "adamw", "torch", "self", "demo", "reached")
+    assert kept.group == "adamw on lm-toy-v2"
+    assert kept.tags == ("lm-toy-v2", "adamw", "torch", "self", "demo", "reached")
     config = kept.config
     assert (config["seed"], config["study"], config["trial"]) == (head.seed, 0, 0)
     assert config["hyperparameters"] == head.hyperparameters
@@ -81,7 +81,7 @@ def test_a_failed_trial_is_told_and_a_missed_one_has_no_time(
     fake.end_of = lambda spec: "failed" if spec.submission == "adamw" else "budget"
     assert invoke(*SMALL, "--wandb").exit_code == 1
     kept = kept_in(Path("out"))
-    failed, missed = (kept[f"{name} lm-toy-v1 s0 t0"] for name in ("adamw", "reference-torch"))
+    failed, missed = (kept[f"{name} lm-toy-v2 s0 t0"] for name in ("adamw", "reference-torch"))
     assert (failed.exit_code, failed.summary["end"], failed.summary["reason"]) == (
         1,
         "failed",

@@ -80,6 +80,21 @@ def test_a_task_may_have_a_title_of_its_own(tmp_path: Path) -> None:
     assert titles == ["A family", "A family", "Another", "A family", "A family"]
 
 
+def test_an_overlay_says_what_it_changes(tmp_path: Path) -> None:
+    found = family(tmp_path, TEXT.replace("{depth: 8}", "{title: deeper, depth: 8}"))
+    titles = [found.title(WorkloadId.parse(id)) for id in found.ids()]
+    assert titles == ["A family", "A family: deeper", "A family", "A family", "A family: deeper"]
+    assert found.settings(WorkloadId("mine", "toy", 1, "deep"), Deep).depth == 8
+
+
+def test_an_overlay_may_be_for_some_scales_alone(tmp_path: Path) -> None:
+    found = family(tmp_path, TEXT.replace("{depth: 8}", "{at: [laptop], depth: 8}"))
+    assert "mine-toy-v1+deep" not in found.ids()
+    assert found.settings(WorkloadId("mine", "laptop", 1, "deep"), Deep).depth == 8
+    with pytest.raises(WorkloadError, match=r"variant 'deep' has no scale 'toy'; known: laptop"):
+        found.settings(WorkloadId("mine", "toy", 1, "deep"), Deep)
+
+
 def test_a_task_may_have_a_metric_of_its_own(tmp_path: Path) -> None:
     found = family(tmp_path)
     for variant, name, goal in (
@@ -104,9 +119,11 @@ def test_a_task_may_have_a_metric_of_its_own(tmp_path: Path) -> None:
         ("breadth: 5", "bredth: 5", "variants.other.scales.toy.bredth: unknown key; did you mean"),
         ("goal: max", "goal: up", "variants.other.metric.goal: 'up' is not one of"),
         ("      toy:\n", "      tiny:\n", "variants.other.scales.tiny"),
+        ("{depth: 8}", "{title: 8, depth: 8}", "variants.deep.title: "),
+        ("{depth: 8}", "{at: [tiny], depth: 8}", "variants.deep.at.0: 'tiny' is not one of"),
     ],
 )
-def test_an_error_in_a_task_names_its_line(
+def test_an_error_in_a_variant_names_its_line(
     tmp_path: Path, before: str, after: str, message: str
 ) -> None:
     text = TEXT.replace(before, after)

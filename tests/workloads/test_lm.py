@@ -16,16 +16,10 @@ from tests.workloads.answers import answering
 from workloads.contract import Array, Batch, Stream, Window
 from workloads.errors import WorkloadError
 from workloads.lm import bpe
-from workloads.lm.corpus import part_of
-from workloads.lm.data import (
-    SEPARATOR,
-    SUMMARIES,
-    Windows,
-    in_order,
-    read_corpus,
-    tokenised,
-)
+from workloads.lm.corpus import SEPARATOR, part_of
+from workloads.lm.data import SUMMARIES, in_order, read_corpus, tokenised
 from workloads.lm.settings import DataSettings, LmScale
+from workloads.lm.windows import Windows
 from workloads.lm.workload import LanguageModel, rotary_tables
 from workloads.numbered import NumberedStream
 
@@ -197,7 +191,7 @@ def test_splits_are_whole_articles_and_share_none() -> None:
 def test_tokens_are_kept_and_come_out_of_the_cache_alike(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    texts = [{"extract": f"Article {number} says so."} for number in range(100)]
+    texts = [{"topic": "all", "extract": f"Article {number} says so."} for number in range(100)]
     source = tmp_path / "summaries.json"
     source.write_text(json.dumps(dict(enumerate(texts))))
     monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path / "cache"))

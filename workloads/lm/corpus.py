@@ -9,6 +9,8 @@ from typing import Literal
 from workloads.contract import Array
 
 Part = Literal["train", "validation", "test"]
+SEPARATOR = 0
+"""The byte, and the token, that ends a document: UTF-8 text has no other use for it."""
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 
@@ -19,12 +21,14 @@ class Corpus:
     Attributes:
         train: one array or more; no window crosses from one to the next.
         token_bytes: how many bytes of text each token id stands for.
+        separator: the token that ends each document.
     """
 
     train: Sequence[Array]
     validation: Array
     test: Array
     token_bytes: Array
+    separator: int = SEPARATOR
 
 
 def part_of(digest: bytes, held_out: int) -> Part:

@@ -8,17 +8,17 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workloads.contract import Array, Batch
+from workloads.contract import Array
 from workloads.errors import WorkloadError
 from workloads.fetch import WheelMember, cache_folder
 from workloads.lm import bpe
-from workloads.lm.corpus import PARTS, Corpus, Part, part_of
+from workloads.lm.corpus import PARTS, SEPARATOR, Corpus, Part, part_of
 
 if TYPE_CHECKING:
     from workloads.lm.settings import DataSettings
@@ -30,8 +30,6 @@ SUMMARIES = WheelMember(
 )
 SUMMARIES_HELD_OUT = 50
 """Of a thousand documents, how many go to the validation split, and as many to the test split."""
-SEPARATOR = 0
-"""The byte, and the token, that ends a document: UTF-8 text has no other use for it."""
 
 
 def read_corpus(data: DataSettings, batch_size: int) -> Corpus:
@@ -64,15 +62,27 @@ def documents(path: Path) -> dict[Part, list[bytes]]:
     Raises:
         WorkloadError: they are damaged.
     """
-    try:
-        texts = {entry["extract"] for entry in json.loads(path.read_bytes()).values()}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise WorkloadError(f"{path}: damaged; delete it, and it will be fetched anew") from None
     parts: dict[Part, list[bytes]] = {"train": [], "validation": [], "test": []}
     # In the order of their digests, since the file's own order goes topic by topic.
-    for digest, text in sorted((hashlib.sha256(t).digest(), t) for t in map(str.encode, texts)):
+    for digest, text in sorted((hashlib.sha256(t).digest(), t) for t in _entries(path, "extract")):
         parts[part_of(digest, SUMMARIES_HELD_OUT)].append(text)
     return parts
+
+
+def topics(path: Path) -> Array:
+    """The number of the topic of each training document, in their order."""
+    topic = _entries(path, "topic")
+    known = {name: number for number, name in enumerate(sorted(set(topic.values())))}
+    return np.array([known[topic[text]] for text in documents(path)["train"]], np.int64)
+
+
+def _entries(path: Path, field: str) -> dict[bytes, str]:
+    """A field of each summary by its text; of equal texts the last."""
+    try:
+        entries = json.loads(path.read_bytes()).values()
+        return {entry["extract"].encode(): entry[field] for entry in entries}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise WorkloadError(f"{path}: damaged; delete it, and it will be fetched anew") from None
 
 
 @functools.lru_cache(maxsize=1)
@@ -114,46 +124,3 @@ def in_order(tokens: Array, batch_size: int, context: int, count: int | None) ->
         count = len(windows) // batch_size
     for start in range(0, count * batch_size, batch_size):
         yield windows[start : start + batch_size].astype(np.int32)
-
-
-class Windows:
-    """Epochs of windows that do not overlap, in an order drawn from the seed and the epoch.
-
-    Each epoch also draws where its first window begins, so that windows differ between epochs.
-
-    Raises:
-        WorkloadError: the text is shorter than one batch.
-    """
-
-    def __init__(self, arrays: Sequence[Array], data: DataSettings, batch_size: int) -> None:
-        self._arrays = arrays
-        self._context = data.context
-        self._batch_size = batch_size
-        # One window less than fits, to leave room for the epoch's offset.
-        self._ends = np.cumsum([max(len(array) // data.context - 1, 0) for array in arrays])
-        self._batches = int(self._ends[-1]) // batch_size
-        if not self._batches:
-            raise WorkloadError(
-                f"{data.source}: the training text is shorter than one batch of "
-                f"{batch_size} x {data.context} tokens"
-            )
-        self._epoch: tuple[int, int] | None = None
-        self._offset = 0
-        self._order: Array = np.empty(0, np.int64)
-
-    def __call__(self, seed: int, number: int) -> Batch:
-        """{"tokens": int32 (batch_size, context + 1)}."""
-        epoch, place = divmod(number, self._batches)
-        if self._epoch != (seed, epoch):
-            random = np.random.default_rng([seed, epoch])
-            self._offset = int(random.integers(self._context))
-            self._order = random.permutation(int(self._ends[-1]))
-            self._epoch = seed, epoch
-        chosen = self._order[place * self._batch_size : (place + 1) * self._batch_size]
-        return {"tokens": np.stack([self._window(int(w)) for w in chosen]).astype(np.int32)}
-
-    def _window(self, window: int) -> Array:
-        which = int(np.searchsorted(self._ends, window, side="right"))
-        before = int(self._ends[which - 1]) if which else 0
-        start = self._offset + (window - before) * self._context
-        return self._arrays[which][start : start + self._context + 1]

@@ -59,8 +59,8 @@ def read_fineweb(data: DataSettings) -> Corpus:
             f"{data.train_tokens:,} needed; add shards: {SOURCE}"
         )
     token_bytes = _token_bytes(_read_tokenizer(tokenizer_path), data.vocabulary)
-    held_out = folders[0]
-    return Corpus(train, _load(held_out, "validation"), _load(held_out, "test"), token_bytes)
+    validation, test = (_load(folders[0], part) for part in ("validation", "test"))
+    return Corpus(train, validation, test, token_bytes, separator=data.vocabulary - 1)
 
 
 def _shards() -> list[Path]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import pydantic
 
 from scoring.ground.documents import Model
 from workloads.config import Scale
 from workloads.lm import bpe
-
-if TYPE_CHECKING:
-    pass
 
 
 class DataSettings(Model):
@@ -31,6 +28,15 @@ class DataSettings(Model):
     """The length of the training text's beginning that a BPE is made from."""
     prefetch: pydantic.NonNegativeInt = 0
     """Batches made ahead by a thread."""
+    order: Literal["shuffled", "length", "topic"] = "shuffled"
+    """How the windows of a horizon are trained on: by the length of their documents, short ones
+    first, or topic by topic, in an order of the seed's."""
+
+    @pydantic.model_validator(mode="after")
+    def _topics_are_known(self) -> DataSettings:
+        if self.source != "wikipedia" and self.order == "topic":
+            raise ValueError(f"order: the documents of {self.source} have no topics")
+        return self
 
     @pydantic.model_validator(mode="after")
     def _vocabulary_is_shipped(self) -> DataSettings:

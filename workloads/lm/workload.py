@@ -102,12 +102,17 @@ class LanguageModel(Workload[LmScale]):
         return data_digest([*corpus.train, corpus.validation, corpus.test, corpus.token_bytes])
 
     def stream(self, seed: int) -> Stream:
-        """Shuffled windows: {"tokens": int32 (batch_size, context + 1)}."""
-        from workloads.lm.data import Windows
+        """Windows of the training text, with the documents they begin in: see `Windows.cut`."""
+        from workloads.lm.data import topics
+        from workloads.lm.windows import Ranked, Windows, by_length, by_topic
 
-        data = self.settings.data
-        windows = Windows(self._corpus().train, data, self.settings.batch_size)
-        return NumberedStream(windows, seed, data.prefetch)
+        data, corpus = self.settings.data, self._corpus()
+        windows = Windows(corpus.train, data, self.settings.batch_size, corpus.separator)
+        if data.order == "shuffled":
+            return NumberedStream(windows, seed, data.prefetch)
+        lengths = windows.documents.lengths
+        rank = by_topic(topics(SUMMARIES.fetch())) if data.order == "topic" else by_length(lengths)
+        return NumberedStream(Ranked(windows, self.settings.step_hint, rank), seed, data.prefetch)
 
     def evaluate(
         self, judged: Judged, split: Split, stream: Stream, window: Window
@@ -131,10 +136,14 @@ class LanguageModel(Workload[LmScale]):
         return metrics
 
     def batch_like(self, seed: int = 0) -> Batch:
-        """Token ids drawn uniformly."""
+        """Token ids drawn uniformly, each window of a document of its own."""
         data, rng = self.settings.data, np.random.default_rng(seed)
-        shape = (self.settings.batch_size, data.context + 1)
-        return {"tokens": rng.integers(0, data.vocabulary, shape, np.int32)}
+        rows = self.settings.batch_size
+        return {
+            "tokens": rng.integers(0, data.vocabulary, (rows, data.context + 1), np.int32),
+            "document": np.arange(rows, dtype=np.int32),
+            "length": np.full(rows, data.context + 1, np.int32),
+        }
 
     def torch_model(self) -> TorchModel:
         """The transformer as an `nn.Module`."""

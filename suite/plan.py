@@ -11,6 +11,7 @@ import workloads
 from cluster.spec import Pace, TrialSpec
 from scoring.bootstrap import FEW
 from scoring.claims import budget_of
+from scoring.ground.clocks import CLOCKS
 from scoring.ground.documents import ConfigError
 from scoring.ground.errors import nearest
 from scoring.ground.words import Framework, Resources, Target, TrialKey, is_reference, reference_of
@@ -40,7 +41,8 @@ def make_plan(
 ) -> Planned:
     """Decide every trial of a suite: points, seeds, budgets, and the references to race beside.
 
-    On the paired clock a reference whose steps ship with the target is only raced when asked for.
+    On the paired clock and in steps a reference whose steps ship with the target is only raced when
+    asked for.
 
     Raises:
         ConfigError: a workload without a reference, or submissions that cannot be told apart.
@@ -57,7 +59,8 @@ def make_plan(
     for id, workload in raced.items():
         race = race_of(workload, suite)
         references, found = _references(id, race, frameworks)
-        spared = suite.clock == "paired" and not race_reference and race.target is not None
+        ships = not CLOCKS[suite.clock].of_hardware and race.target is not None
+        spared = ships and not race_reference
         courses[id] = _course(workload, race, references, spared)
         sources.update(found)
         if race.target is None:

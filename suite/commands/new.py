@@ -11,12 +11,17 @@ from submissions.templates import template
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path), metavar="FILE.py|NAME")
+@click.argument("path", type=click.Path(path_type=Path), metavar="FILE.py|NAME|DIR")
 @click.option("framework", "--torch", flag_value="torch", default="torch", help="In PyTorch.")
 @click.option("framework", "--jax", flag_value="jax", help="In JAX, as an optax transformation.")
 @click.option("--workload", is_flag=True, help="A package with a workload family instead.")
-def new(path: Path, framework: str, workload: bool) -> None:
-    """Write a submission to begin with, or a workload family.
+@click.option(
+    "--repository",
+    is_flag=True,
+    help="A folder with a submission and its continuous integration instead.",
+)
+def new(path: Path, framework: str, workload: bool, repository: bool) -> None:
+    """Write a submission to begin with, a repository around one, or a workload family.
 
     A submission has at most ten lines; a family is a small package, installed with pip, whose
     workloads then race beside ours. Both run as they stand. Nothing is ever overwritten.
@@ -30,7 +35,21 @@ def new(path: Path, framework: str, workload: bool) -> None:
         gradathlon new --workload digits
         pip install -e digits
         gradathlon check digits-toy-v1
+    \b
+        gradathlon new --repository my-opt
     """
+    if workload and repository:
+        raise click.UsageError("--workload or --repository, not both")
+    if repository:
+        from suite.new_repository import write_repository
+
+        name = write_repository(path, "jax" if framework == "jax" else "torch")
+        click.echo(str(path))
+        click.echo(
+            f"next: look at {path}/requirements.txt, then: gradathlon check {path}/{name}.py",
+            err=True,
+        )
+        return
     if workload:
         from suite.new_family import write_family
 

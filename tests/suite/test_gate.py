@@ -21,7 +21,7 @@ from suite.gate import LEVEL
 from tests.scoring.page_race import race
 
 Invoke = Callable[..., Any]
-ACTION = Path(__file__).parents[2] / ".github" / "actions" / "gradathlon"
+ACTION = Path(__file__).parents[2] / "suite" / "action"
 
 
 @pytest.fixture
@@ -136,6 +136,7 @@ case "$1" in gate) echo worse; exit 1 ;; run) mkdir -p out ;; score) echo "{}" ;
 
 @pytest.mark.parametrize(("baseline", "code"), [("", 0), ("scores.json", 1)])
 def test_the_action_checks_races_shows_and_gates(baseline: str, code: int, tmp_path: Path) -> None:
+    (tmp_path / "scores.json").touch()
     command = tmp_path / "gradathlon"
     command.write_text(STAND_IN)
     command.chmod(0o755)

@@ -9,7 +9,9 @@ gradathlon run "$SUITE" -s "$SUBMISSION" -o "$OUTPUT" >/dev/null
 gradathlon score "$OUTPUT" --clock steps --format json > "$OUTPUT/scores.json"
 gradathlon score "$OUTPUT" --clock steps --format markdown >> "$summary"
 gradathlon report "$OUTPUT" -o "$OUTPUT/report.html" >/dev/null
-if [ -n "${BASELINE:-}" ]; then
+if [ -n "${BASELINE:-}" ] && [ ! -f "$BASELINE" ]; then
+  printf '\nThere is no %s: nothing was compared.\n' "$BASELINE" >> "$summary"
+elif [ -n "${BASELINE:-}" ]; then
   code=0
   worse=$(gradathlon gate "$OUTPUT" --baseline "$BASELINE" ${SLACK:+--slack "$SLACK"}) || code=$?
   printf '\n%s\n' "$worse" >> "$summary"

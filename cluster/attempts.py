@@ -11,6 +11,7 @@ import workloads
 from cluster import checkpoint, hardware
 from cluster.faults import NODE
 from cluster.spec import TrialSpec
+from scoring.ground.words import StateDict
 from scoring.records import (
     Header,
     Outcome,
@@ -141,7 +142,7 @@ def header_of(spec: TrialSpec, cores: list[int], data_sha256: str = "") -> Heade
     )
 
 
-def saved_state(spec: TrialSpec) -> dict[str, Any] | None:
+def saved_state(spec: TrialSpec) -> StateDict | None:
     """The state to continue from; None where there is none, or none of use.
 
     A checkpoint that is damaged, another trial's that had the same place, or other hardware's is

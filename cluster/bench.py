@@ -6,7 +6,6 @@ import random
 import tempfile
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from cluster.learners.contract import Entry, Learner
 from cluster.process import seed_globals
 from scoring.ground.words import Budget, Resources
 from submissions.source import Source
-from workloads.contract import Batch
+from workloads.contract import Batch, Weights
 
 _SEED = 20
 _SEEDS = Seeds(_SEED, _SEED, _SEED, _SEED)
@@ -38,7 +37,7 @@ class Bench:
         known = race.budget if race else settings.provisional_budget
         self.budget = Budget(known.steps, known.seconds)
 
-    def entry(self, hyperparameters: Mapping[str, Any]) -> Entry:
+    def entry(self, hyperparameters: Mapping[str, object]) -> Entry:
         """What a learner of these hyperparameters is made of."""
         resources = Resources()
         return make_entry(
@@ -52,12 +51,12 @@ class Bench:
 
     def run(
         self,
-        hyperparameters: Mapping[str, Any],
+        hyperparameters: Mapping[str, object],
         steps: int,
         evaluated_at: Collection[int] = (),
         *,
         interrupted: bool = False,
-    ) -> dict[str, Any]:
+    ) -> Weights:
         """The weights after some steps, with evaluations before some of them.
 
         When it is interrupted, each evaluation is followed by a checkpoint, and what goes on is
@@ -83,7 +82,7 @@ class Bench:
         seeds = iter(range(10**9))
         return lambda: self.workload.batch_like(next(seeds))
 
-    def _begin(self, hyperparameters: Mapping[str, Any]) -> Learner:
+    def _begin(self, hyperparameters: Mapping[str, object]) -> Learner:
         entry = self.entry(hyperparameters)
         seed_globals(_SEED)
         observations = self.workload.observations_like()
@@ -93,7 +92,7 @@ class Bench:
         learner.begin()
         return learner
 
-    def _resumed(self, learner: Learner, hyperparameters: Mapping[str, Any]) -> Learner:
+    def _resumed(self, learner: Learner, hyperparameters: Mapping[str, object]) -> Learner:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "checkpoint.safetensors"
             checkpoint.save(path, {"learner": learner.state()})

@@ -16,15 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+
+from scoring.ground.words import StateDict
 
 FORMAT = 2
+
+Arrays = dict[str, npt.NDArray[Any]]
+_Plain = Any  # JSON
 
 
 class StateError(Exception):
     """State that a checkpoint cannot keep."""
 
 
-def save(path: Path, state: Mapping[str, Any]) -> None:
+def save(path: Path, state: StateDict) -> None:
     """Write `state` atomically: `path` is the old checkpoint or the new one, never half of it.
 
     Values may be any nesting of dicts, lists, tuples, sets and deques of numpy arrays, numbers,
@@ -37,7 +43,7 @@ def save(path: Path, state: Mapping[str, Any]) -> None:
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    arrays: dict[str, Any] = {}
+    arrays: Arrays = {}
     tree = _encode(state, "state", arrays)
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f"{path.name}.{os.getpid()}.part")
@@ -54,7 +60,7 @@ def save(path: Path, state: Mapping[str, Any]) -> None:
         scratch.unlink(missing_ok=True)
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> StateDict:
     """Read what `save` wrote.
 
     Raises:
@@ -80,7 +86,7 @@ def load(path: Path) -> dict[str, Any]:
         raise StateError(f"{path}: not a readable checkpoint: {error}") from None
 
 
-def _digest(text: str, arrays: Mapping[str, Any]) -> str:
+def _digest(text: str, arrays: Arrays) -> str:
     digest = hashlib.sha256(text.encode())
     for name in sorted(arrays):
         array = arrays[name]
@@ -89,7 +95,7 @@ def _digest(text: str, arrays: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def _encode(value: Any, name: str, arrays: dict[str, Any]) -> Any:
+def _encode(value: object, name: str, arrays: Arrays) -> _Plain:
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, np.ndarray | np.generic):
@@ -108,7 +114,7 @@ def _encode(value: Any, name: str, arrays: dict[str, Any]) -> Any:
     return _encode_collection(value, name, arrays)
 
 
-def _encode_collection(value: Any, name: str, arrays: dict[str, Any]) -> Any:
+def _encode_collection(value: object, name: str, arrays: Arrays) -> _Plain:
     if isinstance(value, tuple):
         return {"tuple": [_encode(v, f"{name}/{i}", arrays) for i, v in enumerate(value)]}
     if isinstance(value, list):
@@ -125,7 +131,7 @@ def _encode_collection(value: Any, name: str, arrays: dict[str, Any]) -> Any:
     raise StateError(f"{name} is a {type(value).__module__}.{type(value).__qualname__}")
 
 
-def _key(key: Any, name: str) -> Any:
+def _key(key: object, name: str) -> _Plain:
     if key is None or isinstance(key, str | int | float):
         return key
     if isinstance(key, tuple):
@@ -133,7 +139,7 @@ def _key(key: Any, name: str) -> Any:
     raise StateError(f"{name} has a key of type {type(key).__qualname__}")
 
 
-def _decode(value: Any, arrays: Mapping[str, Any]) -> Any:
+def _decode(value: Any, arrays: Arrays) -> Any:
     if isinstance(value, list):
         return [_decode(item, arrays) for item in value]
     if not isinstance(value, dict):

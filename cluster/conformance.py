@@ -9,7 +9,6 @@ import signal
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
-from typing import Any
 
 import numpy as np
 
@@ -19,11 +18,12 @@ from cluster.checkpoint import StateError
 from cluster.process import set_environment
 from cluster.review import worth_a_look
 from cluster.world import World
-from scoring.ground.words import Resources
+from scoring.ground.words import Point, Resources
 from submissions.algoperf.machine import read_otherwise
 from submissions.bundle import MAIN, split
 from submissions.contract import SubmissionError
 from submissions.source import Source
+from workloads.contract import Weights
 
 DEFAULT_WORKLOAD = "homeostatic-toy-v2"
 STEPS, PAUSES = 13, (5, 9)
@@ -182,14 +182,14 @@ def _read_otherwise(source: Source) -> list[str]:
 
 
 def _bench(
-    source: Source, workload_ids: Sequence[str], chosen: Mapping[str, Any]
-) -> tuple[Bench, dict[str, Any]]:
+    source: Source, workload_ids: Sequence[str], chosen: Mapping[str, object]
+) -> tuple[Bench, Weights]:
     """The first of the workloads on whose random batches it does not diverge, and its weights.
 
     A rate that is right for real data may be too high for noise; one that is too high everywhere
     is shown on the first.
     """
-    tried: list[tuple[Bench, dict[str, Any]]] = []
+    tried: list[tuple[Bench, Weights]] = []
     for id in workload_ids:
         if tried and not _races_on(source, id):
             continue
@@ -205,7 +205,7 @@ def _races_on(source: Source, id: str) -> bool:
     return source.api != "algoperf" or workloads.get(id).supervised
 
 
-def _finite(weights: Mapping[str, Any]) -> bool:
+def _finite(weights: Weights) -> bool:
     return all(np.isfinite(value).all() for value in weights.values())
 
 
@@ -213,13 +213,13 @@ def _required(ok: bool, title: str, otherwise: str) -> Finding:
     return Finding(ok, title, "" if ok else otherwise)
 
 
-def _unmoved(start: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+def _unmoved(start: Weights, after: Weights) -> list[str]:
     """Names of the weights that are as they were, if all of them are."""
     still = [name for name, value in after.items() if np.array_equal(value, start[name])]
     return still if len(still) == len(after) else []
 
 
-def _trains(start: Mapping[str, Any], after: Mapping[str, Any], steps: int) -> Finding:
+def _trains(start: Weights, after: Weights, steps: int) -> Finding:
     broken = [name for name, value in after.items() if not np.isfinite(value).all()]
     title = "it trains at its defaults"
     if broken:
@@ -232,8 +232,8 @@ def _trains(start: Mapping[str, Any], after: Mapping[str, Any], steps: int) -> F
 
 def _continues(
     bench: Bench,
-    chosen: Mapping[str, Any],
-    whole: Mapping[str, Any],
+    chosen: Mapping[str, object],
+    whole: Weights,
     steps: int,
     pauses: Sequence[int],
 ) -> Finding:
@@ -250,7 +250,7 @@ def _continues(
     )
 
 
-def _lasts(bench: Bench, chosen: Mapping[str, Any]) -> Iterator[Finding]:
+def _lasts(bench: Bench, chosen: Mapping[str, object]) -> Iterator[Finding]:
     """Whether torch schedulers can be stepped as long as a trial goes on."""
     if bench.source.framework != "torch":
         return
@@ -269,14 +269,14 @@ def _lasts(bench: Bench, chosen: Mapping[str, Any]) -> Iterator[Finding]:
     yield Finding(not fault, "its schedulers last as long as a trial", detail)
 
 
-def first_point(source: Source) -> dict[str, Any]:
+def first_point(source: Source) -> Point:
     """The defaults; where a hyperparameter has none, a point of the search space."""
     points = _points(source)
     complete = all(name in source.defaults for name in source.hyperparameters)
     return {} if complete or not points else points[len(points) // 2]
 
 
-def _points(source: Source) -> list[dict[str, Any]]:
+def _points(source: Source) -> list[Point]:
     space = source.space
     if space is None:
         return []
@@ -285,7 +285,7 @@ def _points(source: Source) -> list[dict[str, Any]]:
     return [space.at([u] * len(space.names)) for u in _CORNERS]
 
 
-def equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def equal(one: Weights, other: Weights) -> bool:
     """Whether weights are the same, bit by bit."""
     return all(np.array_equal(value, other[name], equal_nan=True) for name, value in one.items())
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from cluster.clock import Reading
 from cluster.pacer import PairedTime
+from scoring.ground.words import StateDict
 
 SPREAD_BOUND = 1.5
 """A trial whose slow step times (p90) exceed its quick ones (p10) by this factor is flagged."""
@@ -46,12 +45,12 @@ class Course:
     history: list[float] = dataclasses.field(default_factory=list)
     windows: list[float] = dataclasses.field(default_factory=list)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StateDict:
         """All of it, as a checkpoint keeps it."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Course:
+    def from_state(cls, state: StateDict) -> Course:
         """The inverse of `state`."""
         parts = {
             "reading": Reading(**state["reading"]),
@@ -71,7 +70,7 @@ class Course:
         self.judged = sum(recent) / window if len(recent) == window else None
         return self.judged
 
-    def times(self) -> dict[str, Any]:
+    def times(self) -> dict[str, float]:
         """For the record: the spread of the seconds a step, and the seconds off the clock."""
         off_clock = {
             "evaluation_s": round(self.off_clock_s, 6),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -35,9 +34,9 @@ class Seeds:
 
 
 def make_entry(
-    workload: Workload[Any],
+    workload: Workload,
     source: Source,
-    hyperparameters: Mapping[str, Any],
+    hyperparameters: Mapping[str, object],
     seeds: Seeds,
     *,
     budget: Budget,

@@ -11,7 +11,6 @@ import platform
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 from scoring.ground.words import Resources
 
@@ -20,13 +19,13 @@ COMMIT = "GRADATHLON_COMMIT"
 _SIMD = ("amx_tile", "avx512f", "avx2", "asimd")
 
 
-def fingerprint(resources: Resources) -> dict[str, Any]:
+def fingerprint(resources: Resources) -> dict[str, object]:
     """Device model and count, cores, threads, driver, and the versions that make the arithmetic.
 
     `digest` is a short hash of all the rest: equal digests may share a leaderboard on a wall
     clock. The machine's name is left out, so that equal nodes of a cluster count as one.
     """
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         "cpu": _cpu_model(),
         "simd": _simd(),
         "cores": resources.cores,

@@ -16,7 +16,7 @@ from cluster import checkpoint
 from cluster.entry import Seeds, make_entry
 from cluster.learners import make_learner
 from cluster.learners.contract import Learner
-from scoring.ground.words import Resources
+from scoring.ground.words import Resources, StateDict
 from scoring.records import Header, Record
 from submissions.source import find
 from workloads.contract import Stream, Weights, Window, Workload
@@ -36,7 +36,7 @@ def path_of(record: Path) -> Path:
     return record.with_suffix(".hit.safetensors")
 
 
-def keep(record: Path, learner: Learner, stream: Stream, window: Window) -> dict[str, Any]:
+def keep(record: Path, learner: Learner, stream: Stream, window: Window) -> dict[str, object]:
     """Keep the judged weights and what their evaluation saw; the digest, for the outcome.
 
     Nothing is kept where it is too much, or cannot be written.
@@ -83,7 +83,7 @@ def judge_again(record: Record) -> str | None:
     return odd or _difference(record, _metrics(header, workload, state))
 
 
-def _odd(weights: Weights, workload: Workload[Any]) -> str:
+def _odd(weights: Weights, workload: Workload) -> str:
     wanted = {name: spec.shape for name, spec in workload.parameters().items()}
     if {name: value.shape for name, value in weights.items()} != wanted:
         return "its weights are not the workload's by name and shape"
@@ -91,7 +91,7 @@ def _odd(weights: Weights, workload: Workload[Any]) -> str:
     return f"its weight {broken[0]} is not finite" if broken else ""
 
 
-def _metrics(header: Header, workload: Workload[Any], state: dict[str, Any]) -> Mapping[str, float]:
+def _metrics(header: Header, workload: Workload, state: StateDict) -> Mapping[str, float]:
     workload.fetch()
     seeds = Seeds.of(header.seed)
     entry = make_entry(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import workloads
 from workloads.contract import Workload
@@ -25,7 +24,7 @@ def fetch_all(ids: Sequence[str]) -> None:
         fetch_once(workloads.get(id))
 
 
-def fetch_once(workload: Workload[Any]) -> None:
+def fetch_once(workload: Workload) -> None:
     """Fetch a workload's data, alone in its family: who comes meanwhile waits, and finds them.
 
     Raises:

@@ -11,7 +11,6 @@ import dataclasses
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from cluster.spec import ClusterError
 from scoring.ground.words import Resources
@@ -26,7 +25,7 @@ class Place:
     name: str
     cores: int
     gpus: int
-    hardware: Mapping[str, Any] | None
+    hardware: Mapping[str, object] | None
     trouble: str = ""
 
 

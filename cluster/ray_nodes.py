@@ -98,7 +98,7 @@ def _ask(question: Callable[[], Any]) -> Any:
     return question()
 
 
-def _at(node: Node) -> dict[str, Any]:
+def _at(node: Node) -> dict[str, object]:
     return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node.id, soft=False)}
 
 

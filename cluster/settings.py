@@ -27,7 +27,7 @@ def with_settings(spec: TrialSpec) -> TrialSpec:
     )
 
 
-def check_settings(spec: TrialSpec, workload: Workload[Any]) -> None:
+def check_settings(spec: TrialSpec, workload: Workload) -> None:
     """See that this machine has the workload that the trial was planned on.
 
     Raises:
@@ -46,8 +46,8 @@ def check_settings(spec: TrialSpec, workload: Workload[Any]) -> None:
     )
 
 
-def _plain(workload: Workload[Any]) -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads(workload.settings.model_dump_json())
+def _plain(workload: Workload) -> dict[str, object]:
+    plain: dict[str, object] = json.loads(workload.settings.model_dump_json())
     return plain
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from scoring.ground.errors import UserError
 from scoring.ground.words import Budget, Clock, Resources, Ruleset, Target, TrialKey
@@ -24,7 +24,7 @@ class Pace:
     """The reference that a trial on the paired clock takes turns with."""
 
     source: Source
-    hyperparameters: Mapping[str, Any]
+    hyperparameters: Mapping[str, object]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ class TrialSpec:
     workload: str
     submission: str
     source: Source
-    hyperparameters: Mapping[str, Any]
+    hyperparameters: Mapping[str, object]
     study: int
     trial: int
     seed: int
@@ -66,7 +66,7 @@ class TrialSpec:
     clock: Clock = "wall"
     resources: Resources = Resources()  # noqa: RUF009 - frozen
     ruleset: Ruleset = "external"
-    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    settings: Mapping[str, object] = dataclasses.field(default_factory=dict)
     settings_sha256: str = ""
     pace: Pace | None = None
     stop: Stop | None = None

@@ -36,6 +36,7 @@ from cluster.warm_up import compilations, warm_learner, warm_pacer
 from cluster.world import World
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import End
+from scoring.ground.words import Facts, StateDict
 from scoring.records import Evaluation, EventLine, Outcome, Writer, encode, record_attempts
 from submissions.contract import SubmissionError, TrainingComplete
 from workloads.contract import Batch, Workload
@@ -88,7 +89,7 @@ def run_trial(spec: TrialSpec, cores: list[int] | None = None) -> Iterator[Updat
 
 
 class _Trial:
-    def __init__(self, spec: TrialSpec, workload: Workload[Any], cores: list[int]) -> None:
+    def __init__(self, spec: TrialSpec, workload: Workload, cores: list[int]) -> None:
         self.spec = spec
         self.workload = workload
         self.outcome: Outcome | None = None
@@ -104,7 +105,7 @@ class _Trial:
         self._writer = Writer(spec.record(len(attempts)), (header, *seen))
         self._clock = Clock(lambda: None)
         self._pacer: Pacer | None = None
-        self._found: dict[str, Any] = {}
+        self._found: Facts = {}
         self._checkpoint_cost_s = 0.0
         self._checkpointed = _seconds()
         self._warned: set[str] = set()
@@ -367,7 +368,7 @@ class _Trial:
         self._checkpoint_cost_s = self._checkpointed - began
         self.course.checkpoint_s += self._checkpoint_cost_s
 
-    def _state(self, learner: Learner) -> dict[str, Any]:
+    def _state(self, learner: Learner) -> StateDict:
         return {
             "course": self.course.state(),
             "record": self._writer.lines,
@@ -387,7 +388,7 @@ class _Trial:
         with ours("the record"):
             self._writer.write(line)
 
-    def _restore(self, learner: Learner, saved: dict[str, Any]) -> None:
+    def _restore(self, learner: Learner, saved: StateDict) -> None:
         self._stream.load_state(saved["stream"])
         learner.load_state(saved["learner"])
         random.setstate(saved["python"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from cluster.entry import Seeds, make_entry
 from cluster.learners import make_learner
@@ -16,7 +15,7 @@ from workloads.contract import Stream, Workload
 WARM_UP_STEPS = 3
 
 
-def warm_learner(spec: TrialSpec, workload: Workload[Any], seeds: Seeds, stream: Stream) -> Learner:
+def warm_learner(spec: TrialSpec, workload: Workload, seeds: Seeds, stream: Stream) -> Learner:
     """The submission's learner, after steps and an evaluation whose results are thrown away."""
     learner = _compiled(spec, workload, spec, seeds)
     window = learner.drain().window(WARM_UP_STEPS)
@@ -25,7 +24,7 @@ def warm_learner(spec: TrialSpec, workload: Workload[Any], seeds: Seeds, stream:
     return learner
 
 
-def warm_pacer(spec: TrialSpec, workload: Workload[Any]) -> Pacer | None:
+def warm_pacer(spec: TrialSpec, workload: Workload) -> Pacer | None:
     """The reference in training, where the trial takes turns with it.
 
     Comes before the submission is there: what that sets or seeds, it sets after.
@@ -56,7 +55,7 @@ def compilations() -> int:
 
 
 def _compiled(
-    spec: TrialSpec, workload: Workload[Any], raced: Pace | TrialSpec, seeds: Seeds
+    spec: TrialSpec, workload: Workload, raced: Pace | TrialSpec, seeds: Seeds
 ) -> Learner:
     entry = make_entry(
         workload,

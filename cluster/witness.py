@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from cluster.spec import Update
 from scoring.records import Evaluation, Outcome, Record
@@ -39,7 +38,7 @@ class Witness:
         """The outcome came."""
         self._until = time.monotonic()
 
-    def says(self, outcome: Outcome, record: Record, cpu_s: float, cores: int) -> dict[str, Any]:
+    def says(self, outcome: Outcome, record: Record, cpu_s: float, cores: int) -> dict[str, object]:
         """For the outcome: real seconds, CPU seconds of the whole tree, and what is in doubt."""
         if self._first is None:
             return {}

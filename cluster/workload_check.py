@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import typing
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
@@ -20,13 +19,13 @@ DRAWS = 5
 TIMED_STEPS = 20
 
 
-def check_workload(workload: Workload[Any]) -> Iterator[Finding]:
+def check_workload(workload: Workload) -> Iterator[Finding]:
     """Ask everything of a workload that can be asked without racing on it; data are fetched.
 
     Its models are asked first, on random batches; where one thing makes the rest pointless, the
     rest is left out.
     """
-    asked: list[Callable[[Workload[Any]], Finding]] = [_roles, _named, _initial, _parity]
+    asked: list[Callable[[Workload], Finding]] = [_roles, _named, _initial, _parity]
     asked += [_answers, _continues, _owned, _evaluation]
     workload = in_float32(workload)
     for ask in asked:
@@ -44,7 +43,7 @@ def check_workload(workload: Workload[Any]) -> Iterator[Finding]:
             return
 
 
-def _named(workload: Workload[Any]) -> Finding:
+def _named(workload: Workload) -> Finding:
     """Whether the torch module and the initial weights bear the names and shapes declared."""
     title = "parameters are the models'"
     stated = {name: spec.shape for name, spec in workload.parameters().items()}
@@ -68,7 +67,7 @@ def _named(workload: Workload[Any]) -> Finding:
     return Finding(True, title, f"{len(stated)} in torch, JAX and the initial weights")
 
 
-def _roles(workload: Workload[Any]) -> Finding:
+def _roles(workload: Workload) -> Finding:
     title, known = "roles are known", typing.get_args(Role)
     for name, spec in workload.parameters().items():
         if spec.role not in known:
@@ -80,7 +79,7 @@ def _roles(workload: Workload[Any]) -> Finding:
     return Finding(True, title)
 
 
-def _initial(workload: Workload[Any]) -> Finding:
+def _initial(workload: Workload) -> Finding:
     title = "initial weights depend on the seed alone"
     first, again, other = (workload.initial_weights(seed) for seed in (1, 1, 2))
     for name, value in first.items():
@@ -93,7 +92,7 @@ def _initial(workload: Workload[Any]) -> Finding:
     return Finding(True, title)
 
 
-def _parity(workload: Workload[Any]) -> Finding:
+def _parity(workload: Workload) -> Finding:
     """Loss and every gradient on a batch of random values."""
     from cluster.parity.sgd_jax import sgd_step
     from cluster.parity.sgd_torch import sgd_steps
@@ -109,7 +108,7 @@ def _parity(workload: Workload[Any]) -> Finding:
     return Finding(True, title, f"to {max(gaps.values()):.1g}")
 
 
-def _answers(workload: Workload[Any]) -> Finding:
+def _answers(workload: Workload) -> Finding:
     """Whether `measure` gives the sums declared and `predict` rows, the same in both."""
     from cluster.parity import sgd_jax, sgd_torch
 
@@ -134,7 +133,7 @@ def _answers(workload: Workload[Any]) -> Finding:
     return Finding(True, title, f"{', '.join(workload.sums)}; {', '.join(rows)}")
 
 
-def _continues(workload: Workload[Any]) -> Finding:
+def _continues(workload: Workload) -> Finding:
     title = "its stream continues exactly from its state"
     policy, stream, resumed = _policy(workload), workload.stream(7), workload.stream(7)
     try:
@@ -154,7 +153,7 @@ def _continues(workload: Workload[Any]) -> Finding:
     return Finding(True, title)
 
 
-def _owned(workload: Workload[Any]) -> Finding:
+def _owned(workload: Workload) -> Finding:
     """Whether writing into a batch leaves the one beside it, and the data set, as they were."""
     title = "batches own their memory"
     policy, stream = _policy(workload), workload.stream(7)
@@ -179,7 +178,7 @@ def _owned(workload: Workload[Any]) -> Finding:
     return Finding(True, title)
 
 
-def _evaluation(workload: Workload[Any]) -> Finding:
+def _evaluation(workload: Workload) -> Finding:
     """What evaluations cost beside steps of plain SGD on this machine; told, never failed."""
     from cluster.parity.sgd_torch import judged, sgd_steps, sums_of
 
@@ -209,7 +208,7 @@ def _evaluation(workload: Workload[Any]) -> Finding:
     return Finding(True, title, f"{share:.0%} of the time with plain SGD on this machine's CPU")
 
 
-def _policy(workload: Workload[Any]) -> Policy:
+def _policy(workload: Workload) -> Policy:
     from cluster.parity.sgd_torch import StillPolicy
 
     return StillPolicy(workload.torch_model(), workload.initial_weights(3))

@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import threading
-from typing import Any
 
 from submissions.contract import SubmissionError
 
@@ -62,10 +61,10 @@ class World:
             taken += world_jax.taken()
         return taken
 
-    def left(self) -> dict[str, Any]:
+    def left(self) -> dict[str, object]:
         """What lies about, for the outcome."""
         threads = [thread for thread in threading.enumerate() if thread not in self._threads]
-        left: dict[str, Any] = {"leftover_threads": len(threads)} if threads else {}
+        left: dict[str, object] = {"leftover_threads": len(threads)} if threads else {}
         if _folder() != self._folder:
             left["changed_directory"] = _folder()
         odd = [

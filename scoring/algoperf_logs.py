@@ -15,7 +15,7 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from scoring.ground.errors import nearest
 from scoring.ground.words import Budget, Framework, Goal, Target
@@ -137,7 +137,7 @@ def _evaluations(path: Path) -> list[Evaluation]:
     return seen
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Path) -> dict[str, object]:
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

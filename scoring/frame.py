@@ -251,7 +251,7 @@ def check_hardware(trials: pd.DataFrame, *, together: bool = True) -> None:
     )
 
 
-def _row(run: Path, record: Record) -> dict[str, Any]:
+def _row(run: Path, record: Record) -> dict[str, object]:
     header, outcome = record.header, record.outcome
     target = _target(record)
     hit = first_hit(header, record.evaluations)
@@ -297,7 +297,7 @@ def _row(run: Path, record: Record) -> dict[str, Any]:
     }
 
 
-def _real(value: Any) -> float:
+def _real(value: object) -> float:
     return float(value) if isinstance(value, int | float) else math.nan
 
 
@@ -317,5 +317,5 @@ def _target(record: Record) -> Target:
     return record.header.target
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)

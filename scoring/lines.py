@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from scoring.ground.ends import ENDS, End
 from scoring.ground.errors import nearest
-from scoring.ground.words import Budget, Clock, Framework, Target, TrialKey
+from scoring.ground.words import Budget, Clock, Facts, Framework, Target, TrialKey
 
 if TYPE_CHECKING:
     import pydantic
@@ -43,12 +43,12 @@ class Header:
     study: int
     trial: int
     seed: int
-    hyperparameters: Mapping[str, Any]
+    hyperparameters: Facts
     source_sha256: str
     target: Target | None
     budget: Budget
     clock: Clock
-    hardware: Mapping[str, Any]
+    hardware: Facts
     versions: Mapping[str, str]
     ruleset: str = "external"
     settings_sha256: str = ""
@@ -84,7 +84,7 @@ class EventLine:
     steps: int
     wall_s: float
     name: str
-    details: Mapping[str, Any]
+    details: Facts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Outcome:
     wall_s: float
     cpu_s: float
     reason: str
-    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    extra: Facts = dataclasses.field(default_factory=dict)
     paired: float | None = None
 
 
@@ -124,7 +124,7 @@ def encode(line: Line) -> str:
         body = body.pop("extra") | body
     if body.get("paired", 0.0) is None:
         del body["paired"]
-    head: dict[str, Any] = {"kind": _WORDS[type(line)]}
+    head: dict[str, object] = {"kind": _WORDS[type(line)]}
     if isinstance(line, Header):
         head["format"] = FORMAT
     try:
@@ -204,7 +204,7 @@ def header_form() -> pydantic.TypeAdapter[Header]:
     return pydantic.TypeAdapter(Header)
 
 
-def _evaluation(body: dict[str, Any]) -> Evaluation:
+def _evaluation(body: Facts) -> Evaluation:
     metrics = _given(body, "metrics")
     if not isinstance(metrics, dict):
         raise ValueError(f"metrics: expected names with numbers, found {_short(metrics)}")
@@ -212,7 +212,7 @@ def _evaluation(body: dict[str, Any]) -> Evaluation:
     return Evaluation(*_moment(body), values, _paired(body))
 
 
-def _event(body: dict[str, Any]) -> EventLine:
+def _event(body: Facts) -> EventLine:
     steps, wall_s = _count(body, "steps"), _seconds(body, "wall_s")
     name = _text(body, "name")
     known = ("steps", "wall_s", "name")
@@ -221,7 +221,7 @@ def _event(body: dict[str, Any]) -> EventLine:
     )
 
 
-def _outcome(body: dict[str, Any]) -> Outcome:
+def _outcome(body: Facts) -> Outcome:
     end, reason = _text(body, "end"), _text(body, "reason")
     if end not in ENDS:
         raise ValueError(f"end: {end!r} is no end of a trial{nearest(end, ENDS)}")
@@ -230,29 +230,29 @@ def _outcome(body: dict[str, Any]) -> Outcome:
     return Outcome(ENDS[end].name, *_moment(body), reason, extra, _paired(body))
 
 
-def _moment(body: dict[str, Any]) -> tuple[int, float, float]:
+def _moment(body: Facts) -> tuple[int, float, float]:
     return _count(body, "steps"), _seconds(body, "wall_s"), _seconds(body, "cpu_s")
 
 
-def _paired(body: dict[str, Any]) -> float | None:
+def _paired(body: Facts) -> float | None:
     return None if body.get("paired") is None else _seconds(body, "paired")
 
 
-def _count(body: Mapping[str, Any], key: str) -> int:
+def _count(body: Facts, key: str) -> int:
     value = _given(body, key)
     if type(value) is not int or not 0 <= value <= LARGEST:
         raise ValueError(f"{key}: expected a whole number, 0 or more, found {_short(value)}")
     return value
 
 
-def _seconds(body: Mapping[str, Any], key: str) -> float:
+def _seconds(body: Facts, key: str) -> float:
     value = _number(_given(body, key), key)
     if not 0 <= value < math.inf:
         raise ValueError(f"{key}: expected finite seconds, 0 or more, found {_short(value)}")
     return value
 
 
-def _number(value: Any, key: str) -> float:
+def _number(value: object, key: str) -> float:
     if isinstance(value, str) and value in _NOT_FINITE:
         return _NOT_FINITE[value]
     if type(value) is float or (type(value) is int and abs(value) <= LARGEST):
@@ -260,14 +260,14 @@ def _number(value: Any, key: str) -> float:
     raise ValueError(f"{key}: expected a number, found {_short(value)}")
 
 
-def _text(body: Mapping[str, Any], key: str) -> str:
+def _text(body: Facts, key: str) -> str:
     value = _given(body, key)
     if not isinstance(value, str):
         raise ValueError(f"{key}: expected text, found {_short(value)}")
     return value
 
 
-def _given(body: Mapping[str, Any], key: str) -> Any:
+def _given(body: Facts, key: str) -> Any:
     if key not in body:
         raise ValueError(f"{key}: missing")
     return body[key]
@@ -280,7 +280,7 @@ def _short(value: object) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def _standard(value: Any) -> Any:
+def _standard(value: object) -> Any:
     """The value with its non-finite numbers as text."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -6,7 +6,7 @@ What was planned is what is scored: the workloads, how many studies and trials, 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pydantic
 
@@ -153,7 +153,7 @@ class RunFile(Plan):
     date: str
     """ISO 8601, UTC."""
     versions: dict[str, str]
-    hardware: dict[str, Any]
+    hardware: dict[str, object]
     """Of the machine that planned the run; each record tells its own trial's."""
 
     @property

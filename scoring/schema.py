@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pydantic
 
@@ -19,9 +18,9 @@ _FREE = {EventLine: "details", Outcome: "extra"}
 _NOT_FINITE = {"enum": ["NaN", "Infinity", "-Infinity"]}
 
 
-def schema() -> dict[str, Any]:
+def schema() -> dict[str, object]:
     """The schema, draft 2020-12."""
-    definitions: dict[str, Any] = {}
+    definitions: dict[str, object] = {}
     for word, kind in KINDS.items():
         form = pydantic.TypeAdapter(kind).json_schema(ref_template="#/$defs/{model}")
         definitions |= form.pop("$defs", {})

@@ -6,7 +6,6 @@ import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import workloads
 from scoring.ground.documents import ConfigError, Document, Key, read_config, together
@@ -48,7 +47,7 @@ def load(word: str) -> NamedSuite:
     return _read(FOLDER / f"{word}.yaml")
 
 
-def override(named: NamedSuite, flags: dict[str, Any]) -> NamedSuite:
+def override(named: NamedSuite, flags: dict[str, object]) -> NamedSuite:
     """The suite with those of its keys replaced that the command line gave (those not None).
 
     Raises:

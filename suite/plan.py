@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import workloads
 from cluster.spec import Pace, TrialSpec
@@ -129,7 +128,7 @@ def _references(
 
 
 def _course(
-    workload: Workload[Any],
+    workload: Workload,
     race: Race,
     references: dict[Framework, ReferenceEntrant],
     spared: bool,
@@ -211,7 +210,7 @@ def _specs(planned: Planned, run: Path) -> Iterator[TrialSpec]:
 
 
 def _spec(
-    planned: Planned, run: Path, key: TrialKey, source: Source, point: Mapping[str, Any]
+    planned: Planned, run: Path, key: TrialKey, source: Source, point: Mapping[str, object]
 ) -> TrialSpec:
     id, name, study, trial = key
     course, suite = planned.plan.workloads[id], planned.plan.suite

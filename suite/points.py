@@ -74,7 +74,7 @@ def _inside(space: Range | Choice, value: Scalar) -> bool:
     return number and space.low <= float(value or 0) <= space.high
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     if isinstance(value, bool):
         return "true or false"
     return "text" if isinstance(value, str) else "a number"

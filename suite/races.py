@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 from scoring.ground.words import Framework, Scalar
 from scoring.run_file import Limit, Suite
@@ -30,7 +29,7 @@ class Race:
     references: Mapping[Framework, Reference]
 
 
-def race_of(workload: Workload[Any], suite: Suite) -> Race:
+def race_of(workload: Workload, suite: Suite) -> Race:
     """The race of one of a suite's workloads."""
     stated = suite.targets.get(str(workload.id))
     if stated is not None:

@@ -91,7 +91,7 @@ class Request:
     copy_to: str | None = None
 
     @property
-    def overrides(self) -> dict[str, Any]:
+    def overrides(self) -> dict[str, object]:
         """The suite's keys that the command line gave, None for the others."""
         return {
             "submissions": list(self.submissions) or None,
@@ -244,7 +244,7 @@ def _stem(word: str) -> str:
     return Path(word).stem if word.endswith((".py", ".yaml", ".yml")) else word
 
 
-def _words(value: Any) -> str:
+def _words(value: object) -> str:
     return ", ".join(value) if isinstance(value, list) else str(value)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -35,7 +34,7 @@ def refuse_used(folder: Path) -> None:
 
 
 def write(
-    folder: Path, planned: Planned, *, versions: Mapping[str, str], hardware: Mapping[str, Any]
+    folder: Path, planned: Planned, *, versions: Mapping[str, str], hardware: Mapping[str, object]
 ) -> None:
     """Keep the plan and the submissions' texts in `folder`, which is made when need be.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from submissions.source import Source
@@ -66,17 +66,16 @@ def rounded(point: Mapping[str, Scalar]) -> Point:
     }
 
 
-def with_defaults(source: Source, point: Mapping[str, Any]) -> Point:
+def with_defaults(source: Source, point: Mapping[str, Scalar]) -> Point:
     """All that the record should tell: the file's plain defaults, overruled by `point`.
 
     Defaults that YAML and JSON would not give back as they were (a tuple) stay in the file.
     """
-    plain: tuple[type, ...] = (bool, int, float, str, type(None))
-    kept = {name: value for name, value in source.defaults.items() if isinstance(value, plain)}
+    kept: Point = {n: v for n, v in source.defaults.items() if isinstance(v, Scalar)}
     return {**kept, **point}
 
 
-def without_value(source: Source, point: Mapping[str, Any]) -> Sequence[str]:
+def without_value(source: Source, point: Mapping[str, object]) -> Sequence[str]:
     """The hyperparameters that neither `point` nor the file's defaults give a value."""
     given = {*point, *source.defaults}
     return [name for name in source.hyperparameters if name not in given]

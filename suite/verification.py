@@ -56,8 +56,12 @@ def rerun(run: Path, count: int, seed: int | None) -> int:
     run_file.refuse_used(folder)
     again = _on_seed(planned, best, fresh)
     resources = Resources(**planned.plan.suite.resources.model_dump())
-    told = {"versions": hardware.versions(), "hardware": hardware.fingerprint(resources)}
-    run_file.write(folder, again, **told)
+    run_file.write(
+        folder,
+        again,
+        versions=hardware.versions(),
+        hardware=hardware.fingerprint(resources),
+    )
     say(f"{', '.join(best)} again on seed {fresh}, into {folder}")
     return carry_out(Request(output=folder, resume=True))
 

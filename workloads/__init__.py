@@ -8,7 +8,7 @@ Part of Gradathlon.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from workloads.config import Definition
@@ -45,7 +45,7 @@ def ids(*, variants: bool = True) -> list[str]:
     return sorted(chosen, key=lambda id: SCALES.index(id.split("-")[1]))
 
 
-def get(text: str) -> Workload[Any]:
+def get(text: str) -> Workload:
     """The workload of that id; its data are fetched only when used.
 
     Raises:

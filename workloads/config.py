@@ -9,13 +9,13 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import pydantic
 
 from scoring.ground.documents import ConfigError, Document, Model, read_yaml
 from scoring.ground.errors import nearest
-from scoring.ground.words import Framework, Goal, Scalar
+from scoring.ground.words import Facts, Framework, Goal, Scalar
 from workloads.errors import WorkloadError
 from workloads.metric import Metric
 
@@ -127,7 +127,7 @@ class Task(Model):
 
     title: str | None = None
     metric: MetricConfig | None = None
-    scales: dict[ScaleName, dict[str, Any]]
+    scales: dict[ScaleName, dict[str, object]]
 
 
 class OverlayHead(Model):
@@ -145,8 +145,8 @@ class FamilyConfig(Model):
     version: pydantic.PositiveInt
     title: str
     metric: MetricConfig
-    scales: dict[ScaleName, dict[str, Any]]
-    variants: dict[str, dict[str, Any]] = pydantic.Field(default_factory=dict)
+    scales: dict[ScaleName, dict[str, object]]
+    variants: dict[str, dict[str, object]] = pydantic.Field(default_factory=dict)
     """Overlays on a scale's settings, or tasks."""
 
 
@@ -191,7 +191,7 @@ class Definition:
             return self.document.validate(
                 model, own, ["variants", str(id.variant), "scales", id.scale]
             )
-        scale: dict[str, Any] = copy.deepcopy(self.config.scales[id.scale])  # type: ignore[index]
+        scale: dict[str, object] = copy.deepcopy(self.config.scales[id.scale])  # type: ignore[index]
         at = ["scales", id.scale]
         if id.variant:
             self.document.validate(model, scale, at)
@@ -217,12 +217,12 @@ class Definition:
         own = self.overlays[id.variant].title if id.variant else None
         return f"{self.config.title}: {own}" if own else self.config.title
 
-    def procedure(self, id: WorkloadId) -> dict[str, Any] | None:
+    def procedure(self, id: WorkloadId) -> Facts | None:
         """The log of how a target was set: points, spread, date, hardware; None where none is."""
         path = self.path.parent / "targets" / f"{id.race}.procedure.json"
         if not path.exists():
             return None
-        log: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        log: Facts = json.loads(path.read_text(encoding="utf-8"))
         return log
 
     def _task(self, variant: str | None) -> Task | None:
@@ -294,7 +294,7 @@ def _races(family: Definition) -> dict[str, Race]:
     return races
 
 
-def _overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def _overlay(base: dict[str, object], over: dict[str, object]) -> dict[str, object]:
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)

@@ -13,11 +13,12 @@ import dataclasses
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeAlias
 
 import numpy.typing as npt
+from typing_extensions import TypeVar
 
-from scoring.ground.words import Role
+from scoring.ground.words import Role, StateDict
 from workloads.config import Race, Scale, WorkloadId
 from workloads.metric import Metric
 
@@ -108,11 +109,11 @@ class Stream(abc.ABC):
         """The next training batch. The arrays belong to the caller: never reuse their memory."""
 
     @abc.abstractmethod
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StateDict:
         """All that `load_state` needs to continue exactly here: JSON values and numpy arrays."""
 
     @abc.abstractmethod
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, state: StateDict) -> None:
         """Continue where `state` was taken."""
 
     def events(self) -> list[Event]:
@@ -138,7 +139,8 @@ class Judged:
     weights: Callable[[], Weights]
 
 
-S = TypeVar("S", bound=Scale)
+S = TypeVar("S", bound=Scale, covariant=True, default=Scale)
+"""The settings of a family; a plain `Workload` is one of any."""
 
 
 class Workload(abc.ABC, Generic[S]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from workloads.config import Scale
@@ -21,7 +21,7 @@ class Kind:
         settings: the class of one scale's numbers.
     """
 
-    workload: type[Workload[Any]]
+    workload: type[Workload]
     settings: type[Scale]
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 
+from scoring.ground.words import StateDict
 from workloads.contract import Array, Batch, Policy, Stream
 
 Make = Callable[[int, int], Batch]
@@ -41,11 +41,11 @@ class NumberedStream(Stream):
         self._drawn += 1
         return batch
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StateDict:
         """Seed and number of batches drawn."""
         return {"seed": self._seed, "drawn": self._drawn}
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, state: StateDict) -> None:
         """Continue after the batches drawn."""
         while self._ahead:
             self._ahead.popleft().result()

@@ -7,7 +7,7 @@ the loss; those of two steps (sharpness-aware ones) get their second gradient be
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -15,7 +15,8 @@ import torch
 from cluster.learners.contract import Draw
 from cluster.learners.run_torch import Problem, Run, Taking
 from cluster.learners.state_torch import into_objects, load_optimizer
-from submissions.contract import SubmissionError, TorchSubmission
+from scoring.ground.words import StateDict
+from submissions.contract import State, SubmissionError, TorchSubmission
 from submissions.load import flatten, is_optimizer
 from workloads.model_torch import Tensors
 
@@ -37,7 +38,7 @@ class _Stepper:
         self.loss = "loss" in wanted and not self.closure
         self._may_ask = "closure" in wanted and not self.closure
 
-    def step(self, value: torch.Tensor, again: Any) -> None:
+    def step(self, value: torch.Tensor, again: Callable[[], torch.Tensor]) -> None:
         """Step; `value` is the loss of the gradients at hand, `again` takes both anew."""
         if self.closure:
             self.optimizer.step(again)
@@ -139,7 +140,7 @@ class OptimizerAlgorithm:
         run.note(value, sums)
         return value
 
-    def begin_evaluation(self) -> Any:
+    def begin_evaluation(self) -> Tensors:
         # Schedule-free optimizers, and others that average, swap weights in `eval()`.
         for optimizer in self.optimizers:
             if hasattr(optimizer, "eval"):
@@ -154,21 +155,21 @@ class OptimizerAlgorithm:
             if hasattr(optimizer, "train"):
                 optimizer.train()
 
-    def _memory(self) -> dict[str, Any]:
+    def _memory(self) -> StateDict:
         """What the optimizers remember of each parameter, by its name."""
-        state: dict[str, Any] = {}
+        state: StateDict = {}
         for optimizer in self.optimizers:
-            known: Mapping[Any, Any] = getattr(optimizer, "state", {})
+            known: Mapping[torch.Tensor, object] = getattr(optimizer, "state", {})
             state |= {n: known[p] for n, p in self.run.params.items() if p in known}
         return state
 
-    def state(self) -> Any:
+    def state(self) -> State:
         return {
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "schedulers": [one.scheduler.state_dict() for one in self.schedulers],
         }
 
-    def load_state(self, state: Any) -> None:
+    def load_state(self, state: State) -> None:
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             load_optimizer(optimizer, saved)
         for one, saved in zip(self.schedulers, state["schedulers"], strict=True):
@@ -199,7 +200,7 @@ class ObjectAlgorithm:
         run.require_loss("`update`")
         run.model.project()
 
-    def begin_evaluation(self) -> Any:
+    def begin_evaluation(self) -> Tensors:
         if hasattr(self.submission, "prepare"):
             with torch.no_grad():
                 self.memory = self.submission.prepare(self.run.params, self.memory)
@@ -212,10 +213,10 @@ class ObjectAlgorithm:
     def end_evaluation(self) -> None:
         pass
 
-    def state(self) -> Any:
+    def state(self) -> State:
         return self.memory
 
-    def load_state(self, state: Any) -> None:
+    def load_state(self, state: State) -> None:
         self.memory = into_objects(state, self.memory)
 
 

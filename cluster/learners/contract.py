@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Any, Protocol
 
-from scoring.ground.words import Budget, Resources
-from submissions.contract import Card, Parameters, SubmissionError
+from scoring.ground.words import Budget, Resources, StateDict
+from submissions.contract import A, Card, Parameters, SubmissionError
 from workloads.contract import Array, Batch, Judged, Weights, Window, Workload
 
 Build = Callable[[Parameters | None], Any]
@@ -29,10 +30,10 @@ class Entry:
     with a card on which `head` and `tensor` are `weight`, for files that tell apart no more.
     """
 
-    workload: Workload[Any]
+    workload: Workload
     weights: Weights
     build: Build
-    module: Any
+    module: ModuleType
     closure: bool | None
     seed: int
     resources: Resources
@@ -109,7 +110,7 @@ class Learner(Protocol):
     def weights(self) -> Weights:
         """The training weights, copied to the host."""
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StateDict:
         """All that `load_state` needs, for a checkpoint: numpy arrays and plain values.
 
         As `resume_training` found it; without one since the last step, as it is now.
@@ -118,7 +119,7 @@ class Learner(Protocol):
             StateError: the submission remembers what cannot be kept.
         """
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: StateDict) -> None:
         """Continue, after `begin`, where `state` was taken."""
 
 
@@ -149,7 +150,7 @@ def warm_up_policy(learner: Learner, observations: Sequence[Array]) -> None:
         learner.act_as_kept(one)
 
 
-def plain_weights(judged: Any, live: Mapping[str, Any]) -> dict[str, Any]:
+def plain_weights(judged: object, live: Mapping[str, A]) -> dict[str, A]:
     """The weights to be judged as a plain dict, if they are the workload's parameters.
 
     Raises:
@@ -178,7 +179,7 @@ def refuse_other_form(name: str, found: tuple[object, str], wanted: tuple[object
         raise SubmissionError(f"the weight {name!r} is {what}, the workload's is {right}; {advice}")
 
 
-def make_card(workload: Workload[Any], budget: Budget, seed: int) -> Card:
+def make_card(workload: Workload, budget: Budget, seed: int) -> Card:
     """What the submission may know of the workload."""
     parameters = workload.parameters()
     return Card(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -25,14 +25,17 @@ from cluster.learners.rules_jax import (
     OpenProblem,
     Problem,
     Rules,
-    Tree,
     implied_eval_params,
     make_rules,
     stacked,
 )
+from scoring.ground.words import StateDict
+from submissions.contract import Arrays, State
 from workloads.contract import Array, Batch, Judged, Weights
 
-_Step = Callable[[Tree, Tree, Tree, Tree, Any, Tree], tuple[Tree, Tree, Tree, Tree, Any]]
+_Fed = tuple[Arrays, Arrays]  # a batch, and what all examples share
+_Trained = tuple[Arrays, State, jax.Array, jax.Array | None, jax.Array]
+_Step = Callable[..., _Trained]
 
 
 class JaxLearner:
@@ -57,8 +60,8 @@ class JaxLearner:
         self._tally = jax.jit(self._add_measure, donate_argnums=1)
         shapes = jax.eval_shape(self._model.loss, self._initial(), batches[0], jax.random.key(0))
         self._names = ("loss", *(name for name in sorted(shapes[1]) if name != "loss"))
-        self._kept: Tree = None
-        self._judged: Tree = None
+        self._kept: Arrays | None = None
+        self._judged: Mapping[str, Array | jax.Array] | None = None
         # Compiled as they were built first: what is built again for the race is the same algorithm.
         rules = make_rules(entry.build(None), entry.module)
         # One that compiles its own steps gets whole batches: what it compiled would hold for ever
@@ -77,7 +80,14 @@ class JaxLearner:
         model, key, classes = self._model, self._key, self._entry.workload.classes
         of_draws = self._prequential if rules.measures_draws else ()
 
-        def train(params: Tree, state: Tree, sums: Tree, drawn: Tree, steps: Any, fed: Tree) -> Any:
+        def train(
+            params: Arrays,
+            state: State,
+            sums: jax.Array,
+            drawn: jax.Array,
+            steps: jax.Array,
+            fed: _Fed,
+        ) -> _Trained:
             batch, shared = fed
             problem = Problem(model, jax.random.fold_in(key, steps), classes, shared)
             params, state = rules.step(problem, params, state, batch)
@@ -90,16 +100,24 @@ class JaxLearner:
 
     def _open_step(self) -> _Step:
         """A step of a submission that compiles itself."""
-        model, names, classes = self._model, self._names, self._entry.workload.classes
+        model, key, names = self._model, self._key, self._names
+        classes = self._entry.workload.classes
 
         @functools.partial(jax.jit, donate_argnums=(0, 2))
-        def add(sums: Tree, noted: Tree, steps: Any) -> tuple[Tree, Any]:
+        def add(sums: jax.Array, noted: jax.Array, steps: jax.Array) -> tuple[jax.Array, jax.Array]:
             return sums + noted, steps + 1
 
         nothing = jnp.full(len(names), jnp.nan, jnp.float32)
 
-        def train(params: Tree, state: Tree, sums: Tree, drawn: Tree, steps: Any, fed: Tree) -> Any:
-            problem = OpenProblem(model, classes, names)
+        def train(
+            params: Arrays,
+            state: State,
+            sums: jax.Array,
+            drawn: jax.Array,
+            steps: jax.Array,
+            fed: _Fed,
+        ) -> _Trained:
+            problem = OpenProblem(model, key, classes, names)
             params, state = self._rules.step(problem, params, state, fed[0])
             noted = nothing if problem.vector is None else problem.vector
             sums, steps = add(sums, noted, steps)
@@ -107,7 +125,7 @@ class JaxLearner:
 
         return train
 
-    def _add_measure(self, params: Tree, drawn: Tree, batch: Tree) -> Tree:
+    def _add_measure(self, params: Arrays, drawn: jax.Array, batch: Arrays) -> jax.Array:
         return drawn + stacked(self._model.measure(params, batch), self._prequential)
 
     def _warm_up(self, batches: Sequence[Batch], observations: Sequence[Array]) -> None:
@@ -138,13 +156,13 @@ class JaxLearner:
                 state,
             )
         self._state = state
-        self._form: Any = jax.tree.structure(state)
+        self._form: jax.tree_util.PyTreeDef = jax.tree.structure(state)
         self._sums, self._drawn = self._zeros()
         self._draws = 0
         self._steps = jnp.zeros((), jnp.int32)
         self._judged = self._kept = None
 
-    def _zeros(self) -> tuple[Tree, Tree]:
+    def _zeros(self) -> tuple[jax.Array, jax.Array | None]:
         sums, count = jnp.zeros(len(self._names), jnp.float32), len(self._prequential)
         return sums, jnp.zeros(count, jnp.float32) if count else None
 
@@ -163,7 +181,7 @@ class JaxLearner:
         """The objective as `select_data` sees it."""
         classes = self._entry.workload.classes
         if not self._rules.compiled:
-            return OpenProblem(self._model, classes, self._names)
+            return OpenProblem(self._model, self._key, classes, self._names)
         key = jax.random.fold_in(self._key, self._steps)
         return Problem(self._model, key, classes, self._shared)
 
@@ -237,7 +255,7 @@ class JaxLearner:
     def weights(self) -> Weights:
         return jax.device_get(self._params)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StateDict:
         leaves, form = jax.tree.flatten(self._state)
         if form != self._form:
             raise StateError("state has another form than it had at the start")
@@ -250,7 +268,7 @@ class JaxLearner:
             "shared": self._shared,
         }
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: StateDict) -> None:
         leaves, structure = jax.tree.flatten(self._state)
         saved = iter(state["algorithm"])
         kept = [leaf if callable(leaf) else _from_numpy(next(saved), leaf) for leaf in leaves]
@@ -260,27 +278,27 @@ class JaxLearner:
         self._shared.update(state.get("shared", {}))
         self._kept = None if state["kept"] is None else _copied(state["kept"])
 
-    def _initial(self) -> Tree:
+    def _initial(self) -> Arrays:
         return _copied(self._entry.weights)
 
 
-def _no_act(params: Tree, observations: Tree) -> Tree:
+def _no_act(params: Arrays, observations: jax.Array) -> jax.Array:
     raise NotImplementedError("this workload's model has no `act`: its stream must not ask")
 
 
-def _check_state(state: Tree) -> None:
+def _check_state(state: State) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
         if not isinstance(leaf, jax.Array | np.ndarray | np.generic | int | float | bool):
             name = jax.tree_util.keystr(path, simple=True, separator="/")
             raise StateError(f"state/{name} is a {type(leaf).__qualname__}")
 
 
-def _copied(arrays: dict[str, Any]) -> Tree:
+def _copied(arrays: Weights) -> Arrays:
     # `device_put` may alias numpy memory, and the step donates its arguments: copy.
     return {name: jnp.array(value) for name, value in arrays.items()}
 
 
-def _to_numpy(leaf: Any) -> Any:
+def _to_numpy(leaf: jax.typing.ArrayLike) -> Array:
     if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return np.asarray(jax.random.key_data(leaf))
     return np.asarray(leaf)

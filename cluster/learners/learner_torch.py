@@ -22,7 +22,7 @@ from cluster.learners.contract import (
 )
 from cluster.learners.run_torch import Run
 from cluster.learners.state_torch import to_numpy, to_torch
-from scoring.ground.words import Resources
+from scoring.ground.words import Resources, StateDict
 from submissions.contract import Parameters
 from workloads.contract import Array, Batch, Judged, Weights
 from workloads.model_torch import Tensors, TorchModel
@@ -168,7 +168,7 @@ class TorchLearner:
     def weights(self) -> Weights:
         return to_numpy(self._run.params, "weights")
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StateDict:
         run = self._run
         generators = {"global": torch.get_rng_state(), "loss": run.generator.get_state()}
         if self._device.type == "cuda":
@@ -183,7 +183,7 @@ class TorchLearner:
         }
         return {name: to_numpy(value, f"state/{name}") for name, value in tree.items()}
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: StateDict) -> None:
         run = self._run
         _copy_into(run.params, state["weights"], self._device)
         if state["kept"] is not None:

@@ -3,41 +3,41 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MappingProxyType, ModuleType
+from typing import cast
 
 import jax
 import jax.numpy as jnp
 import optax
 import optax.contrib
 
-from submissions.contract import JaxSubmission, SubmissionError
+from submissions.contract import Arrays, JaxSubmission, State, SubmissionError
 from workloads.model_jax import JaxModel
-
-Tree = Any
 
 
 class Problem:
     """The training objective as JAX submission objects see it, within one step."""
 
     def __init__(
-        self, model: JaxModel, rng: Any, classes: int | None, shared: Tree = MappingProxyType({})
+        self, model: JaxModel, rng: jax.Array, classes: int | None, shared: Mapping[str, jax.Array] = MappingProxyType({})
     ) -> None:
         self._model = model
         self._rng = rng
         self._shared = shared
         self.classes = classes
-        self.noted: list[dict[str, Any]] = []
+        self.noted: list[Arrays] = []
 
-    def loss(self, params: Tree, batch: Tree, smoothing: Any = 0.0) -> Any:
+    def loss(self, params: Arrays, batch: Arrays, smoothing: float | jax.Array = 0.0) -> jax.Array:
         value, sums = self._taken(params, self._whole(batch), self._rng, smoothing)
         # Where the gradient is not followed, `jax.grad` hands values through to its caller, so
         # that they can be used outside; what is inside of a loop stays there.
         self.noted.append(jax.lax.stop_gradient({"loss": value, **sums}))
         return value
 
-    def _taken(self, params: Tree, batch: Tree, rng: Any, smoothing: Any) -> tuple[Any, Tree]:
+    def _taken(
+        self, params: Arrays, batch: Arrays, rng: jax.Array, smoothing: float | jax.Array
+    ) -> tuple[jax.Array, Arrays]:
         loss = self._model.loss
         # A traced share may be zero or not: only a plain zero leaves the plain loss.
         plain = isinstance(smoothing, int | float) and not smoothing
@@ -45,27 +45,27 @@ class Problem:
             return loss(params, batch, rng)
         return loss(params, batch, rng, smoothing)  # type: ignore[call-arg]
 
-    def value_and_grad(self, params: Tree, batch: Tree) -> tuple[Any, Tree]:
+    def value_and_grad(self, params: Arrays, batch: Arrays) -> tuple[jax.Array, Arrays]:
         return jax.value_and_grad(self.loss)(params, batch)
 
-    def losses(self, params: Tree, batch: Tree) -> Any:
-        def one(example: Tree) -> Any:
+    def losses(self, params: Arrays, batch: Arrays) -> jax.Array:
+        def one(example: Arrays) -> jax.Array:
             rows = self._whole({name: value[None] for name, value in example.items()})
             return self._model.loss(params, rows, self._rng)[0]
 
         return jax.vmap(one)(batch)
 
-    def _whole(self, batch: Tree) -> Tree:
+    def _whole(self, batch: Arrays) -> Arrays:
         """The batch as the model takes it: with what all examples share."""
         return {**self._shared, **batch}
 
-    def measure(self, params: Tree, batch: Tree) -> Tree:
+    def measure(self, params: Arrays, batch: Arrays) -> Arrays:
         return self._model.measure(params, self._whole(batch))
 
-    def project(self, params: Tree) -> Tree:
+    def project(self, params: Arrays) -> Arrays:
         return self._model.project(params)
 
-    def first(self, names: tuple[str, ...]) -> Any:
+    def first(self, names: tuple[str, ...]) -> jax.Array:
         """By-products of the first loss, as one vector; NaN where all were taken inside loops.
 
         Raises:
@@ -83,32 +83,34 @@ class Problem:
 class OpenProblem(Problem):
     """The objective for a submission that compiles its own steps; `names` are the by-products."""
 
-    def __init__(self, model: JaxModel, classes: int | None, names: tuple[str, ...]) -> None:
-        super().__init__(model, None, classes)
+    def __init__(
+        self, model: JaxModel, rng: jax.Array, classes: int | None, names: tuple[str, ...]
+    ) -> None:
+        super().__init__(model, rng, classes)
         self._names = names
         self.by_products = len(names)
-        self.vector: Any = None
+        self.vector: jax.Array | None = None
 
     def objective(
-        self, params: Tree, batch: Tree, rng: Any, smoothing: Any
-    ) -> tuple[Any, dict[str, Any]]:
+        self, params: Arrays, batch: Arrays, rng: jax.Array, smoothing: float | jax.Array
+    ) -> tuple[jax.Array, Arrays]:
         value, sums = self._taken(params, batch, rng, smoothing)
         return value, jax.lax.stop_gradient({"loss": value, **sums})
 
-    def gathered(self, sums: dict[str, Any]) -> Any:
+    def gathered(self, sums: Arrays) -> jax.Array:
         return stacked(sums, self._names)
 
-    def note(self, sums: Any) -> None:
+    def note(self, sums: jax.Array) -> None:
         self.vector = sums.reshape(-1)[-len(self._names) :]
 
 
-def _of_one_trace(value: Any, outer: Any) -> bool:
+def _of_one_trace(value: jax.Array, outer: jax.Array | None) -> bool:
     # What was made inside of a scan or a vmap must not be used outside, and JAX would say so only
     # when everything is traced. There is no public way to ask.
     return not isinstance(value, jax.core.Tracer) or value._trace is getattr(outer, "_trace", None)
 
 
-def stacked(sums: dict[str, Any], names: tuple[str, ...]) -> Any:
+def stacked(sums: Arrays, names: tuple[str, ...]) -> jax.Array:
     """One vector, not a scalar each: every buffer costs a small step its microseconds."""
     return jnp.stack([sums[name].astype(jnp.float32) for name in names])
 
@@ -116,7 +118,7 @@ def stacked(sums: dict[str, Any], names: tuple[str, ...]) -> Any:
 class TransformationRules:
     """How an optax transformation makes a step."""
 
-    def __init__(self, transformation: Any, module: Any) -> None:
+    def __init__(self, transformation: optax.GradientTransformation, module: ModuleType) -> None:
         # Line searches, Polyak steps and MoMo ask for the loss; the others ignore it.
         self.transformation = optax.with_extra_args_support(transformation)
         self.eval_params = getattr(module, "eval_params", None)
@@ -126,10 +128,12 @@ class TransformationRules:
         # Without `select_data` the harness itself takes the loss of the batch as it was drawn.
         self.measures_draws = self.select_data is None
 
-    def init(self, params: Tree) -> Tree:
+    def init(self, params: Arrays) -> State:
         return self.transformation.init(params)
 
-    def step(self, problem: Problem, params: Tree, state: Tree, batch: Tree) -> tuple[Tree, Tree]:
+    def step(
+        self, problem: Problem, params: Arrays, state: State, batch: Arrays
+    ) -> tuple[Arrays, State]:
         value, gradients = problem.value_and_grad(params, batch)
         # A copy, so that losses along a line are not the step's.
         silent = Problem(problem._model, problem._rng, problem.classes, problem._shared)
@@ -156,26 +160,28 @@ class ObjectRules:
         self.prepare = getattr(submission, "prepare", None)
         self.compiled = bool(getattr(submission, "compiled", True))
 
-    def init(self, params: Tree) -> Tree:
+    def init(self, params: Arrays) -> State:
         return self.submission.init(params)
 
-    def step(self, problem: Problem, params: Tree, state: Tree, batch: Tree) -> tuple[Tree, Tree]:
+    def step(
+        self, problem: Problem, params: Arrays, state: State, batch: Arrays
+    ) -> tuple[Arrays, State]:
         return self.submission.update(params, state, batch, problem)
 
 
 Rules = TransformationRules | ObjectRules
 
 
-def make_rules(made: Any, module: Any) -> Rules:
+def make_rules(made: object, module: ModuleType) -> Rules:
     """The rules of what `submission` returned; `submissions.load.build` has looked at it."""
     if isinstance(made, optax.MultiSteps):
         made = made.gradient_transformation()
     if isinstance(made, optax.GradientTransformation):
         return TransformationRules(made, module)
-    return ObjectRules(made)
+    return ObjectRules(cast(JaxSubmission, made))
 
 
-def implied_eval_params(state: Tree, params: Tree) -> Callable[[Tree, Tree], Tree] | None:
+def implied_eval_params(state: State, params: Arrays) -> Callable[[Arrays, State], Arrays] | None:
     """The average that a schedule-free transformation means to be judged by.
 
     Without this, who forgets `eval_params` would be judged at the iterate of the gradients.
@@ -184,7 +190,7 @@ def implied_eval_params(state: Tree, params: Tree) -> Callable[[Tree, Tree], Tre
     if sum(map(is_free, jax.tree.leaves(state, is_leaf=is_free))) != 1:
         return None
 
-    def eval_params(params: Tree, state: Tree) -> Tree:
+    def eval_params(params: Arrays, state: State) -> Arrays:
         (free,) = filter(is_free, jax.tree.leaves(state, is_leaf=is_free))
         return optax.contrib.schedule_free_eval_params(free, params)
 
@@ -193,5 +199,5 @@ def implied_eval_params(state: Tree, params: Tree) -> Callable[[Tree, Tree], Tre
     return eval_params if whole else None
 
 
-def _is_schedule_free(node: Any) -> bool:
+def _is_schedule_free(node: object) -> bool:
     return isinstance(node, optax.contrib.ScheduleFreeState)

@@ -24,10 +24,10 @@ class Methods(torch.nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, method: str, *args: Any) -> Any:
+    def forward(self, method: str, *args: object) -> Any:
         return getattr(self.model, method)(*args)
 
-    def at(self, params: Tensors, method: str, *args: Any) -> Any:
+    def at(self, params: Tensors, method: str, *args: object) -> Any:
         """A method of the model with these tensors in its parameters' place."""
         prefixed = {f"model.{name}": value for name, value in params.items()}
         return torch.func.functional_call(self, prefixed, (method, *args))
@@ -60,7 +60,7 @@ class Run:
             self.loss = torch.compile(model.loss)
             self.act = torch.compile(self.act) if self.act else None
 
-    def call(self, params: Tensors, method: str, *args: Any) -> Any:
+    def call(self, params: Tensors, method: str, *args: object) -> Any:
         """A method of the model at other weights than the live ones, or at these."""
         if params is self.params:
             return self.loss(*args) if method == "loss" else getattr(self.model, method)(*args)
@@ -139,7 +139,9 @@ class Problem:
         self._run = run
         self.classes: int | None = run.entry.workload.classes
 
-    def loss(self, params: Tensors, batch: Tensors, smoothing: float = 0.0) -> torch.Tensor:
+    def loss(
+        self, params: Tensors, batch: Tensors, smoothing: float | torch.Tensor = 0.0
+    ) -> torch.Tensor:
         run = self._run
         more = (smoothing,) if smoothing and run.smooths else ()
         value, sums = run.call(params, "loss", run.whole(batch), run.generator, *more)

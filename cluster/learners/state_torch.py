@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 
 from cluster.checkpoint import StateError
+from scoring.ground.words import StateDict
+from submissions.contract import State
+from workloads.contract import Array
 
 _PLAIN = bool | int | float | str | np.generic
 
 
-def to_numpy(value: Any, name: str) -> Any:
+def to_numpy(value: State, name: str) -> State:
     """Tensors as arrays, objects with a `state_dict` as that, all else as it is.
 
     Raises:
@@ -38,7 +40,7 @@ def to_numpy(value: Any, name: str) -> Any:
     )
 
 
-def to_torch(value: Any, device: torch.device) -> Any:
+def to_torch(value: State, device: torch.device) -> State:
     """The inverse, with arrays as tensors; objects are left as their `state_dict`."""
     if isinstance(value, np.ndarray):
         if value.dtype.name == "bfloat16":
@@ -51,7 +53,7 @@ def to_torch(value: Any, device: torch.device) -> Any:
     return value
 
 
-def into_objects(saved: Any, fresh: Any) -> Any:
+def into_objects(saved: State, fresh: State) -> State:
     """`saved`, with the objects of `fresh` that have a `load_state_dict` in their places."""
     if _has_state(fresh):
         fresh.load_state_dict(saved)
@@ -64,7 +66,7 @@ def into_objects(saved: Any, fresh: Any) -> Any:
     return saved
 
 
-def load_optimizer(optimizer: Any, saved: Any) -> None:
+def load_optimizer(optimizer: torch.optim.Optimizer, saved: StateDict) -> None:
     """`load_state_dict`, with every tensor of the type that it was saved in.
 
     torch casts an optimizer's state to the type of its parameters, so that a moment in bfloat16
@@ -81,7 +83,7 @@ def load_optimizer(optimizer: Any, saved: Any) -> None:
             state[parameter] = _typed(state[parameter], saved["state"][number])
 
 
-def _typed(loaded: Any, saved: Any) -> Any:
+def _typed(loaded: State, saved: State) -> State:
     if isinstance(loaded, torch.Tensor) and isinstance(saved, torch.Tensor):
         return loaded if loaded.dtype == saved.dtype else saved.to(loaded.device)
     if isinstance(loaded, dict) and isinstance(saved, dict):
@@ -91,7 +93,7 @@ def _typed(loaded: Any, saved: Any) -> Any:
     return loaded
 
 
-def _array(tensor: torch.Tensor) -> Any:
+def _array(tensor: torch.Tensor) -> Array:
     tensor = tensor.detach().cpu().contiguous()
     if tensor.dtype == torch.bfloat16:
         import ml_dtypes
@@ -100,14 +102,11 @@ def _array(tensor: torch.Tensor) -> Any:
     return tensor.numpy().copy()
 
 
-def _like(value: Any, items: list[Any]) -> Any:
+def _like(value: Sequence[State], items: list[State]) -> Sequence[State]:
     if isinstance(value, deque):
         return deque(items, value.maxlen)
     return tuple(items) if isinstance(value, tuple) else items
 
 
-def _has_state(value: Any) -> bool:
-    methods: list[Callable[..., Any] | None] = [
-        getattr(value, name, None) for name in ("state_dict", "load_state_dict")
-    ]
-    return all(callable(method) for method in methods)
+def _has_state(value: object) -> bool:
+    return all(callable(getattr(value, name, None)) for name in ("state_dict", "load_state_dict"))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 
-_WANTED: dict[str, Any] = {
+_WANTED: dict[str, object] = {
     "jax_enable_x64": False,
     "jax_default_matmul_precision": None,
     "jax_disable_jit": False,

@@ -56,7 +56,7 @@ def _optimizers() -> list[type[Any]]:
     return [value for value in vars(torch.optim).values() if inspect.isclass(value)]
 
 
-def _original() -> dict[_Place, dict[str, Any]]:
+def _original() -> dict[_Place, dict[str, object]]:
     modules: list[_Place] = [torch, torch.nn.functional, torch.nn.init, torch.optim]
     places = [*modules, *_optimizers()]
     return {

@@ -129,14 +129,14 @@ class Pair:
         return max(gaps, key=lambda gap: (math.isnan(gap), gap))
 
 
-def in_float32(workload: Workload[Any]) -> Workload[Any]:
+def in_float32(workload: Workload) -> Workload:
     """The same workload computing in float32 and uncompiled."""
     compute = workload.settings.compute.model_copy(update={"dtype": "float32", "compile": False})
     settings = workload.settings.model_copy(update={"compute": compute})
     return type(workload)(workload.id, settings, workload.metric, workload.race)
 
 
-def _batches(workload: Workload[Any], real_data: bool, steps: int) -> list[Batch]:
+def _batches(workload: Workload, real_data: bool, steps: int) -> list[Batch]:
     if not real_data:
         return [workload.batch_like(seed) for seed in range(steps)]
     from cluster.parity.sgd_torch import StillPolicy
@@ -150,7 +150,7 @@ def _batches(workload: Workload[Any], real_data: bool, steps: int) -> list[Batch
 
 
 def _both_sides(
-    workload: Workload[Any], weights: Weights, batches: list[Batch]
+    workload: Workload, weights: Weights, batches: list[Batch]
 ) -> Iterator[tuple[Step, Step]]:
     from cluster.parity.sgd_jax import sgd_step
     from cluster.parity.sgd_torch import sgd_steps

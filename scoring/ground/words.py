@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 Framework = Literal["torch", "jax"]
 Goal = Literal["min", "max"]
@@ -20,6 +21,10 @@ Role = Literal["weight", "head", "bias", "embedding", "norm", "tensor"]
 no matrices (a spectral filter, a convolution)."""
 Scalar: TypeAlias = bool | int | float | str | None
 Point: TypeAlias = dict[str, Scalar]
+Facts: TypeAlias = Mapping[str, Any]
+"""Things told by name, as JSON has them: the hardware, a log, what a record says besides."""
+StateDict: TypeAlias = dict[str, Any]
+"""What a checkpoint keeps: any nesting of plain values and arrays."""
 """A hyperparameter point: values by the names of `submission`'s arguments."""
 
 

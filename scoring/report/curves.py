@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -89,7 +88,7 @@ def curves_of(
 
 def curve_plot(
     plot: str, workload: str, records: Sequence[Record], clock: Clock, looks: Styles
-) -> tuple[Markup, dict[str, Any]]:
+) -> tuple[Markup, dict[str, object]]:
     """Metric against clock, and the data with which a script redraws it on another clock.
 
     All `records` are of one workload and have a target; the first one's is drawn.
@@ -267,7 +266,7 @@ def _target_line(y: Scale, target: Target) -> Markup | None:
     )
 
 
-def _data(race: _Race) -> dict[str, Any]:
+def _data(race: _Race) -> dict[str, object]:
     return {
         "metric": race.target.metric,
         "x": {clock: list(dataclasses.astuple(scale)) for clock, scale in race.x.items()},

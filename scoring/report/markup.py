@@ -49,13 +49,13 @@ def join(*children: object) -> Markup:
     return Markup("".join(escape(child) for child in children if child is not None))
 
 
-def embedded_json(value: Any) -> Markup:
+def embedded_json(value: object) -> Markup:
     """Compact JSON that can stand within `<script>`: no `<`, ASCII only, NaN and infinity null."""
     text = json.dumps(_finite(value), separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

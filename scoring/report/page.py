@@ -131,7 +131,7 @@ def _resource(name: str) -> str:
 
 def _workloads(
     board: Board, records: Sequence[Record], looks: Styles
-) -> tuple[list[Markup], dict[str, Any]]:
+) -> tuple[list[Markup], dict[str, dict[str, object]]]:
     sections, plots = [], {}
     for place, workload in enumerate(sorted({record.header.workload for record in records})):
         own = [one for one in records if one.header.workload == workload and one.header.target]
@@ -258,7 +258,7 @@ def _facts(board: Board, records: Sequence[Record]) -> Markup:
     return element("dl", *items, class_="facts")
 
 
-def _variants(mappings: Iterable[Mapping[str, Any]]) -> list[tuple[str, int]]:
+def _variants(mappings: Iterable[Mapping[str, object]]) -> list[tuple[str, int]]:
     """The different mappings as text, the most frequent first."""
     texts = Counter(
         " · ".join(f"{key} {_fact(value)}" for key, value in mapping.items() if value)
@@ -267,7 +267,7 @@ def _variants(mappings: Iterable[Mapping[str, Any]]) -> list[tuple[str, int]]:
     return texts.most_common()
 
 
-def _fact(value: Any) -> str:
+def _fact(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

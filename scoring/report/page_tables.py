@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from scoring.board import Board, Cell, Row
 from scoring.equal_budget import EqualBudget
@@ -267,7 +266,7 @@ def _end_cell(end: str) -> Markup:
     return element("td", sign, f" {end}", class_=f"end-{colour_of(end)}", data_v=end)
 
 
-def _step_time(extra: Mapping[str, Any]) -> Markup:
+def _step_time(extra: Mapping[str, object]) -> Markup:
     median = _float(extra.get("step_s_median"))
     if not math.isfinite(median):
         return join(MISSING)
@@ -277,13 +276,12 @@ def _step_time(extra: Mapping[str, Any]) -> Markup:
     return join(f"{short(median / size)} {unit}", spread)
 
 
-def _hyperparameters(point: Mapping[str, Any]) -> Markup:
+def _hyperparameters(point: Mapping[str, object]) -> Markup:
     if not point:
         return element("span", "defaults", class_="soft")
     parts = []
     for name, value in point.items():
-        number = isinstance(value, float)
-        shown = short(value, 4) if number else str(value)
+        shown = short(value, 4) if isinstance(value, float) else str(value)
         parts.append(element("span", f"{name} ", element("b", shown), class_="pair"))
     return join(*(join(" ", part) if place else part for place, part in enumerate(parts)))
 
@@ -325,5 +323,5 @@ def _number(text: str, value: float) -> Markup:
     return element("td", text, class_="number", data_v=f"{value:.9g}")
 
 
-def _float(value: Any) -> float:
+def _float(value: object) -> float:
     return float(value) if isinstance(value, int | float) else math.nan

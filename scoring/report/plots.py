@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from scoring.board import Board, Row
 from scoring.report.axes import Scale, Unit, clock_unit, short, ticks
@@ -117,7 +116,7 @@ def _ratio_row(workload: str, y: float, board: Board, looks: Styles, x: Scale) -
     return join(line, name, *marks)
 
 
-def profile_data(board: Board) -> dict[str, Any]:
+def profile_data(board: Board) -> dict[str, object]:
     """What a script needs to read the profile plot: the axis, and each line's name and corners."""
     return {
         "x": [1.0, board.tau_max, LEFT, END - 8],

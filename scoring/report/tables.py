@@ -11,7 +11,7 @@ import io
 import math
 from csv import writer
 from json import dumps
-from typing import Any, Literal
+from typing import Literal
 
 from scoring.board import Board, Cell, Row
 from scoring.equal_budget import EqualBudget, Standing
@@ -241,7 +241,7 @@ def _null(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
+def _cell(cell: Cell) -> dict[str, object]:
     return {
         "time": _null(cell.time),
         "ratio": _null(cell.ratio),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 import yaml
 
@@ -53,7 +53,7 @@ def keep(begun: Begun, folder: Path) -> None:
         raise ConfigError(f"{folder}: cannot be written: {error.strerror or error}") from None
 
 
-def resumed(kind: type[B], word: str, given: Mapping[str, Any], folder: Path) -> B:
+def resumed(kind: type[B], word: str, given: Mapping[str, object], folder: Path) -> B:
     """What the procedure in `folder` was begun with.
 
     Raises:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,7 +16,7 @@ from suite.trials import Place
 
 
 def carry_out(
-    word: str, named: NamedSuite | None, given: Mapping[str, Any], folder: Path, place: Place
+    word: str, named: NamedSuite | None, given: Mapping[str, object], folder: Path, place: Place
 ) -> None:
     """Calibrate the submission that `word` names, anew on a suite or, without one, resumed.
 

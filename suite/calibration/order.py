@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import pydantic
 
@@ -51,10 +51,10 @@ class Order(Begun):
     gpus: int = pydantic.Field(ge=0, le=MOST)
 
 
-DEFAULTS: Mapping[str, Any] = {"points": 16, "finalists": 3, "seeds": 3, "defaults": False}
+DEFAULTS: Mapping[str, object] = {"points": 16, "finalists": 3, "seeds": 3, "defaults": False}
 
 
-def new(word: str, named: NamedSuite, given: Mapping[str, Any]) -> Order:
+def new(word: str, named: NamedSuite, given: Mapping[str, object]) -> Order:
     """The order of a new calibration; what is not given is the suite's, or `DEFAULTS`."""
     suite = named.suite
     own = {

@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import pydantic
 
@@ -147,7 +147,7 @@ class Sweeping:
         return core_hours(self.records)
 
     def _sweep(
-        self, workload: Workload[Any], rows: Sequence[Sequence[Record]], starts: Sequence[Record]
+        self, workload: Workload, rows: Sequence[Sequence[Record]], starts: Sequence[Record]
     ) -> Sweep:
         metric = workload.metric
         initial = tuple(_last(record, metric.key) for record in starts)
@@ -203,7 +203,7 @@ def log_of(sweeps: Sequence[Sweep], order: SweepOrder, hours: float) -> str:
     return json.dumps(body, indent=1, allow_nan=False) + "\n"
 
 
-def _logged(sweep: Sweep) -> Mapping[str, Any]:
+def _logged(sweep: Sweep) -> Mapping[str, object]:
     return {
         "workload": sweep.workload,
         "weights": sweep.size,

@@ -6,7 +6,6 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -106,7 +105,7 @@ def _suite(verdict: Verdict) -> str:
     return remarks + yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _log(verdict: Verdict) -> dict[str, Any]:
+def _log(verdict: Verdict) -> dict[str, object]:
     return {
         "order": verdict.order.model_dump(mode="json"),
         "rungs": [

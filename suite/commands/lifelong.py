@@ -78,7 +78,7 @@ def _numbers(record: Record) -> tuple[str, str]:
     return f"study{record.header.study}", f"trial{record.header.trial}"
 
 
-def _facts(record: Record) -> dict[str, Any]:
+def _facts(record: Record) -> dict[str, object]:
     names = ("workload", "submission", "framework", "study", "trial")
     return {name: getattr(record.header, name) for name in names}
 

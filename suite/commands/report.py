@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from suite.commands import Options
 from suite.commands.board_options import board_options
 from suite.remote import RunFolder
 
@@ -61,7 +62,7 @@ def report(
     click.echo(str(output))
 
 
-def _picture(runs: tuple[Path, ...], word: str, options: dict[str, Any]) -> str:
+def _picture(runs: tuple[Path, ...], word: str, options: Options) -> str:
     from scoring import board, frame
     from scoring.ground.documents import ConfigError
     from scoring.ground.errors import nearest

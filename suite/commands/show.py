@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 import yaml
 
@@ -48,7 +46,7 @@ def _text(name: str) -> str:
 def _workload(name: str) -> str:
     workload = workloads.get(name)
     metric, race = workload.metric, workload.race
-    about: dict[str, Any] = {
+    about: dict[str, object] = {
         "workload": name,
         "title": workloads.family(workload.id.family).title(workload.id),
         "metric": f"{metric.key} ({metric.goal})",
@@ -74,5 +72,5 @@ def _suite(name: str) -> str:
     return _yaml(about)
 
 
-def _yaml(about: dict[str, Any]) -> str:
+def _yaml(about: dict[str, object]) -> str:
     return yaml.safe_dump(about, sort_keys=False, allow_unicode=True, width=100).rstrip()

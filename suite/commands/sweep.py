@@ -18,6 +18,7 @@ from suite.calibration.carry_out import folder_of, say
 from suite.calibration.grid import FORM, parse_grid
 from suite.calibration.sweep import Sweeping, SweepOrder, log_of
 from suite.columns import columns
+from suite.commands import Options
 from suite.commands.calibration_options import place_options, taken_place
 from suite.points import stated_point
 
@@ -84,7 +85,7 @@ def sweep(submission: str, workload: str, more: tuple[str, ...], **options: Any)
 
 def _given(
     submission: str, workloads: Sequence[str], options: dict[str, Any], *, resume: bool
-) -> dict[str, Any]:
+) -> Options:
     """The keys of the order that were typed, None where they were not."""
     source = find(submission)
     text, fixed = options.pop("parameter"), options.pop("fixed")
@@ -101,14 +102,14 @@ def _given(
     return given
 
 
-def _new(submission: str, given: dict[str, Any]) -> SweepOrder:
+def _new(submission: str, given: Options) -> SweepOrder:
     stated = {key: value for key, value in given.items() if value is not None}
     own = {"points": 7, "seeds": 2, "seed": 0, "cores": 1, "gpus": 0}
     fixed = {"submission": submission, "sha256": find(submission).sha256}
     return SweepOrder.model_validate({**own, **stated, **fixed})
 
 
-def _resumed(submission: str, given: dict[str, Any], folder: Path) -> SweepOrder:
+def _resumed(submission: str, given: Options, folder: Path) -> SweepOrder:
     # The first workload names the folder; the others need not be typed again.
     if len(given["workloads"]) == 1:
         given = {**given, "workloads": None}

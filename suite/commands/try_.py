@@ -13,10 +13,11 @@ import workloads
 from cluster.spec import TrialSpec
 from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
-from scoring.ground.words import Budget, Resources
+from scoring.ground.words import Budget, Point, Resources
 from scoring.records import Record
 from submissions.source import Source, find
 from suite.columns import columns
+from suite.commands import Options
 from suite.live import display
 from suite.points import stated_point
 from suite.trials import record_of
@@ -73,7 +74,11 @@ def try_(ctx: click.Context, /, workload: str, submission: str, **options: Any) 
 
 
 def _train(
-    source: Source, workload: str, point: dict[str, Any], folder: Path, options: dict[str, Any]
+    source: Source,
+    workload: str,
+    point: Point,
+    folder: Path,
+    options: Options,
 ) -> Record:
     spec = TrialSpec(
         run=folder,

@@ -6,9 +6,9 @@ import datetime
 import math
 import statistics
 from collections.abc import Mapping
-from typing import Any
 
 from cluster.hardware import fingerprint, versions
+from scoring.ground.words import Facts
 from suite.races import REFERENCE_IN
 from suite.targets.stages import BUDGET_FACTOR, ENTRANTS, Candidate, Stages
 from suite.targets.statistics import (
@@ -31,7 +31,7 @@ def conclude(
     winner: Candidate,
     reference: Candidate,
     fresh: Mapping[str, list[Curve]],
-    log: Mapping[str, Any],
+    log: Facts,
 ) -> Result:
     """The published target, budget and reference, and the log of how they were set.
 
@@ -83,9 +83,9 @@ def _race(winner: Candidate, reference: Candidate, target: float, hits: Hits) ->
 def _log(
     stages: Stages,
     winner: Candidate,
-    measured: Mapping[str, dict[str, Any]],
-    log: Mapping[str, Any],
-) -> dict[str, Any]:
+    measured: Mapping[str, dict[str, object]],
+    log: Facts,
+) -> dict[str, object]:
     settings = stages.settings
     hardware = fingerprint(settings.resources)
     return {

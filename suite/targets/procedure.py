@@ -30,10 +30,9 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import workloads
-from scoring.ground.words import Framework
+from scoring.ground.words import Facts, Framework
 from submissions.source import Source, find
 from suite.targets.conclusion import conclude
 from suite.targets.stages import ENTRANTS, REFERENCE, Candidate, Settings, Stages
@@ -94,8 +93,8 @@ class Procedure:
     def __init__(self, stages: Stages) -> None:
         self.stages = stages
         self.metric = stages.metric
-        self.tuned: list[dict[str, Any]] = []
-        self.unreliable: list[dict[str, Any]] = []
+        self.tuned: list[dict[str, object]] = []
+        self.unreliable: list[dict[str, object]] = []
         self.least = math.nan
         """What the last of the points that were tuned to half of the horizon reached there."""
 
@@ -264,7 +263,7 @@ def _log_points(path: Path) -> list[Candidate]:
         ) from None
 
 
-def _told(log: Mapping[str, Any], reference: Mapping[str, Any]) -> list[Candidate]:
+def _told(log: Facts, reference: Facts) -> list[Candidate]:
     told = [(t["submission"], t["hyperparameters"]) for t in log["tuned"][:BASE_POINTS]]
     if (REFERENCE, reference) not in told:
         told.append((REFERENCE, reference))

@@ -10,11 +10,10 @@ import datetime
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import workloads
 from cluster.hardware import fingerprint, versions
-from scoring.ground.words import Framework
+from scoring.ground.words import Facts, Framework
 from suite.targets.procedure import FRESH
 from suite.targets.stages import REFERENCE, Candidate, Settings, Stages
 from suite.targets.statistics import first_meeting
@@ -50,7 +49,7 @@ def logged_steps(id: str) -> Steps:
     }
 
 
-def measure(settings: Settings, frameworks: Sequence[Framework]) -> tuple[Steps, dict[str, Any]]:
+def measure(settings: Settings, frameworks: Sequence[Framework]) -> tuple[Steps, Facts]:
     """Race the reference on fresh seeds; the steps, and what to log of them.
 
     Raises:
@@ -83,7 +82,7 @@ def measure(settings: Settings, frameworks: Sequence[Framework]) -> tuple[Steps,
     return found, told
 
 
-def adopt(id: str, steps: Steps, told: Mapping[str, Any] | None = None) -> None:
+def adopt(id: str, steps: Steps, told: Facts | None = None) -> None:
     """Put the steps into the target's file in this checkout, and what was measured into its log.
 
     Raises:

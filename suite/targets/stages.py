@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from cluster import Executor
 from cluster.spec import TrialSpec
@@ -34,7 +33,7 @@ class Candidate:
     index: int
     point: Point = dataclasses.field(compare=False)
 
-    def told(self, best: object) -> dict[str, Any]:
+    def told(self, best: object) -> dict[str, object]:
         """For the log: what it is, with what it reached."""
         return {"submission": self.method, "hyperparameters": self.point, "best": best}
 
@@ -73,7 +72,7 @@ class Settings:
 class Stages:
     """Races the stages of one workload's procedure, all in one folder."""
 
-    def __init__(self, settings: Settings, workload: Workload[Any]) -> None:
+    def __init__(self, settings: Settings, workload: Workload) -> None:
         self.settings = settings
         self.workload = workload
         self.metric = workload.metric

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -22,7 +21,7 @@ class Result:
     """A target with the log of how it was set, which is kept in `<race>.procedure.json`."""
 
     published: Race
-    procedure: dict[str, Any]
+    procedure: dict[str, object]
 
 
 def adopted_folder(id: WorkloadId) -> Path:

@@ -14,6 +14,7 @@ from scoring.board import Board, Row
 from scoring.frame import gather
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import UNFINISHED
+from scoring.ground.words import Scalar
 from scoring.records import Record, run_of
 from scoring.report import page, pictures
 from scoring.run_file import NAME
@@ -87,7 +88,7 @@ def _identity(published: Published) -> Identity:
     )
 
 
-def _config(published: Published) -> dict[str, Any]:
+def _config(published: Published) -> dict[str, object]:
     board = published.board
     return {
         "protocol": board.protocol,
@@ -100,7 +101,7 @@ def _config(published: Published) -> dict[str, Any]:
     }
 
 
-def _contents(published: Published) -> dict[str, Any]:
+def _contents(published: Published) -> dict[str, object]:
     import wandb
 
     board = published.board
@@ -119,7 +120,7 @@ def _contents(published: Published) -> dict[str, Any]:
     }
 
 
-def board_rows(board: Board) -> tuple[list[str], list[list[Any]]]:
+def board_rows(board: Board) -> tuple[list[str], list[list[Scalar]]]:
     """Columns and rows of the board: rank sets, scores with intervals, P(best), every workload."""
     head = ["rank", "submission", "framework", "score", "score low", "score high", "P(best)"]
     unit = CLOCKS[board.clock].unit
@@ -132,7 +133,7 @@ def _board_row(row: Row, board: Board) -> list[Any]:
     from scoring.report.tables import rank_text
 
     low, high = row.interval or (None, None)
-    values: list[Any] = [rank_text(row), row.submission, row.framework, row.score, low, high]
+    values: list[Scalar] = [rank_text(row), row.submission, row.framework, row.score, low, high]
     values.append(row.p_best)
     for name in board.workloads:
         cell = row.cells[name]
@@ -141,7 +142,7 @@ def _board_row(row: Row, board: Board) -> list[Any]:
     return values
 
 
-def trial_rows(records: Sequence[Record]) -> tuple[list[str], list[list[Any]]]:
+def trial_rows(records: Sequence[Record]) -> tuple[list[str], list[list[Scalar]]]:
     """Columns and rows of the trials: which, how it ended, and its time on each clock."""
     head = ["workload", "submission", "framework", "study", "trial", "seed", "end", "reason"]
     head += [f"time to result ({name})" for name in CLOCKS] + ["hyperparameters"]
@@ -229,15 +230,15 @@ def _profiles(board: Board) -> Any:
     )
 
 
-def _table(columns: list[str], rows: list[list[Any]]) -> Any:
+def _table(columns: list[str], rows: list[list[Scalar]]) -> Any:
     import wandb
 
     return wandb.Table(columns=[*columns], data=[*rows], allow_mixed_types=True)
 
 
-def _summary(board: Board) -> dict[str, Any]:
+def _summary(board: Board) -> dict[str, object]:
     racing = [row for row in board.rows if not row.is_reference]
-    told: dict[str, Any] = {f"score/{row.submission}": row.score for row in board.rows}
+    told: dict[str, object] = {f"score/{row.submission}": row.score for row in board.rows}
     told |= {f"rank_low/{row.submission}": row.rank_low for row in racing}
     told |= {f"rank_high/{row.submission}": row.rank_high for row in racing}
     told["maybe_best"] = ", ".join(row.submission for row in racing if row.rank_low == 1)

@@ -58,7 +58,7 @@ class Session:
         """The project's page, empty while there is none."""
         return self._url
 
-    def begin(self, identity: Identity, config: Mapping[str, Any]) -> Any:
+    def begin(self, identity: Identity, config: Mapping[str, object]) -> Any:
         """A new W&B run, with the server or without it."""
         # W&B's own beginning of a run is not made for threads; and one wait for a server is enough.
         with self._beginning:
@@ -105,7 +105,7 @@ class Session:
             shutil.rmtree(left, ignore_errors=True)
         return dataclasses.replace(identity, id=f"{identity.id}b")
 
-    def _init(self, identity: Identity, config: Mapping[str, Any], mode: str) -> Any:
+    def _init(self, identity: Identity, config: Mapping[str, object], mode: str) -> Any:
         import wandb
 
         run = wandb.init(

@@ -85,7 +85,7 @@ class TrialLog:
         self._online = self._session.begin(identity, self._config(header, attempt))
         _define(self._online, header)
 
-    def _config(self, header: Header, attempt: int) -> dict[str, Any]:
+    def _config(self, header: Header, attempt: int) -> dict[str, object]:
         target = header.target
         return {
             "run": self._run.absolute().name,
@@ -186,7 +186,7 @@ def _readings(moment: Moment) -> dict[str, float]:
     return {f"clock/{name}": value for name, value in _finite(moment).items()}
 
 
-def _settings(header: Header) -> Mapping[str, Any]:
+def _settings(header: Header) -> Mapping[str, object]:
     """The workload's numbers; none where they are not this machine's."""
     import workloads
     from workloads.errors import WorkloadError
@@ -197,7 +197,7 @@ def _settings(header: Header) -> Mapping[str, Any]:
         return {}
     if workload.settings_sha256 != header.settings_sha256:
         return {}
-    plain: dict[str, Any] = json.loads(workload.settings.model_dump_json())
+    plain: dict[str, object] = json.loads(workload.settings.model_dump_json())
     return plain
 
 

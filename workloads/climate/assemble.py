@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from scoring.ground.words import Facts
 from workloads.climate.archive import DIAGNOSTICS, HELD_OUT, LEVELS, TRAINED, prognostic_names
 from workloads.climate.gcm import day_of_year
 from workloads.climate.generate import Course, Generation
@@ -110,9 +111,7 @@ def _tables(generation: Generation, courses: dict[str, Course]) -> dict[str, Arr
     }
 
 
-def facts(
-    generation: Generation, courses: dict[str, Course], raw: dict[str, Array]
-) -> dict[str, Any]:
+def facts(generation: Generation, courses: dict[str, Course], raw: dict[str, Array]) -> Facts:
     """What the archive's climate is like, in a few numbers."""
     recipe, grid = generation.recipe, generation.recipe.grid
     names = (*prognostic_names(len(recipe.layers)), *DIAGNOSTICS, "surface_temperature")

@@ -11,10 +11,10 @@ import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from scoring.ground.words import Facts
 from workloads.climate.archive import (
     DIAGNOSTICS,
     HELD_OUT,
@@ -231,7 +231,7 @@ def check_climate(recipe: str, climate: Mapping[str, Mapping[str, float]]) -> No
             )
 
 
-def _check(recipe: Recipe, runs: Mapping[str, Segments], facts: Mapping[str, Any]) -> None:
+def _check(recipe: Recipe, runs: Mapping[str, Segments], facts: Facts) -> None:
     channels = len(prognostic_names(len(recipe.layers))) + len(DIAGNOSTICS) + 1
     for level, run in runs.items():
         states = facts["states"][level]

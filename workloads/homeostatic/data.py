@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
+from scoring.ground.words import StateDict
 from workloads.contract import Array, Batch, Event, Policy, Stream
 from workloads.images import Labelled
 
@@ -54,7 +55,7 @@ class ShiftStream(Stream):
         self._step += 1
         return self._images.batch(self._order[start : start + self._batch_size], self._permutation)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StateDict:
         """Position, labels in force and events not yet told."""
         return {
             "seed": self._seed,
@@ -63,7 +64,7 @@ class ShiftStream(Stream):
             "pending": [list(classes) for classes in self._pending],
         }
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, state: StateDict) -> None:
         """Continue where `state` was taken."""
         self._seed = int(state["seed"])
         self._step = int(state["step"])

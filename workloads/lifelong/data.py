@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
+from scoring.ground.words import StateDict
 from workloads.contract import Batch, Event, Json, Policy, Stream
 from workloads.images import Images
 from workloads.lifelong.settings import DataSettings
@@ -74,7 +72,7 @@ class MasteryStream(Stream):
         rows = [(index, self._tasks[index].test)]
         return shown_batch(self._images.held_out, self._tasks, rows)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StateDict:
         """Where the learner stands: steps, the line of waiting tasks, whose images are kept."""
         return {
             "seed": self._seed,
@@ -86,7 +84,7 @@ class MasteryStream(Stream):
             "pending": [dict(told) for told in self._pending],
         }
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, state: StateDict) -> None:
         """Continue where `state` was taken."""
         self._step, self._turn = int(state["step"]), int(state["turn"])
         self._task = int(state["task"])

@@ -16,6 +16,7 @@ import numpy as np
 from scoring.ground.words import Role
 from workloads import images
 from workloads.contract import (
+    Array,
     Batch,
     Judged,
     ParameterSpec,
@@ -143,7 +144,7 @@ class Lifelong(Workload[LifelongScale]):
         return LifelongJax(self.settings)
 
 
-def _accuracies(sums: dict[str, Any]) -> np.ndarray[Any, Any]:
+def _accuracies(sums: dict[str, Array]) -> np.ndarray[Any, Any]:
     """Each task's share of right answers; 0 for one that was not asked about."""
     return np.asarray(sums["task_correct"]) / np.maximum(np.asarray(sums["task_count"]), 1)
 

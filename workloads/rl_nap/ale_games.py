@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
+from scoring.ground.words import StateDict
 from workloads.contract import Array
 from workloads.rl_nap.games import Games
 
@@ -43,11 +43,11 @@ class AleGames(Games):
         self.observations = np.array(seen)
         return rewards.astype(np.float32), terminated | truncated
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StateDict:
         """Nothing: it cannot be had."""
         return {}
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, state: StateDict) -> None:
         """Nothing: there is no state."""
 
     def close(self) -> None:

@@ -7,11 +7,9 @@ some time ago value it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
+from scoring.ground.words import StateDict
 from workloads.contract import Array, Batch, Event, Policy, Stream
 from workloads.rl_nap.games import Games
 from workloads.rl_nap.replay import Replay
@@ -77,12 +75,12 @@ class PlayStream(Stream):
             "target": (sample.returns + sample.discounts * worth).astype(np.float32),
         }
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StateDict:
         """Position, games, memory and random numbers.
 
         Of games whose state cannot be had only the position: they begin anew, with new memory.
         """
-        state: dict[str, Any] = {
+        state: StateDict = {
             "seed": self._seed,
             "step": self._step,
             "turn": self._turn,
@@ -93,7 +91,7 @@ class PlayStream(Stream):
             state |= {"games": self._games.state(), "replay": self._replay.state()}
         return state
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, state: StateDict) -> None:
         """Continue where `state` was taken, or as near as the games allow."""
         self._seed, self._step = int(state["seed"]), int(state["step"])
         self._turn, self._pending = int(state["turn"]), list(state["pending"])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 
+from scoring.ground.words import StateDict
 from workloads.contract import Array
 
 
@@ -27,11 +28,11 @@ class Games(abc.ABC):
         """
 
     @abc.abstractmethod
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StateDict:
         """Every copy's state: JSON values and numpy arrays; empty where it cannot be had."""
 
     @abc.abstractmethod
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, state: StateDict) -> None:
         """Continue where `state` was taken."""
 
     def close(self) -> None:  # noqa: B027

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from minatar import Environment
 
+from scoring.ground.words import StateDict
 from workloads.contract import Array
 from workloads.rl_nap.games import Games
 
@@ -49,7 +50,7 @@ class MinAtarGames(Games):
         self._look(moving)
         return rewards, over
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StateDict:
         """Each copy's attributes and last action, and the state of its Mersenne twister."""
         twisters = [copy.random.get_state(legacy=False) for copy in self._copies]
         return {
@@ -66,7 +67,7 @@ class MinAtarGames(Games):
             "positions": [int(twister["state"]["pos"]) for twister in twisters],
         }
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, state: StateDict) -> None:
         """See `Games.load_state`."""
         for index, copy in enumerate(self._copies):
             for name, value in state["games"][index].items():
@@ -82,7 +83,7 @@ class MinAtarGames(Games):
             self.observations[index, : state.shape[2]] = state.transpose(2, 0, 1)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """A copy in which numpy's scalars, which some games keep in lists, are Python's."""
     if isinstance(value, list):
         return [_plain(item) for item in value]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
+from scoring.ground.words import StateDict
 from workloads.contract import Array
 
 
@@ -82,7 +81,7 @@ class Replay:
             following=self._look(rows + n, games),
         )
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StateDict:
         """The rows in use."""
         used = slice(0, min(self._seen, self._rows))
         return {
@@ -93,7 +92,7 @@ class Replay:
             "over": self._over[used].copy(),
         }
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, state: StateDict) -> None:
         """Continue where `state` was taken."""
         self._seen = int(state["seen"])
         used = slice(0, min(self._seen, self._rows))

@@ -12,7 +12,7 @@ import hashlib
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -149,7 +149,7 @@ def _convert(path: Path, folder: Path) -> None:
 def _write_arrays(path: Path, folder: Path) -> None:
     import pandas as pd
 
-    kinds: dict[str, Any] = {"label": np.uint8}
+    kinds: dict[str, type[np.generic]] = {"label": np.uint8}
     kinds |= dict.fromkeys(CRITEO_NUMBERS, np.float32) | dict.fromkeys(CRITEO_CATEGORIES, np.int32)
     try:
         header = list(pd.read_csv(path, nrows=0).columns)

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import pydantic
 
 from scoring.ground.documents import Model, read_yaml
+from scoring.ground.limit import Limit
 from scoring.ground.words import Clock, Framework, Goal, Point, Scalar
 
 NAME = "run.yaml"
@@ -84,13 +85,6 @@ class TargetText(Model):
     metric: str
     goal: Goal
     value: float | None
-
-
-class Limit(Model):
-    """The steps and the seconds of clock after which a trial ends."""
-
-    steps: int
-    seconds: float
 
 
 class ReferenceEntrant(Model):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+from scoring.ground.limit import Limit
 from scoring.ground.words import Framework, Scalar
-from scoring.run_file import Limit, Suite
+from scoring.run_file import Suite
 from workloads.config import Reference
 from workloads.contract import Workload
 
@@ -37,10 +38,8 @@ def race_of(workload: Workload, suite: Suite) -> Race:
         return Race(stated.target, limit, _all(stated.reference))
     own = workload.race
     if own is not None:
-        limit = Limit(steps=own.budget.steps, seconds=own.budget.seconds)
-        return Race(own.target, limit, own.reference)
-    provisional = workload.settings.provisional_budget
-    return Race(None, Limit(steps=provisional.steps, seconds=provisional.seconds), _all({}))
+        return Race(own.target, own.budget, own.reference)
+    return Race(None, workload.settings.provisional_budget, _all({}))
 
 
 def _all(point: Mapping[str, Scalar]) -> dict[Framework, Reference]:

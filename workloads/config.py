@@ -15,6 +15,7 @@ import pydantic
 
 from scoring.ground.documents import ConfigError, Document, Model, read_yaml
 from scoring.ground.errors import nearest
+from scoring.ground.limit import Limit
 from scoring.ground.words import Facts, Framework, Goal, Scalar
 from workloads.errors import WorkloadError
 from workloads.metric import Metric
@@ -67,13 +68,6 @@ class Compute(Model):
     """Whether torch models are compiled too (JAX always is)."""
 
 
-class Budget(Model):
-    """The steps and the seconds of clock after which a trial ends."""
-
-    steps: pydantic.PositiveInt
-    seconds: pydantic.PositiveFloat
-
-
 class Scale(Model):
     """What every scale of every family states; families add `data` and `model`."""
 
@@ -84,7 +78,7 @@ class Scale(Model):
     """The horizon of schedules: the steps that the target-setting runs were given."""
     metric_window: pydantic.PositiveInt = 1
     compute: Compute = Compute()
-    provisional_budget: Budget
+    provisional_budget: Limit
     """Used until `gradathlon set-targets` has measured one."""
 
 
@@ -108,7 +102,7 @@ class Race(Model):
     """
 
     target: float
-    budget: Budget
+    budget: Limit
     reference: dict[Framework, Reference]
 
 

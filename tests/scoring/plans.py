@@ -7,12 +7,12 @@ from pathlib import Path
 
 import yaml
 
+from scoring.ground.limit import Limit
 from scoring.ground.words import Budget, Clock, Framework, Target
 from scoring.run_file import (
     NAME,
     Course,
     Entrant,
-    Limit,
     ReferenceEntrant,
     RunFile,
     Suite,

@@ -17,9 +17,10 @@ import workloads
 from cluster.attempts import finished as ended_before
 from cluster.attempts import header_of
 from cluster.spec import Finished, Stop, TrialSpec, Update
+from scoring.ground.limit import Limit
 from scoring.records import Evaluation, Outcome, Writer, record_attempts
 from suite.cli import main
-from workloads.config import Budget, Race, Reference
+from workloads.config import Race, Reference
 
 HARDWARE = {"cpu": "Test CPU", "cores": 1, "digest": "digest-a"}
 REFERENCES = {
@@ -29,7 +30,7 @@ REFERENCES = {
 
 
 def race(**changes: Any) -> Race:
-    given = {"target": 2.5, "budget": Budget(steps=400, seconds=20.0), "reference": REFERENCES}
+    given = {"target": 2.5, "budget": Limit(steps=400, seconds=20.0), "reference": REFERENCES}
     return Race(**(given | changes))
 
 

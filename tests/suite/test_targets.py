@@ -20,6 +20,7 @@ from cluster.attempts import finished as ended_before
 from cluster.attempts import header_of
 from cluster.spec import Finished, TrialSpec
 from scoring.ground.documents import parse_yaml
+from scoring.ground.limit import Limit
 from scoring.ground.words import Goal
 from scoring.records import Evaluation, Outcome, Writer, record_attempts
 from submissions.source import find
@@ -27,7 +28,7 @@ from suite.targets import conclusion, procedure, stages
 from suite.targets import write as writing
 from suite.targets.statistics import Curve, first_meeting, loosest
 from suite.targets.write import Result, adopted_folder, write_result
-from workloads.config import Budget, Race, Reference, WorkloadId
+from workloads.config import Race, Reference, WorkloadId
 from workloads.errors import WorkloadError
 from workloads.metric import Metric
 
@@ -485,7 +486,7 @@ def a_result(target: float) -> Result:
     reference = Reference(submission="nadamw", hyperparameters={"lr": 1e-5, "n": 3})
     published = Race(
         target=target,
-        budget=Budget(steps=400, seconds=20.0),
+        budget=Limit(steps=400, seconds=20.0),
         reference={"torch": reference, "jax": reference},
     )
     return Result(published, {"date": "2026-01-01"})

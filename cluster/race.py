@@ -27,7 +27,7 @@ class Fleet(Protocol):
     def send(self, spec: TrialSpec, errand: Errand | None, node: str | None, spread: bool) -> Any:
         """Send a trial off: to that node, or to any; `spread` wants one that has little to do."""
 
-    def ready(self, handles: Sequence[Any]) -> list[Any]:
+    def ready(self, handles: list[Any]) -> list[Any]:
         """Those that have news, after a moment's waiting for the first."""
 
     def next(self, handle: Any) -> News:

@@ -84,7 +84,7 @@ class _RayFleet:
             options["scheduling_strategy"] = "SPREAD"
         return _race.options(**options).remote(spec, errand, self._bulletin)
 
-    def ready(self, handles: Sequence[Any]) -> list[Any]:
+    def ready(self, handles: list[Any]) -> list[Any]:
         if not ray.wait(handles, num_returns=1, timeout=_LOOK_EVERY_S)[0]:
             return []
         # All that have news by now: with a thousand trials in flight one look is dear.
@@ -125,7 +125,9 @@ def run_on_ray(
             pool = make_pool(specs, tell or (lambda line: None))
             room = pool.cores
             # Where the driver is, and with it for as long as it lives.
-            bulletin = _Bulletin.options(scheduling_strategy=_here()).remote()
+            bulletin = _Bulletin.options(  # type: ignore[attr-defined]
+                scheduling_strategy=_here()
+            ).remote()
         # More than there is room for: the next trials wait where they will race. Unless what a
         # trial is given hangs on how others ended: then it waits here.
         beside = _side_by_side(specs, room)

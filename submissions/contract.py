@@ -169,13 +169,15 @@ class OpenProblem(Problem[Array], Protocol[Array]):
 
     by_products: int
 
-    def objective(self, params: Any, batch: Any, rng: Any, smoothing: Any) -> tuple[Any, Any]:
+    def objective(
+        self, params: Arrays, batch: Arrays, rng: jax.Array, smoothing: float | jax.Array
+    ) -> tuple[jax.Array, Arrays]:
         """(mean loss, by-products): a pure function, for use inside what is compiled."""
 
-    def gathered(self, sums: Any) -> Any:
+    def gathered(self, sums: Arrays) -> jax.Array:
         """By-products as one vector."""
 
-    def note(self, sums: Any) -> None:
+    def note(self, sums: jax.Array) -> None:
         """Tell, outside of what is compiled, the step's vector of by-products."""
 
 

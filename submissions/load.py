@@ -11,9 +11,9 @@ import inspect
 import linecache
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import PurePath
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from scoring.ground.errors import nearest
@@ -57,7 +57,8 @@ def execute(source: Source) -> ModuleType:
     module.__file__ = source.origin
     # pickle, dataclasses and torch.compile look a class's module up while it is being defined.
     sys.modules[name] = module
-    algoperf, compiled = source.api == "algoperf", compile_plain
+    algoperf = source.api == "algoperf"
+    compiled: Callable[[str, str], CodeType] = compile_plain
     if algoperf:
         vars(module)["__builtins__"] = Imports(name, files, source.framework).builtins()
         if source.framework == "torch":

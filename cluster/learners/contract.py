@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from scoring.ground.words import Budget, Resources, StateDict
-from submissions.contract import A, Card, Parameters, SubmissionError
+from submissions.contract import Card, Parameters, SubmissionError
 from workloads.contract import Array, Batch, Judged, Weights, Window, Workload
 
+Weight = TypeVar("Weight")
 Build = Callable[[Parameters | None], Any]
 """Calls the submission; torch hands in its parameters, JAX None."""
 Draw = Callable[[], Batch]
@@ -150,7 +151,7 @@ def warm_up_policy(learner: Learner, observations: Sequence[Array]) -> None:
         learner.act_as_kept(one)
 
 
-def plain_weights(judged: object, live: Mapping[str, A]) -> dict[str, A]:
+def plain_weights(judged: object, live: Mapping[str, Weight]) -> dict[str, Weight]:
     """The weights to be judged as a plain dict, if they are the workload's parameters.
 
     Raises:

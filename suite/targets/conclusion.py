@@ -83,7 +83,7 @@ def _race(winner: Candidate, reference: Candidate, target: float, hits: Hits) ->
 def _log(
     stages: Stages,
     winner: Candidate,
-    measured: Mapping[str, dict[str, object]],
+    measured: Mapping[str, Facts],
     log: Facts,
 ) -> dict[str, object]:
     settings = stages.settings

@@ -20,7 +20,11 @@ class Problem:
     """The training objective as JAX submission objects see it, within one step."""
 
     def __init__(
-        self, model: JaxModel, rng: jax.Array, classes: int | None, shared: Mapping[str, jax.Array] = MappingProxyType({})
+        self,
+        model: JaxModel,
+        rng: jax.Array,
+        classes: int | None,
+        shared: Mapping[str, jax.typing.ArrayLike] = MappingProxyType({}),
     ) -> None:
         self._model = model
         self._rng = rng

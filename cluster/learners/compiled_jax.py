@@ -15,7 +15,7 @@ def compilations() -> int:
     return _count
 
 
-def _hear(event: str, seconds: float, **details: Any) -> None:
+def _hear(event: str, duration_secs: float, **kwargs: str | int) -> None:
     global _count
     _count += event == _EVENT
 

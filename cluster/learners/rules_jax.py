@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, ModuleType
-from typing import cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ class Problem:
         model: JaxModel,
         rng: jax.Array,
         classes: int | None,
-        shared: Mapping[str, jax.typing.ArrayLike] = MappingProxyType({}),
+        shared: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self._model = model
         self._rng = rng

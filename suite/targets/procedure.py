@@ -14,8 +14,9 @@
    check on 20 others met it in 18) and rounded away from them; the budget is 4 times the slower
    framework's median steps and seconds of the winner.
 
-With `from_base`, a variant tunes nothing: the best 4 points that its base was tuned to, and the
-base's reference, run to the horizon in place of 1; 2 is left out, and in 3 there are 5 seeds each.
+With `from_base`, a variant tunes nothing: the best 3 points that its base was tuned to, and the
+base's reference, run to the horizon in place of 1; 2 is left out, and in 3 there are 5 seeds, and 2
+in the other framework.
 So does a new version `from_log` with the points in the log of the version before it.
 
 Parity carries tuning over to the other framework. The horizon is the workload's `step_hint`.
@@ -50,8 +51,8 @@ FINALISTS = 2
 FINALIST_SEEDS = 2
 FRESH_SEEDS = 8, 5
 """In the framework tuned in, and in the other."""
-BASE_POINTS = 4
-BASE_FRESH_SEEDS = 5, 5
+BASE_POINTS = 3
+BASE_FRESH_SEEDS = 5, 2
 FRESH = 1000
 """Fresh studies are numbered from here, so that no seed of the tuning comes again."""
 FreshCurves = dict[Candidate, dict[str, list[Curve]]]

@@ -310,13 +310,13 @@ def test_from_its_base_a_variant_races_the_base_s_best_points_alone(race_set: An
     race = race_set(f"{WORKLOAD}+fast", from_base=True)
     again, torch, jax = race_set.cluster.calls
     told = [(s.submission, dict(s.hyperparameters)) for s in again]
-    best = [(t["submission"], t["hyperparameters"]) for t in log["tuned"][:4]]
+    best = [(t["submission"], t["hyperparameters"]) for t in log["tuned"][:3]]
     reference = workloads.get(WORKLOAD).race.reference["torch"].hyperparameters  # type: ignore[union-attr]
-    assert told[:4] == best
+    assert told[:3] == best
     assert ("nadamw", reference) in told
     assert {(s.study, s.budget.steps) for s in again} == {(0, HORIZON)}
     assert {s.study for s in torch} == set(range(1000, 1005))
-    assert {s.study for s in jax} == set(range(1000, 1005))
+    assert {s.study for s in jax} == set(range(1000, 1002))
     assert race.procedure["command"] == (
         f"gradathlon set-targets {WORKLOAD}+fast --from-base --framework torch"
     )

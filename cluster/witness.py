@@ -58,7 +58,7 @@ class Witness:
         ]
         return said | ({"doubt": "; ".join(doubts)} if doubts else {})
 
-    def _doubts_of_lines(self, evaluations: tuple[Evaluation, ...]) -> list[str]:
+    def _doubts_of_lines(self, evaluations: Sequence[Evaluation]) -> list[str]:
         first = self._first.steps if self._first else 0
         unheard = [
             line.steps

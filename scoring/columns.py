@@ -120,9 +120,14 @@ def parse(lines: Sequence[bytes]) -> Evaluations | None:
     known = counted and len(rows) == len(lines) and set(kinds) == {"eval"}
     if not known or any(column is None for column in (*times.values(), *measured.values())):
         return None
+    wall_s, cpu_s = times["wall_s"], times["cpu_s"]
+    assert wall_s is not None
+    assert cpu_s is not None
     return Evaluations(
         np.array(steps),
-        *(times.get(name) for name in ("wall_s", "cpu_s", "paired")),  # type: ignore[arg-type]
+        wall_s,
+        cpu_s,
+        times.get("paired"),
         {name: column for name, column in measured.items() if column is not None},
     )
 

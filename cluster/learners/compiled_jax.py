@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 
 _EVENT = "/jax/core/compile/backend_compile_duration"

@@ -26,7 +26,7 @@ def kept(
 
 def kept_of_all(
     across: Sequence[Sequence[float]],
-    up: Sequence[Sequence[float]],
+    up: Sequence[Sequence[float] | np.ndarray],
     *,
     tolerance: float,
     most: int,

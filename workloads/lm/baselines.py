@@ -14,7 +14,8 @@ import numpy as np
 
 import workloads
 from workloads.contract import Array
-from workloads.lm.data import SEPARATOR, read_corpus
+from workloads.lm.corpus import SEPARATOR
+from workloads.lm.data import read_corpus
 from workloads.lm.settings import LmScale
 
 ORDERS = range(5)

@@ -107,8 +107,8 @@ def tokenised(path: Path, vocabulary: int) -> dict[Part, Array]:
     }
     scratch = kept.with_suffix(f".{os.getpid()}")
     with contextlib.suppress(OSError):  # a cache that cannot be written costs seconds, no more
-        with scratch.open("wb") as file:
-            np.savez(file, **{str(part): array for part, array in tokens.items()})
+        with scratch.open("wb") as out:
+            np.savez(out, allow_pickle=False, **{str(part): a for part, a in tokens.items()})
         scratch.replace(kept)
     return tokens
 

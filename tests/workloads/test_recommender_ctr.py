@@ -260,3 +260,22 @@ def test_parameters_at_standard_scale_are_bars():
         "embedding.weight",
         "number.weight",
     ]
+
+
+def test_the_embeddings_l2_term_is_in_the_loss_but_not_in_its_by_product() -> None:
+    import torch
+
+    plain = workloads.get("recommender-toy-v2+ctr")
+    model = plain.settings.model.model_copy(update={"embedding_l2": 0.5, "embedding_std": 0.01})
+    settings = plain.settings.model_copy(update={"model": model})
+    penalised = type(plain)(plain.id, settings, plain.metric, None)
+    weights, batch = penalised.initial_weights(0), penalised.batch_like()
+    tables = [weights["embedding.weight"], weights["number.weight"]]
+    assert [table.std() for table in tables] == pytest.approx([0.01] * 2, rel=0.2)
+    term = 0.25 * sum(float((table.astype(np.float64) ** 2).sum()) for table in tables)
+    net = penalised.torch_model()
+    net.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+    loss, sums = net.loss({k: torch.from_numpy(v) for k, v in batch.items()}, torch.Generator())
+    by_jax, by_products = penalised.jax_model().loss(weights, batch, None)
+    assert float(loss.detach() - sums["loss"]) == pytest.approx(term, rel=1e-4)
+    assert float(by_jax - by_products["loss"]) == pytest.approx(term, rel=1e-4)

@@ -24,9 +24,13 @@ class DcnJax(JaxModel):
     settings: ClickScale
 
     def loss(self, params: Arrays, batch: Arrays, rng: jax.Array) -> tuple[jax.Array, Arrays]:
-        """Mean binary cross-entropy in nats."""
-        loss = _binary_cross_entropy(self._score(params, batch), batch["click"]).mean()
-        return loss, {"loss": loss}
+        """Mean nats, with the embeddings' L2 term if any; the by-product is plain."""
+        nats = _binary_cross_entropy(self._score(params, batch), batch["click"]).mean()
+        if not (l2 := self.settings.model.embedding_l2):
+            return nats, {"loss": nats}
+        tables = params["embedding.weight"], params["number.weight"]
+        squares = sum(jnp.square(table).sum() for table in tables)
+        return nats + l2 / 2 * squares, {"loss": nats}
 
     def measure(self, params: Arrays, batch: Arrays) -> Arrays:
         """`loss`, nats summed over `count` examples."""

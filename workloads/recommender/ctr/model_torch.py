@@ -26,6 +26,7 @@ class DcnTorch(TorchModel):
         data, model, inputs = settings.data, settings.model, settings.inputs
         self.dtype: torch.dtype = getattr(torch, settings.compute.dtype)
         self.hidden = model.hidden
+        self.l2 = model.embedding_l2
         self.scale = 256 / (256 - model.dropped)
         self.embedding = nn.Embedding(data.vocabulary, model.width)
         self.number = nn.Embedding(data.numbers, model.width)
@@ -35,9 +36,12 @@ class DcnTorch(TorchModel):
         self.head = nn.Linear(inputs + model.hidden[-1], 1)
 
     def loss(self, batch: Tensors, generator: torch.Generator) -> tuple[Tensor, Tensors]:
-        """Mean binary cross-entropy in nats."""
-        loss = F.binary_cross_entropy_with_logits(self._score(batch), batch["click"])
-        return loss, {"loss": loss.detach()}
+        """Mean nats, with the embeddings' L2 term if any; the by-product is plain."""
+        nats = F.binary_cross_entropy_with_logits(self._score(batch), batch["click"])
+        if not self.l2:
+            return nats, {"loss": nats.detach()}
+        squares = sum(table.weight.square().sum() for table in (self.embedding, self.number))
+        return nats + self.l2 / 2 * squares, {"loss": nats.detach()}
 
     def measure(self, batch: Tensors) -> Tensors:
         """`loss`, nats summed over `count` examples."""

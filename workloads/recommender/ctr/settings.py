@@ -40,6 +40,10 @@ class ModelSettings(Model):
     """Widths of the deep network's layers."""
     dropout: float = pydantic.Field(ge=0, lt=1)
     """After each of the deep network's layers; taken to the nearest 1/256."""
+    embedding_std: pydantic.PositiveFloat = 0.1
+    """Standard deviation of initial embeddings."""
+    embedding_l2: pydantic.NonNegativeFloat = 0.0
+    """Half of this times the sum of all embeddings' squares is part of the loss."""
 
     @property
     def dropped(self) -> int:

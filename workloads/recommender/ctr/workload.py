@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from workloads.model_jax import JaxModel
     from workloads.model_torch import TorchModel
 
-EMBEDDING_STD = 0.1
-
-
 _PARTS: dict[Split, clicks.Part] = {"validation": "valid", "test": "test"}
 
 
@@ -65,7 +62,7 @@ class ClickRate(Workload[ClickScale]):
         return {name: ParameterSpec(shape, role) for name, (shape, role) in shapes.items()}
 
     def initial_weights(self, seed: int) -> Weights:
-        """Matrices of variance 1 / inputs (2 before a ReLU), embeddings of EMBEDDING_STD."""
+        """Matrices of variance 1 / inputs (2 before a ReLU); embeddings as the scale says."""
         random = np.random.default_rng(seed)
         weights: Weights = {}
         for name, spec in self.parameters().items():
@@ -73,7 +70,9 @@ class ClickRate(Workload[ClickScale]):
                 weights[name] = np.zeros(spec.shape, np.float32)
                 continue
             gain = 2 if name.startswith("deep.") else 1
-            std = (gain / spec.shape[1]) ** 0.5 if spec.role != "embedding" else EMBEDDING_STD
+            std = (gain / spec.shape[1]) ** 0.5
+            if spec.role == "embedding":
+                std = self.settings.model.embedding_std
             drawn = random.standard_normal(spec.shape, np.float32)
             weights[name] = drawn * np.float32(std)
         return weights

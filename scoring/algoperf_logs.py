@@ -15,10 +15,9 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 from scoring.ground.errors import nearest
-from scoring.ground.words import Budget, Framework, Goal, Target
+from scoring.ground.words import Budget, Framework, Goal, Target, reference_of
 from scoring.lines import LARGEST, Evaluation, Header, Outcome
 from scoring.records import RecordError, Writer, record_path
 
@@ -40,27 +39,33 @@ TARGETS: dict[str, tuple[str, Goal, float]] = {
     "finewebedu_lm": ("ppl", "min", 22.2995),
 }
 """The published validation targets: metric, goal, value."""
-_FRAMEWORKS = {"jax": "jax", "pytorch": "torch"}
+_FRAMEWORKS: dict[str, Framework] = {"jax": "jax", "pytorch": "torch"}
 _TRIAL = re.compile(r"study_(\d+)/(.+)_(jax|pytorch)/trial_(\d+)")
 
 
-def import_logs(logs: Path, run: Path) -> int:
+def import_logs(logs: Path, run: Path, reference: str | None = None) -> int:
     """Write a record into `run` for every trial of the logs; how many there were.
+
+    The submission `reference` becomes the reference of its framework, which the gradathlon protocol
+    compares to.
 
     Raises:
         RecordError: no logs, a workload without a known target, an unreadable file, a used folder.
     """
     if (run / "trials").exists():
         raise RecordError(f"{run} already holds trials; name another folder with -o")
-    count = 0
-    for folder, submission, match in _trials(logs):
-        _write(folder, submission, match, run)
-        count += 1
-    if not count:
+    found = list(_trials(logs))
+    names = {submission for _, submission, _ in found}
+    if reference is not None and found and reference not in names:
+        raise RecordError(f"{logs}: no submission {reference!r}{nearest(reference, names)}")
+    for folder, submission, match in found:
+        own = reference_of(_FRAMEWORKS[match[3]]) if submission == reference else submission
+        _write(folder, own, match, run)
+    if not found:
         raise RecordError(
             f"{logs}: no AlgoPerf logs; expected SUBMISSION/study_0/WORKLOAD_FRAMEWORK/trial_1/"
         )
-    return count
+    return len(found)
 
 
 def _trials(logs: Path) -> Iterator[tuple[Path, str, re.Match[str]]]:
@@ -78,7 +83,7 @@ def _write(folder: Path, submission: str, match: re.Match[str], run: Path) -> No
     header = Header(
         workload=workload,
         submission=submission,
-        framework=cast(Framework, _FRAMEWORKS[match[3]]),
+        framework=_FRAMEWORKS[match[3]],
         study=int(match[1]),
         trial=int(match[4]),
         seed=0,

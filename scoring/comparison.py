@@ -10,6 +10,7 @@ import numpy as np
 
 from scoring.board import Board, Row
 from scoring.bootstrap import Resampler, interval
+from scoring.gradathlon import mean_score
 from scoring.ground.errors import nearest
 from scoring.ranking import Difference, difference
 from scoring.records import RecordError
@@ -95,7 +96,4 @@ def _part(one: Row, other: Row, workload: str) -> Part:
 
 
 def _without(row: Row, workload: str) -> float:
-    from scoring.gradathlon import workload_score
-
-    ratios = [cell.ratio for name, cell in row.cells.items() if name != workload]
-    return float(np.mean(workload_score(np.array(ratios)))) if ratios else math.nan
+    return mean_score({name: cell.ratio for name, cell in row.cells.items() if name != workload})

@@ -3,14 +3,16 @@
 A submission's time on a workload is the median over studies of each study's fastest trial. Its
 ratio `r` divides that by the time of the reference, tuned NadamW, of the same framework, so that
 a framework's speed is not mistaken for an algorithm's, and with as many tries a study, so that luck
-is not either. The score is the mean over workloads of
-`max(0, (4 - r) / 3)`.
+is not either. The score is the mean over workloads of `max(0, (4 - r) / 3)`, in which a workload
+and its variants share one weight.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -30,6 +32,20 @@ def workload_score(ratios: np.ndarray) -> np.ndarray:
     of an instant result, 0 four times as slow or slower, or never.
     """
     return np.maximum(0.0, (TAU_MAX - np.asarray(ratios, dtype=float)) / (TAU_MAX - 1.0))
+
+
+def weights(workloads: Iterable[str]) -> dict[str, float]:
+    """Every workload's share of the score: that of its base, shared with the base's variants."""
+    names = list(workloads)
+    of_base = Counter(name.partition("+")[0] for name in names)
+    return {name: 1.0 / (len(of_base) * of_base[name.partition("+")[0]]) for name in names}
+
+
+def mean_score(ratios: Mapping[str, float]) -> float:
+    """The score that ratios by workload make; NaN of none."""
+    shares = weights(ratios)
+    parts = [shares[name] * workload_score(np.array(ratio)) for name, ratio in ratios.items()]
+    return float(sum(parts)) if parts else math.nan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +86,7 @@ def score(entry: Entry, workloads: Sequence[str], resampler: Resampler) -> Score
 
     Args:
         entry: the submission's studies and what they are compared to.
-        workloads: those that the score is the mean over.
+        workloads: those that the score is the weighted mean over.
         resampler: redraws the studies, its own and the reference's together.
     """
     own = entry.own
@@ -82,7 +98,9 @@ def score(entry: Entry, workloads: Sequence[str], resampler: Resampler) -> Score
             ratios[workload] = resampler.medians(own[workload], divisors[workload])
         else:
             ratios[workload] = np.full(resampler.draws + 1, np.inf)
-    scores = np.mean([workload_score(ratio) for ratio in ratios.values()], axis=0)
+    shares = weights(workloads)
+    parts = [shares[name] * workload_score(ratio) for name, ratio in ratios.items()]
+    scores = np.sum(parts, axis=0)
     sets = [
         *own.values(),
         *(one for name in divisors for every in entry.compared(name).values() for one in every),
@@ -92,17 +110,17 @@ def score(entry: Entry, workloads: Sequence[str], resampler: Resampler) -> Score
         name: {study: float(times[0]) for study, times in by_study.items()}
         for name, by_study in divisors.items()
     }
-    steepness = 1.0 / ((TAU_MAX - 1.0) * len(workloads))
     grains = [
-        entry.grains.get(name, 0.0) / float(np.mean(list(times.values()))) * steepness
+        entry.grains.get(name, 0.0) / float(np.mean(list(times.values()))) * shares[name]
         for name, times in fastest.items()
     ]
     return Score(
         ratios={name: float(ratio[0]) for name, ratio in ratios.items()},
         score=float(scores[0]),
         redrawn=scores[1:] if known else np.empty(0),
-        studies=_by_study(own, fastest, len(workloads)),
-        least_variance=sum(grain**2 for grain in grains) / 12.0 + _of_misses(own, workloads),
+        studies=_by_study(own, fastest, shares),
+        least_variance=sum((grain / (TAU_MAX - 1.0)) ** 2 for grain in grains) / 12.0
+        + _of_misses(own, shares),
     )
 
 
@@ -119,7 +137,7 @@ def _divisors(entry: Entry, workload: str, resampler: Resampler) -> dict[int, np
     return found
 
 
-def _of_misses(own: Mapping[str, Studies], workloads: Sequence[str]) -> float:
+def _of_misses(own: Mapping[str, Studies], shares: Mapping[str, float]) -> float:
     """The variance that misses alone give a study's score, 0 where there is none.
 
     A workload missed in m of n studies is missed with a chance of (m + 1/2) / (n + 1): that the
@@ -128,20 +146,21 @@ def _of_misses(own: Mapping[str, Studies], workloads: Sequence[str]) -> float:
     missed = {name: sum(time == np.inf for time in own[name].values()) for name in own}
     if not any(missed.values()):
         return 0.0
-    chances = [(missed[name] + 0.5) / (len(own[name]) + 1.0) for name in own]
-    return sum(chance * (1.0 - chance) for chance in chances) / len(workloads) ** 2
+    chances = {name: (missed[name] + 0.5) / (len(own[name]) + 1.0) for name in own}
+    return sum(shares[name] ** 2 * chance * (1.0 - chance) for name, chance in chances.items())
 
 
 def _by_study(
-    own: Mapping[str, Studies], fastest: Mapping[str, Mapping[int, float]], workloads: int
+    own: Mapping[str, Studies],
+    fastest: Mapping[str, Mapping[int, float]],
+    shares: Mapping[str, float],
 ) -> dict[int, float]:
     """The score of each study that was run on every workload where any was."""
     ran = [set(studies) for studies in own.values()]
     return {
         study: sum(
-            float(workload_score(np.array(own[name][study] / times[study])))
+            shares[name] * float(workload_score(np.array(own[name][study] / times[study])))
             for name, times in fastest.items()
         )
-        / workloads
         for study in sorted(set.intersection(*ran) if ran else set())
     }

@@ -230,8 +230,9 @@ PROTOCOLS: dict[str, Protocol] = {
             help="time compared to the tuned reference of the same framework, with intervals",
             reading=(
                 "How to read the score: 1 is as fast to the target as {yardstick}, "
-                "averaged over the workloads; more is faster (4/3 would be instantly), and a "
-                "workload counts 0 from four times the reference's time on, or when it is missed."
+                "averaged over the workloads, of which variants share one's weight; more is faster "
+                "(4/3 would be instantly), and a workload counts 0 from four times the reference's "
+                "time on, or when it is missed."
             ),
         ),
         Protocol(

@@ -11,10 +11,8 @@ import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
-
 from scoring.board import Board, Row
-from scoring.gradathlon import workload_score
+from scoring.gradathlon import mean_score
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.words import Clock, Target, best, is_reference, reference_of
 from scoring.records import Record
@@ -55,10 +53,8 @@ def leave_one_out(board: Board) -> list[Dropped]:
     found = []
     for left in board.workloads:
         scores = {
-            row.submission: statistics.fmean(
-                float(workload_score(np.array(cell.ratio)))
-                for id, cell in row.cells.items()
-                if id != left
+            row.submission: mean_score(
+                {id: cell.ratio for id, cell in row.cells.items() if id != left}
             )
             for row in rows
         }

@@ -16,19 +16,27 @@ import click
     required=True,
     help="The run's folder to write.",
 )
-def import_algoperf(logs: Path, output: Path) -> None:
+@click.option(
+    "--reference",
+    metavar="NAME",
+    help="The submission that becomes its framework's reference: `baseline` in version 0.5.",
+)
+def import_algoperf(logs: Path, output: Path, reference: str | None) -> None:
     """Write published AlgoPerf logs as a run's records.
 
     LOGS holds a folder a submission, as SUBMISSION/study_0/WORKLOAD_FRAMEWORK/trial_1. Score the
-    run as the published leaderboards do, with held-out variants for version 0.5.
+    run as the published leaderboards do, with held-out variants for version 0.5; or, with a
+    reference, under the gradathlon protocol, with intervals and rank sets.
 
     \b
     Examples:
         gradathlon import-algoperf logs/external_tuning -o runs/algoperf
         gradathlon score runs/algoperf --protocol algoperf --held-out
+        gradathlon import-algoperf logs/external_tuning -o runs/ranked --reference baseline
+        gradathlon score runs/ranked --across-frameworks
     """
     from scoring.algoperf_logs import import_logs
 
-    count = import_logs(logs, output)
+    count = import_logs(logs, output, reference)
     click.echo(f"{count} trials", err=True)
     click.echo(str(output))

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring.bootstrap import Resampler, interval
-from scoring.gradathlon import Entry, Yardstick, score, workload_score
+from scoring.gradathlon import (
+    Entry,
+    Yardstick,
+    mean_score,
+    score,
+    weights,
+    workload_score,
+)
 from scoring.profiles import corners
 from scoring.ranking import Score
 
@@ -118,6 +125,18 @@ def test_one_study_gives_no_interval(lonely: str) -> None:
     found = scored(own, reference)
     assert found.interval is None
     assert found.score > 0
+
+
+def test_a_workload_shares_its_weight_with_its_variants() -> None:
+    names = ["a-toy-v1", "a-toy-v1+wide", "a-toy-v1+deep", "b-toy-v1"]
+    assert weights(names) == pytest.approx(dict.fromkeys(names[:3], 1 / 6) | {"b-toy-v1": 0.5})
+    own = {name: dict.fromkeys(range(3), 10.0) for name in names[:3]}
+    own["b-toy-v1"] = dict.fromkeys(range(3), math.inf)
+    yardstick = {name: [dict.fromkeys(range(3), 10.0)] for name in names}
+    found = score(Entry(own, yardstick), names, Resampler(10))
+    assert found.score == pytest.approx(0.5)
+    assert found.studies[0] == pytest.approx(0.5)
+    assert mean_score(found.ratios) == pytest.approx(0.5)
 
 
 def test_equal_studies_give_an_interval_of_no_width() -> None:

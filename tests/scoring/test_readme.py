@@ -13,6 +13,7 @@ import scoring
 from scoring.board import compute
 from scoring.protocols import PROTOCOLS
 from tests.scoring.conftest import Run
+from tests.scoring.test_algoperf import LEADERBOARD
 
 ROOM = Path(scoring.__file__).parent
 TEXT = (ROOM / "README.md").read_text(encoding="utf-8")
@@ -35,3 +36,11 @@ def test_the_protocol_of_the_readme_scores(
 def test_every_file_named_is_there() -> None:
     for name in re.findall(r"`([a-z_]+(?:\.py|/))`", TEXT):
         assert (ROOM / name).exists(), name
+
+
+def test_the_published_scores_are_those_that_come_out() -> None:
+    """That they come out is tested where the logs are (`test_algoperf.py`)."""
+    shown = re.findall(r"^\| (\w+) \| ([\d.]+) \|$", TEXT, flags=re.MULTILINE)
+    assert {name: float(score) for name, score in shown} == {
+        name: round(score, 3) for name, score in LEADERBOARD.items()
+    }

@@ -86,6 +86,19 @@ def test_published_logs_are_scored_as_published(tmp_path: Path) -> None:
     assert (again.exit_code, "already holds trials" in again.stderr) == (2, True)
 
 
+def test_logs_are_scored_under_our_protocol_with_one_of_them_as_reference(tmp_path: Path) -> None:
+    for name, times in (("quick", [100, 110, 120]), ("base", [200, 210, 220])):
+        write_logs(tmp_path / "logs", name, "ogbg", [float(time) for time in times])
+    given = ("import-algoperf", tmp_path / "logs", "-o", tmp_path / "run", "--reference")
+    assert "no submission 'bass'" in invoke(*given, "bass").stderr
+    assert invoke(*given, "base").exit_code == 0
+    rows = {row.submission: row for row in compute([tmp_path / "run"]).rows}
+    assert rows["reference-jax"].is_reference
+    share = (0.28098 - 0.05) / (0.5 - 0.05)  # of the way from the evaluation at 10 s to the hit
+    expected = (10 + share * 100) / (10 + share * 200)
+    assert rows["quick"].cells["ogbg"].ratio == pytest.approx(expected)
+
+
 def test_logs_that_are_none_and_workloads_without_target_are_told(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     result = invoke("import-algoperf", tmp_path / "logs", "-o", tmp_path / "run")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from cluster.spec import Update
 from scoring.records import Evaluation, Outcome, Record

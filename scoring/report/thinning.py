@@ -66,7 +66,7 @@ def kept_of_all(
     return [np.flatnonzero(row).tolist() for row in chosen]
 
 
-def _padded(curves: Sequence[Sequence[float]], width: int) -> np.ndarray:
+def _padded(curves: Sequence[Sequence[float] | np.ndarray], width: int) -> np.ndarray:
     found = np.full((len(curves), width), np.nan)
     for row, curve in zip(found, curves, strict=True):
         row[: len(curve)] = curve

@@ -24,6 +24,8 @@ CROWD = 150
 """From so many curves on, those that were not their study's fastest are drawn fainter."""
 POINTS = 8000
 """About so many points are drawn of a workload's curves, but of each at least `LEAST_POINTS`."""
+SIDE_POINTS = 400
+"""The same of a metric that is not judged."""
 LEAST_POINTS = 24
 TOLERANCE = 0.4
 """Drawing units by which a thinned curve may miss a point."""
@@ -114,12 +116,27 @@ def curve_drawing(
     return element("g", _drawing(plot, race, _axis(race, clock)), class_=crowd), _told(race)
 
 
-def _race(records: Sequence[Record], clock: Clock, looks: Styles) -> _Race:
-    target = next(record.header.target for record in records if record.header.target)
+def side_plot(
+    plot: str, metric: str, records: Sequence[Record], clock: Clock, looks: Styles
+) -> Markup:
+    """A metric that is not judged against the clock; marks stand where the target was met."""
+    race = _race(records, clock, looks, Target(metric, "min", None), points=SIDE_POINTS)
+    told = f"{metric} of {len(race.curves)} trials against the clock; it is not judged."
+    return picture(plot, metric, told, _drawing(plot, race, _axis(race, clock)))
+
+
+def _race(
+    records: Sequence[Record],
+    clock: Clock,
+    looks: Styles,
+    target: Target | None = None,
+    points: int = POINTS,
+) -> _Race:
+    target = target or next(record.header.target for record in records if record.header.target)
     curves = curves_of(records, target, clock, looks)
     scales = {name: _clock_scale(curves, name) for name in CLOCKS}
     y = _metric_scale(curves, target)
-    most = max(LEAST_POINTS, POINTS // len(curves))
+    most = max(LEAST_POINTS, points // len(curves))
     places = kept_of_all(
         [curve.readings[clock] for curve in curves],
         [y.places(curve.values) for curve in curves],

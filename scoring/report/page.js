@@ -142,9 +142,8 @@
     }
   }
 
-  // --- the trials: sorted by a click on a column's head, narrowed by the menus
-  const body = document.querySelector(".trials tbody");
-  const rows = [...body.rows];
+  // --- tables: sorted by a click on a column's head; the trials narrowed by the menus
+  const rows = [...document.querySelector(".trials tbody").rows];
   const filters = all(".filters select");
   const count = document.querySelector(".filters output");
   function filter() {
@@ -164,18 +163,68 @@
     if (left !== "nan" && right !== "nan" && !isNaN(a) && !isNaN(b)) return a === b ? 0 : a - b;
     return (left === "nan") - (right === "nan") || words.compare(left, right);
   };
-  for (const head of all(".trials thead th")) {
-    const button = document.createElement("button");
-    button.append(...head.childNodes);
-    head.append(button);
+  for (const table of all(".trials, .board")) {
+    const heads = all("thead th", table), within = table.tBodies[0];
+    for (const head of heads) {
+      const button = document.createElement("button");
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => {
+        const down = head.getAttribute("aria-sort") === "ascending";
+        for (const other of heads) other.removeAttribute("aria-sort");
+        head.setAttribute("aria-sort", down ? "descending" : "ascending");
+        const sign = down ? -1 : 1, column = head.cellIndex;
+        const keys = new Map([...within.rows].map((row) => [row, value(row, column)]));
+        within.append(...[...within.rows].sort((a, b) => sign * compare(keys.get(a), keys.get(b))));
+      });
+    }
+  }
+
+  // --- two submissions compared: a click on the board chooses one, the last two count
+  const versus = document.getElementById("versus");
+  const picked = [];
+  const signed = (x) => (x > 0 ? "+" : x < 0 ? "\u2212" : "") + Math.abs(x).toFixed(3);
+  const told = (tag, text, into) =>
+    into.appendChild(Object.assign(document.createElement(tag), { textContent: text }));
+  const tell = () => {
+    versus.hidden = picked.length < 2;
+    versus.replaceChildren();
+    if (versus.hidden) return;
+    const [a, b] = picked.map((series) => data.versus.entries[series]);
+    const turned = Number(picked[0]) > Number(picked[1]);
+    const pair = data.versus.pairs[turned ? `${picked[1]},${picked[0]}` : picked.join()];
+    told("h3", `${a.name} against ${b.name}`, versus);
+    told("p", `Scores ${a.score.toFixed(3)} and ${b.score.toFixed(3)}.`, versus);
+    if (pair && pair[1] !== null) {
+      const [mean, low, high] = turned ? [-pair[0], -pair[2], -pair[1]] : pair;
+      told("p", `Difference over paired studies ${signed(mean)}, 95 %: ${signed(low)} to ` +
+        `${signed(high)}, p = ${pair[3]} (this pair alone).`, versus);
+    } else told("p", "A single study does not tell how sure the difference is.", versus);
+    if (pair && pair[4] !== null) {
+      const chance = turned ? 1 - pair[4] : pair[4];
+      told("p", `${a.name} scores higher in ${Math.round(100 * chance)} % of redrawn studies.`, versus);
+    }
+    const list = versus.appendChild(document.createElement("ul"));
+    data.versus.workloads.forEach((workload, place) => {
+      const [one, other] = [a.cells[place][0], b.cells[place][0]];
+      const met = one !== null && other !== null;
+      told("li", `${workload}: ` + (met
+        ? `${number(one)} against ${number(other)} ${data.versus.unit}, ×${(one / other).toFixed(2)}`
+        : one === null && other === null ? "missed by both"
+          : `missed by ${one === null ? a.name : b.name}`), list);
+    });
+  };
+  for (const button of all(".pick")) {
+    button.disabled = false;
+    const row = button.closest("tr");
     button.addEventListener("click", () => {
-      const down = head.getAttribute("aria-sort") === "ascending";
-      for (const other of all(".trials thead th")) other.removeAttribute("aria-sort");
-      head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const sign = down ? -1 : 1, column = head.cellIndex;
-      const keys = new Map(rows.map((row) => [row, value(row, column)]));
-      rows.sort((a, b) => sign * compare(keys.get(a), keys.get(b)));
-      body.append(...rows);
+      const at = picked.indexOf(row.dataset.s);
+      if (at >= 0) picked.splice(at, 1);
+      else if (picked.push(row.dataset.s) > 2) picked.shift();
+      for (const other of all(".pick")) {
+        other.setAttribute("aria-pressed", picked.includes(other.closest("tr").dataset.s));
+      }
+      tell();
     });
   }
 

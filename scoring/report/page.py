@@ -27,11 +27,15 @@ from scoring.protocols import PROTOCOLS
 from scoring.records import Record, run_of
 from scoring.report.axes import short
 from scoring.report.curves import CROWD, STYLE, curve_plot, readable_clocks
+from scoring.report.details import details, folded
+from scoring.report.heatmap import shade_sheet
+from scoring.report.hyperparameters import STYLE as DOTS
 from scoring.report.markup import Markup, element, embedded_json, escape, join
 from scoring.report.page_tables import board_table, equal_budget_table, trials_table
 from scoring.report.palette import sheet, styles, swatch
 from scoring.report.plots import Styles, profile_data, profile_plot, ratio_plot, study_plot
 from scoring.report.tables import RANKS_TOLD
+from scoring.report.versus import versus_data
 
 _YARDSTICK = {
     False: "the tuned NadamW reference of the same framework",
@@ -110,7 +114,11 @@ def render(board: Board, records: Sequence[Record], *, across_frameworks: bool =
         "workloads": join(*sections),
         "filters": _filters(records, looks),
         "trials": trials_table(records, looks),
-        "style": sheet(dark_scope=":root:not(.light)") + STYLE + _resource("page.css"),
+        "style": sheet(dark_scope=":root:not(.light)")
+        + STYLE
+        + DOTS
+        + shade_sheet()
+        + _resource("page.css"),
         "script": script,
         "script_hash": f"sha256-{digest}",
         "data": embedded_json(
@@ -118,6 +126,7 @@ def render(board: Board, records: Sequence[Record], *, across_frameworks: bool =
                 "clock": board.clock,
                 "clocks": [(name, CLOCKS[name].point) for name in shown],
                 "profile": profile_data(board),
+                "versus": versus_data(board, looks),
                 "plots": plots,
             }
         ),
@@ -146,6 +155,10 @@ def _workloads(
             studies = study_plot(f"studies{place}", board, workload, looks)
             caption = "Time to result by study; the upright line is the median"
             figures.append(_figure(studies, f"studies{place}", caption, f"{workload}-studies"))
+        more = [
+            _figure(drawn, plot, caption, file)
+            for plot, caption, file, drawn in details(place, workload, own, board.clock, looks)
+        ]
         heading = f"workload{place}"
         sections.append(
             element(
@@ -153,6 +166,7 @@ def _workloads(
                 element("h2", workload, id=heading),
                 element("p", _race(own), class_="soft"),
                 element("div", *figures, class_="pair-of-plots"),
+                folded("Hyperparameters and other metrics", more),
                 aria_labelledby=heading,
             )
         )

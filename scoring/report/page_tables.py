@@ -10,6 +10,7 @@ from scoring.equal_budget import EqualBudget
 from scoring.ground.ends import UNFINISHED, colour_of, sign_of
 from scoring.records import Record, attempt_of
 from scoring.report.axes import MISSING, Scale, short, ticks
+from scoring.report.heatmap import shade
 from scoring.report.markup import Markup, element, join
 from scoring.report.palette import swatch
 from scoring.report.plots import Styles, score_bar, score_range
@@ -110,17 +111,23 @@ def _board_row(
     ]
     return element(
         "tr",
-        element("td", rank_text(row), class_="number rank"),
+        element("td", rank_text(row), class_="number rank", data_v=row.rank_low),
         element(
             "th",
             element(
-                "span",
+                "button",
                 swatch(look, [row.framework]),
-                element("span", row.submission, title=row.submission),
-                class_="name",
+                element("span", row.submission),
+                type="button",
+                class_="name pick",
+                title=f"{row.submission}: click two to compare them",
+                aria_label=f"compare {row.submission}",
+                aria_pressed="false",
+                disabled=True,
             ),
             scope="row",
             class_="stuck",
+            data_v=row.submission,
         ),
         element("td", row.framework, class_="soft"),
         element("td", f"{row.score:.3f}", class_="number score"),
@@ -129,8 +136,14 @@ def _board_row(
             _bar(row, look.colour, scale),
             element("span", interval_text(row), class_="range"),
             class_="bars",
+            data_v=f"{row.interval[0]:.6g}" if row.interval else "nan",
         ),
-        element("td", chance_text(row), class_="number"),
+        element(
+            "td",
+            chance_text(row),
+            class_="number",
+            data_v="nan" if row.p_best is None else f"{row.p_best:.6g}",
+        ),
         *cells,
         class_="reference" if row.is_reference else None,
         data_s=look.series,
@@ -157,7 +170,11 @@ def _time_cell(cell: Cell, board: Board, best: bool) -> Markup:
     if not math.isfinite(cell.time):
         below = f"{cell.reached} of {cell.trials} trials"
         return element(
-            "td", element("span", "missed", class_="missed"), _small(below), class_="number"
+            "td",
+            element("span", "missed", class_="missed"),
+            _small(below),
+            class_=f"number shade-{shade(math.inf)}",
+            data_v="inf",
         )
     ratio = f"×{cell.ratio:.2f}" if math.isfinite(cell.ratio) else "void"
     text = time_text(cell.time, board.clock)
@@ -165,16 +182,9 @@ def _time_cell(cell: Cell, board: Board, best: bool) -> Markup:
         "td",
         element("strong", text) if best else text,
         _small(f"{ratio} · {cell.reached} of {cell.trials}"),
-        class_=f"number {_heat(cell.ratio)}",
+        class_=f"number {shade(cell.ratio)}",
+        data_v=f"{cell.time:.9g}",
     )
-
-
-def _heat(ratio: float) -> str:
-    """The class of a ratio's shade: blue the faster, orange the slower, none near 1."""
-    if not math.isfinite(ratio):
-        return "slow3"
-    steps = min(3, round(abs(math.log2(max(ratio, 1e-3))) * 2))
-    return "even" if steps == 0 else f"{'fast' if ratio < 1 else 'slow'}{steps}"
 
 
 def _bar_ticks(scale: Scale) -> list[float]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from scoring.report.axes import Scale, log_ticks, short, ticks
+from scoring.report.axes import Scale, short
+from scoring.report.hyperparameters import value_axis
 from scoring.report.markup import Markup, element, join
 from scoring.report.palette import Style, styles, swatch
 from scoring.report.pictures import plot_card
@@ -33,7 +34,7 @@ def sweep_svg(sweeps: Sequence[Sweep], name: str, *, log: bool) -> str:
     y = Scale(low - margin, high + margin, _FLOOR, TOP + 8)
     drawing = join(
         y_axis(y, f"final {sweeps[0].metric}"),
-        _x_axis(x, name, log=log),
+        value_axis(x, name, log=log),
         *(_line(sweep, looks[sweep.workload], x, y, log=log) for sweep in sweeps),
         *(_crosses(sweeps, number, looks, x, log=log) for number in range(len(sweeps))),
     )
@@ -57,7 +58,7 @@ def sensitivity_svg(sweeps: Sequence[Sweep], name: str) -> str:
     y = Scale(0.0, most * 1.1, _FLOOR, TOP + 8)
     drawing = join(
         y_axis(y, f"sensitivity to {name} ({sweeps[0].metric})"),
-        _x_axis(x, "weights", log=True),
+        value_axis(x, "weights", log=True),
         *(_seeds(sweep, looks[sweep.workload], x, y) for sweep in sweeps),
     )
     told = "; ".join(f"{s.workload}, {s.size:,} weights: {s.sensitivity:.3g}" for s in sweeps)
@@ -106,19 +107,6 @@ def _seeds(sweep: Sweep, look: Style, x: Scale, y: Scale) -> Markup:
     at = f"translate({left},{y(sweep.sensitivity)}) scale(1.4)"
     mean = element("path", d=look.marker, class_="mark", transform=at)
     return element("g", mean, *singles, class_=look.colour)
-
-
-def _x_axis(scale: Scale, name: str, *, log: bool) -> Markup:
-    """Grid lines, numbers and label of the horizontal axis."""
-    marks = log_ticks(scale.low, scale.high) if log else ticks(scale.low, scale.high)
-    parts = []
-    for mark in marks:
-        left = scale(mark)
-        text = short(10.0**mark if log else mark)
-        parts.append(element("path", d=f"M{left},{TOP}V{_FLOOR}", class_="grid"))
-        parts.append(element("text", text, x=left, y=_FLOOR + 18, class_="soft middle"))
-    base = element("path", d=f"M{LEFT},{_FLOOR}H{END}", class_="axis")
-    return join(*parts, base, element("text", name, x=END, y=_FLOOR + 38, class_="soft end"))
 
 
 def _legend(sweep: Sweep, look: Style) -> list[Markup]:

@@ -24,8 +24,9 @@ from suite.remote import RunFolder
 @click.option(
     "--picture",
     metavar="WORD",
-    help="Write one picture instead of the page: board, profiles, differences (critical-difference "
-    "plot), bump (ranks by workload), or a workload's id for its learning curves.",
+    help="Write one picture instead of the page: board, profiles, ratios (heat map), differences "
+    "(critical-difference plot), bump (ranks by workload), or a workload's id for its learning "
+    "curves.",
 )
 @board_options
 def report(
@@ -66,13 +67,14 @@ def _picture(runs: tuple[Path, ...], word: str, options: Options) -> str:
     from scoring import board, frame
     from scoring.ground.documents import ConfigError
     from scoring.ground.errors import nearest
-    from scoring.report import pictures, rank_pictures
+    from scoring.report import heatmap, pictures, rank_pictures
 
     drawings = {
         "board": pictures.board_svg,
         "profiles": pictures.static_profile_svg,
         "differences": rank_pictures.critical_difference_svg,
         "bump": rank_pictures.bump_svg,
+        "ratios": heatmap.heatmap_svg,
     }
     gathered = frame.gather(runs)
     computed, records = board.compute_from(gathered, **options), gathered.records

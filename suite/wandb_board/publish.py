@@ -17,9 +17,9 @@ from scoring.ground.ends import UNFINISHED
 from scoring.ground.words import Scalar
 from scoring.records import Record, run_of
 from scoring.report import page, pictures
+from scoring.report.heatmap import heatmap_svg
 from scoring.run_file import NAME
 from scoring.times import time_to_result
-from suite.wandb_board.heatmap import heatmap_svg
 from suite.wandb_board.layout import save_layout
 from suite.wandb_board.session import Identity, Say, Session, first_line
 from suite.wandb_board.words import Place, artifact_name

@@ -135,10 +135,48 @@ def test_trials_sort_by_number_and_by_word(visit: Visit) -> None:
     assert times[0] < times[-1] == float("inf")
     visit.page.get_by_role("button", name="time to result").click()
     assert visit.texts(cells)[0] == "—"
-    visit.page.get_by_role("button", name="submission", exact=True).click()
+    visit.page.locator(".trials").get_by_role("button", name="submission", exact=True).click()
     names = visit.texts(".trials tbody tr th")
     assert names == sorted(names)
     assert names[0] != names[-1]
+
+
+def test_the_board_sorts_too(visit: Visit) -> None:
+    visit.page.locator(".board").get_by_role("button", name="score", exact=True).click()
+    scores = [float(text) for text in visit.texts(".board tbody .score")]
+    assert scores == sorted(scores)
+    assert scores[0] < scores[-1]
+
+
+def test_two_clicks_compare_two_submissions(visit: Visit) -> None:
+    def click(name: str) -> None:
+        visit.page.get_by_role("button", name=f"compare {name}", exact=True).click()
+
+    panel = visit.page.locator("#versus")
+    click("homeostat")
+    assert panel.is_hidden()
+    click("adamw")
+    there = panel.inner_text()
+    assert "homeostat against adamw" in there
+    (mean, low, high) = re.findall("[+\u2212][0-9.]{5}", there)
+    click("homeostat")
+    assert panel.is_hidden()
+    click("homeostat")
+    back = panel.inner_text()
+    assert "adamw against homeostat" in back
+    flipped = [text.translate({43: 0x2212, 0x2212: 43}) for text in (mean, high, low)]
+    assert re.findall("[+\u2212][0-9.]{5}", back) == flipped
+    click("sgd")  # the third takes the place of the first
+    assert "homeostat against sgd" in panel.inner_text()
+    assert "missed by sgd" in panel.inner_text()
+
+
+def test_hyperparameters_unfold(visit: Visit) -> None:
+    figure = visit.page.locator("#point0-0")
+    assert figure.is_hidden()
+    visit.page.locator("details.more summary").first.click()
+    assert figure.is_visible()
+    assert visit.page.locator("#point0-0 .dots").count() > 5
 
 
 def test_filters_narrow_the_trials(visit: Visit) -> None:

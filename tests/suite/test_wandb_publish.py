@@ -13,7 +13,7 @@ import pytest
 from scoring import board
 from scoring.board import Board
 from scoring.frame import gather
-from suite.wandb_board.heatmap import heatmap_svg
+from scoring.report.heatmap import heatmap_svg
 from suite.wandb_board.layout import MISSING, report_on, save_layout
 from suite.wandb_board.publish import Published, curves, trial_rows
 from tests.scoring.page_race import race

@@ -1,0 +1,75 @@
+"""What a workload's section folds away: hyperparameters, and the metrics that are not judged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from scoring.ground.words import Clock
+from scoring.records import Record
+from scoring.report.curves import side_plot
+from scoring.report.hyperparameters import SHOWN, scatter_plot, tried
+from scoring.report.markup import Markup, element
+from scoring.report.plots import Styles
+from scoring.times import time_to_result
+
+METRICS = 8
+"""So many of a workload's other metrics are drawn, validation's first."""
+
+
+def details(
+    place: int, workload: str, records: Sequence[Record], clock: Clock, looks: Styles
+) -> Iterator[tuple[str, str, str, Markup]]:
+    """Id, caption, file name and plot of each, for the section at `place`."""
+    trials = tried(records, clock)
+    for number, name in enumerate(list(trials)[:SHOWN]):
+        plot = f"point{place}-{number}"
+        drawn = scatter_plot(plot, workload, name, trials[name], clock, looks)
+        caption = f"Time to the target over {name}, a dot a trial"
+        yield plot, caption, f"{workload}-{name}", drawn
+    fastest = list(_fastest(records, clock))
+    for number, metric in enumerate(other_metrics(fastest)[:METRICS]):
+        plot = f"side{place}-{number}"
+        drawn = side_plot(plot, metric, fastest, clock, looks)
+        caption = f"{metric}: each submission's fastest trial; it is not judged"
+        yield plot, caption, f"{workload}-{metric.replace('/', '-')}", drawn
+
+
+def other_metrics(records: Sequence[Record]) -> list[str]:
+    """The metrics that change as the records' trials go, but for the judged one."""
+    names: set[str] = set()
+    for record in records:
+        target = record.header.target
+        for one in (*record.evaluations[:1], *record.evaluations[-1:]):
+            names |= one.metrics.keys() - {target.metric if target else ""}
+    changing = [
+        name
+        for name in names
+        if len({one.metrics.get(name) for r in records for one in r.evaluations[:5]} - {None}) > 1
+    ]
+    return sorted(changing, key=lambda name: (not name.startswith("validation/"), name))
+
+
+def _fastest(records: Sequence[Record], clock: Clock) -> Iterator[Record]:
+    """Each submission's fastest trial, the first of those that missed where all did."""
+    best: dict[str, tuple[float, Record]] = {}
+    for record in records:
+        if not record.evaluations:
+            continue
+        time = time_to_result(record.header, record.evaluations).on(clock)
+        name = record.header.submission
+        if name not in best or time < best[name][0]:
+            best[name] = (time if math.isfinite(time) else math.inf, record)
+    yield from (record for _, record in best.values())
+
+
+def folded(title: str, figures: Sequence[Markup]) -> Markup | None:
+    """Figures that are shown when their title is clicked."""
+    if not figures:
+        return None
+    return element(
+        "details",
+        element("summary", title),
+        element("div", *figures, class_="pair-of-plots"),
+        class_="more",
+    )

@@ -1,0 +1,102 @@
+"""Shades of ratios, and a heat map of them: a submission's time over the yardstick's by workload.
+
+One scale for the page's board and for the picture: a shade for each half doubling, blue where a
+submission is faster than the yardstick, orange where it is slower.
+"""
+
+from __future__ import annotations
+
+import math
+
+from scoring.board import Board, Cell, Row
+from scoring.report.markup import Markup, element, join
+from scoring.report.plots import clipped
+
+CELL, LINE, NAMES, HEAD = 132, 30, 190, 40
+LEGEND = 560
+"""What the line beneath needs."""
+_FAST, _SLOW = (0, 114, 178), (213, 94, 0)
+"""Blue and vermilion, told apart by those who see no red or green."""
+STRENGTHS = (0.1, 0.22, 0.36)
+"""How much of the colour the shades 1 to 3 have, over the paper."""
+_MISSED = "#c9ced4"
+
+
+def shade(ratio: float) -> str:
+    """The class of a ratio's shade: `fast1` to `fast3`, `slow1` to `slow3`, `even`, `missed`."""
+    if not math.isfinite(ratio):
+        return "missed"
+    steps = min(len(STRENGTHS), round(abs(math.log2(max(ratio, 1e-3))) * 2))
+    return "even" if steps == 0 else f"{'fast' if ratio < 1 else 'slow'}{steps}"
+
+
+def shade_sheet() -> Markup:
+    """The page's style of each shade, over light and dark paper alike."""
+    rules = [
+        f".{word}{place} {{ background: rgb({red} {green} {blue} / {strength}); }}"
+        for word, (red, green, blue) in (("fast", _FAST), ("slow", _SLOW))
+        for place, strength in enumerate(STRENGTHS, start=1)
+    ]
+    return Markup("\n".join([*rules, f".shade-missed {{ background: {_MISSED}55; }}", ""]))
+
+
+def heatmap_svg(board: Board) -> str:
+    """Rows are submissions, best score first; blue is faster than the yardstick, orange slower."""
+    width = max(NAMES + CELL * len(board.workloads) + 10, LEGEND)
+    height = HEAD + LINE * len(board.rows) + 40
+    head = [
+        _text(clipped(name, 18), NAMES + CELL * (place + 0.5), HEAD - 12, "middle")
+        for place, name in enumerate(board.workloads)
+    ]
+    rows = [_row(row, board, HEAD + LINE * place) for place, row in enumerate(board.rows)]
+    told = (
+        "time over the yardstick's, a shade each half doubling: blue faster, orange slower, grey "
+        f"missed; beyond ×{board.tau_max:g} it counts 0"
+    )
+    return element(
+        "svg",
+        element("title", "Ratios to the yardstick"),
+        element("rect", width=width, height=height, fill="#ffffff"),
+        *head,
+        *rows,
+        _text(told, 10, height - 14, "start", "#5d6670"),
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {width} {height}",
+        width=width,
+        height=height,
+        font_family='system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif',
+        font_size=12,
+        role="img",
+    )
+
+
+def _row(row: Row, board: Board, top: float) -> Markup:
+    cells = [
+        _cell(row.cells[name], NAMES + CELL * place, top)
+        for place, name in enumerate(board.workloads)
+    ]
+    return join(_text(clipped(row.submission, 24), NAMES - 10, top + 20, "end"), *cells)
+
+
+def _cell(cell: Cell, left: float, top: float) -> Markup:
+    text = f"×{cell.ratio:.2f}" if math.isfinite(cell.ratio) else "missed"
+    if not cell.trials:
+        text = "not run"
+    fill = _colour(shade(cell.ratio))
+    return join(
+        element("rect", x=left + 1, y=top + 1, width=CELL - 2, height=LINE - 2, rx=3, fill=fill),
+        _text(text, left + CELL / 2, top + 20, "middle"),
+    )
+
+
+def _colour(word: str) -> str:
+    """A shade over white paper."""
+    if word in ("even", "missed"):
+        return "#f5f5f2" if word == "even" else _MISSED
+    strength = STRENGTHS[int(word[-1]) - 1] * 1.6  # no table's text stands around it
+    hue = _FAST if word.startswith("fast") else _SLOW
+    return "#" + "".join(f"{round(255 + (part - 255) * strength):02x}" for part in hue)
+
+
+def _text(text: str, x: float, y: float, anchor: str, ink: str = "#1c2025") -> Markup:
+    return element("text", text, x=x, y=y, text_anchor=anchor, fill=ink)

@@ -1,0 +1,54 @@
+"""What a page needs to compare any two of a board's submissions: every pair's difference."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+from scoring.board import Board
+from scoring.ground.clocks import CLOCKS
+from scoring.ranking import difference
+from scoring.report.plots import Styles
+
+MOST = 40
+"""Of so many submissions, the best, every pair is told."""
+
+
+def versus_data(board: Board, looks: Styles) -> dict[str, Any]:
+    """By series: name, score and cells; by two series, lower first: how they differ.
+
+    A pair's numbers are the mean difference of the studies' scores, the ends of its 95 % interval,
+    p, and the share of redrawn studies in which the first scores higher; null where not known.
+    """
+    rows = {looks[row.submission].series: row for row in board.rows}
+    entries = {
+        series: {
+            "name": row.submission,
+            "score": row.score,
+            "cells": [[cell.time, cell.ratio] for cell in row.cells.values()],
+        }
+        for series, row in rows.items()
+    }
+    shown = [looks[row.submission].series for row in board.rows[:MOST]]
+    pairs = {}
+    for one, other in itertools.combinations(sorted(shown), 2):
+        pairs[f"{one},{other}"] = _pair(board, rows[one].submission, rows[other].submission)
+    return {
+        "workloads": board.workloads,
+        "unit": CLOCKS[board.clock].unit,
+        "entries": entries,
+        "pairs": pairs,
+    }
+
+
+def _pair(board: Board, one: str, other: str) -> list[float | None]:
+    if one not in board.scores or other not in board.scores:
+        return [None] * 5
+    a, b = board.scores[one], board.scores[other]
+    found, chance = difference(a, b), None
+    if a.redrawn.size and b.redrawn.size:
+        chance = float(((a.redrawn > b.redrawn) + 0.5 * (a.redrawn == b.redrawn)).mean())
+    known = math.isfinite(found.low)
+    numbers = [found.mean, found.low, found.high, found.p] if known else [found.mean, *[None] * 3]
+    return [None if n is None else float(f"{n:.4g}") for n in [*numbers, chance]]

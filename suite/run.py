@@ -19,6 +19,7 @@ from cluster import doctor
 from cluster import hardware as machine
 from cluster.review import refuse_missing_imports
 from cluster.spec import Finished, TrialSpec, Update
+from cluster.step_time import seconds_a_step
 from scoring import board
 from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
@@ -284,19 +285,23 @@ def _prepare_folder(
     if not request.resume:
         told = hardware | ({"notes": noted} if (noted := doctor.notes()) else {})
         run_file.write(folder, planned, versions=machine.versions(), hardware=told)
-    if request.address is None:
-        _reuse_references(specs, str(hardware["digest"]))
+    for line in references.reuse(specs, _shelf(request, specs), seconds_a_step):
+        say(line)
 
 
 def _resources(specs: Sequence[TrialSpec]) -> Resources:
     return specs[0].resources
 
 
-def _reuse_references(specs: Sequence[TrialSpec], digest: str) -> None:
-    spared = references.reuse(specs, cache_folder(), digest)
-    for id in dict.fromkeys(spec.workload for spec in spared):
-        names = [f"{spec.submission} study {spec.study}" for spec in spared if spec.workload == id]
-        say(f"{id}: taken from an earlier run on this hardware: {', '.join(names)}")
+def _shelf(request: Request, specs: Sequence[TrialSpec]) -> references.Shelf | None:
+    """Where this machine's references are kept; none for a cluster's."""
+    if request.address is not None:
+        return None
+    resources = _resources(specs)
+    room = max(1, len(os.sched_getaffinity(0)) // resources.cores)
+    beside = 1 if request.executor == "in_process" else min(request.at_once or room, room)
+    digest = str(machine.fingerprint(resources)["digest"])
+    return references.Shelf(cache_folder(), digest, beside, machine.versions())
 
 
 def _race(request: Request, planned: Planned, specs: Sequence[TrialSpec]) -> list[Finished]:
@@ -304,6 +309,7 @@ def _race(request: Request, planned: Planned, specs: Sequence[TrialSpec]) -> lis
     pruner = Pruner(specs, request.prune, planned.plan)
     copy = Copy(specs[0].run, request.copy_to, say) if request.copy_to else None
     used, cores = Utilisation(), _resources(specs).cores
+    shelf = _shelf(request, specs)
 
     def watch(news: Update) -> None:
         shown.update(news)
@@ -324,7 +330,7 @@ def _race(request: Request, planned: Planned, specs: Sequence[TrialSpec]) -> lis
             shown.finish(trial)
             used.finish(trial)
             pruner.hear(trial)
-            references.keep(trial, cache_folder())
+            references.keep(trial, shelf)
             if copy:
                 copy.ended(trial.spec.key)
             finished.append(trial)

@@ -23,6 +23,7 @@ from suite.cli import main
 from workloads.config import Race, Reference
 
 HARDWARE = {"cpu": "Test CPU", "cores": 1, "digest": "digest-a"}
+VERSIONS = {"gradathlon": "0.0", "commit": "0123456789ab"}
 REFERENCES = {
     "torch": Reference(submission="nadamw", hyperparameters={"lr": 0.004}),
     "jax": Reference(submission="nadamw_jax", hyperparameters={"lr": 0.004}),
@@ -59,6 +60,10 @@ class FakeCluster:
         self.executors: list[tuple[str, str | None, int | None]] = []
         self.end_of: Callable[[TrialSpec], str] = lambda spec: "reached"
         self.before: Callable[[TrialSpec], None] = lambda spec: None
+        self.cpu_s = 5.0
+        self.extra: dict[str, Any] = {}
+        self.step_s: float | None = 0.05
+        self.paced: list[tuple[str, int]] = []
 
     def run_all(
         self,
@@ -83,6 +88,10 @@ class FakeCluster:
                 outcome = self.train(spec)
             yield Finished(spec, outcome)
 
+    def pace(self, spec: TrialSpec, beside: int) -> float | None:
+        self.paced.append((spec.submission, beside))
+        return self.step_s
+
     def train(self, spec: TrialSpec) -> Outcome:
         self.trained.append(spec)
         assert spec.target is not None
@@ -92,9 +101,10 @@ class FakeCluster:
         value = spec.target.value if end == "reached" else float("nan")
         reason = "as\nasked" if end == "failed" else "as asked"
         paired = 90.0 if spec.pace else None
-        outcome = Outcome(end, 100, 5.0, 5.0, reason, paired=paired)  # type: ignore[arg-type]
+        extra = {"step_s_median": 0.05, **self.extra}
+        outcome = Outcome(end, 100, 5.0, self.cpu_s, reason, extra, paired)  # type: ignore[arg-type]
         writer.write(head)
-        writer.write(Evaluation(100, 5.0, 5.0, {spec.target.metric: value}, paired))
+        writer.write(Evaluation(100, 5.0, self.cpu_s, {spec.target.metric: value}, paired))
         writer.write(outcome)
         writer.close()
         return outcome
@@ -112,6 +122,8 @@ def fake(raced: dict[str, Race], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     stand_in = FakeCluster()
     monkeypatch.setattr(cluster, "run_all", stand_in.run_all)
     monkeypatch.setattr(cluster.hardware, "fingerprint", lambda resources: HARDWARE)
+    monkeypatch.setattr(cluster.hardware, "versions", lambda: VERSIONS)
+    monkeypatch.setattr("suite.run.seconds_a_step", stand_in.pace)
     monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return stand_in

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ import pytest
 
 from cluster.spec import TrialSpec
 from scoring.records import read_record, read_run
-from suite.references import stored_path
-from tests.suite.conftest import FakeCluster, race
+from suite.references import Shelf
+from tests.suite.conftest import VERSIONS, FakeCluster, race
 
 Invoke = Callable[..., Any]
+BESIDE = len(os.sched_getaffinity(0))
 
 
 def references(specs: list[TrialSpec]) -> list[TrialSpec]:
@@ -122,8 +124,10 @@ def test_all_that_decides_a_trial_decides_where_it_is_kept(
 ) -> None:
     invoke("run", "demo", "--clock", "wall", "-o", "first")
     spec = references(fake.asked)[0]
-    path = stored_path(Path("cache"), "digest-a", spec)
-    assert read_record(path).header.seed == spec.seed
+    shelf = Shelf(Path("cache"), "digest-a", BESIDE, VERSIONS)
+    path = shelf.stem(spec)
+    (kept,) = path.parent.glob(f"{path.name}-*.jsonl")
+    assert read_record(kept).header.seed == spec.seed
     other_source = dataclasses.replace(spec.source, sha256="0" * 64)
     assert spec.target is not None
     changed = [
@@ -137,8 +141,80 @@ def test_all_that_decides_a_trial_decides_where_it_is_kept(
         dataclasses.replace(spec, target=dataclasses.replace(spec.target, value=0.0)),
         dataclasses.replace(spec, clock="cpu"),
     ]
-    paths = {stored_path(Path("cache"), "digest-a", other) for other in changed}
-    assert len(paths) == len(changed)
+    paths = {shelf.stem(other) for other in changed}
+    shelves = [
+        dataclasses.replace(shelf, beside=shelf.beside + 1),
+        dataclasses.replace(shelf, versions={**VERSIONS, "torch": "9"}),
+        dataclasses.replace(shelf, versions={**VERSIONS, "commit": "another"}),
+        dataclasses.replace(shelf, hardware="digest-b"),
+    ]
+    paths |= {other.stem(spec) for other in shelves}
+    assert len(paths) == len(changed) + len(shelves)
     assert path not in paths
     elsewhere = dataclasses.replace(spec, run=Path("/elsewhere"))
-    assert stored_path(Path("cache"), "digest-a", elsewhere) == path
+    assert shelf.stem(elsewhere) == path
+
+
+@pytest.mark.parametrize("change", [1.04, 0.96])
+def test_what_still_takes_as_long_is_taken(
+    change: float, fake: FakeCluster, invoke: Invoke
+) -> None:
+    fake.step_s = 0.05 * change
+    _, trained = race_twice(fake, invoke)
+    assert trained == []
+    assert {beside for _, beside in fake.paced} == {BESIDE}
+    assert len(fake.paced) == 4
+
+
+@pytest.mark.parametrize(
+    ("step_s", "told"),
+    [
+        (0.055, "a step takes 55 ms now, +10 % from when it was kept"),
+        (0.04, "a step takes 40 ms now, -20 % from when it was kept"),
+        (None, "how long its step takes now could not be measured"),
+    ],
+)
+def test_what_has_drifted_is_told_and_raced_anew(
+    step_s: float | None, told: str, fake: FakeCluster, invoke: Invoke
+) -> None:
+    fake.step_s = step_s
+    result, trained = race_twice(fake, invoke)
+    assert len(trained) == 4
+    assert f"lm-toy-v1: reference-torch is raced anew: {told}" in result.stderr.splitlines()
+
+
+@pytest.mark.parametrize(
+    "busy",
+    [{"cpu_s": 4.8}, {"extra": {"step_s_unsteady": True}}, {"extra": {"doubt": "of it"}}],
+)
+def test_only_what_was_raced_quietly_is_kept(
+    busy: dict[str, Any], fake: FakeCluster, invoke: Invoke
+) -> None:
+    for name, value in busy.items():
+        setattr(fake, name, value)
+    _, trained = race_twice(fake, invoke)
+    assert len(trained) == 4
+
+
+def test_a_kept_record_that_was_changed_or_lies_elsewhere_is_raced_anew(
+    fake: FakeCluster, invoke: Invoke
+) -> None:
+    invoke("run", "demo", "--clock", "wall", "-o", "first")
+    one, other, *rest = sorted(Path("cache").rglob("*.jsonl"))
+    one.write_text(one.read_text().replace('"wall_s": 5.0', '"wall_s": 9.0'))
+    other.rename(other.with_name(rest[0].name))  # another's record under its name
+    fake.trained.clear()
+    invoke("run", "demo", "--clock", "wall", "-o", "second")
+    assert len(references(fake.trained)) >= 2
+
+
+def test_edited_code_keeps_nothing(
+    fake: FakeCluster, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import cluster.hardware
+
+    dirty = {**VERSIONS, "commit": "0123456789ab-dirty"}
+    monkeypatch.setattr(cluster.hardware, "versions", lambda: dirty)
+    _, trained = race_twice(fake, invoke)
+    assert len(trained) == 4
+    assert not list(Path("cache").rglob("*.jsonl"))

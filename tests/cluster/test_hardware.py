@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from cluster import hardware
+from cluster.step_time import seconds_a_step
 from scoring.ground.words import Resources
+
+from .conftest import Make
 
 ROWS = """\
 0, GPU-aaaa-1, NVIDIA H100, 81559 MiB, 570.1
@@ -50,3 +53,11 @@ def test_only_devices_that_the_process_may_use_are_named(
 def test_cores_change_the_digest_and_nothing_else_does() -> None:
     one, again, two = (hardware.fingerprint(Resources(cores=n))["digest"] for n in (1, 1, 2))
     assert one == again != two
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_a_steps_time_is_measured_without_a_trace(make: Make, tmp_path: Path) -> None:
+    spec = make("adamw")
+    assert 0 < (seconds_a_step(spec) or 0) < 10
+    assert not spec.run.exists()

@@ -15,6 +15,7 @@ import numpy as np
 import workloads
 from cluster.bench import Bench
 from cluster.checkpoint import StateError
+from cluster.faults import as_raised
 from cluster.process import set_environment
 from cluster.review import worth_a_look
 from cluster.world import World
@@ -108,7 +109,8 @@ def check_here(source: Source, workload_ids: Sequence[str]) -> list[Finding]:
                 break
     except SubmissionError as error:
         findings.append(Finding(False, _where(findings, workload_ids), one_line(str(error))))
-    except BaseException as error:  # this process is the submission's own
+    except BaseException as raised:  # this process is the submission's own
+        error = as_raised(raised)
         where = traceback.extract_tb(error.__traceback__)[-1]
         detail = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
         findings.append(Finding(False, _where(findings, workload_ids), one_line(detail)))

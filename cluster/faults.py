@@ -59,6 +59,12 @@ def check_code(error: BaseException) -> None:
         raise NodeError("its copy of Gradathlon's code is gone") from error
 
 
+def as_raised(error: BaseException) -> BaseException:
+    """What was raised, where a generator of ours has made another error of it."""
+    cause = error.__cause__
+    return cause if isinstance(error, RuntimeError) and isinstance(cause, StopIteration) else error
+
+
 class Interrupts:
     """Tells a user's Ctrl-C, or SIGTERM, from a KeyboardInterrupt that a submission raises.
 

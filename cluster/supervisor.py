@@ -143,6 +143,8 @@ class _Child:
         left = tree.end_all(os.getpid(), self._others)
         if isinstance(self._last, NodeError):
             return self._last
+        if self._last is None:
+            self.witness.end()
         # Its last words may have been lost, and not its record.
         outcome = self._last or finished(self.spec)
         if outcome is None:

@@ -25,7 +25,7 @@ from cluster.clock import Clock
 from cluster.course import Course
 from cluster.deadline import Deadline, Overdue
 from cluster.entry import Seeds
-from cluster.faults import NodeError, check_code, check_interrupt, ours
+from cluster.faults import NodeError, as_raised, check_code, check_interrupt, ours
 from cluster.learners.contract import DeviceError, Learner, LearnersPolicy
 from cluster.node_data import fetch_once
 from cluster.pacer import Pacer
@@ -76,7 +76,7 @@ def run_trial(spec: TrialSpec, cores: list[int] | None = None) -> Iterator[Updat
             except BaseException as error:
                 check_interrupt()
                 check_code(error)
-                trial.fail(error)
+                trial.fail(as_raised(error))
                 break
             yield update  # outside the `try`: who closes this iterator is no submission
     finally:

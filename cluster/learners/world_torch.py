@@ -36,7 +36,8 @@ def give_back(cores: int) -> None:
     torch.set_num_threads(cores)
     torch.set_default_dtype(torch.float32)
     torch.set_float32_matmul_precision("highest")
-    torch.use_deterministic_algorithms(False)
+    if torch.are_deterministic_algorithms_enabled():  # switching it imports torch's compiler
+        torch.use_deterministic_algorithms(False)
     torch.set_flush_denormal(False)
     for place, names in _ORIGINAL.items():
         for name, value in names.items():

@@ -70,12 +70,3 @@ def test_the_table_of_workloads_is_what_its_command_prints() -> None:
     printed = CliRunner().invoke(main, shlex.split(words[1])).stdout.strip()
     assert printed.startswith("| workload |")
     assert printed in TEXT
-
-
-def test_the_suite_in_yaml_is_one(tmp_path: Path) -> None:
-    from suite.config import load
-
-    (text,) = blocks("yaml")
-    (tmp_path / "my_opt.py").write_text(blocks("python")[0])
-    (tmp_path / "mine.yaml").write_text(text)
-    assert load(str(tmp_path / "mine.yaml")).suite.studies == 5

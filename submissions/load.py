@@ -12,7 +12,7 @@ import linecache
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -222,6 +222,9 @@ def _advice(error: ModuleNotFoundError, source: Source) -> str:
     name = (error.name or "").removeprefix(f"{_module_name(source)}.")
     if f"{name}.py" in files or any(path.startswith(f"{name}/") for path in files):
         return f"a file beside it; write `from .{name} import ...`"
+    wanted = PurePath(source.origin).parent / "requirements.txt"
+    if files and Path(wanted).exists():
+        return f"not installed here and no file beside it; pip install what {wanted} names"
     if files:
         return "not installed here and no file beside it"
     advice = "a submission is one file, or a folder with submission.py, beside installed packages"

@@ -10,7 +10,6 @@ from typing import Any
 
 from cluster.cells import CHECK, Cell
 from scoring.ground.documents import ConfigError
-from submissions.source import Source
 from suite.columns import markdown
 
 ROWS, TABLE = "rows.jsonl", "table.md"
@@ -45,9 +44,8 @@ class Kept:
             for number, line in enumerate(self._path.read_text("utf-8").splitlines(), 1):
                 self._take(self._row(line, number))
 
-    def add(self, source: Source, cell: Cell) -> None:
+    def add(self, row: Row) -> None:
         """Keep what was told, at once."""
-        row = Row(source.name, source.framework, source.sha256, cell)
         self._take(row)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dataclasses.asdict(row)) + "\n")
@@ -56,12 +54,14 @@ class Kept:
         """What counts, in the order in which it came."""
         return list(self._rows.values())
 
-    def missing(self, source: Source, asked: Iterable[str], *, retry: bool) -> list[str]:
+    def missing(
+        self, submission: str, sha256: str, asked: Iterable[str], *, retry: bool
+    ) -> list[str]:
         """Those of the cells that nobody has answered; with `retry` also what was not ok."""
 
         def answered(name: str) -> bool:
-            row = self._rows.get((source.name, name))
-            if row is None or row.sha256 != source.sha256:
+            row = self._rows.get((submission, name))
+            if row is None or row.sha256 != sha256:
                 return False
             return row.cell.ok or not retry
 
@@ -81,13 +81,16 @@ class Kept:
             ) from None
 
 
-def table(rows: Sequence[Row], asked: Sequence[str]) -> str:
-    """Markdown: a line a submission, a column a family, and above it what they come to."""
+def table(rows: Sequence[Row], asked: Sequence[str], *, values: bool = False) -> str:
+    """Markdown: a line a submission, a column a family, and above it what they come to.
+
+    With `values`, beside each ok the judged metric at the short trial's end.
+    """
     known = {(row.submission, row.cell.asked): row for row in rows}
     columns = [name for name in asked if any(key[1] == name for key in known)]
     names = sorted({(row.framework, row.submission) for row in rows})
     lines = [
-        (name, framework, *(_text(known.get((name, column))) for column in columns))
+        (name, framework, *(_text(known.get((name, column)), values) for column in columns))
         for framework, name in names
     ]
     heads = ("submission", "framework", *(_head(column) for column in columns))
@@ -98,12 +101,13 @@ def _head(asked: str) -> str:
     return asked if asked == CHECK else asked.replace("-toy", "")
 
 
-def _text(row: Row | None) -> str:
+def _text(row: Row | None, values: bool) -> str:
     if row is None:
         return ""
     cell = row.cell
     if cell.ok:
-        return "ok, anew" if cell.asked != CHECK and cell.resumes is None else "ok"
+        anew = ", anew" if cell.asked != CHECK and cell.resumes is None else ""
+        return f"ok{anew}" + (f" {cell.value:.3g}" if values and cell.value is not None else "")
     return cell.told if len(cell.told) <= _LONGEST else f"{cell.told[:_LONGEST]}..."
 
 

@@ -14,7 +14,7 @@ from cluster.cells import CHECK, Cell, cells
 from cluster.conformance import default_workloads
 from cluster.node_data import fetch_all
 from submissions.source import Source, find, shipped
-from suite.conformance import TABLE, Kept, table
+from suite.conformance import TABLE, Kept, Row, table
 
 LEAST = 2
 """Steps, with a checkpoint between them."""
@@ -69,7 +69,7 @@ def conformance(submissions: tuple[str, ...], output: Path, **options: Any) -> N
     asked = [
         (source, {name: steps[name] for name in missing})
         for source in sources
-        if (missing := kept.missing(source, steps, retry=bool(options["retry"])))
+        if (missing := kept.missing(source.name, source.sha256, steps, retry=options["retry"]))
     ]
     fetch_all([id for id in steps if id != CHECK and any(id in left for _, left in asked)])
     _ask(asked, kept)
@@ -105,7 +105,7 @@ def _ask(asked: Sequence[tuple[Source, dict[str, int]]], kept: Kept) -> None:
     with click.progressbar(length=count, file=sys.stderr, show_pos=True, hidden=not shown) as bar:
         for source, steps in asked:
             for cell in cells(source, steps):
-                kept.add(source, cell)
+                kept.add(Row(source.name, source.framework, source.sha256, cell))
                 done += 1
                 bar.update(1)
                 if not shown:

@@ -39,7 +39,6 @@ class Kept:
     def __init__(self, folder: Path) -> None:
         self._path = folder / ROWS
         self._rows: dict[tuple[str, str], Row] = {}
-        folder.mkdir(parents=True, exist_ok=True)
         if self._path.exists():
             for number, line in enumerate(self._path.read_text("utf-8").splitlines(), 1):
                 self._take(self._row(line, number))
@@ -47,6 +46,7 @@ class Kept:
     def add(self, row: Row) -> None:
         """Keep what was told, at once."""
         self._take(row)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dataclasses.asdict(row)) + "\n")
 

@@ -63,9 +63,9 @@ def conformance(submissions: tuple[str, ...], output: Path, **options: Any) -> N
         gradathlon conformance adamw my_opt.py -o conformance -w lm-toy-v2 -w climate-toy-v2=10
     """
     sources = [find(word) for word in submissions or shipped()]
-    kept = Kept(output)
     steps = {} if options["no_check"] else {CHECK: 0}
     steps |= _steps(options["chosen"] or default_workloads(), options["steps"])
+    kept = Kept(output)
     asked = [
         (source, {name: steps[name] for name in missing})
         for source in sources
@@ -82,9 +82,9 @@ def _steps(words: Sequence[str], usual: int) -> dict[str, int]:
     """Workloads with the steps to make on each."""
     steps = {}
     for word in words:
-        id, _, count = word.partition("=")
+        id, given, count = word.partition("=")
         workloads.get(id)
-        if count and (not count.isdecimal() or int(count) < LEAST):
+        if given and (not count.isdecimal() or int(count) < LEAST):
             raise click.UsageError(
                 f"-w {word}: {count!r} is no number of steps; give {LEAST} or more"
             )

@@ -1,0 +1,122 @@
+"""The conformance table: what is asked once is kept, and every way to fail is a cell."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cluster.cells import CHECK, Cell
+from suite.cli import main
+from suite.conformance import ROWS, TABLE, Kept, Row, table
+
+WORKLOAD = "homeostatic-toy-v2"
+FORGETS = '''
+"""Counts its steps where no checkpoint sees it, and goes twice as far on every third."""
+
+COUNT = [0]
+
+
+class Forgets:
+    def init(self, params):
+        COUNT[0] = 0
+        return {}
+
+    def update(self, params, state, batch, problem):
+        _, gradients = problem.value_and_grad(params, batch)
+        COUNT[0] += 1
+        for name, p in params.items():
+            p.sub_((0.02 if COUNT[0] % 3 else 0.04) * gradients[name])
+        return state
+
+
+def submission(params):
+    return Forgets()
+'''
+DIES = """
+import os
+
+def submission(params):
+    os._exit(3)
+"""
+
+
+def row(name: str, asked: str, told: str = "", *, resumes: bool | None = True) -> Row:
+    bad = told and resumes is not None
+    return Row(name, "torch", "", Cell(asked, not bad, told, 20, "m", 0.25, resumes))
+
+
+def asked(output: Path, *words: str) -> Result:
+    arguments = ["conformance", *words, "-o", str(output), "-w", f"{WORKLOAD}=8", "--no-check"]
+    return CliRunner().invoke(main, arguments)
+
+
+@pytest.mark.network
+def test_failures_are_cells_and_nothing_is_asked_twice(tmp_path: Path) -> None:
+    for name, text in (("forgets", FORGETS), ("dies", DIES)):
+        (tmp_path / f"{name}.py").write_text(text)
+    words = ["adamw", str(tmp_path / "forgets.py"), str(tmp_path / "dies.py")]
+    output = tmp_path / "out"
+    first = asked(output, *words)
+    assert first.exit_code == 0, first.output
+    assert first.stdout == (output / TABLE).read_text()
+    cells = {line.split(" | ")[0]: line for line in first.stdout.splitlines() if "`" in line}
+    assert cells["| `adamw`"] == "| `adamw` | torch | ok |"
+    assert "its process died (exit code 3)" in cells["| `dies`"]
+    assert "resumes at other weights" in cells["| `forgets`"]
+    assert first.stdout.startswith("3 submissions, 1 of 3 short trials ok, 1 continued")
+    lines = (output / ROWS).read_text().splitlines()
+    assert asked(output, *words).stdout == first.stdout
+    assert (output / ROWS).read_text().splitlines() == lines
+    (tmp_path / "dies.py").write_text(FORGETS)
+    again = asked(output, *words, "--retry")
+    assert [
+        json.loads(line)["submission"] for line in (output / ROWS).read_text().splitlines()
+    ] == [
+        *(json.loads(line)["submission"] for line in lines),
+        "forgets",
+        "dies",
+    ]
+    assert "its process died" not in again.stdout
+
+
+def test_a_table_has_a_line_a_submission_and_a_column_a_family() -> None:
+    rows = [
+        row("b", "lm-toy-v2"),
+        row("a", CHECK),
+        row("a", "lm-toy-v2", "state/hook is a function", resumes=None),
+        row("a", "climate-toy-v2", "x" * 300),
+    ]
+    text = table(rows, [CHECK, "climate-toy-v2", "lm-toy-v2", "rl_nap-toy-v1"], values=True)
+    summary, _, head, _, *lines = text.splitlines()
+    assert summary == (
+        "2 submissions, 1 of 1 checks passed, 2 of 3 short trials ok, 2 continued bit-identical"
+        " after a kill. Steps: lm-v2 20, climate-v2 20."
+    )
+    assert head == "| submission | framework | check | climate-v2 | lm-v2 |"
+    assert lines[0] == f"| `a` | torch | ok 0.25 | {'x' * 160}... | ok, anew 0.25 |"
+    assert lines[1] == "| `b` | torch |  |  | ok 0.25 |"
+
+
+def test_a_changed_submission_is_asked_anew(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.add(Row("a", "torch", "old", Cell(CHECK, True)))
+    assert Kept(tmp_path).missing("a", "old", [CHECK, "w"], retry=True) == ["w"]
+    assert Kept(tmp_path).missing("a", "new", [CHECK, "w"], retry=False) == [CHECK, "w"]
+
+
+def test_what_is_no_row_is_named(tmp_path: Path) -> None:
+    (tmp_path / ROWS).write_text('{"submission": "a"}\n')
+    result = CliRunner().invoke(main, ["conformance", "adamw", "-o", str(tmp_path)])
+    assert result.exit_code == 2
+    assert f"{tmp_path / ROWS}:1: no row of a table" in result.stderr
+
+
+@pytest.mark.parametrize("count", ["1", "x", "-3", ""])
+def test_steps_are_a_number(tmp_path: Path, count: str) -> None:
+    words = ["conformance", "adamw", "-o", str(tmp_path), "-w", f"{WORKLOAD}={count}"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert "is no number of steps" in result.stderr

@@ -1,7 +1,8 @@
 """The cells of the conformance table: each asked in the submission's own process, told in a line.
 
-One process answers for all cells of a submission, for importing torch or jax takes longer than
-most of them. Where it dies or hangs, that cell says so and the next process takes the others.
+One process answers for all cells of a submission, forked from a server that has torch, jax and the
+data at hand, for these take longer than most cells. Where it dies or hangs, that cell says so and
+the next process takes the others.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import dataclasses
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from multiprocessing.connection import Connection
 
 from cluster.checkpoint import StateError
@@ -23,6 +24,7 @@ from submissions.source import Source
 
 CHECK = "check"
 """The cell that is `gradathlon check NAME --quick`; each other one bears a workload's id."""
+READY = "cluster.ready"
 LIMIT_S = 1200.0
 _TOLD = (UserError, StateError)
 """Errors whose message says everything."""
@@ -50,6 +52,11 @@ class Cell:
     resumes: bool | None = None
 
 
+def make_ready(workloads: Iterable[str]) -> None:
+    """Say, before the first cell, whose data are on this machine and will be asked for."""
+    os.environ["GRADATHLON_READY"] = " ".join(workloads)
+
+
 def cells(source: Source, steps: Mapping[str, int], limit_s: float = LIMIT_S) -> Iterator[Cell]:
     """Answer for each of `steps`: a workload's id, or `CHECK`, with the steps to train there."""
     left = dict(steps)
@@ -61,7 +68,8 @@ def cells(source: Source, steps: Mapping[str, int], limit_s: float = LIMIT_S) ->
 
 def _answered(source: Source, steps: Mapping[str, int], limit_s: float) -> Iterator[Cell]:
     """The cells that one process answers, and the one at which it ended before its time."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([READY])
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_answer, args=(theirs, source, dict(steps)), daemon=True)
     process.start()

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 import workloads
-from cluster.cells import CHECK, Cell, cells
+from cluster.cells import CHECK, Cell, cells, make_ready
 from cluster.conformance import default_workloads
 from cluster.node_data import fetch_all
 from submissions.source import Source, find, shipped
@@ -71,7 +71,9 @@ def conformance(submissions: tuple[str, ...], output: Path, **options: Any) -> N
         for source in sources
         if (missing := kept.missing(source.name, source.sha256, steps, retry=options["retry"]))
     ]
-    fetch_all([id for id in steps if id != CHECK and any(id in left for _, left in asked)])
+    trained = [id for id in steps if id != CHECK and any(id in left for _, left in asked)]
+    fetch_all(trained)
+    make_ready(trained)
     _ask(asked, kept)
     text = table(kept.rows(), [CHECK, *default_workloads(), *_others(kept)])
     (output / TABLE).write_text(text, encoding="utf-8")

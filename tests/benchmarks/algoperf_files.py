@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from cluster.cells import Cell, cells
+from cluster.cells import Cell, cells, make_ready
 from cluster.conformance import default_workloads
 from submissions.contract import SubmissionError
 from submissions.source import find
@@ -34,6 +34,7 @@ def main() -> None:
     kept = Kept(given.output)
     words = [word.partition("=") for word in given.workload or default_workloads()]
     steps = {id: int(count or given.steps) for id, _, count in words}
+    make_ready(steps)
     for path in sorted(given.folder.rglob("submission.py")):
         name = path.parent.relative_to(given.folder).as_posix()
         if given.only in name:

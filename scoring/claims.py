@@ -16,7 +16,7 @@ from scoring import run_file
 from scoring.ground.words import Budget, Framework, Target, TrialKey, is_reference, reference_of
 from scoring.profiles import TAU_MAX
 from scoring.records import Record, RecordError, key_of, read_placed, record_files
-from scoring.run_file import Plan, RunFile
+from scoring.run_file import Course, Plan, RunFile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,19 +115,46 @@ def _check_planned(record: Record, plan: RunFile) -> None:
     if header.target != target:
         found = _aim(header.target) if header.target else "none"
         raise _contradiction(record, "target", found, _aim(target))
-    planned = budget_of(plan, header.workload, header.submission, header.framework)
-    same = math.isclose(header.budget.seconds, planned.seconds, rel_tol=1e-9)
+    budget = budget_of(plan, header.workload, header.submission, header.framework)
+    same = math.isclose(header.budget.seconds, budget.seconds, rel_tol=1e-9)
     limits = (header.budget.steps, header.budget.reference_steps)
-    if limits != (planned.steps, planned.reference_steps) or not same:
-        raise _contradiction(record, "budget", _text(header.budget), _text(planned))
-    if header.clock != plan.suite.clock:
-        raise _contradiction(record, "clock", header.clock, plan.suite.clock)
-    entrant = plan.submissions.get(header.submission)
+    if limits != (budget.steps, budget.reference_steps) or not same:
+        raise _contradiction(record, "budget", _text(header.budget), _text(budget))
+    stated = {
+        "clock": (header.clock, plan.suite.clock),
+        "settings_sha256": (header.settings_sha256, course.settings_sha256),
+    }
+    for what, (found, planned) in stated.items():
+        if found and planned and found != planned:
+            raise _contradiction(record, what, found, planned)
     if header.study >= plan.suite.studies:
         raise _contradiction(record, "study", str(header.study), f"{plan.suite.studies} studies")
-    if entrant and header.trial >= len(entrant.on(header.workload)[header.study]):
-        count = len(entrant.on(header.workload)[header.study])
-        raise _contradiction(record, "trial", str(header.trial), f"{count} trials a study")
+    _check_entry(record, plan, course)
+
+
+def _check_entry(record: Record, plan: RunFile, course: Course) -> None:
+    """Refuse a record of another algorithm, or at another point, than was planned."""
+    header = record.header
+    entrant = plan.submissions.get(header.submission)
+    reference = course.references.get(header.framework)
+    if entrant is not None:
+        studies = entrant.on(header.workload)
+        points = studies[header.study] if header.study < len(studies) else []
+        if header.trial >= len(points):
+            planned = f"{len(points)} trials in study {header.study}"
+            raise _contradiction(record, "trial", str(header.trial), planned)
+        file, point = entrant.file, points[header.trial]
+    elif reference is not None and is_reference(header.submission):
+        file, point = reference.file, reference.hyperparameters
+    else:
+        return
+    text = plan.texts.get(file)
+    if text is not None and header.source_sha256 != text.sha256:
+        raise _contradiction(record, "source_sha256", header.source_sha256, text.sha256)
+    for name, value in point.items():
+        found = header.hyperparameters.get(name)
+        if found != value:
+            raise _contradiction(record, f"hyperparameters.{name}", f"{found}", f"{value}")
 
 
 def _contradiction(record: Record, what: str, found: str, planned: str) -> RecordError:

@@ -104,6 +104,8 @@ class Course(Model):
     target: TargetText
     budget: Limit
     references: dict[Framework, ReferenceEntrant]
+    settings_sha256: str = ""
+    """Of the workload's numbers; empty in plans of before."""
 
 
 class Entrant(Model):

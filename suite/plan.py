@@ -143,6 +143,7 @@ def _course(
         target=TargetText(metric=metric.key, goal=metric.goal, value=race.target),
         budget=race.budget,
         references=references,
+        settings_sha256=workload.settings_sha256,
     )
 
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import math
+import multiprocessing
 import secrets
+import statistics
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+
+import click
 
 from cluster import hardware, kept
 from cluster.process import set_environment
 from scoring import board
 from scoring.claims import read_claims
 from scoring.ground.documents import ConfigError
-from scoring.ground.words import Resources
+from scoring.ground.words import Resources, is_reference
+from scoring.records import RecordError
+from scoring.times import time_to_result
 from suite import run_file
 from suite.plan import Planned
-from suite.run import Request, say
+from suite.run import INTERRUPTED, Request, say
 from suite.run import run as carry_out
 
 
@@ -29,13 +38,15 @@ def differences(run: Path) -> list[str]:
         raise ConfigError(f"{run}: no records in it that can be believed; see gradathlon validate")
     hits = [one for one in records if one.outcome and one.outcome.end == "reached"]
     cores = {int(one.header.hardware.get("cores", 1)) for one in hits}
-    set_environment(Resources(max(cores, default=1)))
-    lines, judged = [], 0
-    for record in hits:
-        found = kept.judge_again(record)
-        judged += found is not None
-        if found:
-            lines.append(f"{record.path}: {found}")
+    with ProcessPoolExecutor(
+        1,
+        multiprocessing.get_context("spawn"),  # in which no submission's code ever ran
+        initializer=set_environment,
+        initargs=(Resources(max(cores, default=1)),),
+    ) as fresh:
+        found = list(fresh.map(kept.judge_again, hits)) if hits else []
+    lines = [f"{one.path}: {text}" for one, text in zip(hits, found, strict=True) if text]
+    judged = len(found) - found.count(None)
     say(f"{run}: {len(hits)} hits, {judged} with weights, {len(lines)} differ")
     return lines
 
@@ -47,10 +58,9 @@ def rerun(run: Path, count: int, seed: int | None) -> int:
         ConfigError: no plan to go by, or its folder holds a run already.
     """
     planned = run_file.read(run)
-    rows = [row.submission for row in board.compute([run]).rows]
-    best = [name for name in rows if name in planned.plan.submissions][:count]
+    best = [name for name in _in_order(run) if name in planned.plan.submissions][:count]
     if not best:
-        raise ConfigError(f"{run}: nobody on its board to race again")
+        raise ConfigError(f"{run}: nobody in it met a target, to be raced again")
     fresh = secrets.randbits(31) if seed is None else seed
     folder = run.resolve().with_name(f"{run.resolve().name}-again")
     run_file.refuse_used(folder)
@@ -63,7 +73,63 @@ def rerun(run: Path, count: int, seed: int | None) -> int:
         hardware=hardware.fingerprint(resources),
     )
     say(f"{', '.join(best)} again on seed {fresh}, into {folder}")
-    return carry_out(Request(output=folder, resume=True))
+    code = carry_out(Request(output=folder, resume=True))
+    if code == INTERRUPTED:
+        return code
+    lines, lost = _compared(_times(run), _times(folder))
+    for line in lines:
+        click.echo(line)
+    return 1 if lost else code
+
+
+def _in_order(run: Path) -> list[str]:
+    """Who met targets, from the best on: as on the board; without one, who met most of them."""
+    met: dict[str, list[float]] = {}
+    for (_, name), studies in _times(run).items():
+        met.setdefault(name, []).extend(filter(math.isfinite, studies.values()))
+    known = [name for name, times in met.items() if times]
+    try:
+        return [row.submission for row in board.compute([run]).rows if row.submission in known]
+    except RecordError:
+        return sorted(known, key=lambda name: (-len(met[name]), statistics.median(met[name])))
+
+
+_Times = dict[tuple[str, str], dict[int, float]]
+"""By workload and submission, each study's best time on the official clock."""
+
+
+def _times(run: Path) -> _Times:
+    found: _Times = {}
+    for record in read_claims(run).records:
+        header = record.header
+        time = time_to_result(header, record.evaluations).on(header.clock)
+        studies = found.setdefault((header.workload, header.submission), {})
+        studies[header.study] = min(time, studies.get(header.study, math.inf))
+    return found
+
+
+def _compared(before: _Times, again: _Times) -> tuple[list[str], bool]:
+    """One line a workload and submission; and whether any met a target that it no longer meets."""
+    lines, lost = [], False
+    for (workload, name), studies in sorted(again.items()):
+        if is_reference(name):
+            continue
+        then = before.get((workload, name), {})
+        lines.append(f"{name} on {workload}: {_told(then)}; again {_told(studies)}")
+        lost |= _hits(then) > 0 and not _hits(studies)
+    return lines, lost
+
+
+def _hits(studies: Mapping[int, float]) -> int:
+    return sum(map(math.isfinite, studies.values()))
+
+
+def _told(studies: Mapping[int, float]) -> str:
+    if not studies:
+        return "not raced"
+    median = statistics.median(studies.values())
+    told = f"median {median:.4g}" if math.isfinite(median) else "median beyond the budget"
+    return f"{_hits(studies)} of {len(studies)} studies met the target, {told}"
 
 
 def _on_seed(planned: Planned, names: list[str], seed: int) -> Planned:

@@ -29,7 +29,7 @@ def verify(ctx: click.Context, /, run: Path, rerun: int | None, seed: int | None
     Each trial that reached its target left the weights it was judged at beside its record. This
     process evaluates them and compares every metric with the record. A metric of the training
     stream cannot be taken again; what it shows on held-out data can. Prints one line a difference;
-    exit code 1 if there is any.
+    exit code 1 if there is any, or if what is raced again meets no target where it met one.
 
     \b
     Examples:

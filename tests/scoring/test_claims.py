@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -203,6 +204,31 @@ def test_another_race_than_the_planned_one_is_refused(
     write(path, lines(head, 20))
     (refused,) = read_claims(run.folder).refused
     assert f"{path}:1: {word}" in refused.reason
+
+
+@pytest.mark.parametrize(
+    ("word", "changes"),
+    [
+        ("source_sha256: another", {"source_sha256": "another"}),
+        ("hyperparameters.lr: 0.02", {"hyperparameters": {"lr": 0.02}}),
+        ("settings_sha256: others", {"settings_sha256": "others"}),
+    ],
+)
+def test_another_entry_than_the_planned_one_is_refused(
+    new_run: NewRun, word: str, changes: dict[str, Any]
+) -> None:
+    run = new_run()
+    plan = write_plan(run.folder, {LM: (TARGET, Budget(4000, 400.0))}, {"adamw": 1}, 1)
+    body = plan.model_dump(mode="json")
+    body["texts"]["adamw.py"] = {"name": "adamw", "origin": "adamw.py", "sha256": "planned"}
+    body["submissions"]["adamw"]["points"] = [[{"lr": 0.01}]]
+    body["workloads"][LM]["settings_sha256"] = "planned"
+    (run.folder / "run.yaml").write_text(yaml.safe_dump(body))
+    right = {"source_sha256": "planned", "settings_sha256": "planned"}
+    head = header(LM, "adamw", **(right | changes))
+    write(record_path(run.folder, head.key), lines(head, 20))
+    (refused,) = read_claims(run.folder).refused
+    assert f"study0-trial0.jsonl:1: {word}" in refused.reason
 
 
 def test_a_damaged_plan_is_one_line(new_run: NewRun) -> None:

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import cast
 
 MOST = 20
 """Entries of one trial, each told once."""
@@ -62,7 +62,7 @@ class Audit:
         """One phrase an entry, in the order in which they happened."""
         return list(self._seen)
 
-    def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+    def _hook(self, event: str, arguments: tuple[object, ...]) -> None:
         if event not in _EVENTS or self._busy or len(self._seen) >= MOST:
             return
         self._busy = True  # looking at frames is an event too
@@ -85,16 +85,16 @@ class Audit:
             frame = frame.f_back
         return False
 
-    def _told(self, event: str, arguments: tuple[Any, ...]) -> str:
+    def _told(self, event: str, arguments: tuple[object, ...]) -> str:
         if event == "open":
-            return self._opened(arguments[0])
+            return self._opened(cast(str, arguments[0]))
         if event in _INSPECTS:
             return f"inspected: {event}"
         verb = "started" if event in _STARTS else "connected"
         what = next((str(value) for value in arguments if value), "")
         return f"{verb}: {event} {what}"[:_LENGTH]
 
-    def _opened(self, path: Any) -> str:
+    def _opened(self, path: str | bytes | int) -> str:
         if isinstance(path, int):
             return ""
         real = os.path.realpath(os.fsdecode(path))

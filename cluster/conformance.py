@@ -110,9 +110,9 @@ def check_here(source: Source, workload_ids: Sequence[str]) -> list[Finding]:
     except SubmissionError as error:
         findings.append(Finding(False, _where(findings, workload_ids), one_line(str(error))))
     except BaseException as raised:  # this process is the submission's own
-        error = as_raised(raised)
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        detail = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
+        cause = as_raised(raised)
+        where = traceback.extract_tb(cause.__traceback__)[-1]
+        detail = f"{type(cause).__name__}: {cause} ({where.filename}:{where.lineno})"
         findings.append(Finding(False, _where(findings, workload_ids), one_line(detail)))
     return findings
 

@@ -7,7 +7,6 @@ import hashlib
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -128,7 +127,7 @@ def _difference(record: Record, now: Mapping[str, float]) -> str:
     return "; ".join(told)
 
 
-def _bytes(tree: Any) -> int:
+def _bytes(tree: object) -> int:
     if isinstance(tree, Mapping):
         return sum(map(_bytes, tree.values()))
     if isinstance(tree, list | tuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from cluster.hardware import fingerprint
 from cluster.needs import lacking, needs
@@ -46,7 +45,11 @@ def make_pool(specs: Sequence[TrialSpec], tell: Tell) -> Pool:
 
 
 def _keep_those_that(
-    pool: Pool, question: Callable[[], Any], patience_s: float, none: str, tell: Tell
+    pool: Pool,
+    question: Callable[[], Sequence[str] | None],
+    patience_s: float,
+    none: str,
+    tell: Tell,
 ) -> None:
     """Ask each node; one that names what it lacks, or cannot answer, stands aside.
 
@@ -63,7 +66,7 @@ def _keep_those_that(
         raise ClusterError(none.format(trouble))
 
 
-def _trouble(reply: Reply[Any]) -> str:
+def _trouble(reply: Reply[Sequence[str] | None]) -> str:
     return reply.trouble or "; ".join(reply.answer or ())
 
 

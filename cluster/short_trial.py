@@ -11,7 +11,6 @@ import dataclasses
 import random
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,7 +24,7 @@ from cluster.learners.contract import Learner, LearnersPolicy
 from cluster.node_data import fetch_once
 from cluster.process import seed_globals
 from cluster.world import World
-from scoring.ground.words import Budget, Resources
+from scoring.ground.words import Budget, Resources, StateDict
 from submissions.contract import SubmissionError
 from submissions.source import Source
 from workloads.contract import Stream, Weights, Workload
@@ -89,7 +88,7 @@ def short_trial(source: Source, workload_id: str, steps: int) -> Short:
     return Short(steps, workload.metric.name, value, resumes, why)
 
 
-def _begin(source: Source, workload: Workload[Any]) -> _Running:
+def _begin(source: Source, workload: Workload) -> _Running:
     race, settings = workload.race, workload.settings
     known = race.budget if race else settings.provisional_budget
     seeds, resources = Seeds.of(SEED), Resources()
@@ -112,8 +111,8 @@ def _train(running: _Running, until: int) -> None:
 
 
 def _to_the_end(
-    source: Source, workload: Workload[Any], steps: int
-) -> tuple[_Running, dict[str, Any] | None, str]:
+    source: Source, workload: Workload, steps: int
+) -> tuple[_Running, StateDict | None, str]:
     """The whole of it, and what was kept half-way, or why that cannot be."""
     running = _begin(source, workload)
     _train(running, steps // 2)
@@ -128,7 +127,7 @@ def _to_the_end(
     return running, kept, why
 
 
-def _judged(workload: Workload[Any], running: _Running, since: int) -> float:
+def _judged(workload: Workload, running: _Running, since: int) -> float:
     learner = running.learner
     learner.prepare_evaluation()
     window = learner.drain().window(max(since, 1))
@@ -141,7 +140,7 @@ def _judged(workload: Workload[Any], running: _Running, since: int) -> float:
     return float(value)
 
 
-def _kept(running: _Running) -> dict[str, Any]:
+def _kept(running: _Running) -> StateDict:
     """All of it, written to a file and read again."""
     state = {
         "stream": running.stream.state(),
@@ -156,9 +155,7 @@ def _kept(running: _Running) -> dict[str, Any]:
         return checkpoint.load(path)
 
 
-def _continued(
-    source: Source, workload: Workload[Any], kept: dict[str, Any], steps: int
-) -> Weights:
+def _continued(source: Source, workload: Workload, kept: StateDict, steps: int) -> Weights:
     running = _begin(source, workload)
     running.stream.load_state(kept["stream"])
     running.learner.load_state(kept["learner"])
@@ -171,7 +168,7 @@ def _continued(
     return running.learner.weights()
 
 
-def _see_that_it_moved(weights: Weights, workload: Workload[Any], steps: int) -> None:
+def _see_that_it_moved(weights: Weights, workload: Workload, steps: int) -> None:
     start = workload.initial_weights(Seeds.of(SEED).weights)
     if all(np.array_equal(value, start[name]) for name, value in weights.items()):
         raise SubmissionError(f"no weight changed in {steps} steps")

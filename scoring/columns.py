@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
 
 from scoring.ground.clocks import CLOCKS
-from scoring.ground.words import Clock
+from scoring.ground.words import Clock, Facts
 from scoring.lines import LARGEST, Evaluation, Header
 
 BEGINNING = b'{"kind": "eval", '
@@ -132,7 +132,7 @@ def parse(lines: Sequence[bytes]) -> Evaluations | None:
     )
 
 
-def _transposed(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+def _transposed(rows: Sequence[Facts], names: Sequence[str]) -> dict[str, Sequence[Any]]:
     """Columns by name, of rows that have exactly these names.
 
     Raises:
@@ -142,7 +142,9 @@ def _transposed(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict
     if set(map(len, rows)) != {len(names)}:
         raise ValueError("other keys")
     got = operator.itemgetter(*names)
-    columns = zip(*map(got, rows), strict=True) if len(names) > 1 else [list(map(got, rows))]
+    columns: Iterable[Sequence[Any]] = (
+        zip(*map(got, rows), strict=True) if len(names) > 1 else [list(map(got, rows))]
+    )
     return dict(zip(names, columns, strict=True))
 
 

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from scoring.claims import Claims, read_claims
 from scoring.consistency import in_budget
@@ -158,7 +158,7 @@ def _merge(claims: Sequence[Claims]) -> dict[_Place, tuple[Path, Record]]:
 
 
 def _missing(
-    claims: Sequence[Claims], kept: Mapping[_Place, Any], trials: pd.DataFrame
+    claims: Sequence[Claims], kept: Mapping[_Place, object], trials: pd.DataFrame
 ) -> pd.DataFrame:
     """Rows for the planned trials without a record, and for those that were left out."""
     import pandas as pd

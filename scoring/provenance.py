@@ -8,7 +8,9 @@ import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from scoring.ground.words import Facts
 
 if TYPE_CHECKING:
     from scoring.frame import Gathered
@@ -36,7 +38,7 @@ class Provenance:
     command: str
 
 
-def provenance(gathered: Gathered, options: Mapping[str, Any]) -> Provenance:
+def provenance(gathered: Gathered, options: Facts) -> Provenance:
     """Of the trials that a board is computed from, and what else it was asked for."""
     trials = gathered.trials
     digest = hashlib.sha256()
@@ -61,11 +63,11 @@ def machine_class(hardware: str) -> str:
     facts = json.loads(hardware)
     told = [f"{name} {facts[name]}" if name != "cpu" else str(facts[name])
             for name in CLASS if facts.get(name)]  # fmt: skip
-    accelerators: Sequence[Any] = facts.get("accelerators") or ()
+    accelerators: Sequence[Facts] = facts.get("accelerators") or ()
     return ", ".join([*told, *(json.dumps(one) for one in accelerators)])
 
 
-def _command(runs: Iterable[str], options: Mapping[str, Any]) -> str:
+def _command(runs: Iterable[str], options: Facts) -> str:
     words = ["gradathlon", "score", *runs]
     for name, value in options.items():
         if value is None or value is False or (name, value) == ("protocol", "gradathlon"):

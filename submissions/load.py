@@ -17,7 +17,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from scoring.ground.errors import nearest
-from scoring.ground.words import Framework
+from scoring.ground.words import Facts, Framework
 from submissions.algoperf.imports import Imports
 from submissions.algoperf.machine import compiler
 from submissions.algoperf.wrap import make_submission
@@ -89,7 +89,7 @@ def execute(source: Source) -> ModuleType:
 def build(
     module: ModuleType,
     source: Source,
-    hyperparameters: Mapping[str, Any],
+    hyperparameters: Facts,
     *,
     params: Parameters | None,
     card: Card,
@@ -129,7 +129,7 @@ def _module_name(source: Source) -> str:
     return f"submission_{source.sha256[:16]}"
 
 
-def _check_names(source: Source, hyperparameters: Mapping[str, Any]) -> None:
+def _check_names(source: Source, hyperparameters: Facts) -> None:
     known = source.hyperparameters
     for name in hyperparameters:
         if name not in known:
@@ -153,7 +153,7 @@ def is_optimizer(built: object) -> bool:
     return _has(built, "step", "state_dict") and hasattr(built, "param_groups")
 
 
-def _refuse_what_cannot_race(built: object, function: Any, source: Source) -> None:
+def _refuse_what_cannot_race(built: object, function: object, source: Source) -> None:
     wrong = _wrong_for_jax(built) if source.framework == "jax" else _wrong_for_torch(built)
     if wrong:
         line = getattr(getattr(function, "__code__", None), "co_firstlineno", 1)

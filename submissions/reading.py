@@ -31,7 +31,7 @@ class Facts:
 
     framework: Framework
     arguments: tuple[str, ...]
-    defaults: Mapping[str, Any]
+    defaults: Mapping[str, object]
     space: SearchSpace | None
     closure: bool | None
     summary: str
@@ -121,7 +121,7 @@ class _Reader:
         hint = close if "did you mean" in close else "; `gradathlon new` writes one to begin with"
         raise self._error(1, f"no function `{FUNCTION}`{hint}")
 
-    def _signature(self, function: ast.FunctionDef) -> tuple[tuple[str, ...], dict[str, Any]]:
+    def _signature(self, function: ast.FunctionDef) -> tuple[tuple[str, ...], dict[str, object]]:
         given = function.args
         if given.posonlyargs:
             raise self._error(
@@ -192,7 +192,7 @@ class _Reader:
         self,
         tree: ast.Module,
         arguments: tuple[str, ...],
-        defaults: Mapping[str, Any],
+        defaults: Mapping[str, object],
         space: SearchSpace | None,
     ) -> None:
         for name in arguments:

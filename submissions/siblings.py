@@ -10,7 +10,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from types import CodeType, ModuleType
-from typing import Any
+
+from scoring.ground.words import Facts
 
 
 def compile_plain(text: str, origin: str) -> CodeType:
@@ -22,7 +23,7 @@ def compile_plain(text: str, origin: str) -> CodeType:
 class _Package:
     files: Mapping[str, str]
     folder: PurePath
-    names: Mapping[str, Any] | None
+    names: Facts | None
     compiled: Callable[[str, str], CodeType]
 
 
@@ -69,7 +70,7 @@ def lend(
     package: str,
     files: Mapping[str, str],
     folder: PurePath,
-    names: Mapping[str, Any] | None = None,
+    names: Facts | None = None,
     compiled: Callable[[str, str], CodeType] = compile_plain,
 ) -> None:
     """From now on the module `package` finds these files as its submodules.

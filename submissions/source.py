@@ -61,7 +61,7 @@ class Source:
     origin: str
     framework: Framework
     arguments: tuple[str, ...]
-    defaults: Mapping[str, Any]
+    defaults: Mapping[str, object]
     space: SearchSpace | None
     closure: bool | None
     summary: str
@@ -196,7 +196,7 @@ def _range(space: SearchSpace | None, name: str) -> str:
     dimension = space.dimensions.get(name) if space else None
     if dimension is None:
         return ""
-    form = dimension.to_json()
+    form: dict[str, Any] = dimension.to_json()
     if "feasible_points" in form:
         return f"  (tuned: one of {', '.join(map(str, form['feasible_points']))})"
     return f"  (tuned: {form['min']:g} to {form['max']:g}, {form['scaling']})"

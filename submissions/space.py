@@ -9,10 +9,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from scoring.ground.errors import nearest
-from scoring.ground.words import Scalar
+from scoring.ground.words import Facts, Scalar
 
 Scaling = Literal["linear", "log"]
 
@@ -51,7 +51,7 @@ class Range:
         # Rounding in exp and log may leave the range by a unit in the last place.
         return min(max(math.floor(value) if whole else value, self.low), self.high)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """AlgoPerf's form."""
         return {"min": self.low, "max": self.high, "scaling": self.scaling}
 
@@ -66,7 +66,7 @@ class Choice:
         """The value at the fraction `u` in [0, 1) of the list."""
         return self.values[int(u * len(self.values))]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """AlgoPerf's form."""
         return {"feasible_points": list(self.values)}
 
@@ -114,14 +114,14 @@ class SearchSpace:
         axes = zip(self.dimensions.items(), u, strict=True)
         return {name: dimension.at(float(value)) for (name, dimension), value in axes}
 
-    def to_json(self) -> dict[str, Any] | list[dict[str, Any]]:
+    def to_json(self) -> dict[str, object] | list[dict[str, object]]:
         """The form that `parse` reads back to an equal space."""
         if self.points is not None:
             return [dict(point) for point in self.points]
         return {name: dimension.to_json() for name, dimension in self.dimensions.items()}
 
 
-def _name(name: object, *path: Any) -> str:
+def _name(name: object, *path: str | int) -> str:
     if isinstance(name, str):
         return name
     raise SpaceError(f"{name!r} must be the name of an argument of `submission`", *path)
@@ -140,7 +140,7 @@ def _dimension(name: str, form: object) -> Range | Choice:
     return _choice(name, form) if "feasible_points" in form else _range(name, form)
 
 
-def _choice(name: str, form: Mapping[str, Any]) -> Choice:
+def _choice(name: str, form: Facts) -> Choice:
     values = form["feasible_points"]
     if not isinstance(values, list | tuple) or not values:
         raise SpaceError(f"{name!r}: `feasible_points` must be a list of at least one value", name)
@@ -149,7 +149,7 @@ def _choice(name: str, form: Mapping[str, Any]) -> Choice:
     return Choice(tuple(values))
 
 
-def _range(name: str, form: Mapping[str, Any]) -> Range:
+def _range(name: str, form: Facts) -> Range:
     for key in ("min", "max"):
         value = form.get(key)
         if (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
 
 import click
 
@@ -62,7 +61,7 @@ class FrontDoor(click.Group):
     Anything else is a defect of Gradathlon's and keeps its traceback.
     """
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         """Run the command that was named."""
         trouble = intruder()
         if trouble is not None:

@@ -6,10 +6,10 @@ import dataclasses
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from cluster.cells import CHECK, Cell
 from scoring.ground.documents import ConfigError
+from scoring.ground.words import Facts
 from suite.columns import markdown
 
 ROWS, TABLE = "rows.jsonl", "table.md"
@@ -72,7 +72,7 @@ class Kept:
 
     def _row(self, line: str, number: int) -> Row:
         try:
-            fields: dict[str, Any] = json.loads(line)
+            fields: Facts = json.loads(line)
             return Row(**{**fields, "cell": Cell(**fields["cell"])})
         except (ValueError, TypeError, KeyError) as error:
             advice = "remove that line, or name another folder with -o"

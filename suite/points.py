@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import yaml
 
@@ -55,7 +54,7 @@ def wrong_values(source: Source, point: Mapping[str, Scalar]) -> Iterator[tuple[
             yield name, f"{value!r} is outside of the search space of {source.name}"
 
 
-def _alike(default: Any, value: Scalar) -> bool:
+def _alike(default: object, value: Scalar) -> bool:
     if default is None or value is None or not isinstance(default, (bool, int, float, str)):
         return True
     numbers = (int, float)

@@ -33,7 +33,9 @@ class RunFolder(click.ParamType[Path]):
 
     name = "run"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+    def convert(
+        self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
         """The folder to read."""
         return fetched(value) if isinstance(value, str) and is_url(value) else Path(value)
 

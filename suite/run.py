@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import click
 
@@ -225,9 +225,9 @@ def _refuse_conflicts(request: Request, planned: Planned, folder: Path) -> None:
         )
 
 
-def _asked(request: Request, planned: Planned) -> list[tuple[str, Any, Any]]:
+def _asked(request: Request, planned: Planned) -> list[tuple[str, object, object]]:
     plan = planned.plan
-    pairs: list[tuple[str, Any, Any]] = []
+    pairs: list[tuple[str, object, object]] = []
     if request.suite is not None:
         pairs.append(("the suite", _stem(request.suite), plan.name))
     if request.submissions:

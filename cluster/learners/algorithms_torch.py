@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -85,7 +85,7 @@ class _Scheduled:
 class OptimizerAlgorithm:
     """Optimizers, perhaps with schedulers, in the order in which `submission` returned them."""
 
-    def __init__(self, made: Any, run: Run) -> None:
+    def __init__(self, made: object, run: Run) -> None:
         parts = flatten(made)
         self.run = run
         self.steppers = [_Stepper(part, run) for part in parts if is_optimizer(part)]
@@ -223,8 +223,8 @@ class ObjectAlgorithm:
 Algorithm = OptimizerAlgorithm | ObjectAlgorithm
 
 
-def make_algorithm(made: Any, run: Run) -> Algorithm:
+def make_algorithm(made: object, run: Run) -> Algorithm:
     """The algorithm of what `submission` returned; `submissions.load.build` has looked at it."""
     if hasattr(made, "init") and hasattr(made, "update"):
-        return ObjectAlgorithm(made, run)
+        return ObjectAlgorithm(cast(TorchSubmission, made), run)
     return OptimizerAlgorithm(made, run)

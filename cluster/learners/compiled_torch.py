@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import inspect
 import sys
-from typing import Any
 
 import torch
 
 from cluster.learners.algorithms_torch import Algorithm, ObjectAlgorithm, OptimizerAlgorithm
 from cluster.learners.run_torch import Problem
 from cluster.learners.state_torch import into_objects, load_optimizer
+from scoring.ground.words import StateDict
+from submissions.contract import State
 
 _KEPT = ("params", "capturable")
 """Of a group: the same tensors in both, and what torch itself sets where it compiles."""
@@ -44,7 +45,7 @@ def brought_back(warm: Algorithm, fresh: Algorithm) -> Algorithm:
     return warm
 
 
-def _bring_back(warm: Any, fresh: Any) -> None:
+def _bring_back(warm: State, fresh: State) -> None:
     for name, value in vars(fresh).items():
         if name not in ("state", "param_groups") and not callable(value):
             setattr(warm, name, value)
@@ -60,7 +61,7 @@ def _bring_back(warm: Any, fresh: Any) -> None:
         _copy(group, {name: value for name, value in other.items() if name not in _KEPT})
 
 
-def _initialise(fresh: Any, warm: Any) -> None:
+def _initialise(fresh: State, warm: State) -> None:
     """Have an optimizer of torch's own make its state, which it would do in its first step."""
     if not hasattr(fresh, "_init_group"):
         return
@@ -73,7 +74,7 @@ def _initialise(fresh: Any, warm: Any) -> None:
         parameter.grad = None
 
 
-def _alike(warm: Any, fresh: Any) -> bool:
+def _alike(warm: State, fresh: State) -> bool:
     """Whether both remember the same things of the same parameters."""
     if list(warm.state) != list(fresh.state):
         return False
@@ -84,13 +85,13 @@ def _alike(warm: Any, fresh: Any) -> bool:
     )
 
 
-def _fits(one: Any, other: Any) -> bool:
+def _fits(one: State, other: State) -> bool:
     if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
         return (one.shape, one.dtype) == (other.shape, other.dtype)
     return type(one) is type(other)
 
 
-def _copy(into: dict[str, Any], values: dict[str, Any]) -> None:
+def _copy(into: StateDict, values: StateDict) -> None:
     for name, value in values.items():
         if isinstance(value, torch.Tensor) and isinstance(into.get(name), torch.Tensor):
             with torch.no_grad():

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from scoring.ground.words import Budget, Resources, StateDict
 from submissions.contract import Card, Parameters, SubmissionError
 from workloads.contract import Array, Batch, Judged, Weights, Window, Workload
 
 Weight = TypeVar("Weight")
-Build = Callable[[Parameters | None], Any]
+Build = Callable[[Parameters | None], object]
 """Calls the submission; torch hands in its parameters, JAX None."""
 Draw = Callable[[], Batch]
 

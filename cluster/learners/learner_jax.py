@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -304,7 +303,7 @@ def _to_numpy(leaf: jax.typing.ArrayLike) -> Array:
     return np.asarray(leaf)
 
 
-def _from_numpy(saved: Any, like: Any) -> Any:
+def _from_numpy(saved: Array, like: State) -> State:
     if isinstance(like, jax.Array) and jnp.issubdtype(like.dtype, jax.dtypes.prng_key):
         return jax.random.wrap_key_data(jnp.array(saved), impl=jax.random.key_impl(like))
     if isinstance(like, int | float):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -150,7 +150,8 @@ class TorchLearner:
         assert self._keeper is not None, "`kept` before `keep`"
         return self._ask(self._keeper.act, observations)
 
-    def _ask(self, act: Any, observations: Array) -> Array:
+    def _ask(self, act: Callable[..., torch.Tensor] | None, observations: Array) -> Array:
+        assert act is not None, "this workload's model has no `act`: its stream must not ask"
         with torch.no_grad():
             return act(torch.from_numpy(observations).to(self._device)).cpu().numpy()
 
@@ -208,7 +209,7 @@ def _summed(noted: list[Tensors]) -> dict[str, float]:
     }
 
 
-def _copy_into(params: Tensors, saved: Any, device: torch.device) -> None:
+def _copy_into(params: Tensors, saved: Weights, device: torch.device) -> None:
     with torch.no_grad():
         for name, parameter in params.items():
             parameter.copy_(to_torch(saved[name], device))

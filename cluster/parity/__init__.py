@@ -12,7 +12,6 @@ import dataclasses
 import math
 import multiprocessing
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -165,7 +164,7 @@ def _joined(arrays: Weights) -> Array:
     return np.concatenate([np.ravel(arrays[name]).astype(np.float64) for name in sorted(arrays)])
 
 
-def _relative(one: Any, other: Any) -> float:
+def _relative(one: Array, other: Array) -> float:
     one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
     scale = max(float(np.linalg.norm(one)), float(np.linalg.norm(other)))
     return float(np.linalg.norm(one - other)) / scale if scale else 0.0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import numpy as np
 
 from cluster.parity.step import Step
+from submissions.contract import Arrays
 from workloads.contract import Batch, Judged, Weights
 from workloads.model_jax import JaxModel
 
@@ -18,7 +18,7 @@ def sgd_step(model: JaxModel, rate: float) -> Callable[[Weights, Batch], Step]:
     key = jax.random.key(0)
 
     @jax.jit
-    def step(params: Any, batch: Any) -> Any:
+    def step(params: Arrays, batch: Arrays) -> tuple[jax.Array, Arrays, Arrays]:
         (loss, _), gradients = jax.value_and_grad(model.loss, has_aux=True)(params, batch, key)
         moved = jax.tree.map(lambda p, g: p - rate * g, params, gradients)
         return loss, gradients, model.project(moved)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pydantic
+import pydantic_core
 import yaml
 
 from scoring.ground.errors import UserError, nearest
@@ -157,7 +158,7 @@ def _child(node: yaml.Node | None, part: Key) -> tuple[int, yaml.Node] | None:
     return None
 
 
-def _explain(error: Any, model: type[Model]) -> str:
+def _explain(error: pydantic_core.ErrorDetails, model: type[Model]) -> str:
     kind, given = error["type"], error.get("input")
     if kind == "extra_forbidden":
         fields = _fields_at(model, error["loc"][:-1])

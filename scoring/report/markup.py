@@ -6,7 +6,6 @@ import html
 import json
 import math
 import re
-from typing import Any
 
 _VOID = {"br", "input", "meta", "link"}
 # Neither XML 1.0 nor UTF-8 can carry these; a hostile name could.
@@ -55,7 +54,7 @@ def embedded_json(value: object) -> Markup:
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
-def _finite(value: object) -> Any:
+def _finite(value: object) -> object:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

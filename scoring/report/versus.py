@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
 
 from scoring.board import Board
 from scoring.ground.clocks import CLOCKS
@@ -15,7 +14,7 @@ MOST = 40
 """Of so many submissions, the best, every pair is told."""
 
 
-def versus_data(board: Board, looks: Styles) -> dict[str, Any]:
+def versus_data(board: Board, looks: Styles) -> dict[str, object]:
     """By series: name, score and cells; by two series, lower first: how they differ.
 
     A pair's numbers are the mean difference of the studies' scores, the ends of its 95 % interval,

@@ -3,5 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-Options: TypeAlias = Mapping[str, Any]
+Option: TypeAlias = Any
+"""What click made of one option."""
+Options: TypeAlias = Mapping[str, Option]
 """A command's options by name, as click has checked them."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from suite.calibration.carry_out import carry_out, folder_of
+from suite.commands import Option
 from suite.commands.calibration_options import order_options, place_options, taken_place
 from suite.config import load
 
@@ -22,7 +22,7 @@ from suite.config import load
 )
 @order_options
 @place_options("calibrate")
-def calibrate(submission: str, suite: str | None, **options: Any) -> None:
+def calibrate(submission: str, suite: str | None, **options: Option) -> None:
     """Find one hyperparameter point for all workloads of a suite at once.
 
     Quasi-random points of the submission's search space, scored by the benchmark score, are halved

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 
 from scoring.run_file import MOST
 from suite.calibration.order import DEFAULTS
+from suite.commands import Option
 from suite.commands.executor_option import executor_option
 from suite.trials import Place
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 
 def order_options(command: F) -> F:
@@ -79,7 +80,7 @@ def place_options(kind: str) -> Callable[[F], F]:
     return lambda command: _all(options, command)
 
 
-def taken_place(options: dict[str, Any]) -> Place:
+def taken_place(options: dict[str, Option]) -> Place:
     """Take the place to race out of a command's options."""
     return Place(*(options.pop(name) for name in ("executor", "address", "at_once")))
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from suite.commands import Option
 from suite.commands.board_options import board_options
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("words", nargs=-1, required=True, metavar="RUN... A B")
 @board_options
-def compare(words: tuple[str, ...], **options: Any) -> None:
+def compare(words: tuple[str, ...], **options: Option) -> None:
     """Compare two submissions of runs: by how much, how surely, and where.
 
     \b

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -14,6 +13,7 @@ from cluster.cells import CHECK, Cell, cells, make_ready
 from cluster.conformance import default_workloads
 from cluster.node_data import fetch_all
 from submissions.source import Source, find, shipped
+from suite.commands import Option
 from suite.conformance import TABLE, Kept, Row, table
 
 LEAST = 2
@@ -48,7 +48,7 @@ LEAST = 2
 )
 @click.option("--no-check", is_flag=True, help="Only the short trials.")
 @click.option("--retry", is_flag=True, help="Ask again, too, what was not ok.")
-def conformance(submissions: tuple[str, ...], output: Path, **options: Any) -> None:
+def conformance(submissions: tuple[str, ...], output: Path, **options: Option) -> None:
     """Try every submission on every toy family: one table of what works where.
 
     Each is checked as by `check --quick`; then, on each family, it trains for a few steps on real

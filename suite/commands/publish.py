@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
+from suite.commands import Option
 from suite.commands.board_options import board_options
 from suite.remote import RunFolder
 
@@ -22,7 +22,7 @@ from suite.remote import RunFolder
 @click.option("--wandb-entity", metavar="NAME", help="The team or user.")
 @board_options
 def publish(
-    runs: tuple[Path, ...], wandb_project: str | None, wandb_entity: str | None, **options: Any
+    runs: tuple[Path, ...], wandb_project: str | None, wandb_entity: str | None, **options: Option
 ) -> None:
     """Publish the leaderboard of runs to Weights & Biases.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from scoring.ground.words import Resources
+from suite.commands import Option
 from suite.commands.executor_option import executor_option
 
 
@@ -32,7 +32,9 @@ from suite.commands.executor_option import executor_option
 )
 @executor_option
 @click.option("--at-once", type=click.IntRange(min=1), metavar="N", help="As in `run`.")
-def reference_steps(workloads: tuple[str, ...], measure: bool, adopt: bool, **given: Any) -> None:
+def reference_steps(
+    workloads: tuple[str, ...], measure: bool, adopt: bool, **given: Option
+) -> None:
     """Tell in how many steps the reference meets a target, over fresh seeds.
 
     The paired clock compares to these. They are read from the log of the procedure that set the

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from suite.commands import Options
+from suite.commands import Option, Options
 from suite.commands.board_options import board_options
 from suite.remote import RunFolder
 
@@ -30,7 +29,7 @@ from suite.remote import RunFolder
 )
 @board_options
 def report(
-    runs: tuple[Path, ...], output: Path | None, picture: str | None, **options: Any
+    runs: tuple[Path, ...], output: Path | None, picture: str | None, **options: Option
 ) -> None:
     """Write one self-contained HTML page about runs, or one picture.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from scoring.ground.clocks import CLOCKS
 from scoring.run_file import MOST
+from suite.commands import Option
 from suite.commands.executor_option import executor_option
 from suite.run import Request
 from suite.run import run as carry_out
@@ -117,7 +117,7 @@ from suite.run import run as carry_out
 )
 @click.option("--dry-run", is_flag=True, help="Print the trials that would run, and stop.")
 @click.pass_context
-def run(ctx: click.Context, /, no_prune: bool, **options: Any) -> None:
+def run(ctx: click.Context, /, no_prune: bool, **options: Option) -> None:
     """Race submissions on workloads; print the leaderboard.
 
     SUITE is one of `gradathlon list suites` or the path of a YAML file of your own. Each trial is

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
+from suite.commands import Option
 from suite.commands.board_options import board_options
 from suite.remote import RunFolder
 
@@ -26,7 +26,7 @@ from suite.remote import RunFolder
     is_flag=True,
     help="Tell beneath the table how much hangs on single workloads and on how far targets lie.",
 )
-def score(runs: tuple[Path, ...], form: str, more: bool, **options: Any) -> None:
+def score(runs: tuple[Path, ...], form: str, more: bool, **options: Option) -> None:
     """Compute the leaderboard of runs from their records.
 
     The form `trials` is a CSV table of every trial, one line each, in place of a board.

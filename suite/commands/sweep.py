@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -18,7 +17,7 @@ from suite.calibration.carry_out import folder_of, say
 from suite.calibration.grid import FORM, parse_grid
 from suite.calibration.sweep import Sweeping, SweepOrder, log_of
 from suite.columns import columns
-from suite.commands import Options
+from suite.commands import Option, Options
 from suite.commands.calibration_options import place_options, taken_place
 from suite.points import stated_point
 
@@ -56,7 +55,7 @@ _OTHER_SIZE = 1.1
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="What all seeds derive from.")
 @place_options("sweep")
-def sweep(submission: str, workload: str, more: tuple[str, ...], **options: Any) -> None:
+def sweep(submission: str, workload: str, more: tuple[str, ...], **options: Option) -> None:
     """Draw what a hyperparameter does over its range; how sensitive it is.
 
     Trains at every value, without a target, and prints the final metric and the sensitivity: the
@@ -84,7 +83,7 @@ def sweep(submission: str, workload: str, more: tuple[str, ...], **options: Any)
 
 
 def _given(
-    submission: str, workloads: Sequence[str], options: dict[str, Any], *, resume: bool
+    submission: str, workloads: Sequence[str], options: dict[str, Option], *, resume: bool
 ) -> Options:
     """The keys of the order that were typed, None where they were not."""
     source = find(submission)

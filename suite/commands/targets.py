@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from scoring.ground.documents import ConfigError
 from scoring.ground.words import Resources
+from suite.commands import Option
 from suite.commands.executor_option import executor_option
 
 
@@ -54,7 +54,7 @@ from suite.commands.executor_option import executor_option
 @executor_option
 @click.option("--at-once", type=click.IntRange(min=1), metavar="N", help="As in `run`.")
 @click.option("--address", metavar="ADDRESS", help="A Ray cluster to join, as in `run`.")
-def set_targets(workload: str, output: Path, trials: Path | None, **options: Any) -> None:
+def set_targets(workload: str, output: Path, trials: Path | None, **options: Option) -> None:
     """Set a workload's target, budget and reference by the stated procedure.
 
     Tunes NadamW, AdamW and SGD over their search spaces, runs the winner on fresh seeds in both

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,7 +16,7 @@ from scoring.ground.words import Budget, Point, Resources
 from scoring.records import Record
 from submissions.source import Source, find
 from suite.columns import columns
-from suite.commands import Options
+from suite.commands import Option, Options
 from suite.live import display
 from suite.points import stated_point
 from suite.trials import record_of
@@ -46,7 +45,7 @@ from suite.trials import record_of
     help="Keep the trial's record here.",
 )
 @click.pass_context
-def try_(ctx: click.Context, /, workload: str, submission: str, **options: Any) -> None:
+def try_(ctx: click.Context, /, workload: str, submission: str, **options: Option) -> None:
     """Train for some steps, without a target, and look.
 
     One trial, in this process, on real data. Prints the metrics of every evaluation, and the step

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 import workloads
 from scoring.run_file import Suite
 from suite.calibration.carry_out import carry_out, folder_of
+from suite.commands import Option
 from suite.commands.calibration_options import order_options, place_options, taken_place
 from suite.config import NamedSuite
 
@@ -18,7 +17,7 @@ from suite.config import NamedSuite
 @click.argument("workload", metavar="WORKLOAD")
 @order_options
 @place_options("tune")
-def tune(submission: str, workload: str, **options: Any) -> None:
+def tune(submission: str, workload: str, **options: Option) -> None:
     """Find a submission's best hyperparameters for one workload.
 
     As `calibrate` does for a suite: quasi-random points, each ended once it is slower than the

@@ -7,7 +7,7 @@ import math
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scoring import board as boards
 from scoring.board import Board, Row
@@ -23,6 +23,10 @@ from scoring.times import time_to_result
 from suite.wandb_board.layout import save_layout
 from suite.wandb_board.session import Identity, Say, Session, first_line
 from suite.wandb_board.words import Place, artifact_name
+
+if TYPE_CHECKING:
+    import wandb
+    from wandb.plot.custom_chart import CustomChart
 
 POINTS = 200
 """Points of a curve, at most; the records have them all."""
@@ -129,7 +133,7 @@ def board_rows(board: Board) -> tuple[list[str], list[list[Scalar]]]:
     return head, [_board_row(row, board) for row in board.rows]
 
 
-def _board_row(row: Row, board: Board) -> list[Any]:
+def _board_row(row: Row, board: Board) -> list[Scalar]:
     from scoring.report.tables import rank_text
 
     low, high = row.interval or (None, None)
@@ -202,7 +206,7 @@ def _curve(record: Record, published: Published) -> tuple[list[float], list[floa
     return [x for x, _ in thinned], [y for _, y in thinned]
 
 
-def _curves(published: Published, workload: str) -> Any:
+def _curves(published: Published, workload: str) -> CustomChart:
     import wandb
 
     lines = curves(published, workload)
@@ -215,7 +219,7 @@ def _curves(published: Published, workload: str) -> Any:
     )
 
 
-def _profiles(board: Board) -> Any:
+def _profiles(board: Board) -> CustomChart:
     import wandb
 
     lines: Mapping[str, list[tuple[float, float]]] = {
@@ -230,7 +234,7 @@ def _profiles(board: Board) -> Any:
     )
 
 
-def _table(columns: list[str], rows: list[list[Scalar]]) -> Any:
+def _table(columns: list[str], rows: list[list[Scalar]]) -> wandb.Table:
     import wandb
 
     return wandb.Table(columns=[*columns], data=[*rows], allow_mixed_types=True)
@@ -245,7 +249,7 @@ def _summary(board: Board) -> dict[str, object]:
     return told
 
 
-def _log_records(run: Any, published: Published) -> None:
+def _log_records(run: wandb.Run, published: Published) -> None:
     import wandb
 
     own: dict[Path, list[Path]] = {}

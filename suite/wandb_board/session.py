@@ -13,9 +13,12 @@ import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from suite.wandb_board.words import FOLDER, Place, clipped, sync_line, tag
+
+if TYPE_CHECKING:
+    import wandb
 
 INIT_S = 15.0
 """Seconds for the server to begin a run, unless WANDB_INIT_TIMEOUT says otherwise."""
@@ -58,7 +61,7 @@ class Session:
         """The project's page, empty while there is none."""
         return self._url
 
-    def begin(self, identity: Identity, config: Mapping[str, object]) -> Any:
+    def begin(self, identity: Identity, config: Mapping[str, object]) -> wandb.Run:
         """A new W&B run, with the server or without it."""
         # W&B's own beginning of a run is not made for threads; and one wait for a server is enough.
         with self._beginning:
@@ -72,7 +75,7 @@ class Session:
                     identity = self._clear(identity)
             return self._init(identity, config, "offline")
 
-    def end(self, run: Any, exit_code: int) -> None:
+    def end(self, run: wandb.Run, exit_code: int) -> None:
         """End a run; what the server does not take in time stays on this machine."""
         try:
             run.finish(exit_code=exit_code)
@@ -105,7 +108,7 @@ class Session:
             shutil.rmtree(left, ignore_errors=True)
         return dataclasses.replace(identity, id=f"{identity.id}b")
 
-    def _init(self, identity: Identity, config: Mapping[str, object], mode: str) -> Any:
+    def _init(self, identity: Identity, config: Mapping[str, object], mode: str) -> wandb.Run:
         import wandb
 
         run = wandb.init(
@@ -137,7 +140,7 @@ def _tear_down() -> None:
         wandb.teardown()
 
 
-def _settings() -> Any:
+def _settings() -> wandb.Settings:
     import wandb
 
     return wandb.Settings(

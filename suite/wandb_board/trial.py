@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from scoring.ground.clocks import CLOCKS, Moment
 from scoring.ground.ends import ENDS
@@ -18,6 +18,9 @@ from scoring.times import time_to_result
 from suite.wandb_board.session import Identity, Session
 from suite.wandb_board.tail import Tail
 from suite.wandb_board.words import artifact_name
+
+if TYPE_CHECKING:
+    import wandb
 
 SUPERSEDED = "superseded"
 """The end of an attempt that another one goes on with."""
@@ -44,7 +47,7 @@ class TrialLog:
         self._plan = plan
         self._header: Header | None = None
         self._evaluations: list[Evaluation] = []
-        self._online: Any = None
+        self._online: wandb.Run
 
     def follow(self) -> None:
         """Hand on what is new; the trial's end ends its W&B run."""
@@ -146,7 +149,7 @@ class TrialLog:
         self.whole = True
 
     def _finish(self, end: str, exit_code: int) -> None:
-        self._online.tags = (*self._online.tags, end)
+        self._online.tags = (*(self._online.tags or ()), end)
         # Last, since W&B asks its server about it, and waits.
         with contextlib.suppress(Exception):
             self._log_text()
@@ -166,7 +169,7 @@ def _short(value: object) -> bool:
     return isinstance(value, bool | int | float)
 
 
-def _define(run: Any, header: Header) -> None:
+def _define(run: wandb.Run, header: Header) -> None:
     """Every metric against the official clock, unless a reader chooses another."""
     for name in CLOCKS:
         run.define_metric(f"clock/{name}", hidden=True)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from workloads.climate.assemble import assemble
 from workloads.climate.gcm import Atmosphere
 from workloads.climate.generate import Generation, Stage, stages
 from workloads.climate.recipe import RECIPES
+
+if TYPE_CHECKING:
+    import rich.progress
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -31,7 +34,13 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _progress(bars: Any, bar: Any, before: dict[str, int], stage: str, day: int) -> None:
+def _progress(
+    bars: rich.progress.Progress,
+    bar: rich.progress.TaskID,
+    before: dict[str, int],
+    stage: str,
+    day: int,
+) -> None:
     bars.update(bar, completed=before[stage] + day, description=f"simulating: {stage}")
 
 

@@ -232,7 +232,7 @@ def _open(path: Path) -> Any:
     return found
 
 
-def _seconds(first: Any, second: Any) -> float:
+def _seconds(first: np.datetime64, second: np.datetime64) -> float:
     """Between two times, as numpy or as calendar objects."""
     gap = second - first
     if isinstance(gap, np.timedelta64):

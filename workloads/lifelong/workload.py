@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -144,7 +144,7 @@ class Lifelong(Workload[LifelongScale]):
         return LifelongJax(self.settings)
 
 
-def _accuracies(sums: dict[str, Array]) -> np.ndarray[Any, Any]:
+def _accuracies(sums: dict[str, Array]) -> Array:
     """Each task's share of right answers; 0 for one that was not asked about."""
     return np.asarray(sums["task_correct"]) / np.maximum(np.asarray(sums["task_count"]), 1)
 

@@ -6,10 +6,9 @@ defaults. Weight decay applies to every parameter, inside the step (proximal), w
 has it outside; without it the two agree.
 """
 
-from typing import Any
-
 import momo
 import torch
+from torch.optim.optimizer import StateDict
 
 from submissions.contract import Parameters
 
@@ -35,12 +34,12 @@ def submission(
 class MomoAdam(momo.MomoAdam):
     """The package's, with its running loss in what a checkpoint keeps."""
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """The package's, and what it leaves out."""
         running = {name: getattr(self, name, None) for name in KEPT}
         return super().state_dict() | {"running": running}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: StateDict) -> None:
         """The inverse."""
         super().load_state_dict(state_dict)
         for name, value in state_dict["running"].items():

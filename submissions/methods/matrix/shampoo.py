@@ -8,12 +8,12 @@ The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
 
 import math
-from typing import Any
 
 import pytorch_optimizer
 import torch
 from pytorch_optimizer.optimizer.utils.graft import LayerWiseGrafting
 from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.optimizer import StateDict
 
 from submissions.contract import Card, Parameters
 
@@ -72,9 +72,9 @@ def submission(
 class Shampoo(pytorch_optimizer.ScalableShampoo):
     """The package's, whose state keeps objects, with a state of tensors alone."""
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """The objects' tensors in the place of the objects."""
-        saved: dict[str, Any] = super().state_dict()
+        saved: StateDict = super().state_dict()
         plain = {}
         for index, state in saved["state"].items():
             plain[index] = dict(state)
@@ -83,7 +83,7 @@ class Shampoo(pytorch_optimizer.ScalableShampoo):
                     plain[index][name] = {part: getattr(state[name], part) for part in parts}
         return saved | {"state": plain}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: StateDict) -> None:
         """Fresh objects, with the saved tensors in them."""
         super().load_state_dict(state_dict)
         loaded = {p: dict(state) for p, state in self.state.items()}

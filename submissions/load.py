@@ -11,7 +11,7 @@ import inspect
 import linecache
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path, PurePath
 from types import CodeType, ModuleType
 from typing import Any

@@ -336,7 +336,7 @@ HARD = {
 
 
 @pytest.mark.parametrize("framework", ["torch", "jax"])
-@pytest.mark.parametrize("workload", ["recommender-toy-v2", "lm-toy-v1"])
+@pytest.mark.parametrize("workload", ["recommender-toy-v2", "lm-toy-v2"])
 def test_batches_hold_examples_alone_and_can_be_cut_and_joined(
     framework: str, workload: str
 ) -> None:

@@ -17,7 +17,8 @@ SHIPPED = submissions.shipped()
 TORCH = [name for name in SHIPPED if submissions.find(name).framework == "torch"]
 JAX = [name for name in SHIPPED if submissions.find(name).framework == "jax"]
 # Optimizers and transformations; other shapes of submission are tested with their own file.
-PLAIN = [name for name in SHIPPED if not name.startswith("homeostat") and name != "sam_jax"]
+OBJECTS = ("homeostat", "sam_jax", "redo", "continual_backprop")
+PLAIN = [name for name in SHIPPED if not name.startswith(OBJECTS)]
 # Rates that suit the small problem, where a package's default is meant for larger ones.
 RATES = {"sgd": 0.1, "sgd_jax": 0.1, "schedule_free_adamw": 0.03, "sam": 0.1}
 RATES |= dict.fromkeys(("schedule_free_sgd", "schedule_free_sgd_jax"), 0.1)
@@ -25,6 +26,8 @@ RATES |= dict.fromkeys(("schedule_free_adamw_jax", "schedule_free_radam"), 0.03)
 RATES |= dict.fromkeys(("lion", "lion_jax", "signum", "signum_jax"), 0.001)
 RATES |= dict.fromkeys(("lamb", "lamb_jax", "shampoo"), 0.01)
 RATES |= dict.fromkeys(("muon", "muon_jax", "psgd_kron"), 0.05)
+RATES |= dict.fromkeys(("nap", "nap_jax", "l2_init", "l2_init_jax"), 0.02)
+RATES |= dict.fromkeys(("shrink_and_perturb", "shrink_and_perturb_jax"), 0.02)
 GROWING = ("prodigy", "dadapt", "dog", "dowg", "mechanic", "cocob")
 # The other JAX files pass the tests that compile only when slow tests run.
 OFTEN = ("sgd_jax", "adamw_jax", "nadamw_jax", "prodigy_jax")

@@ -33,7 +33,8 @@ def submission(
 
 def units(workload: Card) -> dict[str, str]:
     """Which matrix reads the units of which: name of the reader by the name of the writer."""
-    shapes, readers, chain = workload.shapes, {}, [""]
+    shapes, chain = workload.shapes, [""]
+    readers: dict[str, str] = {}
     for name, role in workload.roles.items():
         if role not in ("weight", "head"):
             chain = chain if role == "bias" else [""]

@@ -9,7 +9,8 @@ import numpy as np
 
 from cluster.clock import Reading
 from cluster.pacer import PairedTime
-from scoring.ground.words import StateDict
+from scoring.ground.pursuit import Pursuit
+from scoring.ground.words import StateDict, Target
 
 SPREAD_BOUND = 1.5
 """A trial whose slow step times (p90) exceed its quick ones (p10) by this factor is flagged."""
@@ -30,6 +31,8 @@ class Course:
         turns_s: seconds of the reference's turns.
         judged: the judged metric at the last evaluation; None before its window is full.
         history: the metric at every evaluation, as measured.
+        pursuit: how far it is with its target.
+        met_at: steps at which it met the target first.
         windows: seconds a step took, between each two evaluations.
     """
 
@@ -43,6 +46,8 @@ class Course:
     turns_s: float = 0.0
     judged: float | None = None
     history: list[float] = dataclasses.field(default_factory=list)
+    pursuit: Pursuit = dataclasses.field(default_factory=Pursuit)
+    met_at: int | None = None
     windows: list[float] = dataclasses.field(default_factory=list)
 
     def state(self) -> StateDict:
@@ -55,6 +60,7 @@ class Course:
         parts = {
             "reading": Reading(**state["reading"]),
             "paired": PairedTime(**state["paired"]),
+            "pursuit": Pursuit(**state["pursuit"]),
         }
         return cls(**{**state, **parts})
 
@@ -69,6 +75,12 @@ class Course:
         recent = self.history[-window:]
         self.judged = sum(recent) / window if len(recent) == window else None
         return self.judged
+
+    def pursue(self, target: Target, *, on_time: bool) -> None:
+        """Note what the evaluation just judged makes of the target."""
+        self.pursuit.take(target, self.judged, on_time=on_time)
+        if self.met_at is None and self.pursuit.hit is not None:
+            self.met_at = self.steps
 
     def times(self) -> dict[str, float]:
         """For the record: the spread of the seconds a step, and the seconds off the clock."""

@@ -90,6 +90,8 @@ def allowed_s(spec: TrialSpec, already: Reading) -> float:
     """Wall seconds that one stretch on the clock may take within the budget."""
     if spec.clock in ("steps", "paired"):  # seconds do not count against such a budget
         return spec.budget.seconds * _LENIENCE[spec.clock]
+    if spec.target is not None and spec.target.held is not None:
+        return spec.budget.seconds * _LENIENCE[spec.clock]  # no budget limits the holding
     on_clock = already.cpu_s if spec.clock == "cpu" else already.wall_s
     left = max(0.0, spec.budget.seconds - on_clock)
     return left * _LENIENCE[spec.clock]

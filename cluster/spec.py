@@ -15,6 +15,13 @@ from submissions.source import Source
 Phase = Literal["queued", "waiting for a core", "preparing", "warming up", "training", "ended"]
 
 
+HOLDING_FACTOR = 4
+"""A target that must hold for so many steps is given up after this many times as many.
+
+Evaluations wait for the stream, so that one who hardly draws would hold its target for ever.
+"""
+
+
 class ClusterError(UserError):
     """The place to race cannot be had: one line that says what, where and what to do."""
 

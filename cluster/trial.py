@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 import workloads
-from cluster import bounds, checkpoint, kept
+from cluster import checkpoint, kept
 from cluster.attempts import header_of, saved_state
 from cluster.audit import AUDIT
 from cluster.clock import Clock
 from cluster.course import Course
 from cluster.deadline import Deadline, Overdue
+from cluster.ending import Why, is_holding, most_steps, why_broken, why_over, why_pruned
 from cluster.entry import Seeds
 from cluster.faults import NodeError, as_raised, check_code, check_interrupt, ours
 from cluster.learners.contract import DeviceError, Learner, LearnersPolicy
@@ -34,7 +35,6 @@ from cluster.settings import check_settings
 from cluster.spec import TrialSpec, Update
 from cluster.warm_up import compilations, warm_learner, warm_pacer
 from cluster.world import World
-from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import End
 from scoring.ground.words import Facts, StateDict
 from scoring.records import Evaluation, EventLine, Outcome, Writer, encode, record_attempts
@@ -130,7 +130,7 @@ class _Trial:
             learner = self._warm_learner()
             deadline.disarm()
             self._world.check()
-            if course.steps >= spec.budget.steps:
+            if course.steps >= self._most_steps():
                 # Cut off after its last evaluation, or in an extension to a larger budget.
                 self._end("budget", spec.steps_spent)
                 return
@@ -225,7 +225,8 @@ class _Trial:
             except OSError as error:
                 raise NodeError(f"the data cannot be read: {error}") from error
 
-        end = min((course.steps // period + 1) * period, spec.budget.steps)
+        most = self._most_steps()
+        end = min((course.steps // period + 1) * period, most)
         while course.steps < end:
             drawn = learner.draws
             try:
@@ -240,12 +241,16 @@ class _Trial:
                 clock.stop()
                 self._close_window()
                 clock.start()
-            if self._over_limit() or course.steps > spec.budget.steps:
+            if self._over_limit() or course.steps > most:
                 return False
             if course.steps == end and self._needs_draws(learner):
-                end = min(end + period, spec.budget.steps)
+                end = min(end + period, most)
         learner.prepare_evaluation()
         return True
+
+    def _most_steps(self) -> int:
+        period = self.workload.settings.evaluation_period
+        return most_steps(self.spec, self.course, period)
 
     def _needs_draws(self, learner: Learner) -> bool:
         """Whether the window is too short in the stream's own time, which is its batches.
@@ -256,7 +261,7 @@ class _Trial:
         workload = self.workload
         return bool(workload.prequential) and learner.draws < workload.settings.evaluation_period
 
-    def _evaluate(self, learner: Learner) -> tuple[End, str] | None:
+    def _evaluate(self, learner: Learner) -> Why:
         """Evaluate and record; the end of the trial and its reason, if this is it."""
         began, course = _seconds(), self.course
         self._world.check()
@@ -281,7 +286,7 @@ class _Trial:
         )
         with ours("the record"):
             self._writer.write(*events, evaluation)
-        end = self._why_end(learner) or self._why_pruned(evaluation)
+        end = self._why_end(learner, evaluation)
         if end:
             test = workload.evaluate(learner.judged(), "test", stream, window)
             self._found = {"test": test} if test else {}
@@ -290,37 +295,29 @@ class _Trial:
         course.off_clock_s += _seconds() - began
         return end
 
-    def _why_end(self, learner: Learner) -> tuple[End, str] | None:
-        spec, target, course = self.spec, self.spec.target, self.course
-        metric, judged = self.workload.metric, self.course.judged
-        if not math.isfinite(course.history[-1]):
-            return "diverged", f"{metric.name} is {course.history[-1]} at step {course.steps}"
-        if not learner.finite():
-            return "diverged", f"a weight is not finite at step {course.steps}"
+    def _why_end(self, learner: Learner, evaluation: Evaluation) -> Why:
+        spec, course, workload = self.spec, self.course, self.workload
         on_time = not self._over_limit()
-        if on_time and target is not None and target.met_by(judged):
-            return "reached", f"{metric.key} {judged:.6g} meets {target.value:g}"
-        if not on_time:
+        if spec.target is not None:
+            course.pursue(spec.target, on_time=on_time)
+        broken = why_broken(course, workload, learner.finite())
+        if broken:
+            return broken
+        if not on_time and course.met_at is None:
             return "budget", spec.time_spent
-        if self._enough:
-            return "budget", self._enough
-        if course.steps >= spec.budget.steps:
-            aim = target.value if target else None
-            missed = "" if aim is None else f"; {metric.key} never met {aim:g}"
-            return "budget", f"{spec.steps_spent}{missed}"
-        return None
-
-    def _why_pruned(self, evaluation: Evaluation) -> tuple[End, str] | None:
-        """Asked at evaluations alone: the one after the limit may show when it was met before."""
-        stop = bounds.latest(self.spec)
-        if stop is None or CLOCKS[self.spec.clock].read(evaluation) < stop.after:
-            return None
-        return "pruned", stop.why
+        over = why_over(spec, course, workload, self._enough)
+        if over or is_holding(spec, course):
+            return over
+        return why_pruned(spec, evaluation)
 
     def _out_of_time(self) -> tuple[End, str]:
         self.course.reading = self._clock.read()
         self.course.evaluated = self.course.steps
         spec = self.spec
+        if is_holding(spec, self.course):
+            end = why_over(spec, self.course, self.workload, self._enough)
+            if end:
+                return end
         beyond = self.course.steps > spec.budget.steps
         return "budget", self._enough or (spec.steps_spent if beyond else spec.time_spent)
 
@@ -340,6 +337,8 @@ class _Trial:
     def _over_limit(self) -> bool:
         """Whether the official clock's budget is spent."""
         budget = self.spec.budget
+        if is_holding(self.spec, self.course):
+            return False
         match self.spec.clock:
             case "wall":
                 return self._clock.wall_s() > budget.seconds

@@ -111,7 +111,7 @@ def _check_planned(record: Record, plan: RunFile) -> None:
     course = plan.workloads.get(header.workload)
     if course is None:
         return
-    target = Target(course.target.metric, course.target.goal, course.target.value)
+    target = course.target.target()
     if header.target != target:
         found = _aim(header.target) if header.target else "none"
         raise _contradiction(record, "target", found, _aim(target))
@@ -165,7 +165,9 @@ def _contradiction(record: Record, what: str, found: str, planned: str) -> Recor
 
 
 def _aim(target: Target) -> str:
-    return f"{target.metric} {'at equal budget' if target.value is None else f'{target.value:g}'}"
+    value = "at equal budget" if target.value is None else f"{target.value:g}"
+    held = f", held for {target.held.evaluations} evaluations" if target.held else ""
+    return f"{target.metric} {value}{held}"
 
 
 def _text(budget: Budget) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from scoring.columns import Evaluations, values, within
 from scoring.ground.ends import ENDS
+from scoring.ground.pursuit import Pursuit
 from scoring.ground.words import is_reference, reference_of
 from scoring.lines import Evaluation, Header, Line, Outcome
 
@@ -19,7 +20,7 @@ class Consistency:
         self._header: Header | None = None
         self._first: Evaluation | None = None
         self._last: Evaluation | None = None
-        self._hit = False
+        self._pursuit = Pursuit()
         self._ended = False
 
     def take(self, line: Line) -> None:
@@ -57,7 +58,9 @@ class Consistency:
         # A trial without a target may be extended: from a shorter budget, beyond a header's own.
         if header.target is not None:
             self._check_place(header, line, self._first.steps)
-        self._hit = self._hit or first_hit(header, [line]) is not None
+            value = line.metrics.get(header.target.metric)
+            on_time = bool(within(header, [line])[0])
+            self._pursuit.take(header.target, value, on_time=on_time)
 
     def take_columns(self, evaluations: Evaluations) -> bool:
         """Take all of a record's evaluations at once; False where one of them is not in order."""
@@ -72,11 +75,12 @@ class Consistency:
         if header.target is not None and not _on_grid(header, evaluations.steps):
             return False
         self._first, self._last = evaluations[0], evaluations[-1]
-        self._hit = first_hit(header, evaluations) is not None
+        self._pursuit = pursuit_of(header, evaluations)
         return True
 
     def _check_place(self, header: Header, line: Evaluation, period: int) -> None:
-        if line.steps > header.budget.steps:
+        holding = header.target is not None and self._pursuit.is_holding(header.target)
+        if line.steps > header.budget.steps and not holding:
             raise ValueError(f"steps: {line.steps} is beyond the budget of {header.budget.steps}")
         off = _on_a_grid(header) and period and line.steps % period
         if off and line.steps != header.budget.steps:
@@ -85,12 +89,17 @@ class Consistency:
     def _check_end(self, header: Header, outcome: Outcome) -> None:
         if header.target is None:
             return
-        ending = ENDS[outcome.end]
-        if ending.met and not self._hit:
+        ending, hit = ENDS[outcome.end], self._pursuit.hit is not None
+        reached = self._pursuit.reached(header.target)
+        if (ending.met or outcome.end == "lost") and not hit:
             raise ValueError(
                 f"end: {outcome.end!r}, but no evaluation met the target in the budget"
             )
-        if ending.stopped and self._hit:
+        if ending.met and not reached:
+            raise ValueError(f"end: {outcome.end!r}, but the target was not held")
+        if outcome.end == "lost" and reached:
+            raise ValueError(f"end: {outcome.end!r}, but the target was held as long as it must be")
+        if ending.stopped and hit:
             raise ValueError(
                 f"end: {outcome.end!r}, but an evaluation met the target in the budget"
             )
@@ -125,16 +134,27 @@ def _check_clocks(line: Evaluation | Outcome, before: Evaluation) -> None:
 def first_hit(header: Header, evaluations: Sequence[Evaluation]) -> int | None:
     """Index of the first evaluation that meets the header's target within its budget, or None.
 
-    There is no interpolation between evaluations and no confirmation by a later one. Seconds are
-    held against the budget on the header's official clock.
+    It is None, too, where the target must hold and was lost, or has not been held long enough yet.
+    Seconds are held against the budget on the header's official clock.
     """
+    pursuit, target = pursuit_of(header, evaluations), header.target
+    return pursuit.hit if target is not None and pursuit.reached(target) else None
+
+
+def pursuit_of(header: Header, evaluations: Sequence[Evaluation]) -> Pursuit:
+    """What a trial's evaluations made of its target: all taken at once."""
     target = header.target
     if target is None or target.value is None or not len(evaluations):
-        return None
+        return Pursuit(len(evaluations))
     found = values(evaluations, target.metric)
     met = found <= target.value if target.goal == "min" else found >= target.value
     hits = np.flatnonzero(met & np.isfinite(found) & within(header, evaluations))
-    return int(hits[0]) if len(hits) else None
+    if not len(hits):
+        return Pursuit(len(found))
+    hit, needed = int(hits[0]), target.held.evaluations if target.held else 0
+    kept = [target.held_by(float(value)) for value in found[hit + 1 : hit + 1 + needed]]
+    held = kept.index(False) if False in kept else len(kept)
+    return Pursuit(len(found), hit, held, False in kept)
 
 
 def in_budget(header: Header, evaluations: Sequence[Evaluation]) -> int:

@@ -73,6 +73,7 @@ def load(runs: Sequence[Path]) -> pd.DataFrame:
         end, reason: how it ended; end is "unfinished" for a trial without an outcome.
         best: best value of the target's metric within the budget (NaN: none).
         metric, goal, target: what it had to reach; target is NaN in a race at equal budget.
+        held: for how many evaluations it had to hold, and how closely; "" for not at all.
         budget_steps, budget_seconds, hyperparameters (JSON), source_sha256, settings_sha256,
         data_sha256.
         digest, hardware (JSON): the machine's fingerprint.
@@ -210,7 +211,7 @@ def check_comparable(trials: pd.DataFrame) -> None:
     own = names.where(~names.isin(REFERENCES), names + " on " + trials["workload"])
     opened = trials[trials["data_sha256"] != ""]
     for what, of, group, columns in (
-        ("target", trials, trials["workload"], ["metric", "goal", "target"]),
+        ("target", trials, trials["workload"], ["metric", "goal", "target", "held"]),
         ("settings", trials, trials["workload"], ["settings_sha256"]),
         ("data", opened, opened["workload"], ["data_sha256"]),
         ("source", trials, own, ["source_sha256"]),
@@ -280,6 +281,7 @@ def _row(run: Path, record: Record) -> dict[str, object]:
         "metric": target.metric,
         "goal": target.goal,
         "target": math.nan if target.value is None else target.value,
+        "held": f"{held.evaluations} within {held.slack:g}" if (held := target.held) else "",
         "budget_steps": header.budget.steps,
         "budget_seconds": header.budget.seconds,
         "hyperparameters": json.dumps(dict(header.hyperparameters), sort_keys=True),

@@ -124,6 +124,8 @@ def encode(line: Line) -> str:
         body = body.pop("extra") | body
     if body.get("paired", 0.0) is None:
         del body["paired"]
+    if isinstance(line, Header) and line.target is not None and line.target.held is None:
+        del body["target"]["held"]
     head: dict[str, object] = {"kind": _WORDS[type(line)]}
     if isinstance(line, Header):
         head["format"] = FORMAT
@@ -175,6 +177,10 @@ def _header(body: dict[str, Any]) -> Header:
     aim = header.target.value if header.target else None
     if aim is not None and not math.isfinite(aim):
         raise ValueError(f"target.value: expected a finite number or null, found {aim}")
+    if (held := header.target.held if header.target else None) is not None:
+        _count({"evaluations": held.evaluations}, "evaluations")
+        if not 0 <= held.slack < math.inf:
+            raise ValueError(f"target.held.slack: expected 0 or more, found {held.slack}")
     if (most := header.budget.reference_steps) is not None and not most > 0:
         raise ValueError(f"budget.reference_steps: expected more than 0, found {most}")
     if not header.budget.seconds >= 0:

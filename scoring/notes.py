@@ -118,7 +118,11 @@ def _missing(trials: pd.DataFrame) -> Iterator[str]:
 
 def _ends(trials: pd.DataFrame) -> Iterator[str]:
     for name, rows in trials.groupby("submission"):
-        for end, verb in (("failed", "failed"), ("unfinished", "are unfinished")):
+        for end, verb in (
+            ("failed", "failed"),
+            ("lost", "met the target and lost it"),
+            ("unfinished", "are unfinished"),
+        ):
             which = rows[(rows["end"] == end) & (rows["evaluation"] < 0)]
             if which.empty:
                 continue

@@ -5,6 +5,7 @@ What was planned is what is scored: the workloads, how many studies and trials, 
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,7 +13,7 @@ import pydantic
 
 from scoring.ground.documents import Model, read_yaml
 from scoring.ground.limit import Limit
-from scoring.ground.words import Clock, Framework, Goal, Point, Scalar
+from scoring.ground.words import Clock, Framework, Goal, Held, Point, Scalar, Target
 
 NAME = "run.yaml"
 
@@ -79,12 +80,30 @@ class Suite(Model):
         return 1.5 if self.ruleset == "self" else 1.0
 
 
+class HeldText(Model):
+    """How long a target must hold once it is met."""
+
+    evaluations: int = pydantic.Field(gt=0)
+    slack: float = pydantic.Field(0.0, ge=0, allow_inf_nan=False)
+
+
 class TargetText(Model):
     """The metric to reach; `value` is null in a race at equal budget."""
 
     metric: str
     goal: Goal
     value: float | None
+    held: HeldText | None = None
+
+    @classmethod
+    def of(cls, target: Target) -> TargetText:
+        """A target, to be written down."""
+        return cls.model_validate(dataclasses.asdict(target))
+
+    def target(self) -> Target:
+        """The inverse of `of`."""
+        held = Held(**self.held.model_dump()) if self.held else None
+        return Target(self.metric, self.goal, self.value, held)
 
 
 class ReferenceEntrant(Model):

@@ -13,7 +13,7 @@ from scoring.claims import budget_of
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.documents import ConfigError
 from scoring.ground.errors import nearest
-from scoring.ground.words import Framework, Resources, Target, TrialKey, is_reference, reference_of
+from scoring.ground.words import Framework, Resources, TrialKey, is_reference, reference_of
 from scoring.run_file import Course, Entrant, Plan, ReferenceEntrant, Suite, TargetText, Text
 from submissions.source import Source, find
 from suite.config import NamedSuite
@@ -138,9 +138,8 @@ def _course(
             framework: one.model_copy(update={"raced": not one.steps})
             for framework, one in references.items()
         }
-    metric = workload.metric
     return Course(
-        target=TargetText(metric=metric.key, goal=metric.goal, value=race.target),
+        target=TargetText.of(workload.metric.target(race.target)),
         budget=race.budget,
         references=references,
         settings_sha256=workload.settings_sha256,
@@ -227,7 +226,7 @@ def _spec(
         study=study,
         trial=trial,
         seed=trial_seed(suite.seed, id, study, trial),
-        target=Target(course.target.metric, course.target.goal, course.target.value),
+        target=course.target.target(),
         budget=budget,
         clock=suite.clock,
         resources=Resources(suite.resources.cores, suite.resources.gpus),

@@ -16,7 +16,7 @@ import pydantic
 from scoring.ground.documents import ConfigError, Document, Model, read_yaml
 from scoring.ground.errors import nearest
 from scoring.ground.limit import Limit
-from scoring.ground.words import Facts, Framework, Goal, Scalar
+from scoring.ground.words import Facts, Framework, Goal, Held, Scalar
 from workloads.errors import WorkloadError
 from workloads.metric import Metric
 
@@ -68,6 +68,15 @@ class Compute(Model):
     """Whether torch models are compiled too (JAX always is)."""
 
 
+class Holding(Model):
+    """How long a target must hold once it is met, where a workload is about lasting."""
+
+    steps: pydantic.PositiveInt
+    """A whole number of evaluation periods; at each evaluation the target must still hold."""
+    slack: pydantic.NonNegativeFloat = 0.0
+    """How far the judged value may fall back behind the target meanwhile."""
+
+
 class Scale(Model):
     """What every scale of every family states; families add `data` and `model`."""
 
@@ -77,9 +86,26 @@ class Scale(Model):
     step_hint: pydantic.PositiveInt
     """The horizon of schedules: the steps that the target-setting runs were given."""
     metric_window: pydantic.PositiveInt = 1
+    held: Holding | None = None
     compute: Compute = Compute()
     provisional_budget: Limit
     """Used until `gradathlon set-targets` has measured one."""
+
+    @property
+    def held_evaluations(self) -> Held | None:
+        """How long a target must hold, in evaluations."""
+        if self.held is None:
+            return None
+        return Held(self.held.steps // self.evaluation_period, self.held.slack)
+
+    @pydantic.model_validator(mode="after")
+    def _whole_evaluations(self) -> Scale:
+        if self.held is not None and self.held.steps % self.evaluation_period:
+            raise ValueError(
+                f"held.steps {self.held.steps} is no whole number of evaluation periods of "
+                f"{self.evaluation_period} steps; make it a multiple"
+            )
+        return self
 
 
 class Reference(Model):
@@ -199,7 +225,7 @@ class Definition:
         """The family's metric or the task's own, averaged over the scale's evaluations."""
         task = self._task(id.variant)
         stated = (task and task.metric) or self.config.metric
-        return Metric(stated.name, stated.goal, settings.metric_window)
+        return Metric(stated.name, stated.goal, settings.metric_window, settings.held_evaluations)
 
     def title(self, id: WorkloadId) -> str:
         """What the workload is, in a line: the family's title or the task's own.

@@ -185,7 +185,9 @@ class Workload(abc.ABC, Generic[S]):
     @property
     def settings_sha256(self) -> str:
         """Digest of all numbers that make this workload: equal ones have run the same race."""
-        numbers = self.settings.model_dump_json(exclude={"provisional_budget"})
+        # A number that a workload does not have leaves its digest as it was.
+        without = {"provisional_budget"} | ({"held"} if self.settings.held is None else set())
+        numbers = self.settings.model_dump_json(exclude=without)
         return hashlib.sha256(f"{self.id} {self.metric} {numbers}".encode()).hexdigest()
 
     def data_sha256(self) -> str:

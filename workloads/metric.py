@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from scoring.ground.words import Goal, Target
+from scoring.ground.words import Goal, Held, Target
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,12 +18,14 @@ class Metric:
     name: str
     goal: Goal
     window: int = 1
+    held: Held | None = dataclasses.field(default=None, repr=False)
+    """For how long the judged value must stay at a target, where it must."""
 
     @property
     def key(self) -> str:
         """The name under which the judged value stands in a record."""
         return self.name if self.window == 1 else f"{self.name}_mean{self.window}"
 
-    def target(self, value: float) -> Target:
+    def target(self, value: float | None) -> Target:
         """The target at that value of the judged metric."""
-        return Target(self.key, self.goal, value)
+        return Target(self.key, self.goal, value, self.held)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Protocol, TypeVar
 
+from cluster.spec import HOLDING_FACTOR
 from scoring.ground.words import Budget, Resources, StateDict
 from submissions.contract import Card, Parameters, SubmissionError
 from workloads.contract import Array, Batch, Judged, Weights, Window, Workload
@@ -182,11 +183,12 @@ def refuse_other_form(name: str, found: tuple[object, str], wanted: tuple[object
 
 def make_card(workload: Workload, budget: Budget, seed: int) -> Card:
     """What the submission may know of the workload."""
-    parameters = workload.parameters()
+    parameters, held = workload.parameters(), workload.settings.held
+    holding = HOLDING_FACTOR * held.steps if held else 0
     return Card(
         step_hint=workload.settings.step_hint,
         batch_size=workload.settings.batch_size,
-        max_steps=budget.steps,
+        max_steps=budget.steps + holding,
         seconds=budget.seconds,
         shapes={name: spec.shape for name, spec in parameters.items()},
         roles={name: spec.role for name, spec in parameters.items()},

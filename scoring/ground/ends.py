@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-End = Literal["reached", "budget", "pruned", "diverged", "failed"]
+End = Literal["reached", "lost", "budget", "pruned", "diverged", "failed"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Ending:
 _ROWS = (
     Ending("reached", "the target was met within the budget", "●", "good", met=True,
            whole=True),
+    Ending("lost", "the target was met, but not held for as long as it must be", "◐", whole=True),
     Ending("budget", "the budget was spent before the target was met", "○", stopped=True,
            whole=True),
     Ending("pruned", "stopped, since it could no longer change a score", "◌", stopped=True),

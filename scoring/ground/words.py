@@ -55,18 +55,37 @@ class TrialKey(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
+class Held:
+    """How long a target must hold once it is met: so many evaluations, each within the slack."""
+
+    evaluations: int
+    slack: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
 class Target:
-    """The metric to reach; in a race at equal budget `value` is None, and nothing reaches it."""
+    """The metric to reach; in a race at equal budget `value` is None, and nothing reaches it.
+
+    Where it must hold for a while, a trial that meets it and then loses it has missed it.
+    """
 
     metric: str
     goal: Goal
     value: float | None
+    held: Held | None = None
 
     def met_by(self, value: float | None) -> bool:
         """Whether a metric's value is at the target or beyond; what is not finite never is."""
         if value is None or self.value is None or not math.isfinite(value):
             return False
         return value <= self.value if self.goal == "min" else value >= self.value
+
+    def held_by(self, value: float | None) -> bool:
+        """Whether a metric's value, after the target was met, is still close enough to it."""
+        if self.value is None or self.held is None:
+            return self.met_by(value)
+        slack = self.held.slack if self.goal == "min" else -self.held.slack
+        return dataclasses.replace(self, value=self.value + slack).met_by(value)
 
 
 def best(values: list[float], goal: Goal) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cluster.hardware import fingerprint, versions
 from scoring.ground.words import Facts
@@ -21,7 +21,11 @@ from suite.targets.statistics import (
 )
 from suite.targets.write import Result
 from workloads.config import Race
+from workloads.errors import WorkloadError
+from workloads.metric import Metric
 
+SHARES = (1.0, 1.5, 2.0, 3.0, 4.0)
+"""Of a standard deviation; a target that need not hold takes the first."""
 Hits = Mapping[str, list[tuple[float, float]]]
 """Steps and CPU seconds at which each run met the target, by submission."""
 
@@ -40,7 +44,7 @@ def conclude(
     """
     metric = stages.metric
     every = [curve for curves in fresh.values() for curve in curves]
-    target = loosest(metric, every, max(spread(metric, curves) for curves in fresh.values()))
+    target = _target(metric, every, max(spread(metric, curves) for curves in fresh.values()))
     hits = {
         name: [first_meeting(metric, curve, target) for curve in curves]
         for name, curves in fresh.items()
@@ -55,6 +59,19 @@ def conclude(
     }
     race = _race(winner, reference, target, hits)
     return Result(race, _log(stages, winner, measured, log))
+
+
+def _target(metric: Metric, curves: Sequence[Curve], deviation: float) -> float:
+    """What the worst run reached, loosened by a standard deviation, or until all runs hold it.
+
+    Raises:
+        WorkloadError: a run has no judged value, or they hold no target alike.
+    """
+    for share in SHARES:
+        target = loosest(metric, curves, share * deviation)
+        if all(math.isfinite(first_meeting(metric, curve, target)[0]) for curve in curves):
+            return target
+    raise WorkloadError(f"no {metric.key} is met by all fresh runs and held by them, too")
 
 
 def _race(winner: Candidate, reference: Candidate, target: float, hits: Hits) -> Race:

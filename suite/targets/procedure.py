@@ -121,13 +121,11 @@ class Procedure:
     def rung(self, share: int) -> int:
         """The steps of that share of the horizon: whole periods, and enough to be judged."""
         period = self.stages.workload.settings.evaluation_period
-        return max(self.metric.window, self.stages.horizon // (share * period)) * period
+        return max(self.metric.window, self.stages.length // (share * period)) * period
 
     def again(self, points: list[Candidate]) -> list[Candidate]:
         """A base's points, best first."""
-        curves = self.stages.race(
-            "the base's points", [(c, 0) for c in points], self.stages.horizon
-        )
+        curves = self.stages.race("the base's points", [(c, 0) for c in points], self.stages.length)
         values = {c: self.stages.best(curves[c, 0]) for c in points}
         ranked = self.stages.ranked(values)
         self._note_least(curves.values())
@@ -140,7 +138,7 @@ class Procedure:
         ours = next(c for c in ranked if c.method == REFERENCE)
         chosen = chosen if ours in chosen else [*chosen, ours]
         entries = [(c, study) for c in chosen for study in range(FINALIST_SEEDS + 1)]
-        curves = self.stages.race("finalists", entries, self.stages.horizon)
+        curves = self.stages.race("finalists", entries, self.stages.length)
         values = {
             c: statistics.fmean(self.stages.best(curves[c, s]) for k, s in entries if k == c)
             for c in chosen
@@ -178,7 +176,7 @@ class Procedure:
             studies = range(FRESH, FRESH + count)
             entries = [(c, study) for c in found for study in studies]
             curves = self.stages.race(
-                f"fresh seeds, {framework}", entries, self.stages.horizon, framework
+                f"fresh seeds, {framework}", entries, self.stages.length, framework
             )
             for c in found:
                 name = ENTRANTS[c.method] if framework == "jax" else c.method

@@ -62,7 +62,7 @@ def measure(settings: Settings, frameworks: Sequence[Framework]) -> tuple[Steps,
     for framework in frameworks:
         candidate = Candidate(REFERENCE, 0, dict(race.reference[framework].hyperparameters))
         entries = [(candidate, FRESH + seed) for seed in range(SEEDS)]
-        curves = stages.race(f"fresh seeds, {framework}", entries, stages.horizon, framework)
+        curves = stages.race(f"fresh seeds, {framework}", entries, stages.length, framework)
         hits = [first_meeting(stages.metric, curves[entry], race.target) for entry in entries]
         missed = sum(math.isinf(seconds) for _, seconds in hits)
         if missed:

@@ -76,7 +76,10 @@ class Stages:
         self.settings = settings
         self.workload = workload
         self.metric = workload.metric
+        held = workload.settings.held
         self.horizon = workload.settings.step_hint
+        self.length = self.horizon + (held.steps if held else 0)
+        """Steps of a whole run: to the horizon, and to where a target met there must hold."""
 
     def say(self, text: str) -> None:
         """Tell what is going on."""

@@ -7,7 +7,8 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from scoring.ground.words import best
+from scoring.ground.pursuit import Pursuit
+from scoring.ground.words import Held, Target, best
 from scoring.records import Record
 from scoring.times import between, crossing
 from workloads.errors import WorkloadError
@@ -69,21 +70,45 @@ def loosest(metric: Metric, curves: Sequence[Curve], slack: float = 0.0) -> floa
 def first_meeting(metric: Metric, curve: Curve, target: float) -> tuple[float, float]:
     """Steps, to tenths, and seconds where the curve crosses the target, as races are timed.
 
-    Both are infinite where it never does.
+    Both are infinite where it never does, or does not hold the target as long as it must.
     """
     aim = metric.target(target)
-    for place, value in enumerate(curve.values):
-        if aim.met_by(value):
-            back = max(0, place - 1)
-            share = crossing(aim, curve.values[back], value)
-            steps = between(curve.steps[back], curve.steps[place], share)
-            return round(steps, 1), between(curve.seconds[back], curve.seconds[place], share)
-    return math.inf, math.inf
+    pursuit = _pursuit(aim, curve)
+    if pursuit.hit is None or not pursuit.reached(aim):
+        return math.inf, math.inf
+    place, back = pursuit.hit, max(0, pursuit.hit - 1)
+    share = crossing(aim, curve.values[back], curve.values[place])
+    steps = between(curve.steps[back], curve.steps[place], share)
+    return round(steps, 1), between(curve.seconds[back], curve.seconds[place], share)
 
 
 def bests(metric: Metric, curves: Sequence[Curve]) -> list[float]:
-    """The best judged value of each run."""
-    return [best(list(curve.values), metric.goal) for curve in curves]
+    """Each run's best judged value; where a target must hold, the hardest that it holds."""
+    if metric.held is None:
+        return [best(list(curve.values), metric.goal) for curve in curves]
+    return [_hardest(metric, metric.held, curve) for curve in curves]
+
+
+def _hardest(metric: Metric, held: Held, curve: Curve) -> float:
+    """The hardest target that a run holds; of one too short for any, that it has not lost."""
+    up = metric.goal == "max"
+    near = [value + (held.slack if up else -held.slack) for value in curve.values]
+    unlost = math.nan
+    for value in sorted(filter(math.isfinite, [*curve.values, *near]), reverse=up):
+        aim = metric.target(value)
+        pursuit = _pursuit(aim, curve)
+        if pursuit.reached(aim):
+            return value
+        if math.isnan(unlost) and pursuit.is_holding(aim):
+            unlost = value
+    return unlost
+
+
+def _pursuit(target: Target, curve: Curve) -> Pursuit:
+    pursuit = Pursuit()
+    for value in curve.values:
+        pursuit.take(target, value, on_time=True)
+    return pursuit
 
 
 def published_bests(metric: Metric, curves: Sequence[Curve]) -> list[float]:

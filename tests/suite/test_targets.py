@@ -347,8 +347,7 @@ def test_from_a_log_its_points_are_raced_again(race_set: Any, tmp_path: Path) ->
     (tmp_path / "log.json").write_text(json.dumps({"tuned": tuned}))
     race_set(from_log=tmp_path / "log.json")
     raced = [(s.submission, s.hyperparameters["lr"]) for s in race_set.cluster.stage(0)]
-    assert raced == [("adamw", 0.1), ("adamw", 0.2), ("adamw", 0.3), ("adamw", 0.4),
-                     ("nadamw", 0.6)]  # fmt: skip
+    assert raced == [("adamw", 0.1), ("adamw", 0.2), ("adamw", 0.3), ("nadamw", 0.6)]
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"tuned": []}', '{"tuned": [1]}'])

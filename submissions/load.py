@@ -18,7 +18,7 @@ from typing import Any
 
 from scoring.ground.errors import nearest
 from scoring.ground.words import Facts, Framework
-from submissions.algoperf.imports import Imports
+from submissions.algoperf.imports import EXTRA, Imports
 from submissions.algoperf.machine import compiler
 from submissions.algoperf.wrap import make_submission
 from submissions.bundle import split
@@ -222,6 +222,8 @@ def _advice(error: ModuleNotFoundError, source: Source) -> str:
     name = (error.name or "").removeprefix(f"{_module_name(source)}.")
     if f"{name}.py" in files or any(path.startswith(f"{name}/") for path in files):
         return f"a file beside it; write `from .{name} import ...`"
+    if source.api == "algoperf" and name in EXTRA:
+        return "not installed here; pip install 'gradathlon[algoperf]'"
     wanted = PurePath(source.origin).parent / "requirements.txt"
     if files and Path(wanted).exists():
         return f"not installed here and no file beside it; pip install what {wanted} names"

@@ -150,7 +150,9 @@ def _at(path: Path, word: str) -> Source:
     main, others = read_folder(path)
     files = {name: _read(other, str(other)) for name, other in others.items()}
     text = _read(main, str(main))
-    files |= _search_space(main) if is_algoperf(text) else {}
+    if is_algoperf(text):
+        files |= _search_space(main)
+        main = main.absolute()  # some read a file of weights that lies beside them
     return parse(path.resolve().name, join(text, files), str(main))
 
 

@@ -27,6 +27,16 @@ _TREES = ("submissions", "algorithms", "reference_algorithms", "previous_leaderb
 """Folders of AlgoPerf's repositories from which files import one another."""
 
 
+EXTRA = ("absl", "chex", "flax")
+"""What published files import besides: in the extra `algoperf`."""
+
+
+def serves(top: str, files: Collection[str]) -> bool:
+    """Whether such files find this package although it is not installed; `files` lie beside."""
+    beside = {part for path in files for part in path.removesuffix(".py").split("/")}
+    return top in PACKAGES or top in _TREES or top in beside
+
+
 class Imports:
     """An `__import__` for one submission's files; `package` is the name of its main module."""
 

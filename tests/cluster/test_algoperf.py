@@ -11,12 +11,14 @@ import pytest
 
 from cluster.bench import Bench
 from cluster.conformance import check_here
+from cluster.review import refuse_missing_imports
 from cluster.settings import with_settings
 from cluster.spec import TrialSpec
 from cluster.trial import run_trial
 from scoring.ground.words import Budget
 from scoring.records import Outcome, read_record, record_attempts
 from submissions.contract import SubmissionError
+from submissions.load import execute
 from submissions.source import find
 
 FILES = Path(__file__).parents[1] / "submissions" / "algoperf"
@@ -113,6 +115,31 @@ def test_words_for_another_machine_are_told() -> None:
     assert [finding for finding in findings if not finding.ok] == []
     (told,) = (finding for finding in findings if "AlgoPerf's machine" in finding.title)
     assert "submission.py:8: num_trainers_per_group=8 is 1" in told.detail
+
+
+def test_what_is_not_installed_is_refused_before_the_race(tmp_path: Path) -> None:
+    text = (FILES / "torch_many" / "submission.py").read_text()
+    (tmp_path / "submission.py").write_text(f"import not_there_either\n{text}")
+    (tmp_path / "group.py").write_text("class Group: ...\n")
+    refuse_missing_imports(find(str(FILES / "torch_many")))
+    with pytest.raises(SubmissionError, match=r":1: imports not_there_either, which is not inst"):
+        refuse_missing_imports(find(str(tmp_path)))
+
+
+def test_a_file_of_weights_is_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (FILES / "torch_many" / "submission.py").read_text()
+    (tmp_path / "submission.py").write_text(
+        f"from pathlib import Path\n{text}\n"
+        "assert Path(__file__).with_name('theta').read_text() == '7'\n"
+    )
+    (tmp_path / "group.py").write_text((FILES / "torch_many" / "group.py").read_text())
+    (tmp_path / "theta").write_text("7")
+    monkeypatch.chdir(tmp_path.parent)
+    source = find(f"./{tmp_path.name}")
+    monkeypatch.chdir("/")
+    execute(source)
 
 
 def test_training_goes_on_from_the_weights_that_were_evaluated() -> None:

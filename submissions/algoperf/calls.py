@@ -5,12 +5,20 @@ from __future__ import annotations
 import collections
 import inspect
 import statistics
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType, ModuleType
 
 from submissions.algoperf.spec import TrainingCompleteError
 from submissions.algoperf.view import View
+from submissions.algoperf.words import (
+    Batch,
+    ModelState,
+    OptimizerState,
+    RandomState,
+    Step,
+    Tensor,
+    Weights,
+)
 from submissions.contract import SubmissionError, TrainingComplete
 
 _WANTS = {
@@ -37,11 +45,13 @@ _MOST_BATCHES = 64
 class Calls:
     """The functions of one file, called as AlgoPerf calls them."""
 
-    def __init__(self, module: Any, view: View, hyperparameters: Mapping[str, Any]) -> None:
+    def __init__(
+        self, module: ModuleType, view: View, hyperparameters: Mapping[str, object]
+    ) -> None:
         self.module = module
         self.view = view
         # AlgoPerf's form: None where a file tunes itself, else a named tuple.
-        self.hyperparameters: Any = None
+        self.hyperparameters: object = None
         if hyperparameters:
             kind = collections.namedtuple("Hyperparameters", list(hyperparameters))  # type: ignore[misc]
             self.hyperparameters = kind(**hyperparameters)
@@ -62,7 +72,7 @@ class Calls:
                 continue
         return min(max(1, round(statistics.median(shares))), _MOST_BATCHES) if shares else 1
 
-    def init(self, params: Any, model_state: Any, rng: Any) -> Any:
+    def init(self, params: Weights, model_state: ModelState, rng: RandomState) -> OptimizerState:
         """The initial optimizer state.
 
         Raises:
@@ -75,13 +85,21 @@ class Calls:
             self._explain(error)
             raise
 
-    def select(self, draws: Any, state: Any, params: Any, model: Any, step: int, rng: Any) -> Any:
+    def select(
+        self,
+        draws: Iterator[Batch],
+        state: OptimizerState,
+        params: Weights,
+        model: ModelState,
+        step: int,
+        rng: RandomState,
+    ) -> Batch:
         """The batch to train on."""
         return self.module.data_selection(
             self.view, draws, state, params, model, self.hyperparameters, step, rng
         )
 
-    def update(self, seconds: float, **given: Any) -> tuple[Any, Any, Any]:
+    def update(self, seconds: float, **given: object) -> Step:
         """(optimizer state, weights, model state) after a step.
 
         Raises:
@@ -106,7 +124,7 @@ class Calls:
             raise
         return _three(returned, "update_params")
 
-    def prepare(self, **given: Any) -> tuple[Any, Any, Any]:
+    def prepare(self, **given: object) -> Step:
         """The same three, ready for an evaluation."""
         return _three(self.module.prepare_for_eval(**self._common(given)), "prepare_for_eval")
 
@@ -116,7 +134,7 @@ class Calls:
             if sign in text:
                 raise SubmissionError(f"{self.view.origin}: {what} ({text})") from error
 
-    def _common(self, given: dict[str, Any]) -> dict[str, Any]:
+    def _common(self, given: dict[str, object]) -> dict[str, object]:
         view = self.view
         return {
             "workload": view,
@@ -129,24 +147,24 @@ class Calls:
         }
 
 
-class Scores(dict[str, Any]):
+class Scores(dict[str, Tensor]):
     """What `loss_fn` gives; the loss of each example is taken when it is asked for."""
 
-    later: Any = None
+    later: Callable[[], Tensor] | None = None
 
-    def __missing__(self, key: str) -> Any:
+    def __missing__(self, key: str) -> Tensor:
         if key != "per_example" or self.later is None:
             raise KeyError(key)
         self[key] = self.later()
         return self[key]
 
 
-def _three(returned: Any, name: str) -> tuple[Any, Any, Any]:
+def _three(returned: object, name: str) -> Step:
     if not isinstance(returned, tuple | list) or len(returned) != 3:
         what = f"`{name}` must return (optimizer state, weights, model state)"
         raise SubmissionError(f"{what}, and returned a {type(returned).__name__}")
     return returned[0], returned[1], returned[2]
 
 
-def _arguments(function: Any) -> tuple[str, ...]:
+def _arguments(function: Callable[..., object]) -> tuple[str, ...]:
     return tuple(inspect.signature(function).parameters)

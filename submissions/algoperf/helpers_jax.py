@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 from jax.sharding import NamedSharding, PartitionSpec
+
+from submissions.algoperf.words import Weights
 
 
 def _sharding(*axes: str) -> NamedSharding:
@@ -23,17 +24,17 @@ def get_batch_dim_sharding() -> NamedSharding:
     return _sharding("batch")
 
 
-def replicate(tree: Any) -> Any:
+def replicate(tree: Weights) -> Weights:
     """The arrays on every device."""
     return jax.device_put(tree, get_replicate_sharding())
 
 
-def shard_along_batch_dim(tree: Any) -> Any:
+def shard_along_batch_dim(tree: Weights) -> Weights:
     """The arrays, their first axis split over the devices."""
     return jax.device_put(tree, get_batch_dim_sharding())
 
 
-HELPERS: dict[str, Callable[..., Any]] = {
+HELPERS: dict[str, Callable[..., object]] = {
     function.__name__: function
     for function in (
         get_replicate_sharding,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
@@ -28,4 +27,4 @@ def join_group_of_one() -> None:
         dist.init_process_group("gloo", store=store, rank=0, world_size=1)
 
 
-HELPERS: dict[str, Callable[..., Any]] = {"pytorch_setup": pytorch_setup}
+HELPERS: dict[str, Callable[..., object]] = {"pytorch_setup": pytorch_setup}

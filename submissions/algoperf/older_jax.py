@@ -5,11 +5,13 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+from submissions.algoperf.words import Tensor
+
 
 class _Older(ModuleType):
     """A module's every name, and a few more; the module itself is left as it is."""
 
-    def __init__(self, module: ModuleType, **more: Any) -> None:
+    def __init__(self, module: ModuleType, **more: object) -> None:
         super().__init__(module.__name__)
         self._module = module
         vars(self).update(more)
@@ -26,7 +28,9 @@ def older() -> ModuleType:
     import jax
     import jax.numpy as jnp
 
-    def clip(arr: Any = None, /, min: Any = None, max: Any = None, **named: Any) -> Any:
+    def clip(
+        arr: Tensor = None, /, min: Tensor = None, max: Tensor = None, **named: Tensor
+    ) -> Tensor:
         low, high = named.pop("a_min", min), named.pop("a_max", max)
         return jnp.clip(named.pop("a", arr), low, high, **named)
 

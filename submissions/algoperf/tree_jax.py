@@ -6,10 +6,10 @@ A matrix is (in, out) there, a convolution (side, side, in, out); weights lie in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from submissions.algoperf.view import is_convolution, is_embedding
+from submissions.algoperf.words import ByName, Tensor, Weights
 from submissions.contract import Card
 
 _CONVOLUTION = (2, 3, 1, 0)
@@ -32,9 +32,9 @@ class Layout:
             moved[name] = tuple(shape[axis] for axis in axes) if axes else shape
         return moved
 
-    def tree(self, by_name: Mapping[str, Any]) -> dict[str, Any]:
+    def tree(self, by_name: ByName) -> Weights:
         """Values by our names as a nested dict; the values stay as they are."""
-        root: dict[str, Any] = {}
+        root: ByName = {}
         for name, value in by_name.items():
             *folders, last = self.paths[name]
             node = root
@@ -43,7 +43,7 @@ class Layout:
             node[last] = value
         return root
 
-    def flat(self, tree: Any) -> dict[str, Any]:
+    def flat(self, tree: Weights) -> ByName:
         """The inverse of `tree`."""
         found = {}
         for name, path in self.paths.items():
@@ -53,24 +53,24 @@ class Layout:
             found[name] = node
         return found
 
-    def theirs(self, params: Mapping[str, Any]) -> dict[str, Any]:
+    def theirs(self, params: ByName) -> Weights:
         """Our weights in the file's tree and layout, with the devices' axis."""
 
-        def one(name: str, value: Any) -> Any:
+        def one(name: str, value: Tensor) -> Tensor:
             axes = self.axes[name]
             moved = value.transpose(axes) if axes else value
             return moved[None] if self.device_axis else moved
 
         return self.tree({name: one(name, value) for name, value in params.items()})
 
-    def ours(self, tree: Any) -> dict[str, Any]:
+    def ours(self, tree: Weights) -> ByName:
         """The inverse of `theirs`."""
         flat = self.flat(tree)
         if self.device_axis:
             flat = {name: value[0] for name, value in flat.items()}
         return self.inner(flat)
 
-    def inner(self, flat: Mapping[str, Any]) -> dict[str, Any]:
+    def inner(self, flat: ByName) -> ByName:
         """Weights by our names, in the file's layout without devices' axis, in our layout."""
         back: Callable[[tuple[int, ...]], tuple[int, ...]]
         back = lambda axes: _BACK if axes == _CONVOLUTION else axes  # noqa: E731

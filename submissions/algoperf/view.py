@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from scoring.ground.words import Role
 from submissions.algoperf.spec import LossType, ParameterType, ShapeTuple
+from submissions.algoperf.words import Batch, ByName, ModelState, RandomState, Tensor, Weights
 from submissions.contract import Card, Problem, SubmissionError
 
 _MATRICES: tuple[Role, ...] = ("weight", "head", "tensor")
@@ -22,9 +23,9 @@ class Forward:
     outputs are.
     """
 
-    weights: Any
-    batch: Any
-    rng: Any
+    weights: Weights
+    batch: Batch
+    rng: RandomState
 
 
 def is_embedding(name: str, role: Role) -> bool:
@@ -56,14 +57,14 @@ class View:
     states of its own workloads and nobody here knows is a harmless constant.
     """
 
-    metrics_logger: Any = None
+    metrics_logger: None = None
     target_metric_name = "loss"
     train_mean, train_stddev = 0.0, 1.0
 
     def __init__(self, card: Card, origin: str) -> None:
         self._card = card
         self.origin = origin
-        self.problem: Problem[Any] | None = None
+        self.problem: Problem[Tensor] | None = None
 
     @property
     def step_hint(self) -> int:
@@ -92,19 +93,19 @@ class View:
         return LossType.SOFTMAX_CROSS_ENTROPY if classes else LossType.MEAN_SQUARED_ERROR
 
     @functools.cached_property
-    def param_shapes(self) -> Any:
+    def param_shapes(self) -> ByName:
         """The shapes, in the form of the file's weights."""
         return self.tree({name: ShapeTuple(shape) for name, shape in self.shapes().items()})
 
     @functools.cached_property
-    def model_params_types(self) -> Any:
+    def model_params_types(self) -> ByName:
         """What each weight is, in the form of the file's weights."""
         card = self._card
         kinds = {n: parameter_type(n, role, card.shapes[n]) for n, role in card.roles.items()}
         return self.tree(kinds)
 
     @property
-    def param_types(self) -> Any:
+    def param_types(self) -> ByName:
         """The same, by its older name."""
         return self.model_params_types
 
@@ -112,7 +113,7 @@ class View:
         """Every weight's shape in the file's layout, by our name."""
         return dict(self._card.shapes)
 
-    def tree(self, by_name: Mapping[str, Any]) -> Any:
+    def tree(self, by_name: ByName) -> ByName:
         """Values by our names, in the form that the file knows."""
         raise NotImplementedError
 
@@ -124,15 +125,15 @@ class View:
 
     def model_fn(
         self,
-        params: Any,
-        augmented_and_preprocessed_input_batch: Any,
-        model_state: Any,
-        mode: Any = None,
-        rng: Any = None,
+        params: Weights,
+        augmented_and_preprocessed_input_batch: Batch,
+        model_state: ModelState,
+        mode: object = None,
+        rng: RandomState = None,
         update_batch_norm: bool = True,
         dropout_rate: float = 0.0,
-        **more: Any,
-    ) -> tuple[Forward, Any]:
+        **more: object,
+    ) -> tuple[Forward, ModelState]:
         """(what `loss_fn` takes, the model's state). The models have neither dropout nor batch norm
         of a submission's choice: both are ignored, as AlgoPerf's do that lack them.
         """
@@ -140,11 +141,11 @@ class View:
 
     def loss_fn(
         self,
-        label_batch: Any,
+        label_batch: Tensor,
         logits_batch: Any,
-        mask_batch: Any = None,
-        label_smoothing: Any = 0.0,
-    ) -> dict[str, Any]:
+        mask_batch: Tensor = None,
+        label_smoothing: Tensor = 0.0,
+    ) -> dict[str, Tensor]:
         """`summed`, `n_valid_examples`, and `per_example` for who asks for it."""
         if not isinstance(logits_batch, Forward):
             self.refuse("`loss_fn` got other logits than `model_fn` gave")
@@ -154,7 +155,7 @@ class View:
             self.refuse("the loss is asked for before the first step")
         return self.score(logits_batch, mask_batch, label_smoothing)
 
-    def score(self, forward: Forward, mask: Any, smoothing: Any) -> dict[str, Any]:
+    def score(self, forward: Forward, mask: Tensor, smoothing: Tensor) -> dict[str, Tensor]:
         """The loss of one forward pass."""
         raise NotImplementedError
 
@@ -167,7 +168,7 @@ class View:
         advice = "this part of AlgoPerf's interface is not served here"
         raise SubmissionError(f"{self.origin}: {what}; {advice}")
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         if name.startswith("__"):
             raise AttributeError(name)
         # An AttributeError, so that `hasattr` and `getattr` with a default go on.
@@ -176,7 +177,9 @@ class View:
         )
 
 
-def joined(draws: Iterator[Any], batches: int, join: Callable[[list[Any]], Any]) -> Iterator[Any]:
+def joined(
+    draws: Iterator[ByName], batches: int, join: Callable[[list[Tensor]], Tensor]
+) -> Iterator[ByName]:
     """Draws, so many of them as one; what all examples share is that of the first."""
     while batches > 1:
         parts = [next(draws) for _ in range(batches)]
@@ -188,14 +191,14 @@ def joined(draws: Iterator[Any], batches: int, join: Callable[[list[Any]], Any])
     yield from draws
 
 
-def as_seen(batch: Mapping[str, Any]) -> dict[str, Any]:
+def as_seen(batch: ByName) -> Batch:
     """A batch with AlgoPerf's two keys; the last array of ours is the label, where there is one."""
     *inputs, last = batch
     targets = batch[last]
     return {"inputs": {name: batch[name] for name in inputs} or targets, "targets": targets}
 
 
-def as_drawn(seen: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+def as_drawn(seen: Batch, names: tuple[str, ...]) -> ByName:
     """The inverse, for a batch of these names."""
     *inputs, last = names
     named = seen["inputs"] if inputs else {}

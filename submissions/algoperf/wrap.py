@@ -11,13 +11,14 @@ from submissions.algoperf.facts import has_device_axis, wants_process_group
 from submissions.contract import SubmissionError
 
 if TYPE_CHECKING:
-    from submissions.contract import Card
+    from scoring.ground.words import Scalar
+    from submissions.contract import Card, Parameters
     from submissions.source import Source
 
 
 def make_submission(
     module: ModuleType, source: Source, texts: Mapping[str, str]
-) -> Callable[..., Any]:
+) -> Callable[..., object]:
     """The `submission` function that stands for the file.
 
     `texts` are all of its files by their paths.
@@ -25,8 +26,8 @@ def make_submission(
     origin = source.origin
     first: dict[str, Any] = {}
 
-    def submission(workload: Card, params: Any = None, **chosen: Any) -> object:
-        hyperparameters = {**source.defaults, **chosen}
+    def submission(workload: Card, params: Parameters | None = None, **chosen: Scalar) -> object:
+        hyperparameters: dict[str, Any] = {**source.defaults, **chosen}
         if not workload.supervised:
             what = "an AlgoPerf file trains on labelled batches, and this workload has none"
             raise SubmissionError(f"{origin}: {what}; race it on a supervised workload")

@@ -10,11 +10,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from scoring.ground.words import StateDict
 from submissions.algoperf.calls import Calls, Scores
 from submissions.algoperf.helpers_jax import get_batch_dim_sharding, get_replicate_sharding
 from submissions.algoperf.tree_jax import Layout
 from submissions.algoperf.view import Forward, View, as_drawn, as_seen, joined
-from submissions.contract import Card, OpenProblem, SubmissionError
+from submissions.algoperf.words import (
+    Batch,
+    ByName,
+    ModelState,
+    OptimizerState,
+    RandomState,
+    Tensor,
+    Weights,
+)
+from submissions.contract import Arrays, Card, OpenProblem, SubmissionError
 
 _NOTED = "by_products"
 """Where the sums of a step's loss travel through the file's own compiled step: its model state."""
@@ -35,7 +45,7 @@ class JaxView(View):
         """In the file's layout."""
         return self.layout.shapes(self._card)
 
-    def tree(self, by_name: Mapping[str, Any]) -> Any:
+    def tree(self, by_name: ByName) -> ByName:
         """As nested dicts."""
         return self.layout.tree(by_name)
 
@@ -44,13 +54,13 @@ class JaxView(View):
         heads = [path for name, path in self.layout.paths.items() if self._role(name) == "head"]
         return any(param_key in (path[0], "/".join(path), "/".join(path[:-1])) for path in heads)
 
-    def model_fn(self, *given: Any, **named: Any) -> tuple[Forward, Any]:
+    def model_fn(self, *given: Any, **named: Any) -> tuple[Forward, ModelState]:
         """(what `loss_fn` takes, a model state that `loss_fn` will write by-products into)."""
         forward, state = super().model_fn(*given, **named)
         state = dict(state) if isinstance(state, Mapping) else {}
         return _Noting(forward.weights, forward.batch, forward.rng, state), state
 
-    def score(self, forward: Forward, mask: Any, smoothing: Any) -> dict[str, Any]:
+    def score(self, forward: Forward, mask: Tensor, smoothing: Tensor) -> dict[str, Tensor]:
         """The loss of one forward pass: as the workload's own mean, times the examples."""
         assert self.problem is not None
         assert isinstance(forward, _Noting)
@@ -75,11 +85,11 @@ class JaxView(View):
 class _Noting(Forward):
     """A forward pass that knows the model state which goes out beside it."""
 
-    def __init__(self, weights: Any, batch: Any, rng: Any, state: dict[str, Any]) -> None:
+    def __init__(self, weights: Weights, batch: Batch, rng: RandomState, state: ByName) -> None:
         super().__init__(weights, batch, rng)
         object.__setattr__(self, "state", state)
 
-    state: dict[str, Any]
+    state: ByName
 
 
 class JaxAlgoperf:
@@ -90,7 +100,7 @@ class JaxAlgoperf:
 
     compiled = False
 
-    def __init__(self, calls: Calls, card: Card, first: dict[str, Any]) -> None:
+    def __init__(self, calls: Calls, card: Card, first: ByName) -> None:
         if jax.local_device_count() != 1:
             what = f"JAX finds {jax.local_device_count()} devices; AlgoPerf files train on one here"
             raise SubmissionError(f"{what}: set `gpus: 1`")
@@ -101,8 +111,8 @@ class JaxAlgoperf:
         self._layout = calls.view.layout
         self._first = first
         self._key = jax.random.PRNGKey(card.seed)
-        self._theirs: Any = None
-        self._ours: Any = None
+        self._theirs: Weights = None
+        self._ours: Arrays | None = None
         # Compiled once for all builds. Laid out from the first as files lay out what they return:
         # they would compile their step again for the second.
         axis = self._layout.device_axis
@@ -112,7 +122,7 @@ class JaxAlgoperf:
         self._to_ours = first.setdefault("ours", jax.jit(self._layout.ours))
         self._fold_in = first.setdefault("fold_in", jax.jit(jax.random.fold_in))
 
-    def init(self, params: Any) -> Any:
+    def init(self, params: Arrays) -> StateDict:
         """The file's initial state."""
         tree = self._tree(params)
         optimizer = self._calls.init(tree, {}, self._rng(-1))
@@ -125,8 +135,12 @@ class JaxAlgoperf:
         }
 
     def select_data(
-        self, params: Any, state: Any, draw: Iterator[Any], problem: OpenProblem[jax.Array]
-    ) -> tuple[Any, Any]:
+        self,
+        params: Arrays,
+        state: StateDict,
+        draw: Iterator[Arrays],
+        problem: OpenProblem[jax.Array],
+    ) -> tuple[Batch, StateDict]:
         """The file's choice among the batches."""
         began, step = time.perf_counter(), state["step"]
         draws = map(self._seen, joined(draw, self._batches, np.concatenate))
@@ -135,8 +149,8 @@ class JaxAlgoperf:
         return batch, self._timed(state, began)
 
     def update(
-        self, params: Any, state: Any, batch: Any, problem: OpenProblem[jax.Array]
-    ) -> tuple[Any, Any]:
+        self, params: Arrays, state: StateDict, batch: Batch, problem: OpenProblem[jax.Array]
+    ) -> tuple[Arrays, StateDict]:
         """One step of the file's."""
         began, step = time.perf_counter(), state["step"]
         self._view.problem = problem
@@ -155,7 +169,7 @@ class JaxAlgoperf:
         made = {"optimizer": optimizer, "step": step + 1}
         return self._flat(tree), self._timed({**made, "seconds": state["seconds"]}, began)
 
-    def prepare(self, params: Any, state: Any) -> tuple[Any, Any]:
+    def prepare(self, params: Arrays, state: StateDict) -> tuple[Arrays, StateDict]:
         """The file's preparation for an evaluation, of the weights that it goes on with."""
         if not self._calls.prepares:
             return params, state
@@ -170,37 +184,37 @@ class JaxAlgoperf:
         made = {**state, "optimizer": optimizer}
         return self._flat(tree), self._timed(made, began)
 
-    def _seen(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+    def _seen(self, batch: ByName) -> Batch:
         self._view.names = tuple(batch)
         return as_seen({name: self._axis(value) for name, value in batch.items()})
 
-    def _copied(self, leaf: Any) -> Any:
+    def _copied(self, leaf: object) -> object:
         if not isinstance(leaf, jax.Array):
             return leaf
         whole = leaf.ndim == 0  # without the devices' axis, whatever the file's convention
         return jax.device_put(leaf.copy(), get_replicate_sharding() if whole else self._laid_out)
 
-    def _axis(self, array: Any) -> Any:
+    def _axis(self, array: Tensor) -> Tensor:
         return array[None] if self._layout.device_axis else array
 
-    def _tree(self, params: Any) -> Any:
+    def _tree(self, params: Arrays) -> Weights:
         """The weights as the file left them, or as they are now if they are others."""
         if params is not self._ours:
             self._theirs, self._ours = self._to_theirs(params), params
         return self._theirs
 
-    def _flat(self, tree: Any) -> Any:
+    def _flat(self, tree: Weights) -> Arrays:
         self._theirs, self._ours = tree, self._to_ours(tree)
         return self._ours
 
-    def _timed(self, state: dict[str, Any], began: float) -> dict[str, Any]:
+    def _timed(self, state: StateDict, began: float) -> StateDict:
         return {**state, "seconds": state["seconds"] + time.perf_counter() - began}
 
-    def _rng(self, step: int) -> Any:
+    def _rng(self, step: int) -> jax.Array:
         return self._fold_in(self._key, step + 1)
 
 
-def _with_functions_of(first: dict[str, Any], state: Any) -> Any:
+def _with_functions_of(first: ByName, state: OptimizerState) -> OptimizerState:
     """The state with the functions that the first build's had in the places of its own.
 
     Files take their update function as a static argument: a new one would be compiled again.

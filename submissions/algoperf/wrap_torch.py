@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
 
+from scoring.ground.words import StateDict
 from submissions.algoperf.calls import Calls, Scores
 from submissions.algoperf.helpers_torch import join_group_of_one
 from submissions.algoperf.view import Forward, View, as_drawn, as_seen, is_embedding, joined
-from submissions.contract import Card, Problem
+from submissions.algoperf.words import Batch, ByName, RandomState, Tensor, Weights
+from submissions.contract import Card, Problem, Tensors
 
-Tensors = dict[str, torch.Tensor]
+Live = Mapping[str, torch.nn.Parameter]
 
 
 class Container(torch.nn.Module):
@@ -23,7 +25,7 @@ class Container(torch.nn.Module):
     Files tell embeddings by "embedding" in the name: where ours have none, it is added.
     """
 
-    def __init__(self, params: Mapping[str, Any], card: Card) -> None:
+    def __init__(self, params: Live, card: Card) -> None:
         super().__init__()
         self.ours: dict[str, str] = {}
         for name, parameter in params.items():
@@ -37,7 +39,7 @@ class Container(torch.nn.Module):
                 module = module.get_submodule(folder)
             module.register_parameter(last, parameter)
 
-    def forward(self, *given: Any) -> Any:
+    def forward(self, *given: object) -> torch.Tensor:
         """Nothing: the workload's `model_fn` is the way to the model."""
         raise NotImplementedError("call `workload.model_fn`")
 
@@ -58,11 +60,11 @@ class TorchView(View):
     names: tuple[str, ...] = ()
     """The keys of the workload's batches."""
 
-    def tree(self, by_name: Mapping[str, Any]) -> Any:
+    def tree(self, by_name: ByName) -> ByName:
         """By the names of the module."""
         return {shown(name, self._card): value for name, value in by_name.items()}
 
-    def score(self, forward: Forward, mask: Any, smoothing: Any) -> dict[str, Any]:
+    def score(self, forward: Forward, mask: Tensor, smoothing: Tensor) -> dict[str, Tensor]:
         """The loss of one forward pass: as the workload's own mean, times the examples."""
         assert self.problem is not None
         batch, problem = self._batch(forward), self.problem
@@ -84,7 +86,7 @@ class TorchView(View):
     def _batch(self, forward: Forward) -> Tensors:
         return as_drawn(forward.batch, self.names)
 
-    def weights(self, module: Any) -> Tensors:
+    def weights(self, module: Weights) -> Tensors:
         """The module's weights by our names; the live ones themselves where they are meant."""
         while isinstance(getattr(module, "module", None), torch.nn.Module):
             module = module.module
@@ -106,20 +108,24 @@ class TorchAlgoperf:
         self._grouped = grouped
         self._batches = calls.batches()
 
-    def init(self, params: Tensors) -> dict[str, Any]:
+    def init(self, params: Tensors) -> StateDict:
         """The file's initial state."""
         if self._grouped:
             join_group_of_one()
         view = self._view
         view.live = params
-        self._container = Container(params, self._card)
+        self._container = Container(cast(Live, params), self._card)
         with torch.enable_grad():
             state = self._calls.init(self._container, None, self._rng(-1))
         return {"optimizer": state, "model": None, "step": 0, "seconds": 0.0}
 
     def select_data(
-        self, params: Tensors, state: Any, draw: Iterator[Any], problem: Problem[torch.Tensor]
-    ) -> tuple[Any, Any]:
+        self,
+        params: Tensors,
+        state: StateDict,
+        draw: Iterator[Tensors],
+        problem: Problem[torch.Tensor],
+    ) -> tuple[Batch, StateDict]:
         """The file's choice among the batches."""
         began = time.perf_counter()
         rng, step = self._rng(state["step"]), state["step"]
@@ -129,8 +135,8 @@ class TorchAlgoperf:
         return batch, self._timed(state, began)
 
     def update(
-        self, params: Tensors, state: Any, batch: Any, problem: Problem[torch.Tensor]
-    ) -> dict[str, Any]:
+        self, params: Tensors, state: StateDict, batch: Batch, problem: Problem[torch.Tensor]
+    ) -> StateDict:
         """One step of the file's."""
         began, step = time.perf_counter(), state["step"]
         self._view.problem = problem
@@ -148,7 +154,7 @@ class TorchAlgoperf:
         made = {"optimizer": optimizer, "model": model, "step": step + 1}
         return self._timed({**made, "seconds": state["seconds"]}, began)
 
-    def prepare(self, params: Tensors, state: Any) -> dict[str, Any]:
+    def prepare(self, params: Tensors, state: StateDict) -> StateDict:
         """The file's preparation for an evaluation, of the weights that it goes on with."""
         if not self._calls.prepares:
             return state
@@ -164,12 +170,12 @@ class TorchAlgoperf:
         self._take(module)
         return self._timed({**state, "optimizer": optimizer, "model": model}, began)
 
-    def _seen(self, batch: Tensors) -> dict[str, Any]:
+    def _seen(self, batch: Tensors) -> Batch:
         view = self._view
         view.names = tuple(batch)
         return as_seen(batch)
 
-    def _take(self, module: Any) -> None:
+    def _take(self, module: Weights) -> None:
         """The weights that the file gave back become the live ones."""
         view = self._view
         found = view.weights(module)
@@ -179,9 +185,9 @@ class TorchAlgoperf:
             for name, parameter in view.live.items():
                 parameter.copy_(found[name])
 
-    def _timed(self, state: dict[str, Any], began: float) -> dict[str, Any]:
+    def _timed(self, state: StateDict, began: float) -> StateDict:
         return {**state, "seconds": state["seconds"] + time.perf_counter() - began}
 
-    def _rng(self, step: int) -> Any:
+    def _rng(self, step: int) -> RandomState:
         """Two numbers, as AlgoPerf hands them to torch files."""
         return np.random.SeedSequence([self._card.seed, step + 1]).generate_state(2)

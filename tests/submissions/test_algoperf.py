@@ -162,7 +162,6 @@ def test_a_point_is_read_as_it_was_written(tmp_path: Path) -> None:
     ("raised", "told"),
     [
         ("AssertionError('Torch not compiled with CUDA enabled')", "race it with `gpus: 1`"),
-        ("ValueError('Invalid number of trainers per group: 8.')", "a group of several processes"),
     ],
 )
 def test_a_file_for_another_machine_is_refused_in_a_line(

@@ -29,8 +29,11 @@ class Bench:
     Its card is that of a real trial, so that schedules are as long as they will be.
     """
 
-    def __init__(self, source: Source, workload_id: str) -> None:
+    def __init__(
+        self, source: Source, workload_id: str, resources: Resources | None = None
+    ) -> None:
         self.source = source
+        self.resources = resources or Resources()
         self.workload = workloads.get(workload_id)
         self.weights = self.workload.initial_weights(_SEED)
         race, settings = self.workload.race, self.workload.settings
@@ -39,14 +42,13 @@ class Bench:
 
     def entry(self, hyperparameters: Mapping[str, object]) -> Entry:
         """What a learner of these hyperparameters is made of."""
-        resources = Resources()
         return make_entry(
             self.workload,
             self.source,
             hyperparameters,
             _SEEDS,
             budget=self.budget,
-            resources=resources,
+            resources=self.resources,
         )
 
     def run(

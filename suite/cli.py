@@ -38,6 +38,7 @@ COMMANDS = {
     "calibrate": ("calibrate", "Find one hyperparameter point for all workloads of a suite."),
     "sweep": ("sweep", "Draw what a hyperparameter does over its range; how sensitive it is."),
     "parity": ("parity", "Compare torch and jax on this machine."),
+    "step-cost": ("step_cost", "Tell what a step costs in steps of the reference, at any scale."),
     "set-targets": ("targets", "Set a workload's target, budget and reference."),
     "reference-steps": (
         "reference_steps",

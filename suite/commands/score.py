@@ -26,7 +26,15 @@ from suite.remote import RunFolder
     is_flag=True,
     help="Tell beneath the table how much hangs on single workloads and on how far targets lie.",
 )
-def score(runs: tuple[Path, ...], form: str, more: bool, **options: Option) -> None:
+@click.option(
+    "--costs",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.json",
+    help="Tell projected scores, too: the race's steps at the costs that `step-cost -o` measured.",
+)
+def score(
+    runs: tuple[Path, ...], form: str, more: bool, costs: Path | None, **options: Option
+) -> None:
     """Compute the leaderboard of runs from their records.
 
     The form `trials` is a CSV table of every trial, one line each, in place of a board.
@@ -35,9 +43,10 @@ def score(runs: tuple[Path, ...], form: str, more: bool, **options: Option) -> N
     Examples:
         gradathlon score runs/first
         gradathlon score runs/first --more
+        gradathlon score runs/first --costs costs.json
         gradathlon score runs/mine runs/theirs --clock steps --format csv > board.csv
     """
-    from scoring import board, frame, robustness
+    from scoring import board, frame, projection, robustness
     from scoring.report import tables
 
     gathered = frame.gather(runs)
@@ -54,4 +63,8 @@ def score(runs: tuple[Path, ...], form: str, more: bool, **options: Option) -> N
     click.echo(write(computed).rstrip("\n"))
     if more:
         for line in robustness.told(computed, gathered.records):
+            click.echo(line, err=form != "table")
+    if costs is not None:
+        on_steps = board.compute_from(gathered, clock="steps")
+        for line in projection.told(on_steps, projection.read_costs(costs)):
             click.echo(line, err=form != "table")

@@ -27,12 +27,23 @@ def steady(value: float, *noise: float) -> Score:
     return Score({}, value, studies=studies)
 
 
-def false_claims(boards: int, entries: int, studies: int, seed: int) -> float:
-    """The share of boards of equal entries, with ties and misses, that tell some two apart."""
+def false_claims(
+    boards: int,
+    entries: int,
+    studies: int,
+    seed: int,
+    misses: float = 1 / 7,
+    tails: float = 0.0,
+) -> float:
+    """The share of boards of equal entries, with ties and misses, that tell some two apart.
+
+    With `tails`, noise is Student's t with so many degrees of freedom.
+    """
     rng = np.random.default_rng(seed)
     shape = (boards, entries, len(WORKLOADS), studies)
-    times = np.ceil(np.exp(rng.normal(0.0, 0.1, shape)) / GRID) * GRID
-    times[rng.random(shape) < 1 / 7] = math.inf
+    noise = rng.standard_t(tails, shape) if tails else rng.normal(0.0, 1.0, shape)
+    times = np.ceil(np.exp(0.1 * noise) / GRID) * GRID
+    times[rng.random(shape) < misses] = math.inf
     reference = {name: [dict.fromkeys(range(studies), 1.0)] for name in WORKLOADS}
     resampler = Resampler(1)
     claims = 0
@@ -56,6 +67,12 @@ def test_equal_entries_are_seldom_told_apart(studies: int) -> None:
 @pytest.mark.parametrize("entries", [2, 5, 10])
 def test_equal_entries_are_seldom_told_apart_on_many_boards(studies: int, entries: int) -> None:
     assert false_claims(1000, entries, studies, seed=2) <= 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("studies", [2, 3, 5])
+def test_equal_entries_with_heavy_tails_are_seldom_told_apart(studies: int) -> None:
+    assert false_claims(500, 5, studies, seed=2, tails=3.0) <= 0.05
 
 
 def test_what_differs_in_five_studies_is_told() -> None:

@@ -1,0 +1,85 @@
+"""`gradathlon step-cost`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+import workloads
+from cluster import step_cost as measurement
+from scoring.ground.documents import ConfigError
+from submissions.source import find
+from suite.columns import columns
+from suite.races import REFERENCE_IN
+
+
+@click.command(name="step-cost")
+@click.argument("submissions", nargs=-1, required=True, metavar="NAME|FILE.py...")
+@click.option(
+    "ids",
+    "-w",
+    "--workload",
+    multiple=True,
+    required=True,
+    metavar="WORKLOAD",
+    help="At whose shapes; repeat for several, of each family in rising order of scale.",
+)
+@click.option(
+    "--rows",
+    type=click.IntRange(min=1),
+    multiple=True,
+    metavar="N",
+    help="Time batches of N and of 2 N rows, and reckon the whole batch's: for large scales.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.json",
+    help="Keep the costs; a file that exists is added to. For `score --costs`.",
+)
+def step_cost(
+    submissions: tuple[str, ...], ids: tuple[str, ...], rows: tuple[int, ...], output: Path | None
+) -> None:
+    """Tell what a submission's step costs in steps of the reference, by workload and scale.
+
+    Times both in turns in this process, at their defaults, on random batches. A toy's step tells
+    little of a large model's: methods that do much with the weights look dear there.
+
+    \b
+    Examples:
+        gradathlon step-cost muon soap -w lm-toy-v2 -w lm-laptop-v2
+        gradathlon step-cost muon -w lm-standard-v2 --rows 1 -o costs.json
+        gradathlon score runs/first --costs costs.json
+    """
+    sources = [find(name) for name in submissions]
+    for id in ids:
+        workloads.get(id)
+    costs = _kept(output)
+    lines = []
+    for source in sources:
+        reference = find(REFERENCE_IN[source.framework])
+        cells = []
+        for id in ids:
+            click.echo(f"timing {source.name} on {id}", err=True)
+            found = measurement.measure(source, reference, id, rows)
+            cells.append(f"{found.ratio:.3f} ± {found.error:.3f}")
+            costs.setdefault(source.name, {})[id] = round(found.ratio, 4)
+        lines.append((source.name, source.framework, *cells))
+    click.echo(columns(("submission", "framework", *ids), lines))
+    if output is not None:
+        try:
+            output.write_text(json.dumps(costs, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{output}: cannot be written: {error.strerror}") from None
+        click.echo(str(output), err=True)
+
+
+def _kept(output: Path | None) -> dict[str, dict[str, float]]:
+    from scoring.projection import read_costs
+
+    if output is None or not output.exists():
+        return {}
+    return {name: dict(own) for name, own in read_costs(output).items()}

@@ -1,0 +1,114 @@
+"""Does the paired clock hold still when the machine does not? Whole trials, quiet and loaded.
+
+    python -m tests.benchmarks.paired FOLDER [-w lm-toy-v2] [-s adamw -s muon_jax] [--studies 2]
+
+Races the same trials twice, as any run does: on the machine as it is, and beside busy neighbours
+that multiply matrices larger than the caches, one a core. Seeds are the same, so that both make
+the same steps. Prints for each submission and workload, by clock, the reading a step and by how
+much the neighbours moved it. Quiet must mean quiet: let nothing else run. No assertion.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from scoring.ground.clocks import CLOCKS
+from scoring.records import Record, read_run
+
+_BUSY = """
+import numpy
+a = numpy.random.default_rng(0).standard_normal((1500, 1500), dtype=numpy.float32)
+while True:
+    a = a @ a.T
+    a /= abs(a).max()
+"""
+
+
+@contextlib.contextmanager
+def neighbours(count: int) -> Iterator[None]:
+    """Busy processes beside what is measured, of one thread each."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    busy = [subprocess.Popen([sys.executable, "-c", _BUSY], env=environment) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for one in busy:
+            one.kill()
+            one.wait()
+
+
+def race(suite: Path, output: Path, at_once: int) -> list[Record]:
+    """The trials of a run; it is not raced again where it is there."""
+    if not output.exists():
+        words = ["run", str(suite), "-o", str(output), "--at-once", str(at_once), "--no-prune"]
+        code = "from suite.cli import main; main()"
+        # Its exit code tells of trials that failed; the table shows what there is.
+        subprocess.run([sys.executable, "-c", code, *words], check=False, stdout=sys.stderr)
+    return read_run(output)
+
+
+def a_step(record: Record, clock: str) -> float:
+    """A trial's reading a step where it ended."""
+    end = record.outcome
+    assert end is not None
+    return CLOCKS[clock].read(end) / end.steps  # type: ignore[index]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("-w", "--workload", action="append")
+    parser.add_argument("-s", "--submission", action="append")
+    parser.add_argument("--studies", type=int, default=2)
+    parser.add_argument("--at-once", type=int, default=1)
+    parser.add_argument("--neighbours", type=int, default=os.cpu_count() or 1)
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    suite = given.folder / "suite.yaml"
+    body = {
+        "title": "quiet and loaded",
+        "workloads": given.workload or ["lm-toy-v2", "recommender-toy-v2"],
+        "submissions": given.submission or ["adamw", "muon", "adamw_jax"],
+        "ruleset": "self",
+        "studies": given.studies,
+        "clock": "paired",
+        "budget_factor": 0.5,
+    }
+    suite.write_text(yaml.safe_dump(body))
+    quiet = race(suite, given.folder / "quiet", given.at_once)
+    with neighbours(given.neighbours):
+        loaded = race(suite, given.folder / "loaded", given.at_once)
+    show(quiet, loaded)
+
+
+def show(quiet: list[Record], loaded: list[Record]) -> None:
+    """The table, a line a submission on a workload, medians over studies."""
+    head = "".join(f"{name:>24}" for name in ("wall", "cpu", "paired"))
+    print(f"{'workload':20} {'submission':14}{head}")
+    after = {record.header.key: record for record in loaded}
+    pairs: dict[tuple[str, str], list[tuple[Record, Record]]] = {}
+    for record in quiet:
+        other = after.get(record.header.key)
+        if record.outcome and other and other.outcome and record.outcome.steps:
+            place = (record.header.workload, record.header.submission)
+            pairs.setdefault(place, []).append((record, other))
+    for (workload, submission), own in pairs.items():
+        cells = []
+        for clock in ("wall", "cpu", "paired"):
+            before = statistics.median(a_step(one, clock) for one, _ in own)
+            moved = statistics.median(a_step(two, clock) / a_step(one, clock) for one, two in own)
+            cells.append(f"{before:14.4g} {100 * (moved - 1):+7.1f} %")
+        print(f"{workload:20} {submission:14}" + "  ".join(cells))
+
+
+if __name__ == "__main__":
+    main()

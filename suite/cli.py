@@ -27,7 +27,10 @@ COMMANDS = {
     "import-algoperf": ("import_algoperf", "Write published AlgoPerf logs as a run's records."),
     "list": ("list", "List workloads, submissions or suites."),
     "show": ("show", "Show all about one workload, submission or suite."),
-    "new": ("new", "Write a submission to begin with, or a workload family."),
+    "new": (
+        "new",
+        "Write a submission to begin with, a repository around one, or a workload family.",
+    ),
     "check": ("check", "Tell what would go wrong with a submission, or a workload, in a race."),
     "conformance": (
         "conformance",

@@ -20,13 +20,13 @@ from cluster import hardware as machine
 from cluster.review import refuse_missing_imports
 from cluster.spec import Finished, TrialSpec, Update
 from cluster.step_time import seconds_a_step
-from scoring import board
+from scoring import board, frame
 from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
 from scoring.ground.errors import UserError
 from scoring.ground.words import Budget, Clock, Resources
 from scoring.records import RecordError, record_attempts
-from scoring.report import tables
+from scoring.report import page, tables
 from suite import config, references, run_file
 from suite.columns import columns
 from suite.live import display, one_line, trial_name
@@ -341,12 +341,19 @@ def _race(request: Request, planned: Planned, specs: Sequence[TrialSpec]) -> lis
 
 def _show_board(folder: Path) -> None:
     try:
-        computed = board.compute([folder])
+        gathered = frame.gather([folder])
+        computed = board.compute_from(gathered)
     except RecordError as error:
         say(f"no leaderboard: {error}")
         return
     click.echo(tables.terminal(computed).rstrip("\n"))
-    say(f"trials, curves and profiles as a page: gradathlon report {folder} -o report.html")
+    written = folder / "report.html"
+    try:
+        page.write_whole(written, page.render(computed, gathered.records))
+    except OSError as error:
+        say(f"no page: {written} cannot be written: {error.strerror}")
+    else:
+        say(f"trials, curves and profiles as a page: {written}")
 
 
 def _report_failures(finished: Sequence[Finished], address: str | None) -> int:

@@ -9,7 +9,11 @@ import click
 
 import workloads
 from cluster import step_cost as measurement
+from cluster.cores import hold_cores
+from cluster.process import set_environment
 from scoring.ground.documents import ConfigError
+from scoring.ground.words import Resources
+from scoring.projection import read_costs
 from submissions.source import find
 from suite.columns import columns
 from suite.races import REFERENCE_IN
@@ -40,10 +44,16 @@ from suite.races import REFERENCE_IN
     metavar="FILE.json",
     help="Keep the costs; a file that exists is added to. For `score --costs`.",
 )
+@click.option("--cores", type=click.IntRange(min=1), default=1, show_default=True, metavar="N")
+@click.option("--gpus", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
 def step_cost(
-    submissions: tuple[str, ...], ids: tuple[str, ...], rows: tuple[int, ...], output: Path | None
+    submissions: tuple[str, ...],
+    ids: tuple[str, ...],
+    rows: tuple[int, ...],
+    output: Path | None,
+    **resources: int,
 ) -> None:
-    """Tell what a submission's step costs in steps of the reference, by workload and scale.
+    """Tell what a step costs in steps of the reference, at any scale.
 
     Times both in turns in this process, at their defaults, on random batches. A toy's step tells
     little of a large model's: methods that do much with the weights look dear there.
@@ -58,16 +68,19 @@ def step_cost(
     for id in ids:
         workloads.get(id)
     costs = _kept(output)
+    held = Resources(**resources)
+    set_environment(held)
     lines = []
-    for source in sources:
-        reference = find(REFERENCE_IN[source.framework])
-        cells = []
-        for id in ids:
-            click.echo(f"timing {source.name} on {id}", err=True)
-            found = measurement.measure(source, reference, id, rows)
-            cells.append(f"{found.ratio:.3f} ± {found.error:.3f}")
-            costs.setdefault(source.name, {})[id] = round(found.ratio, 4)
-        lines.append((source.name, source.framework, *cells))
+    with hold_cores(held.cores, lambda: click.echo("waiting for a free core", err=True)):
+        for source in sources:
+            reference = find(REFERENCE_IN[source.framework])
+            cells = []
+            for id in ids:
+                click.echo(f"timing {source.name} on {id}", err=True)
+                found = measurement.measure(source, reference, id, rows, held)
+                cells.append(f"{found.ratio:.3f} ± {found.error:.3f}")
+                costs.setdefault(source.name, {})[id] = round(found.ratio, 4)
+            lines.append((source.name, source.framework, *cells))
     click.echo(columns(("submission", "framework", *ids), lines))
     if output is not None:
         try:
@@ -78,8 +91,6 @@ def step_cost(
 
 
 def _kept(output: Path | None) -> dict[str, dict[str, float]]:
-    from scoring.projection import read_costs
-
     if output is None or not output.exists():
         return {}
     return {name: dict(own) for name, own in read_costs(output).items()}

@@ -99,8 +99,9 @@ def _encode(value: object, name: str, arrays: Arrays) -> _Plain:
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, np.ndarray | np.generic):
-        array = np.asarray(value, order="C")
-        tag = "array"
+        array, tag = np.asarray(value), "array"
+        order = _order(array)
+        array = np.asarray(array.transpose(order), order="C")
         if array.dtype.name == "bfloat16":
             array, tag = array.view(np.uint16), "bfloat16"
         if array.dtype.kind not in "biuf":
@@ -108,10 +109,18 @@ def _encode(value: object, name: str, arrays: Arrays) -> _Plain:
         while name in arrays:  # keys may hold a slash, so that two paths read alike
             name += "'"
         arrays[name] = array
-        return {"scalar" if isinstance(value, np.generic) and tag == "array" else tag: name}
+        body = {"scalar" if isinstance(value, np.generic) and tag == "array" else tag: name}
+        return body if order == sorted(order) else {"laid": [order, body]}
     if isinstance(value, int | float):
         return value
     return _encode_collection(value, name, arrays)
+
+
+def _order(array: np.ndarray[Any, Any]) -> list[int]:
+    """The axes in the order in which they lie in memory, where they are merely exchanged."""
+    order = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
+    whole = array.transpose(order).flags.c_contiguous
+    return order if whole and not array.flags.c_contiguous else list(range(array.ndim))
 
 
 def _encode_collection(value: object, name: str, arrays: Arrays) -> _Plain:
@@ -149,6 +158,8 @@ def _decode(value: Any, arrays: Arrays) -> Any:
         return arrays[body]
     if tag == "scalar":
         return arrays[body][()]
+    if tag == "laid":
+        return _decode(body[1], arrays).transpose(np.argsort(body[0]))
     if tag == "bfloat16":
         import ml_dtypes
 

@@ -44,8 +44,9 @@ def to_torch(value: State, device: torch.device) -> State:
     """The inverse, with arrays as tensors; objects are left as their `state_dict`."""
     if isinstance(value, np.ndarray):
         if value.dtype.name == "bfloat16":
-            return torch.tensor(value.view(np.uint16)).view(torch.bfloat16).to(device)
-        return torch.tensor(value, device=device)
+            bits = torch.from_numpy(value.view(np.uint16).copy(order="K"))
+            return bits.view(torch.bfloat16).to(device)
+        return torch.from_numpy(value.copy(order="K")).to(device)
     if isinstance(value, dict):
         return {key: to_torch(item, device) for key, item in value.items()}
     if isinstance(value, list | tuple | deque):
@@ -55,6 +56,9 @@ def to_torch(value: State, device: torch.device) -> State:
 
 def into_objects(saved: State, fresh: State) -> State:
     """`saved`, with the objects of `fresh` that have a `load_state_dict` in their places."""
+    if isinstance(fresh, torch.optim.Optimizer):
+        load_optimizer(fresh, saved)
+        return fresh
     if _has_state(fresh):
         fresh.load_state_dict(saved)
         return fresh
@@ -94,12 +98,19 @@ def _typed(loaded: State, saved: State) -> State:
 
 
 def _array(tensor: torch.Tensor) -> Array:
-    tensor = tensor.detach().cpu().contiguous()
+    """A copy that lies in memory as the tensor does: sums of a product follow that order."""
+    tensor = tensor.detach().cpu()
+    order = sorted(range(tensor.ndim), key=lambda axis: -tensor.stride(axis))
+    if not tensor.permute(order).is_contiguous():
+        order, tensor = list(range(tensor.ndim)), tensor.contiguous()
+    laid, back = tensor.permute(order), np.argsort(order)
     if tensor.dtype == torch.bfloat16:
         import ml_dtypes
 
-        return tensor.view(torch.uint16).numpy().copy().view(ml_dtypes.bfloat16)
-    return tensor.numpy().copy()
+        bits: Array = laid.view(torch.uint16).numpy().copy().view(ml_dtypes.bfloat16)
+        return bits.transpose(back)
+    copied: Array = laid.numpy().copy()
+    return copied.transpose(back)
 
 
 def _like(value: Sequence[State], items: list[State]) -> Sequence[State]:

@@ -27,7 +27,7 @@ _TREES = ("submissions", "algorithms", "reference_algorithms", "previous_leaderb
 """Folders of AlgoPerf's repositories from which files import one another."""
 
 
-EXTRA = ("absl", "chex", "flax")
+EXTRA = ("absl", "chex", "flax", "jraph")
 """What published files import besides: in the extra `algoperf`."""
 
 

@@ -256,3 +256,46 @@ def test_a_workload_of_other_numbers_is_the_nodes_fault(make: Make) -> None:
     assert outcome.extra["fault"] == "node"
     assert "batch_size" in outcome.reason
     assert "99" in outcome.reason
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_what_is_kept_lies_in_memory_as_it_did(tmp_path: Path, dtype: str) -> None:
+    """A product's sums follow that order: another one resumes at other bits."""
+    import torch
+
+    from cluster.learners.state_torch import to_numpy, to_torch
+
+    kind = getattr(torch, dtype)
+    tensors = {
+        "transposed": torch.randn(5, 3).to(kind).t(),
+        "plain": torch.randn(2, 3, 4).to(kind),
+        "turned": torch.randn(2, 3, 4).to(kind).permute(2, 0, 1),
+        "sliced": torch.randn(6, 4).to(kind)[::2],
+        "one": torch.tensor(1.5).to(kind),
+        "empty": torch.zeros(0, 3).to(kind),
+    }
+    path = tmp_path / "state.safetensors"
+    checkpoint.save(path, {name: to_numpy(value, name) for name, value in tensors.items()})
+    for name, value in checkpoint.load(path).items():
+        again = to_torch(value, torch.device("cpu"))
+        assert again.dtype == kind
+        assert torch.equal(again, tensors[name])
+        if name not in ("sliced", "empty"):
+            assert again.stride() == tensors[name].stride(), name
+
+
+def test_an_optimizer_within_a_state_keeps_its_types() -> None:
+    import torch
+
+    from cluster.learners.state_torch import into_objects, to_numpy, to_torch
+
+    def made() -> torch.optim.Optimizer:
+        parameter = torch.nn.Parameter(torch.ones(3))
+        optimizer = torch.optim.SGD([parameter], lr=0.1)
+        optimizer.state[parameter]["short"] = torch.full((3,), 1.25, dtype=torch.bfloat16)
+        return optimizer
+
+    cpu = torch.device("cpu")
+    saved = to_torch(to_numpy({"optimizer": made()}, "state"), cpu)
+    (kept,) = into_objects(saved, {"optimizer": made()})["optimizer"].state.values()
+    assert kept["short"].dtype == torch.bfloat16

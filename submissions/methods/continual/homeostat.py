@@ -1,9 +1,11 @@
 """Homeostatic learning rate: a simulated look ahead decides whether it moves (arXiv 2205.08645).
 
+A descendant of the paper's learner, which is `lrh`, and in effect a greedy line search: it looks
+ahead along the whole batch's gradient and judges on the batch itself.
 Plain SGD with one rate for the whole network. After each batch's gradient two steps are simulated:
 at the present rate, and at that rate moved by a fraction of the initial one; both are judged on
 the most recent examples.
-- Where a batch has labels, as in the paper: classes of the upper half ask for more, those of the
+- Where a batch has labels: classes of the upper half ask for more, those of the
   lower half for less. The class predicted for the last example gives the simulated direction; if
   that step classifies strictly more of the recent examples rightly, the rate moves, but in the
   direction of the example's true class.

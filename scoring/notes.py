@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 DRIFT = 0.02
 """References of several runs that differ by more are told."""
+OFF_CLOCK = 0.25
+"""Trials that spend a larger share of their seconds off the clock are told."""
 SHOWN = 3
 """At most so many files or reasons are named in one remark."""
 
@@ -156,6 +158,13 @@ def _doubts(trials: pd.DataFrame, clock: Clock) -> Iterator[str]:
     for name, rows in trials[trials["doubt"] != ""].groupby("submission"):
         told = [f"{path}: {doubt}" for path, doubt in zip(rows["path"], rows["doubt"], strict=True)]
         yield f"a second witness contradicts the clock of {name}: {_some(sorted(told), '; ')}"
+    for name, rows in trials[trials["off_clock_share"] > OFF_CLOCK].groupby("submission"):
+        pairs = zip(rows["off_clock_share"], rows["path"], strict=True)
+        told = [f"{path} ({100 * share:.0f} %)" for share, path in sorted(pairs, reverse=True)]
+        yield (
+            f"{len(told)} of the trials of {name} spent more than {100 * OFF_CLOCK:.0f} % of their "
+            f"seconds off the clock: {_some(told)}"
+        )
     unsteady = sorted(trials.loc[trials["unsteady"], "path"])
     if clock == "wall" and unsteady:
         yield (

@@ -127,9 +127,9 @@ def find(word: str) -> Source:
     if entries:
         path = _module_file(entries[0])
         return parse(word, _read(path, str(path)), str(path))
-    if (Path(word) / MAIN).is_file():
+    if os.path.isfile(Path(word) / MAIN):
         raise SubmissionError(f"unknown submission {word!r}; did you mean './{word}'?")
-    if Path(f"{word}.py").is_file():
+    if os.path.isfile(f"{word}.py"):
         raise SubmissionError(f"unknown submission {word!r}; did you mean './{word}.py'?")
     hint = nearest(word, [*shipped(), *installed()])
     raise SubmissionError(f"unknown submission {word!r}{hint}")
@@ -140,7 +140,7 @@ def _at(path: Path, word: str) -> Source:
 
     AlgoPerf's are folders: the path of their `submission.py` means the folder.
     """
-    if not path.is_dir():
+    if not os.path.isdir(path):
         text = _read(path, word)
         if not is_algoperf(text):
             return parse(path.stem, text, word)

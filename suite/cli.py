@@ -9,6 +9,7 @@ import click
 from suite.neighbours import intruder
 
 BAD_INPUT = 2
+_LONGEST = 2000
 INTERRUPTED = 130
 
 COMMANDS = {
@@ -59,6 +60,12 @@ Python has taken.
 """
 
 
+def _short(text: str) -> str:
+    """What was typed may be as long as it likes; what is said of it may not."""
+    lines = text.splitlines()
+    return "\n".join(one if len(one) <= _LONGEST else f"{one[:_LONGEST]}..." for one in lines)
+
+
 class FrontDoor(click.Group):
     """Finds commands by name, and turns errors that are a user's to mend into one line, exit 2.
 
@@ -82,7 +89,7 @@ class FrontDoor(click.Group):
             click.echo("gradathlon: stopped", err=True)
             ctx.exit(INTERRUPTED)
         except UserError as error:
-            click.echo(f"gradathlon: error: {error}", err=True)
+            click.echo(_short(f"gradathlon: error: {error}"), err=True)
             ctx.exit(BAD_INPUT)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -18,7 +18,8 @@ def stated_point(source: Source, texts: Sequence[str]) -> Point:
     """The hyperparameters typed as `-p NAME=VALUE`.
 
     Raises:
-        ConfigError: another form, or a hyperparameter that the submission does not have.
+        ConfigError: another form, a hyperparameter that the submission does not have, or a value of
+            another kind than its default.
     """
     point: Point = {}
     for text in texts:
@@ -28,9 +29,24 @@ def stated_point(source: Source, texts: Sequence[str]) -> Point:
         if name not in source.hyperparameters:
             hint = nearest(name, source.hyperparameters)
             raise ConfigError(f"-p {text}: {source.name} has no hyperparameter {name!r}{hint}")
-        read = yaml.safe_load(value)
-        point[name] = _number(read) if isinstance(read, str) else read
+        point[name] = _value(source, name, value, f"-p {text}")
     return point
+
+
+def _value(source: Source, name: str, text: str, where: str) -> Scalar:
+    try:
+        read = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        read = []
+    value = _number(read) if isinstance(read, str) else read
+    if value is not None and not isinstance(value, (bool, int, float, str)):
+        raise ConfigError(f"{where}: expected a number, text, true or false")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where}: expected a finite number")
+    if name in source.defaults and not _alike(source.defaults[name], value):
+        default = source.defaults[name]
+        raise ConfigError(f"{where}: expected {_kind(default)} as the default {default!r}")
+    return value
 
 
 def _number(text: str) -> float | str:

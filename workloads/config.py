@@ -21,7 +21,7 @@ from workloads.errors import WorkloadError
 from workloads.metric import Metric
 
 ID = re.compile(
-    r"(?P<family>[a-z][a-z0-9_]*)-(?P<scale>[a-z]+)-v(?P<version>\d+)(?:\+(?P<variant>[a-z0-9_]+))?"
+    r"(?P<family>[a-z][a-z0-9_]*)-(?P<scale>[a-z]+)-v(?P<version>\d{1,6})(?:\+(?P<variant>[a-z0-9_]+))?"
 )
 ScaleName = Literal["toy", "laptop", "standard"]
 

@@ -64,7 +64,7 @@ def place_options(kind: str) -> Callable[[F], F]:
         click.option("--cores", type=click.IntRange(1, MOST), metavar="N", help="Of a trial."),
         click.option("--gpus", type=click.IntRange(0, MOST), metavar="N", help="Of a trial."),
         click.option(
-            "--at-once", type=click.IntRange(min=1), metavar="N", help="Trials at the same time."
+            "--at-once", type=click.IntRange(1, 10_000), metavar="N", help="Trials at once."
         ),
         click.option("--address", metavar="ADDRESS", help="A Ray cluster, as in `run`."),
         executor_option,

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from scoring.ground.documents import ConfigError
+from submissions.source import parse
 from submissions.templates import template
 
 
@@ -61,9 +62,11 @@ def new(path: Path, framework: str, workload: bool, repository: bool) -> None:
         return
     if path.suffix != ".py":
         raise ConfigError(f"{path}: a submission is a Python file; name it {path}.py")
+    text = template("jax" if framework == "jax" else "torch")
+    parse(path.stem, text, str(path))  # a name that could not race is refused before it is written
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(template("jax" if framework == "jax" else "torch"))
+            file.write(text)
     except FileExistsError:
         raise ConfigError(f"{path} exists; name another file, or delete it first") from None
     except OSError as error:

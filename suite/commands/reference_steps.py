@@ -31,7 +31,7 @@ from suite.commands.executor_option import executor_option
     help="Where measured trials are kept; what is there is not raced again.",
 )
 @executor_option
-@click.option("--at-once", type=click.IntRange(min=1), metavar="N", help="As in `run`.")
+@click.option("--at-once", type=click.IntRange(1, 10_000), metavar="N", help="As in `run`.")
 def reference_steps(
     workloads: tuple[str, ...], measure: bool, adopt: bool, **given: Option
 ) -> None:

@@ -59,7 +59,7 @@ from suite.run import run as carry_out
 )
 @click.option(
     "--at-once",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 10_000),
     metavar="N",
     help="Trials at the same time, instead of as many as there are cores for. One or two fewer "
     "leave a core to whatever else the machine does: times are quieter.",

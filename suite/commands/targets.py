@@ -52,7 +52,7 @@ from suite.commands.executor_option import executor_option
 @click.option("--cores", type=click.IntRange(min=1), default=1, show_default=True, metavar="N")
 @click.option("--gpus", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
 @executor_option
-@click.option("--at-once", type=click.IntRange(min=1), metavar="N", help="As in `run`.")
+@click.option("--at-once", type=click.IntRange(1, 10_000), metavar="N", help="As in `run`.")
 @click.option("--address", metavar="ADDRESS", help="A Ray cluster to join, as in `run`.")
 def set_targets(workload: str, output: Path, trials: Path | None, **options: Option) -> None:
     """Set a workload's target, budget and reference by the stated procedure.

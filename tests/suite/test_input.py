@@ -149,9 +149,11 @@ def test_no_command_line_ends_in_a_traceback(
 ) -> None:
     if name in ("check", "try", "parity", "data", "set-targets"):
         words = [*words, "--no-such-option"]  # these work for long where the words happen to fit
+    before = sorted(Path().rglob("*"))
     result = CliRunner().invoke(main, [name, *words], prog_name="gradathlon")
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     assert result.exit_code in (0, 1, 2)
+    assert result.exit_code != 2 or sorted(Path().rglob("*")) == before
 
 
 VALUES = st.recursive(
@@ -161,6 +163,55 @@ VALUES = st.recursive(
     ),
     max_leaves=6,
 )
+BROKEN = [
+    *(["run", "demo", flag, bad] for flag in ("--studies", "--trials", "--at-once", "--seed")
+      for bad in ("-1", "0.5", "x", "1e3", "1_0x", "10000000000000000000000", "")),
+    *(["run", suite] for suite in ("", ".", "..", "/", "/dev/zero", "nothing.yaml", "dem", "a\n")),
+    *(["run", "demo", "-w", bad] for bad in ("", "lm", "lm-toy-v\u0661", "lm-toy-v" + "9" * 5000,
+      "../x", "lm-toy-v2+", "lm-toy-v2+x+y", "*", "\u202e", "lm-toy-v2 ")),
+    *(["run", "demo", "-s", bad] for bad in ("", "adam w", "reference-torch", "/dev/zero", ".",
+      "nothing.py", "../../etc/passwd", "adamw.py", "\u0000", "a" * 5000)),
+    *(["run", "demo", "--clock", bad] for bad in ("", "sun", "WALL!", "wall cpu")),
+    *(["run", "demo", "--address", bad] for bad in ("", "nonsense", "ray://", "1.2.3.4:x")),
+    *([name, bad] for name in ("score", "report", "validate", "verify", "publish", "watch")
+      for bad in ("", "nothing", "/dev/null", "run.yaml", "s3:/", "..", "\u202e")),
+    *([name] for name in ("score", "report", "validate", "verify", "show", "check", "try", "gate")),
+    *(["list", bad] for bad in ("", "workload", "all", "-x")),
+    *(["show", bad] for bad in ("", "lm", "lm-toy", "lm-toy-v99", "adamw.yaml")),
+    *(["check", bad] for bad in ("", "nothing.py", ".", "/dev/zero", "adamvv", "lm-toy-v99")),
+    *(["try", "lm-toy-v2", "adamw", "-p", bad, "--no"] for bad in ("lr=[1", "lr", "=", "lr=")),
+    *(["try", "homeostatic-toy-v2", "adamw", "-p", bad] for bad in ("lr=[1", "lr=2020-01-01",
+      "lr=!!python/object:os.x", "lr", "=1", "nothing=1", "lr=.nan", "lr=abc")),
+    *(["new", bad] for bad in ("", "reference-x.py", "my opt.py", "/dev/null", "x/y.py", "a.txt")),
+    *(["set-targets", bad] for bad in ("", "lm", "nothing", "lm-toy-v99")),
+    *(["parity", bad] for bad in ("", "lm", "lm-toy-v99")),
+    *([name, "--no-such"] for name in COMMANDS),
+    *([name, "--hlep"] for name in COMMANDS),
+    *([name, "-" * 50] for name in COMMANDS),
+    *([f"{name}s"] for name in COMMANDS),
+]  # fmt: skip
+
+
+def test_every_broken_command_line_is_told_in_a_line_and_leaves_nothing(
+    fake: Any, tmp_path: Path
+) -> None:
+    """Each ends at once with exit code 2, or where nothing at all was asked of it."""
+    before, wrong = sorted(Path().rglob("*")), []
+    for words in BROKEN:
+        result = CliRunner().invoke(main, words, prog_name="gradathlon")
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            wrong.append(f"{words}: {result.exception!r}"[:300])
+        elif result.exit_code != 2:
+            wrong.append(f"{words}: exit code {result.exit_code}"[:300])
+        elif not result.stderr.strip() or len(result.stderr) > 6000:
+            wrong.append(f"{words}: {len(result.stderr)} characters"[:300])
+        if (after := sorted(Path().rglob("*"))) != before:
+            wrong.append(f"{words}: leaves {set(after) ^ set(before)}"[:300])
+            before = after
+    assert not wrong, "\n".join(wrong)
+    assert len(BROKEN) > 200
+
+
 KEYS = [*GOOD, "trials", "clock", "seed", "budget_factor", "resources", "points", "points_on"]
 
 

@@ -158,7 +158,7 @@ def test_what_goes_on_gains_nothing_and_is_told(
     if name in TELL:
         key, told = TELL[name]
         found = record.outcome.extra[key]
-        assert told in found if key == "doubt" else found == told
+        assert found >= told if isinstance(told, int) else told in found
     if name in GAINS_NOTHING:
         assert record.evaluations[-1].metrics.get(METRIC, 0.0) < 0.93
 

@@ -100,7 +100,7 @@ def _typed(loaded: State, saved: State) -> State:
 def _array(tensor: torch.Tensor) -> Array:
     """A copy that lies in memory as the tensor does: sums of a product follow that order."""
     tensor = tensor.detach().cpu()
-    order = sorted(range(tensor.ndim), key=lambda axis: -tensor.stride(axis))
+    order = sorted(range(tensor.ndim), key=lambda axis: -tensor.stride()[axis])
     if not tensor.permute(order).is_contiguous():
         order, tensor = list(range(tensor.ndim)), tensor.contiguous()
     laid, back = tensor.permute(order), np.argsort(order)

@@ -6,6 +6,9 @@ import csv
 import dataclasses
 import io
 import json
+import math
+import statistics
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,22 @@ import click
 
 from scoring.records import Record, RecordError, read_run
 from suite.columns import columns
+from workloads.lifelong.grounds import grounded
 from workloads.lifelong.l2log import export
-from workloads.lifelong.measures import curve, measure, scenario
+from workloads.lifelong.measures import Measures, alone, measure, scenario
+
+
+@dataclasses.dataclass(frozen=True)
+class _Row:
+    """A trial with what can be told of it, and why the rest cannot."""
+
+    record: Record
+    measures: Measures
+    reasons: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        return "/".join((self.record.header.submission, *_numbers(self.record)))
 
 
 @click.command()
@@ -42,25 +59,30 @@ from workloads.lifelong.measures import curve, measure, scenario
 def lifelong(run: Path, expert: Path | None, folder: Path | None, form: str) -> None:
     """Tell what lifelong learners kept and carried over, by the measures of l2metrics.
 
-    A row is a trial of the lifelong family, a measure its mean over tasks: maintenance (points of
-    100, negative where something was forgotten), forward and backward transfer (ratio above 1 or
-    contrast above 0 where learning one task helped another), and, against a single-task expert,
-    relative performance and sample efficiency (1: as good). JSON has them by task, too.
+    A measure is its mean over tasks: maintenance (points of 100, negative where something was
+    forgotten), forward and backward transfer (ratio above 1 or contrast above 0 where learning one
+    task helped another), and, against a single-task expert, relative performance and sample
+    efficiency (1: as good). What rests on too little is left out, and why is told. Where a
+    submission has several trials, their mean stands beside, with its standard error. JSON has
+    measures by task, too.
 
     \b
     Example:
-        gradathlon try lifelong-toy-v1 adamw --steps 3000 -o runs/all
-        gradathlon try lifelong-toy-v1+expert adamw --steps 1000 -o runs/alone
+        gradathlon try lifelong-toy-v2 adamw --steps 3000 -o runs/all
+        gradathlon try lifelong-toy-v2+expert adamw --steps 600 -o runs/alone
         gradathlon lifelong runs/all --expert runs/alone --export logs
     """
-    records = _trials(run)
     experts: dict[str, list[tuple[float, ...]]] = {}
     for record in _trials(expert) if expert else []:
-        experts.setdefault(record.header.submission, []).append(curve(scenario(record), "task00"))
+        experts.setdefault(record.header.submission, []).append(alone(scenario(record)))
     rows = []
-    for record in records:
+    for record in _trials(run):
         found, header = scenario(record), record.header
-        rows.append((record, measure(found, experts.get(header.submission, ()))))
+        own = experts.get(header.submission, [])
+        row = _Row(record, *grounded(found, measure(found, own), own))
+        rows.append(row)
+        for name, reason in row.reasons.items():
+            click.echo(f"{row.name}: no {name}: {reason}", err=True)
         if folder is not None:
             name = "-".join((header.workload, header.submission, *_numbers(record)))
             export(found, header, folder / name)
@@ -83,27 +105,53 @@ def _facts(record: Record) -> dict[str, object]:
     return {name: getattr(record.header, name) for name in names}
 
 
-def _table(rows: list[tuple[Record, Any]]) -> str:
-    """Trials as columns: there are more measures than trials to look at."""
-    heads = ["/".join((record.header.submission, *_numbers(record))) for record, _ in rows]
-    values = [measures.lifetime() for _, measures in rows]
-    body = [
-        (name, *("" if one[name] is None else f"{one[name]:.4g}" for one in values))
-        for name in values[0]
-    ]
+def _table(rows: list[_Row]) -> str:
+    """Trials as columns, and submissions with several: there are more measures than trials."""
+    heads = [row.name for row in rows]
+    told = [{n: _cell(v) for n, v in row.measures.lifetime().items()} for row in rows]
+    groups: dict[str, list[_Row]] = {}
+    for row in rows:
+        head = f"{row.record.header.workload}/{row.record.header.submission}"
+        groups.setdefault(head, []).append(row)
+    for head, group in groups.items():
+        if len(group) > 1:
+            heads.append(f"{head}, mean of {len(group)}")
+            told.append(_mean(group))
+    body = [(name, *(one[name] for one in told)) for name in told[0]]
     return columns(("measure", *heads), body)
 
 
-def _json(rows: list[tuple[Record, Any]]) -> str:
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _mean(group: list[_Row]) -> dict[str, str]:
+    """Each measure's mean over trials and its standard error; "-" where one trial lacks it."""
+    lifetimes = [row.measures.lifetime() for row in group]
+    found = {}
+    for name in lifetimes[0]:
+        values = [one[name] for one in lifetimes]
+        known = [value for value in values if value is not None]
+        if len(known) < len(values):
+            found[name] = "-"
+            continue
+        error = statistics.stdev(known) / math.sqrt(len(known))
+        found[name] = f"{statistics.fmean(known):.4g} +- {error:.2g}"
+    return found
+
+
+def _json(rows: list[_Row]) -> str:
     told = [
-        _facts(record) | {"lifetime": measures.lifetime(), "tasks": dataclasses.asdict(measures)}
-        for record, measures in rows
+        _facts(row.record)
+        | {"lifetime": row.measures.lifetime(), "tasks": dataclasses.asdict(row.measures)}
+        | {"left_out": dict(row.reasons)}
+        for row in rows
     ]
     return json.dumps(told, indent=2)
 
 
-def _csv(rows: list[tuple[Record, Any]]) -> str:
-    lines = [_facts(record) | measures.lifetime() for record, measures in rows]
+def _csv(rows: list[_Row]) -> str:
+    lines = [_facts(row.record) | row.measures.lifetime() for row in rows]
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(lines[0]), lineterminator="\n")
     writer.writeheader()

@@ -70,7 +70,7 @@ def test_what_sets_the_gradient_mode_is_named() -> None:
 
 
 def test_what_diverges_on_random_pixels_is_tried_on_another_family() -> None:
-    found = findings("keeps_hard_half", DEFAULT_WORKLOAD, "lifelong-toy-v1")
+    found = findings("keeps_hard_half", DEFAULT_WORKLOAD, "lifelong-toy-v2")
     assert [finding for finding in found if not finding.ok] == []
 
 

@@ -33,23 +33,23 @@ def told(record: Record) -> list[object]:
 def test_killed_in_the_middle_of_a_task_it_ends_the_same(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, submission: str
 ) -> None:
-    from workloads.lifelong.data import MasteryStream
+    from workloads.lifelong.data import TaskStream
 
-    spec = make(submission, workload="lifelong-toy-v1", budget=Budget(STEPS, 1000.0))
+    spec = make(submission, workload="lifelong-toy-v2", budget=Budget(STEPS, 1000.0))
     whole = race(make(submission, workload=spec.workload, run=tmp_path / "b", budget=spec.budget))
-    draw, left = MasteryStream.next, [STEPS * 3 // 4]
+    draw, left = TaskStream.next, [STEPS * 3 // 4]
 
-    def killed(self: MasteryStream, policy: object) -> object:
+    def killed(self: TaskStream, policy: object) -> object:
         left[0] -= 1
         if not left[0]:
             signal.raise_signal(signal.SIGINT)
         return draw(self, policy)  # type: ignore[arg-type]
 
     monkeypatch.setattr("cluster.trial._CHECKPOINT_SHARE", 1e9)
-    monkeypatch.setattr(MasteryStream, "next", killed)
+    monkeypatch.setattr(TaskStream, "next", killed)
     with pytest.raises(KeyboardInterrupt):
         race(spec)
-    monkeypatch.setattr(MasteryStream, "next", draw)
+    monkeypatch.setattr(TaskStream, "next", draw)
     resumed = race(spec)
     assert len(record_attempts(spec.run, spec.key)) == 2
     assert told(resumed) == told(whole)

@@ -92,7 +92,7 @@ STEPS = {
     "lm-toy-v2": 300,
     "recommender-toy-v2": 600,
     "rl_nap-toy-v1": 6000,
-    "lifelong-toy-v1": 900,
+    "lifelong-toy-v2": 900,
     "climate-toy-v2": 500,
 }
 

@@ -12,8 +12,8 @@ How the results were made (l2metrics needs an environment of its own, with old p
       cp LOGS/$name/*_metrics.json tests/scoring/data/lifelong/$name.json
     done
 
-The records are of `gradathlon try lifelong-toy-v1 adamw_jax -p lr=0.003 -p decay=constant --seed 3`
-with 2,400 steps, and of `lifelong-toy-v1+expert` with 1,800.
+The records are of `gradathlon try lifelong-toy-v2 adamw_jax -p lr=0.003 -p decay=constant --seed 3`
+with 800 steps, and of `lifelong-toy-v2+expert` with 120.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 
 from scoring.records import read_record
 from workloads.lifelong.l2log import export
-from workloads.lifelong.measures import Evaluating, Learning, Scenario, curve, scenario
+from workloads.lifelong.measures import Evaluating, Learning, Scenario, alone, scenario
 
 DATA = Path(__file__).parent / "data" / "lifelong"
 Experts = list[tuple[float, ...]]
@@ -34,15 +34,15 @@ Experts = list[tuple[float, ...]]
 
 def trial() -> tuple[Scenario, Experts]:
     """A real trial, each task learnt once, and one real expert."""
-    alone = scenario(read_record(DATA / "alone.jsonl"))
-    return scenario(read_record(DATA / "all.jsonl")), [curve(alone, "task00")]
+    expert = alone(scenario(read_record(DATA / "alone.jsonl")))
+    return scenario(read_record(DATA / "all.jsonl")), [expert]
 
 
 def visits() -> tuple[Scenario, Experts]:
     """Four tasks, three of which come again and again in long blocks, and two experts."""
     random = np.random.default_rng(6)
     tasks = [f"task{index:02}" for index in range(4)]
-    blocks: list[Learning | Evaluating] = [Evaluating(_accuracies(random, tasks))]
+    blocks: list[Learning | Evaluating] = [Evaluating(_accuracies(random, tasks), 200)]
     for index in (0, 1, 0, 2, 1, 0, 2, 2):
         rising = np.linspace(0.2, 0.9, random.integers(4, 45))
         noisy = (rising + random.normal(0, 0.05, len(rising))).clip(0, 1)
@@ -50,9 +50,9 @@ def visits() -> tuple[Scenario, Experts]:
         values = noisy[::-1] if index == 2 else noisy
         blocks += [
             Learning(tasks[index], tuple(map(float, values))),
-            Evaluating(_accuracies(random, tasks)),
+            Evaluating(_accuracies(random, tasks), 200),
         ]
-    blocks.append(Evaluating(_accuracies(random, tasks)))
+    blocks.append(Evaluating(_accuracies(random, tasks), 200))
     experts = [tuple(map(float, np.sort(random.random(count)))) for count in (30, 70)]
     return tuple(blocks), experts
 

@@ -17,8 +17,9 @@ from scoring.records import RecordError, read_record, record_path
 from suite.cli import main
 from tests.scoring import lifelong_logs
 from tests.scoring.lifelong_logs import DATA
+from workloads.lifelong.grounds import grounded
 from workloads.lifelong.l2log import export
-from workloads.lifelong.measures import Evaluating, Learning, curve, measure, scenario, smooth
+from workloads.lifelong.measures import Evaluating, Learning, alone, measure, scenario, smooth
 
 
 @pytest.mark.parametrize("name", ["trial", "visits"])
@@ -41,11 +42,11 @@ def test_measures_by_hand() -> None:
     # Scaled: 100 x + 1.
     found = measure(
         (
-            Evaluating({"task00": 0.09, "task01": 0.19}),
+            Evaluating({"task00": 0.09, "task01": 0.19}, 200),
             Learning("task00", (0.5, 0.89)),
-            Evaluating({"task00": 0.79, "task01": 0.39}),
+            Evaluating({"task00": 0.79, "task01": 0.39}, 200),
             Learning("task01", (0.99,)),
-            Evaluating({"task00": 0.39, "task01": 0.99}),
+            Evaluating({"task00": 0.39, "task01": 0.99}, 200),
         ),
         [(0.24, 0.49, 0.89)],
     )
@@ -76,14 +77,93 @@ def test_a_scenario_has_a_block_a_turn_and_an_evaluation_after_each() -> None:
     record = read_record(DATA / "all.jsonl")
     found = scenario(record)
     learnt = [block.task for block in found if isinstance(block, Learning)]
-    assert learnt == [f"task{index:02}" for index in range(10)]
-    assert [type(block) for block in found] == [Learning, Evaluating] * 10
-    checks = [event for event in record.events if event.name == "check"]
-    assert sum(len(curve(found, task)) for task in learnt) == len(checks)
-    evaluated = [dict(block.accuracy) for block in found if isinstance(block, Evaluating)]
-    assert len(evaluated[0]) == 10
-    last = record.evaluations[-1].metrics
-    assert evaluated[-1] == {task: last[f"{task}/accuracy"] for task in learnt}
+    line = [f"task{event.details['task']:02}" for event in record.events if event.name == "task"]
+    assert learnt == line
+    assert len(set(learnt)) == 10
+    assert [type(block) for block in found] == [Evaluating, *[Learning, Evaluating] * len(line)]
+    evaluated = [block for block in found if isinstance(block, Evaluating)]
+    assert {len(block.accuracy) for block in evaluated} == {10}
+    assert {block.images for block in evaluated} == {200}
+
+
+def test_a_scenario_ends_where_the_last_task_was_mastered() -> None:
+    record = read_record(DATA / "all.jsonl")
+    found = scenario(record)
+    last = max(event.details["at"] for event in record.events if event.name == "mastered")
+    assert last < record.evaluations[-1].steps
+    (seen,) = [line.metrics for line in record.evaluations if line.steps == last]
+    assert isinstance(found[-1], Evaluating)
+    assert found[-1].accuracy == {task: seen[f"{task}/accuracy"] for task in found[-1].accuracy}
+    told = [event for event in record.events if event.name == "learning"]
+    until = [len(event.details["accuracy"]) for event in told if event.details["at"] <= last]
+    blocks = [len(block.accuracy) for block in found if isinstance(block, Learning)]
+    assert sum(blocks) == sum(until) < sum(len(event.details["accuracy"]) for event in told)
+
+
+def test_an_expert_is_cut_at_its_mastery() -> None:
+    record = read_record(DATA / "alone.jsonl")
+    (mastered,) = [event.details["at"] for event in record.events if event.name == "mastered"]
+    assert mastered < record.evaluations[-1].steps
+    assert len(alone(scenario(record))) == mastered // 2
+
+
+# What rests on too little
+
+
+LONG = tuple(np.linspace(0.1, 0.9, 15).tolist())
+KNOWN = {"task00": 0.9, "task01": 0.2}
+
+
+def told(
+    *blocks: Evaluating | Learning, experts: tuple[tuple[float, ...], ...] = (LONG,)
+) -> dict[str, str]:
+    return grounded(blocks, measure(blocks, experts), experts)[1]
+
+
+def test_a_whole_scenario_lacks_nothing() -> None:
+    learning = [Learning("task00", LONG), Learning("task01", LONG)]
+    before, between, after = (Evaluating(KNOWN, 200) for _ in range(3))
+    assert told(before, learning[0], between, learning[1], after) == {}
+
+
+def test_a_learner_that_learnt_nothing_carried_nothing_over() -> None:
+    flat = Learning("task00", (0.1,) * 15)
+    before, after = Evaluating({"task00": 0.1, "task01": 0.1}, 200), Evaluating(KNOWN, 200)
+    blocks = (before, flat, after, Learning("task01", LONG), Evaluating(KNOWN, 200))
+    measured = measure(blocks, [LONG])
+    assert measured.forward_transfer_ratio
+    kept, reasons = grounded(blocks, measured, [LONG])
+    assert kept.forward_transfer_ratio == {}
+    assert "no task was learnt to 0.5" in reasons["forward_transfer_contrast"]
+    assert "no task was learnt to 0.5" in reasons["perf_maintenance_mrlep"]
+    assert kept.backward_transfer_ratio == measured.backward_transfer_ratio
+
+
+def test_few_images_tell_no_transfer() -> None:
+    learning, few = Learning("task00", LONG), Evaluating(KNOWN, 199)
+    reasons = told(Evaluating(KNOWN, 200), learning, few, Learning("task01", LONG), few)
+    assert {name for name in reasons if "transfer" in name} == {
+        *("forward_transfer_ratio", "forward_transfer_contrast"),
+        *("backward_transfer_ratio", "backward_transfer_contrast"),
+    }
+    assert reasons["forward_transfer_ratio"] == (
+        "evaluations look at 199 images a task, and 200 are the least"
+    )
+
+
+@pytest.mark.parametrize(
+    ("learner", "experts", "reason"),
+    [
+        (LONG[1:], (LONG,), "no task's curve has 15 experiences"),
+        (LONG, (LONG, LONG[1:]), "an expert's curve has 14 experiences, and 15 are the least"),
+        (LONG, (), "no expert to compare with: --expert"),
+    ],
+)
+def test_short_curves_are_not_compared(
+    learner: tuple[float, ...], experts: tuple[tuple[float, ...], ...], reason: str
+) -> None:
+    reasons = told(Learning("task00", learner), Evaluating(KNOWN, 200), experts=experts)
+    assert reasons["sample_efficiency"] == reasons["ste_rel_perf"] == reason
 
 
 # The log
@@ -143,17 +223,39 @@ def test_the_command_tells_measures_and_writes_logs(runs: tuple[str, str], tmp_p
         expected, rel=1e-3
     )
     assert [path.name for path in Path(logs).iterdir()] == [
-        "lifelong-toy-v1-adamw_jax-study0-trial0"
+        "lifelong-toy-v2-adamw_jax-study0-trial0"
     ]
     code, text, _ = call(run, "--format", "json")
     (told,) = json.loads(text)
     assert code == 0
     assert told["submission"] == "adamw_jax"
     assert told["lifetime"]["sample_efficiency"] is None
-    assert told["tasks"]["backward_transfer_ratio"]["task01->task00"] == pytest.approx(1.0206186)
+    assert told["left_out"]["sample_efficiency"] == "no expert to compare with: --expert"
+    tasks = json.loads((DATA / "trial.json").read_text())["tasks"]
+    (after, *_) = tasks["task00"]["backward_transfer_ratio"]
+    assert told["tasks"]["backward_transfer_ratio"][f"task00->{after}"] == pytest.approx(
+        tasks["task00"]["backward_transfer_ratio"][after][0], rel=1e-6
+    )
     code, text, _ = call(run, "--format", "csv", "--expert", expert)
     (row,) = csv.DictReader(io.StringIO(text))
     assert float(row["ste_rel_perf"]) == pytest.approx(expected["ste_rel_perf"])
+
+
+def test_several_trials_have_a_mean_with_its_error(runs: tuple[str, str], tmp_path: Path) -> None:
+    header = read_record(DATA / "all.jsonl").header
+    text = (DATA / "all.jsonl").read_text().replace('"study": 0', '"study": 1', 1)
+    path = record_path(tmp_path / "all", TrialKey(header.workload, header.submission, 1, 0))
+    path.write_text(text)
+    code, text, error = call(runs[0])
+    assert code == 0
+    head, first = text.splitlines()[:2]
+    assert head.endswith("lifelong-toy-v2/adamw_jax, mean of 2")
+    values = first.split()
+    assert values[1] == values[2] == values[3]
+    assert values[4:] == ["+-", "0"]
+    assert "adamw_jax/study1/trial0: no sample_efficiency: no expert to compare with" in error
+    (row, *_) = [line for line in text.splitlines() if line.startswith("sample_efficiency")]
+    assert row.split()[1:] == ["-", "-", "-"]
 
 
 def test_what_is_no_lifelong_run_is_told_in_one_line(runs: tuple[str, str], tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ _WORKER = "worker-default"
 
 
 def export(found: Scenario, header: Header, folder: Path) -> None:
-    """Write a scenario into `folder`, an experience a check or an evaluated task.
+    """Write a scenario into `folder`, an experience a look at new images or an evaluated task.
 
     Raises:
         RecordError: the folder exists already, or cannot be written.

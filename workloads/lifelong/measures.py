@@ -11,8 +11,8 @@ import dataclasses
 import itertools
 import re
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ Curve: TypeAlias = npt.NDArray[np.float64]
 
 @dataclasses.dataclass(frozen=True)
 class Learning:
-    """One turn of one task: the accuracy at each of its checks."""
+    """One turn of one task: accuracies on new images of it, each before they were learnt."""
 
     task: str
     accuracy: tuple[float, ...]
@@ -40,9 +40,13 @@ class Learning:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluating:
-    """Every task's accuracy at the end of a turn."""
+    """Every task's accuracy before the first turn, or at the end of one.
+
+    `images` is how many of each task were looked at.
+    """
 
     accuracy: Mapping[str, float]
+    images: int
 
 
 Scenario: TypeAlias = tuple[Learning | Evaluating, ...]
@@ -79,42 +83,70 @@ class Measures:
 
 
 def scenario(record: Record) -> Scenario:
-    """A trial as learning blocks, a turn each, with an evaluation block after each.
+    """A trial as an evaluation, and learning blocks, a turn each, with an evaluation after each.
+
+    It ends where the last task was mastered: what comes after is nobody's turn.
 
     Raises:
-        RecordError: not a trial of the lifelong family, or one that ended before its first check.
+        RecordError: not a trial of the lifelong family, or one that ended before its first turn
+            had been looked at.
     """
-    turns = [event.details for event in record.events if event.name == "task"]
-    checks = [event.details for event in record.events if event.name == "check"]
-    if not turns:
-        raise RecordError(
-            f"{record.path}: tells of no tasks; `gradathlon lifelong` reads trials of the "
-            "lifelong family"
-        )
-    evaluations = {
-        line.steps: {
-            match[1]: value
-            for name, value in line.metrics.items()
-            if (match := _ACCURACY.fullmatch(name))
-        }
-        for line in record.evaluations
-    }
-    last = max(evaluations, default=0)
-    blocks: list[Learning | Evaluating] = []
-    ends = [turn["at"] for turn in turns[1:]] + [last]
-    for turn, end in zip(turns, ends, strict=True):
-        curve = tuple(
-            check["accuracy"]
-            for check in checks
-            if check["task"] == turn["task"] and turn["at"] < check["at"] <= end
-        )
+    told = _Told(record)
+    blocks: list[Learning | Evaluating] = [told.before()]
+    for turn, end in told.turns():
+        curve = told.learning(turn, end)
         if curve:
             blocks.append(Learning(f"task{turn['task']:02}", curve))
-        if curve and end in evaluations:
-            blocks.append(Evaluating(evaluations[end]))
-    if not blocks:
+        if curve and end in told.evaluated:
+            blocks.append(Evaluating(told.evaluated[end], told.images))
+    if len(blocks) == 1:
         raise RecordError(f"{record.path}: ended before its first check; train for longer")
     return tuple(blocks)
+
+
+class _Told:
+    """What a record's events and evaluations say of its turns."""
+
+    def __init__(self, record: Record) -> None:
+        self._events: dict[str, list[Mapping[str, Any]]] = {}
+        for event in record.events:
+            self._events.setdefault(event.name, []).append(event.details)
+        if "task" not in self._events or "before" not in self._events:
+            raise RecordError(
+                f"{record.path}: tells of no tasks; `gradathlon lifelong` reads trials of the "
+                "lifelong family, from version 2 on"
+            )
+        (self._before,) = self._events["before"]
+        self.images = int(self._before["images"])
+        self.evaluated = {
+            line.steps: {
+                match[1]: value
+                for name, value in line.metrics.items()
+                if (match := _ACCURACY.fullmatch(name))
+            }
+            for line in record.evaluations
+        }
+
+    def before(self) -> Evaluating:
+        accuracy = self._before["accuracy"]
+        by_task = {f"task{index:02}": value for index, value in enumerate(accuracy)}
+        return Evaluating(by_task, self.images)
+
+    def turns(self) -> Iterator[tuple[Mapping[str, Any], int]]:
+        """Each turn's beginning, and the steps at its end."""
+        turns, mastered = self._events["task"], self._events.get("mastered", [])
+        last = max(self.evaluated, default=0)
+        if len(mastered) == len(self._before["accuracy"]):
+            last = mastered[-1]["at"]
+        return zip(turns, [*(turn["at"] for turn in turns[1:]), last], strict=True)
+
+    def learning(self, turn: Mapping[str, Any], end: int) -> tuple[float, ...]:
+        parts = [
+            part["accuracy"]
+            for part in self._events.get("learning", [])
+            if part["task"] == turn["task"] and turn["at"] < part["at"] <= end
+        ]
+        return tuple(itertools.chain.from_iterable(parts))
 
 
 def curve(found: Scenario, task: str) -> tuple[float, ...]:
@@ -125,11 +157,16 @@ def curve(found: Scenario, task: str) -> tuple[float, ...]:
     return tuple(itertools.chain.from_iterable(parts))
 
 
+def alone(found: Scenario) -> tuple[float, ...]:
+    """The first learning block: a task as a fresh network learns it, to its mastery."""
+    return next(block.accuracy for block in found if isinstance(block, Learning))
+
+
 def measure(found: Scenario, experts: Sequence[Sequence[float]] = ()) -> Measures:
     """The measures of a scenario; `experts` are learning curves of a task trained alone."""
     blocks = _Blocks(found)
     forward, backward = blocks.transfers()
-    alone = [_scaled(smooth(np.asarray(one, np.float64))) for one in experts]
+    single = [_scaled(smooth(np.asarray(one, np.float64))) for one in experts]
     return Measures(
         perf_maintenance_mrlep=blocks.maintenance(blocks.reference_after),
         perf_maintenance_mrtlp=blocks.maintenance(blocks.reference_at_end),
@@ -139,8 +176,8 @@ def measure(found: Scenario, experts: Sequence[Sequence[float]] = ()) -> Measure
             pair: after / before for pair, (before, after) in backward.items()
         },
         backward_transfer_contrast={pair: _contrast(*both) for pair, both in backward.items()},
-        ste_rel_perf=blocks.compared(alone, _relative_performance),
-        sample_efficiency=blocks.falling(blocks.compared(alone, _sample_efficiency)),
+        ste_rel_perf=blocks.compared(single, _relative_performance),
+        sample_efficiency=blocks.falling(blocks.compared(single, _sample_efficiency)),
     )
 
 

@@ -24,6 +24,10 @@ class DataSettings(Model):
     tasks: pydantic.PositiveInt
     mastery: float = pydantic.Field(gt=0, lt=1)
     """The share of right answers on its check images at which a task is mastered."""
+    dispersed: bool = False
+    """Whether nothing is mastered: all turns are `visit` steps long, and tasks come round again."""
+    visit: pydantic.PositiveInt
+    """Steps of a turn where tasks are `dispersed`."""
     check_period: pydantic.PositiveInt
     """Steps between checks."""
     check: pydantic.PositiveInt
@@ -32,10 +36,12 @@ class DataSettings(Model):
     """Held-out images of a task that an evaluation looks at; at most a quarter of them."""
     turn: pydantic.PositiveInt
     """Steps after which a task that is not mastered goes to the end of the line."""
-    memory: pydantic.PositiveInt
+    memory: pydantic.NonNegativeInt
     """Training images that are kept for replay, of all tasks together."""
-    replay: pydantic.PositiveInt
+    replay: pydantic.NonNegativeInt
     """Images of a batch that come out of memory, once there is one."""
+    experience_period: pydantic.PositiveInt
+    """Every so many steps a batch's new images are asked about before they are learnt."""
 
     @property
     def form(self) -> Form:
@@ -50,12 +56,22 @@ class DataSettings(Model):
                 f"{classes} classes cannot be split evenly among {self.tasks} tasks; choose a "
                 f"divisor of {classes}"
             )
-        if self.turn % self.check_period:
+        for name, steps in (("turn", self.turn), ("visit", self.visit)):
+            if steps % self.check_period:
+                raise ValueError(
+                    f"{name} {steps} is no whole number of check periods of {self.check_period} "
+                    f"steps; make it a multiple of {self.check_period}"
+                )
+        if self.check_period % self.experience_period:
             raise ValueError(
-                f"turn {self.turn} is no whole number of check periods of {self.check_period} "
-                f"steps; make it a multiple of {self.check_period}"
+                f"check_period {self.check_period} is no whole number of experience periods of "
+                f"{self.experience_period} steps; make it a multiple of {self.experience_period}"
             )
-        if self.memory < self.tasks:
+        if bool(self.memory) != bool(self.replay):
+            raise ValueError(
+                f"memory {self.memory} and replay {self.replay}: give both, or 0 for both"
+            )
+        if self.memory and self.memory < self.tasks:
             raise ValueError(
                 f"memory {self.memory} holds not one image for each of {self.tasks} tasks; make "
                 "it larger"

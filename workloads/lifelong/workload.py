@@ -27,7 +27,7 @@ from workloads.contract import (
     Workload,
 )
 from workloads.kinds import Family
-from workloads.lifelong.data import MasteryStream
+from workloads.lifelong.data import TaskStream
 from workloads.lifelong.settings import DataSettings, LifelongScale, ModelSettings
 
 if TYPE_CHECKING:
@@ -91,31 +91,32 @@ class Lifelong(Workload[LifelongScale]):
         """Of the images and their classes."""
         return images.load(self.settings.data.source).digest()
 
-    def stream(self, seed: int) -> MasteryStream:
+    def stream(self, seed: int) -> TaskStream:
         """Batches of the present task and of remembered images; tasks depend on the seed alone."""
         settings = self.settings
         found = images.load(settings.data.source)
-        return MasteryStream(found, settings.data, settings.batch_size, seed)
+        return TaskStream(found, settings.data, settings.batch_size, seed)
 
     def evaluate(
         self, judged: Judged, split: Split, stream: Stream, window: Window
     ) -> dict[str, float]:
         """Accuracy on unseen images of every task; `validation/retained` is what is judged.
 
-        That is the mean over all tasks, where a task not yet mastered counts as 0.
-        `task00/accuracy` and so on are the tasks' own, mastered or not.
+        That is the mean over all tasks, where one not yet learnt counts as 0: mastered, or, where
+        turns have a fixed length, had its turn. `task00/accuracy` and so on are the tasks' own,
+        learnt or not.
         """
-        assert isinstance(stream, MasteryStream)
+        assert isinstance(stream, TaskStream)
         tasks = range(self.settings.data.tasks)
         if split == "test":
             accuracy = [_accuracies(judged.measure(stream.test(index)))[index] for index in tasks]
             return {"test/accuracy": float(np.mean(accuracy))}
         accuracy = list(_accuracies(judged.measure(stream.validation())))
-        mastered = stream.mastered
+        learnt = stream.learnt
         metrics = {
-            RETAINED: float(sum(accuracy[index] for index in mastered) / len(tasks)),
+            RETAINED: float(sum(accuracy[index] for index in learnt) / len(tasks)),
             "validation/accuracy": float(np.mean(accuracy)),
-            "stream/mastered": float(len(mastered)),
+            "stream/learnt": float(len(learnt)),
         }
         if window.steps:
             metrics["train/accuracy"] = window.sums["correct"] / window.sums["count"]
@@ -130,6 +131,12 @@ class Lifelong(Workload[LifelongScale]):
             "label": random.integers(0, data.form.classes, size, dtype=np.int32),
             "task": random.integers(0, data.tasks, size, dtype=np.int32),
         }
+
+    def observations_like(self) -> list[Array]:
+        """As many images as a check looks at, and as a batch has new ones."""
+        data = self.settings.data
+        counts = (data.check, self.settings.batch_size - data.replay)
+        return [np.zeros((count, data.form.pixels), np.float32) for count in counts]
 
     def torch_model(self) -> TorchModel:
         """The network in PyTorch."""

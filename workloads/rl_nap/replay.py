@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -35,7 +36,8 @@ class Replay:
     def __init__(self, games: int, shape: tuple[int, int, int], rows: int, *, binary: bool) -> None:
         self._rows, self._games, self._shape, self._binary = rows, games, shape, binary
         self._stack = 1 if binary else shape[0]
-        frame = (-(-int(np.prod(shape)) // 8),) if binary else shape[1:]
+        self._bits = math.prod(shape)
+        frame = (-(-self._bits // 8),) if binary else shape[1:]
         self._frames = np.zeros((rows, games, *frame), np.uint8)
         self._actions = np.zeros((rows, games), np.uint8)
         self._rewards = np.zeros((rows, games), np.float32)
@@ -69,16 +71,19 @@ class Replay:
         oldest = max(0, self._seen - self._rows) + self._stack - 1
         rows = random.integers(oldest, self._seen - n, count)
         games = random.integers(0, self._games, count)
-        ahead = (rows[:, None] + np.arange(n)) % self._rows, games[:, None]
-        going = np.cumprod(~self._over[ahead], axis=1, dtype=np.float32)
-        before = np.concatenate([np.ones((count, 1), np.float32), going[:, :-1]], axis=1)
+        ahead = (rows[:, None] + np.arange(n)) % self._rows * self._games + games[:, None]
+        going = ~self._over.ravel()[ahead]
+        np.logical_and.accumulate(going, axis=1, out=going)
+        paid = self._rewards.ravel()[ahead]
+        paid[:, 1:] *= going[:, :-1]  # what is earned after an episode's end is the next one's
         factors = np.float32(discount) ** np.arange(n, dtype=np.float32)
+        both = self._look(np.concatenate([rows, rows + n]), np.concatenate([games, games]))
         return Sample(
-            observations=self._look(rows, games),
-            actions=self._actions[rows % self._rows, games].astype(np.int32),
-            returns=(self._rewards[ahead] * before * factors).sum(1),
+            observations=both[:count],
+            actions=self._actions.ravel()[ahead[:, 0]].astype(np.int32),
+            returns=(paid * factors).sum(1),
             discounts=going[:, -1] * np.float32(discount**n),
-            following=self._look(rows + n, games),
+            following=both[count:],
         )
 
     def state(self) -> StateDict:
@@ -103,7 +108,10 @@ class Replay:
         """Observations uint8 (count, channels, height, width) as they were in those rows."""
         if self._binary:
             packed = self._frames[rows % self._rows, games]
-            bits = np.unpackbits(packed, axis=1, count=int(np.prod(self._shape)))
+            if self._bits % 8:
+                bits = np.unpackbits(packed, axis=1, count=self._bits)
+            else:
+                bits = np.unpackbits(packed.ravel())  # several times as quick
             return bits.reshape(-1, *self._shape)
         wanted = rows[:, None] + np.arange(1 - self._stack, 1)
         stacked = self._frames[wanted % self._rows, games[:, None]]

@@ -22,8 +22,8 @@ class TaskStream(Stream):
     If it is right often enough the task is mastered, and the next one's turn comes. A task whose
     turn grows too long goes to the end of the line. After the last mastery the stream stays where
     it is. Where tasks are `dispersed`, nothing is checked: every turn has the same length, and the
-    tasks come round again and again. Of a task that is left for the first time, its share of the memory
-    is filled with its training images.
+    tasks come round again and again. Of a task that is left for the first time, its share of the
+    memory is filled with its training images.
 
     Events: `before` (each task's accuracy on its validation images before anything was learnt),
     `task` (a turn begins), `learning` (accuracies on new images of the task before they were
@@ -136,9 +136,7 @@ class TaskStream(Stream):
             for index in range(self._data.tasks)
         ]
         images: Json = len(right) // self._data.tasks
-        self._pending.insert(
-            0, {"name": "before", "at": 0, "accuracy": accuracy, "images": images}
-        )
+        self._pending.insert(0, {"name": "before", "at": 0, "accuracy": accuracy, "images": images})
 
     def _look_up(self, policy: Policy) -> None:
         """The end of a period of checks, and perhaps of the turn."""

@@ -16,7 +16,7 @@ from .conftest import Make
 from .test_trial import FRAMEWORKS
 
 pytestmark = pytest.mark.network
-STEPS = 840
+STEPS = 400
 
 
 def race(spec: TrialSpec) -> Record:

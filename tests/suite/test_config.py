@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import submissions
 from scoring.ground.documents import ConfigError
 from scoring.run_file import Holding
 from suite import config
@@ -43,6 +44,10 @@ def test_shipped_suites_are_sound(name: str) -> None:
 
 def test_there_are_the_suites_of_the_manual() -> None:
     assert {"demo", "ci", "toy", "laptop", "standard"} <= set(config.shipped())
+
+
+def test_the_suite_of_methods_has_all_that_ship() -> None:
+    assert config.load("methods").suite.submissions == submissions.shipped()
 
 
 def test_paths_are_relative_to_the_suites_file(suite_file: Callable[[str], Path]) -> None:

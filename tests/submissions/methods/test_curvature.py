@@ -1,0 +1,171 @@
+"""Line searches, L-BFGS and Sophia: their packages' trajectories, or their formulas."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import torch
+
+import submissions
+from submissions.load import build, execute, unload
+from tests.submissions import problem
+from tests.submissions.test_shipped import make
+
+
+class Problem:
+    """The small problem as a submission object sees it."""
+
+    classes = None
+
+    def loss(self, params, batch):
+        if isinstance(params["gain"], torch.Tensor):
+            named = type("Named", (), {"named": params})
+            return problem.torch_loss(named)
+        return problem.jax_loss(params)
+
+    def value_and_grad(self, params, batch):
+        if not isinstance(params["gain"], torch.Tensor):
+            return jax.value_and_grad(problem.jax_loss)(params)
+        leaves = {name: p.detach().requires_grad_() for name, p in params.items()}
+        with torch.enable_grad():
+            value = self.loss(leaves, batch)
+            gradients = torch.autograd.grad(value, list(leaves.values()))
+        return value.detach(), dict(zip(leaves, gradients, strict=True))
+
+
+def walked(name, count, **hyperparameters):
+    """The weights after so many steps of a torch submission object, and its state."""
+    source = submissions.find(name)
+    module = execute(source)
+    params = problem.torch_parameters(np.float64)
+    made = build(module, source, hyperparameters, params=params, card=problem.card())
+    unload(source)
+    with torch.no_grad():
+        state = made.init(params.named)
+        for _ in range(count):
+            state = made.update(params.named, state, {}, Problem())
+    return {key: p.detach().numpy() for key, p in params.named.items()}, state
+
+
+def test_armijos_steps_are_optaxs_own():
+    chosen = {"max_lr": 20.0, "sufficient": 0.3, "increase": 1.5, "decrease": 0.8}
+    left, state = walked("sgd_armijo", 15, **chosen)
+    search = optax.scale_by_backtracking_linesearch(
+        100, slope_rtol=0.3, decrease_factor=0.8, increase_factor=1.5, max_learning_rate=20.0
+    )
+    bare = optax.chain(optax.sgd(1.0), search)
+    with jax.enable_x64(True):
+        params = {key: jnp.asarray(array) for key, array in problem.arrays(np.float64).items()}
+        kept = bare.init(params)
+        rates = []
+
+        @jax.jit
+        def step(params, kept):
+            value, gradient = jax.value_and_grad(problem.jax_loss)(params)
+            updates, kept = bare.update(
+                gradient, kept, params, value=value, grad=gradient, value_fn=problem.jax_loss
+            )
+            return optax.apply_updates(params, updates), kept
+
+        for _ in range(15):
+            params, kept = step(params, kept)
+            rates.append(float(kept[1].learning_rate))
+    assert len(set(rates)) > 3
+    assert state["lr"] == pytest.approx(rates[-1], rel=1e-9)
+    for key, array in left.items():
+        np.testing.assert_allclose(array, params[key], rtol=1e-7, atol=1e-9, err_msg=key)
+
+
+def test_lbfgs_is_torchs_own_and_needs_far_fewer_steps_than_gradient_descent():
+    run = make("lbfgs", np.float64, max_iter=4, history=5, lr=0.5)
+    losses = run.steps(8)
+    params = problem.torch_parameters(np.float64)
+    bare = torch.optim.LBFGS(
+        params, lr=0.5, max_iter=4, history_size=5, line_search_fn="strong_wolfe"
+    )
+
+    def closure():
+        bare.zero_grad()
+        loss = problem.torch_loss(params)
+        loss.backward()
+        return loss.detach()
+
+    for _ in range(8):
+        bare.step(closure)
+    assert losses[-1] < 0.5 * losses[0]
+    for key, array in run.weights().items():
+        np.testing.assert_allclose(array, params.named[key].detach().numpy(), rtol=1e-9)
+
+
+def test_sophia_steps_by_the_papers_formula_with_optaxs_corrections():
+    flat = {"warmup": 0.0, "decay": "constant", "lr": 0.01, "weight_decay": 0.5}
+    # The same curvature, given to the package.
+    seen = []
+
+    def given():
+        def update(updates, kept, params=None, **_):
+            return seen[kept], kept + 1
+
+        return optax.GradientTransformationExtraArgs(lambda params: 0, update)
+
+    torch.manual_seed(0)
+    source = submissions.find("sophia")
+    module = execute(source)
+    params = problem.torch_parameters(np.float64)
+    chosen = {"gamma": 0.05, "period": 3, "beta2": 0.9, **flat}
+    made = build(module, source, chosen, params=params, card=problem.card())
+    unload(source)
+    looked = made._diagonal
+
+    def noted(*args):
+        diagonal = looked(*args)
+        seen.append({key: jnp.asarray(value.numpy()) for key, value in diagonal.items()})
+        return diagonal
+
+    made._diagonal = noted
+    with jax.enable_x64(True):
+        with torch.no_grad():
+            state = made.init(params.named)
+            for _ in range(7):
+                state = made.update(params.named, state, {}, Problem())
+        matrices = {key: role == "weight" for key, role in problem.ROLES.items()}
+        with jax.disable_jit():
+            bare = optax.contrib.sophia(
+                0.01,
+                b2=0.9,
+                weight_decay=0.5,
+                weight_decay_mask=matrices,
+                gamma=0.05,
+                update_interval=3,
+                hessian_diagonal_fn=given(),
+            )
+            there = {key: jnp.asarray(array) for key, array in problem.arrays(np.float64).items()}
+            kept = bare.init(there)
+            for _ in range(7):
+                gradient = jax.grad(problem.jax_loss)(there)
+                updates, kept = bare.update(gradient, kept, there)
+                there = optax.apply_updates(there, updates)
+    assert len(seen) == 3
+    for key, p in params.named.items():
+        np.testing.assert_allclose(p.detach().numpy(), there[key], rtol=1e-7, err_msg=key)
+
+
+def test_sophias_curvature_is_the_hessians_diagonal_on_average():
+    source = submissions.find("sophia")
+    module = execute(source)
+    params = problem.torch_parameters(np.float64)
+    made = build(module, source, {}, params=params, card=problem.card())
+    unload(source)
+    torch.manual_seed(1)
+    total = {key: torch.zeros_like(p) for key, p in params.named.items()}
+    for _ in range(400):
+        for key, diagonal in made._diagonal(params.named, {}, Problem()).items():
+            total[key] += diagonal / 400
+    with jax.enable_x64(True):
+        there = {key: jnp.asarray(array) for key, array in problem.arrays(np.float64).items()}
+        hessian = jax.hessian(lambda gain: problem.jax_loss(there | {"gain": gain}))(there["gain"])
+        exact = np.asarray(jnp.diag(hessian))
+    np.testing.assert_allclose(total["gain"].numpy(), exact, atol=0.35 * np.abs(exact).max())

@@ -121,7 +121,10 @@ def key_left_out(place: int, key: str) -> Damage:
 
 
 def bytes_put(content: bytes) -> Damage:
-    return lambda path: path.write_bytes(content) and None
+    def damage(path: Path) -> None:
+        path.write_bytes(content)
+
+    return damage
 
 
 def placed(make: Callable[[Path], object]) -> Damage:

@@ -56,7 +56,7 @@ def test_terminal(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tables.terminal(board).splitlines() == [
         "gradathlon score, time-to-result in wall-clock seconds",
         "                                                                     lm-  homeostatic-",
-        "rank  submission     framework  score         95 %  P(best)       toy-v1        toy-v2",
+        "rank  submission     framework  score         95 %  P(best)       toy-v2        toy-v2",
         "──────────────────────────────────────────────────────────────────────────────────────",
         " 1–2  a|b            torch      1.062  1.000–1.125     75 %      5 s 2/3    12.2 s 2/3",
         " 1–2  c              jax        1.000                        1,234 s 2/3     0.5 s 2/3",

@@ -18,7 +18,7 @@ def test_every_end_has_its_row() -> None:
     assert tuple(ENDS) == get_args(End)
     assert len({sign_of(end) for end in (*ENDS, "unfinished")}) == len(ENDS) + 1
     assert STOPPED == ("budget", "pruned")
-    assert WHOLE == ("reached", "budget")
+    assert WHOLE == ("reached", "lost", "budget")
 
 
 def test_every_clock_has_its_row_and_reads_its_own_field() -> None:

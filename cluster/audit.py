@@ -70,9 +70,9 @@ class Audit:
             # What merely passes through other code on its way is that code's doing.
             depth = 1 if event in _INSPECTS else _DEPTH
             if self._is_own(sys._getframe(1), depth):
-                told = self._told(event, arguments)
-                if told:
-                    self._seen[told] = None
+                line = self._told(event, arguments)
+                if line:
+                    self._seen[line] = None
         finally:
             self._busy = False
 

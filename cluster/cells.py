@@ -119,5 +119,5 @@ def _tried(source: Source, workload: str, steps: int) -> Cell:
     except BaseException as error:  # this process is the submission's own
         return Cell(workload, False, one_line(f"{type(error).__name__}: {error}"), steps)
     ok = short.resumes is not False
-    told = one_line(short.why)
-    return Cell(workload, ok, told, steps, short.metric, short.value, short.resumes)
+    reason = one_line(short.why)
+    return Cell(workload, ok, reason, steps, short.metric, short.value, short.resumes)

@@ -40,11 +40,11 @@ def hold_cores(count: int, waiting: Callable[[], None] = lambda: None) -> Iterat
     """
     before = os.sched_getaffinity(0)
     with contextlib.ExitStack() as locks:
-        told = False
+        warned = False
         while (held := lock_cores(count, locks)) is None:
-            if not told:
+            if not warned:
                 waiting()
-                told = True
+                warned = True
             time.sleep(WAIT_S)
         pin(set(held))
         try:

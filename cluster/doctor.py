@@ -64,11 +64,11 @@ def _standing() -> Iterator[Finding]:
 def _clock() -> Finding:
     step = min(_tick(time.perf_counter) for _ in range(20))
     cpu = min(_tick(time.process_time) for _ in range(20))
-    found = f"ticks of {step * 1e9:.0f} ns; of CPU time, {cpu * 1e9:.0f} ns"
+    reading = f"ticks of {step * 1e9:.0f} ns; of CPU time, {cpu * 1e9:.0f} ns"
     if step < 1e-4 and cpu < 2e-2:
-        return Finding("clock", "ok", found)
+        return Finding("clock", "ok", reading)
     advice = "times of short trials are coarse here; race on the steps clock"
-    return Finding("clock", "warn", found, advice)
+    return Finding("clock", "warn", reading, advice)
 
 
 def _tick(clock: Callable[[], float]) -> float:
@@ -106,14 +106,14 @@ def _quota() -> Finding:
     lent, cores = quota(), len(available_cores())
     if lent is None:
         return Finding("CPU quota", "ok", "none")
-    found = f"{lent:g} CPUs' worth of time, on {cores} cores"
+    reading = f"{lent:g} CPUs' worth of time, on {cores} cores"
     if lent >= cores:
-        return Finding("CPU quota", "ok", found)
+        return Finding("CPU quota", "ok", reading)
     advice = (
         f"trials would be stopped now and then; race {max(1, int(lent))} at once (--at-once), or "
         "give the container whole cores (docker --cpuset-cpus, Kubernetes' static CPU manager)"
     )
-    return Finding("CPU quota", "warn", found, advice)
+    return Finding("CPU quota", "warn", reading, advice)
 
 
 def quota(cgroup: Path = _CGROUP) -> float | None:
@@ -155,11 +155,11 @@ def siblings(cores: list[int], cpus: Path = _CPUS) -> list[list[int]]:
 
 def _load() -> Finding:
     load, cores = os.getloadavg()[0], os.cpu_count() or 1
-    found = f"{load:.1f} processes ready to run, on {cores} cores"
+    reading = f"{load:.1f} processes ready to run, on {cores} cores"
     if load < 0.5 * cores + 0.5:
-        return Finding("load", "ok", found)
+        return Finding("load", "ok", reading)
     advice = "others compute here; end them, or race on the paired or steps clock"
-    return Finding("load", "warn", found, advice)
+    return Finding("load", "warn", reading, advice)
 
 
 def _kernel() -> Finding:
@@ -167,11 +167,11 @@ def _kernel() -> Finding:
     deciles = statistics.quantiles(seconds, n=10)
     middle = statistics.median(seconds)
     spread = (deciles[-1] - deciles[0]) / middle
-    found = f"{1e3 * middle:.2f} ms, spread {100 * spread:.1f} % (p10 to p90)"
+    reading = f"{1e3 * middle:.2f} ms, spread {100 * spread:.1f} % (p10 to p90)"
     if spread < _SPREAD:
-        return Finding("reference kernel", "ok", found)
+        return Finding("reference kernel", "ok", reading)
     advice = "times do not repeat here; race on the paired or steps clock, or on a quieter machine"
-    return Finding("reference kernel", "warn", found, advice)
+    return Finding("reference kernel", "warn", reading, advice)
 
 
 def _kernel_seconds() -> list[float]:
@@ -188,9 +188,9 @@ def _kernel_seconds() -> list[float]:
 
 
 def _packages() -> Iterator[Finding]:
-    found = versions()
+    installed = versions()
     for name, wanted in packages.pins().items():
-        has = found[name]
+        has = installed[name]
         if has == "not installed":
             yield Finding(name, "fail", has, f"pip install '{name}{wanted}'")
         elif not packages.fits(has, wanted):
@@ -204,8 +204,8 @@ def _accelerators() -> Finding:
     devices = accelerators()
     if devices:
         names = ", ".join(f"{one['name']} ({one['memory']})" for one in devices)
-        found = f"{names}; driver {devices[0]['driver']}"
-        return Finding("accelerators", "ok", found)
+        reading = f"{names}; driver {devices[0]['driver']}"
+        return Finding("accelerators", "ok", reading)
     if shutil.which("nvidia-smi"):
         advice = "look at what `nvidia-smi` says; trials with `gpus: 0` race all the same"
         return Finding("accelerators", "warn", "nvidia-smi names none", advice)
@@ -221,23 +221,23 @@ def _disks(folder: Path) -> Iterator[Finding]:
 def _disk(check: str, place: Path) -> Finding:
     there = next(path for path in (place, *place.absolute().parents) if path.exists())
     free = shutil.disk_usage(there).free / _GB
-    found = f"{free:.1f} GB free in {place}"
+    reading = f"{free:.1f} GB free in {place}"
     if not os.access(there, os.W_OK):
         return Finding(check, "fail", f"{there} cannot be written", "name another folder")
     if free < 0.5:
-        return Finding(check, "fail", found, "make room, or name another folder")
+        return Finding(check, "fail", reading, "make room, or name another folder")
     state: State = "ok" if free > 5 else "warn"
-    return Finding(check, state, found, "" if state == "ok" else "laptop scale asks for 5 GB")
+    return Finding(check, state, reading, "" if state == "ok" else "laptop scale asks for 5 GB")
 
 
 def _memory() -> Finding:
     free, cores = _free_bytes() / _GB, len(available_cores())
-    found = f"{free:.1f} GB free for {cores} cores"
+    reading = f"{free:.1f} GB free for {cores} cores"
     if free >= cores:
-        return Finding("memory", "ok", found)
+        return Finding("memory", "ok", reading)
     fits = max(1, int(free))
     advice = f"a toy trial takes up to 1 GB; race {fits} at once (--at-once {fits})"
-    return Finding("memory", "warn" if free >= 1 else "fail", found, advice)
+    return Finding("memory", "warn" if free >= 1 else "fail", reading, advice)
 
 
 def _free_bytes() -> int:
@@ -254,11 +254,11 @@ def _free_bytes() -> int:
 def _shared_memory() -> Finding:
     place = Path("/dev/shm")
     free = shutil.disk_usage(place).free / 1e6 if place.exists() else 0.0
-    found = f"{free:.0f} MB free in {place}"
+    reading = f"{free:.0f} MB free in {place}"
     if free > 200:
-        return Finding("shared memory", "ok", found)
+        return Finding("shared memory", "ok", reading)
     advice = "Ray writes to slower files instead; in Docker: --shm-size=1g"
-    return Finding("shared memory", "warn", found, advice)
+    return Finding("shared memory", "warn", reading, advice)
 
 
 def _sockets() -> Finding:

@@ -53,8 +53,8 @@ def make_entry(
         card, roles={name: _UNNAMED.get(role, role) for name, role in card.roles.items()}
     )
 
-    def made_with(told: Card) -> Build:
-        return lambda params: build(module, source, hyperparameters, params=params, card=told)
+    def made_with(shown: Card) -> Build:
+        return lambda params: build(module, source, hyperparameters, params=params, card=shown)
 
     return Entry(
         workload=workload,

@@ -43,10 +43,10 @@ def fingerprint(resources: Resources) -> dict[str, object]:
 def versions() -> dict[str, str]:
     """Versions of the suite and of every package that can change a trial, and the git commit."""
     names = ("gradathlon", "torch", "jax", "jaxlib", "optax", "ray", "numpy", "schedulefree")
-    found = {name: _version(name) for name in (*names, "prodigyopt")}
-    found["python"] = platform.python_version()
+    packages = {name: _version(name) for name in (*names, "prodigyopt")}
+    packages["python"] = platform.python_version()
     commit = os.environ.get(COMMIT) or _git_commit(Path(__file__).parent.parent)
-    return found | ({"commit": commit} if commit else {})
+    return packages | ({"commit": commit} if commit else {})
 
 
 def _version(package: str) -> str:

@@ -72,8 +72,8 @@ def judge_again(record: Record) -> str | None:
     if workload.settings_sha256 != header.settings_sha256:
         return f"it was raced on other numbers than those of {header.workload} here"
     try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-        state = checkpoint.load(path) if found == digest else None
+        actual = hashlib.sha256(path.read_bytes()).hexdigest()
+        state = checkpoint.load(path) if actual == digest else None
     except (OSError, checkpoint.StateError) as error:
         return f"its weights cannot be read: {error}"
     if state is None:
@@ -118,13 +118,13 @@ def _metrics(header: Header, workload: Workload, state: StateDict) -> Mapping[st
 
 def _difference(record: Record, now: Mapping[str, float]) -> str:
     said = record.evaluations[-1].metrics
-    told = [
+    changes = [
         f"{name} is {said.get(name, math.nan):.6g} in the record and {value:.6g} at its weights"
         for name, value in now.items()
         if not math.isclose(said.get(name, math.nan), value, rel_tol=TOLERANCE, abs_tol=1e-6)
         and not (math.isnan(value) and math.isnan(said.get(name, math.nan)))
     ]
-    return "; ".join(told)
+    return "; ".join(changes)
 
 
 def _bytes(tree: object) -> int:

@@ -29,7 +29,7 @@ def needs(sources: Iterable[Source]) -> dict[str, dict[str, str]]:
     Imports within functions, `try` and `if` may have another way; AlgoPerf's files meet a stand-in.
     """
     passed_over = _OURS | _IN_FINGERPRINT | sys.stdlib_module_names
-    found: dict[str, dict[str, str]] = {}
+    requirements: dict[str, dict[str, str]] = {}
     for source in sources:
         if source.api == "algoperf":
             continue
@@ -38,24 +38,24 @@ def needs(sources: Iterable[Source]) -> dict[str, dict[str, str]]:
             for name in _imported(node):
                 top = name.split(".")[0]
                 if top not in passed_over and not _is_in(top, own):
-                    found[top] = versions(top)
-    return found
+                    requirements[top] = versions(top)
+    return requirements
 
 
 def lacking(asked: Mapping[str, Versions]) -> list[str]:
     """What this machine lacks of it, one phrase each."""
-    told = []
+    lines = []
     for module, wanted in asked.items():
         if not _is_here(module):
-            told.append(f"{module} is not installed ({_words(wanted) or 'on no machine so far'})")
+            lines.append(f"{module} is not installed ({_words(wanted) or 'on no machine so far'})")
             continue
         here = versions(module)
-        told += [
+        lines += [
             f"{name} is {here.get(name, 'not installed')} and not {version}"
             for name, version in wanted.items()
             if here.get(name) != version
         ]
-    return told
+    return lines
 
 
 def versions(module: str) -> dict[str, str]:
@@ -65,8 +65,8 @@ def versions(module: str) -> dict[str, str]:
 
 @functools.cache
 def _distributions() -> Mapping[str, list[str]]:
-    found = importlib.metadata.packages_distributions()
-    return {module: sorted(set(names)) for module, names in found.items()}
+    distributions = importlib.metadata.packages_distributions()
+    return {module: sorted(set(names)) for module, names in distributions.items()}
 
 
 def _imported(node: ast.AST) -> Iterable[str]:

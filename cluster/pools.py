@@ -83,9 +83,9 @@ def choose(places: Sequence[Place], resources: Resources, run: Path) -> tuple[Po
     for place in fits:
         if place.hardware is not None:
             classes.setdefault(str(place.hardware["digest"]), []).append(place)
-    told = [f"{place.name} stands aside: {place.trouble}" for place in fits if place.trouble]
+    lines = [f"{place.name} stands aside: {place.trouble}" for place in fits if place.trouble]
     if not classes:
-        return Pool(fits, mixed=False), told
+        return Pool(fits, mixed=False), lines
     begun = _begun_on(run)
     if begun is not None and begun not in classes:
         raise ClusterError(
@@ -95,11 +95,11 @@ def choose(places: Sequence[Place], resources: Resources, run: Path) -> tuple[Po
     chosen = begun or max(classes, key=lambda digest: sum(one.cores for one in classes[digest]))
     others = [digest for digest in classes if digest != chosen]
     if others:
-        told.append(f"races on {_words(classes[chosen])}")
+        lines.append(f"races on {_words(classes[chosen])}")
         differ = [_differences(classes[chosen][0], classes[digest][0]) for digest in others]
         for digest, what in zip(others, differ, strict=True):
-            told.append(f"of other hardware, stands aside: {_words(classes[digest])} ({what})")
-    return Pool(classes[chosen], mixed=bool(others or told)), told
+            lines.append(f"of other hardware, stands aside: {_words(classes[digest])} ({what})")
+    return Pool(classes[chosen], mixed=bool(others or lines)), lines
 
 
 def _fits(place: Place, resources: Resources) -> bool:

@@ -25,8 +25,8 @@ def make_pool(specs: Sequence[TrialSpec], tell: Tell) -> Pool:
         Place(one.node.id, one.node.name, one.node.cores, one.node.gpus, one.answer, one.trouble)
         for one in replies
     ]
-    pool, told = choose(places, first.resources, first.run)
-    for line in told:
+    pool, lines = choose(places, first.resources, first.run)
+    for line in lines:
         tell(line)
     sources = {spec.source.sha256: spec.source for spec in specs}
     sources |= {spec.pace.source.sha256: spec.pace.source for spec in specs if spec.pace}
@@ -58,9 +58,9 @@ def _keep_those_that(
     """
     trouble = ""
     for reply in ask_nodes(question, patience_s, pool.places):
-        if found := _trouble(reply):
-            trouble = f"{reply.node.name}: {found}"
-            tell(f"{reply.node.name} stands aside: {found}")
+        if reason := _trouble(reply):
+            trouble = f"{reply.node.name}: {reason}"
+            tell(f"{reply.node.name} stands aside: {reason}")
             pool.remove(reply.node.id)
     if not pool.places:
         raise ClusterError(none.format(trouble))

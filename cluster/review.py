@@ -48,15 +48,15 @@ _FIXED = frozenset(
 def worth_a_look(source: Source) -> list[str]:
     """What honest submissions seldom need, one phrase each: it prys, or sets what a race fixes."""
     main, _ = split(source.text)
-    told: dict[str, None] = {}
+    remarks: dict[str, None] = {}
     for node in ast.walk(ast.parse(main)):
         for name in _imported(node):
             if name.split(".")[0] in _PRYING:
-                told[f"line {_line(node)} imports {name}"] = None
+                remarks[f"line {_line(node)} imports {name}"] = None
         called = _called(node)
         if called in _FIXED:
-            told[f"line {_line(node)} calls {called}"] = None
-    return list(told)
+            remarks[f"line {_line(node)} calls {called}"] = None
+    return list(remarks)
 
 
 def refuse_missing_imports(source: Source) -> None:

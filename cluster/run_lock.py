@@ -48,8 +48,8 @@ def _lock(path: Path) -> int:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            told = os.pread(descriptor, 200, 0).decode(errors="replace").splitlines()
-            holder = told[0] if told else "another process"
+            lines = os.pread(descriptor, 200, 0).decode(errors="replace").splitlines()
+            holder = lines[0] if lines else "another process"
             os.close(descriptor)
             raise ClusterError(
                 f"{path.parent}: {holder} races this run already; wait for its end, or start "

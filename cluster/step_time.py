@@ -39,15 +39,15 @@ def seconds_a_step(spec: TrialSpec, beside: int = 1) -> float | None:
         pipes.append(ours)
         processes.append(process)
     try:
-        told = [pipe.recv() if pipe.poll(LIMIT_S) else None for pipe in pipes]
+        answers = [pipe.recv() if pipe.poll(LIMIT_S) else None for pipe in pipes]
     except EOFError:
         return None
     finally:
         for process in processes:
             process.kill()
             process.join()
-    found = [seconds for seconds in told if seconds is not None]
-    return statistics.median(found) if len(found) == beside else None
+    seconds_known = [seconds for seconds in answers if seconds is not None]
+    return statistics.median(seconds_known) if len(seconds_known) == beside else None
 
 
 def _answer(pipe: Connection, together: Any, spec: TrialSpec) -> None:

@@ -45,11 +45,11 @@ def supervise(spec: TrialSpec) -> Iterator[Update | Outcome | NodeError]:
         return
     count = spec.resources.cores
     with contextlib.ExitStack() as locks:
-        told = False
+        announced = False
         while (cores := lock_cores(count, locks)) is None:
-            if not told:
+            if not announced:
                 yield Update(spec.key, "waiting for a core")
-            told = True
+            announced = True
             time.sleep(WAIT_S)
         tree.adopt_orphans()
         with _Child(spec, cores) as child:
@@ -166,8 +166,8 @@ class _Child:
                 record, dataclasses.replace(outcome, extra={**outcome.extra, **extra, **said})
             )
         except (RecordError, LookupError) as error:
-            told = str(error) or "it is gone"
-            return write_failure(self.spec, f"its record cannot be: {told}", **extra)
+            reason = str(error) or "it is gone"
+            return write_failure(self.spec, f"its record cannot be: {reason}", **extra)
         except OSError:
             return outcome
 

@@ -70,16 +70,16 @@ class Witness:
 
 
 def _off_clock_s(outcome: Outcome) -> float:
-    told = (outcome.extra.get(name, 0.0) for name in ("evaluation_s", "checkpoint_s"))
-    return sum(float(seconds) for seconds in told)
+    parts = (outcome.extra.get(name, 0.0) for name in ("evaluation_s", "checkpoint_s"))
+    return sum(float(seconds) for seconds in parts)
 
 
 def _doubts_of_time(clock_s: float, off_clock_s: float, wall_s: float) -> list[str]:
-    told = clock_s + off_clock_s
+    claimed_s = clock_s + off_clock_s
     if clock_s > (1 + _SLACK) * wall_s + _SLACK_S:
         return [f"{clock_s:.1f} s on the clock within {wall_s:.1f} s"]
-    if wall_s > (1 + _SLACK) * told + _SLACK_S:
-        return [f"{wall_s:.1f} s passed, of which the trial tells {told:.1f} s"]
+    if wall_s > (1 + _SLACK) * claimed_s + _SLACK_S:
+        return [f"{wall_s:.1f} s passed, of which the trial tells {claimed_s:.1f} s"]
     return []
 
 

@@ -49,12 +49,12 @@ def _named(workload: Workload) -> Finding:
     stated = {name: spec.shape for name, spec in workload.parameters().items()}
     module = {n: tuple(p.shape) for n, p in workload.torch_model().named_parameters()}
     drawn = {name: value.shape for name, value in workload.initial_weights(0).items()}
-    for what, found in (("the torch module", module), ("the initial weights", drawn)):
-        for name in [*stated, *found]:
-            if stated.get(name) != found.get(name):
-                detail = f"{what}: {name} is {found.get(name)}, stated {stated.get(name)}"
+    for what, specs in (("the torch module", module), ("the initial weights", drawn)):
+        for name in [*stated, *specs]:
+            if stated.get(name) != specs.get(name):
+                detail = f"{what}: {name} is {specs.get(name)}, stated {stated.get(name)}"
                 return Finding(False, title, detail)
-        if list(stated) != list(found):
+        if list(stated) != list(specs):
             return Finding(False, title, f"{what} has them in another order")
     from cluster.parity.sgd_jax import sgd_step
 
@@ -143,8 +143,8 @@ def _continues(workload: Workload) -> Finding:
         expected = [_copied(stream.next(policy)) for _ in range(DRAWS)]
         resumed.load_state(state)
         for index, batch in enumerate(expected):
-            found = resumed.next(policy)
-            for name in _unequal(batch, found):
+            redrawn = resumed.next(policy)
+            for name in _unequal(batch, redrawn):
                 detail = f"{name} of batch {DRAWS + index + 1} differs after load_state"
                 return Finding(False, title, detail)
     finally:

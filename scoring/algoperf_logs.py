@@ -54,18 +54,18 @@ def import_logs(logs: Path, run: Path, reference: str | None = None) -> int:
     """
     if (run / "trials").exists():
         raise RecordError(f"{run} already holds trials; name another folder with -o")
-    found = list(_trials(logs))
-    names = {submission for _, submission, _ in found}
-    if reference is not None and found and reference not in names:
+    entries = list(_trials(logs))
+    names = {submission for _, submission, _ in entries}
+    if reference is not None and entries and reference not in names:
         raise RecordError(f"{logs}: no submission {reference!r}{nearest(reference, names)}")
-    for folder, submission, match in found:
+    for folder, submission, match in entries:
         own = reference_of(_FRAMEWORKS[match[3]]) if submission == reference else submission
         _write(folder, own, match, run)
-    if not found:
+    if not entries:
         raise RecordError(
             f"{logs}: no AlgoPerf logs; expected SUBMISSION/study_0/WORKLOAD_FRAMEWORK/trial_1/"
         )
-    return len(found)
+    return len(entries)
 
 
 def _trials(logs: Path) -> Iterator[tuple[Path, str, re.Match[str]]]:

@@ -113,8 +113,8 @@ def _check_planned(record: Record, plan: RunFile) -> None:
         return
     target = course.target.target()
     if header.target != target:
-        found = _aim(header.target) if header.target else "none"
-        raise _contradiction(record, "target", found, _aim(target))
+        aim = _aim(header.target) if header.target else "none"
+        raise _contradiction(record, "target", aim, _aim(target))
     budget = budget_of(plan, header.workload, header.submission, header.framework)
     same = math.isclose(header.budget.seconds, budget.seconds, rel_tol=1e-9)
     limits = (header.budget.steps, header.budget.reference_steps)
@@ -124,9 +124,9 @@ def _check_planned(record: Record, plan: RunFile) -> None:
         "clock": (header.clock, plan.suite.clock),
         "settings_sha256": (header.settings_sha256, course.settings_sha256),
     }
-    for what, (found, planned) in stated.items():
-        if found and planned and found != planned:
-            raise _contradiction(record, what, found, planned)
+    for what, (aim, planned) in stated.items():
+        if aim and planned and aim != planned:
+            raise _contradiction(record, what, aim, planned)
     if header.study >= plan.suite.studies:
         raise _contradiction(record, "study", str(header.study), f"{plan.suite.studies} studies")
     _check_entry(record, plan, course)
@@ -152,14 +152,14 @@ def _check_entry(record: Record, plan: RunFile, course: Course) -> None:
     if text is not None and header.source_sha256 != text.sha256:
         raise _contradiction(record, "source_sha256", header.source_sha256, text.sha256)
     for name, value in point.items():
-        found = header.hyperparameters.get(name)
-        if found != value:
-            raise _contradiction(record, f"hyperparameters.{name}", f"{found}", f"{value}")
+        stated = header.hyperparameters.get(name)
+        if stated != value:
+            raise _contradiction(record, f"hyperparameters.{name}", f"{stated}", f"{value}")
 
 
-def _contradiction(record: Record, what: str, found: str, planned: str) -> RecordError:
+def _contradiction(record: Record, what: str, claim: str, planned: str) -> RecordError:
     return RecordError(
-        f"{record.path}:1: {what}: {found}, but {run_file.NAME} planned {planned}; "
+        f"{record.path}:1: {what}: {claim}, but {run_file.NAME} planned {planned}; "
         "a run's trials are scored as planned"
     )
 

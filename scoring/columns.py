@@ -86,8 +86,8 @@ def readings(evaluations: Sequence[Evaluation], clock: Clock) -> np.ndarray:
 def values(evaluations: Sequence[Evaluation], metric: str) -> np.ndarray:
     """The values of a metric, NaN where an evaluation has none."""
     if not isinstance(evaluations, Evaluations):
-        found = [one.metrics.get(metric, math.nan) for one in evaluations]
-        return np.array(found, dtype=float)
+        series = [one.metrics.get(metric, math.nan) for one in evaluations]
+        return np.array(series, dtype=float)
     none = np.full(len(evaluations), math.nan)
     return np.asarray(evaluations.metrics.get(metric, none))
 
@@ -154,10 +154,10 @@ def _reals(column: Sequence[object], low: float = -math.inf) -> np.ndarray | Non
     if not kinds <= {float, int}:
         return None
     try:
-        found = np.array(column, dtype=float)
+        numbers = np.array(column, dtype=float)
     except OverflowError:
         return None
-    if int in kinds and np.abs(found).max() > LARGEST:
+    if int in kinds and np.abs(numbers).max() > LARGEST:
         return None
-    bounded = low == -math.inf or bool(((found >= low) & (found < math.inf)).all())
-    return found if bounded else None
+    bounded = low == -math.inf or bool(((numbers >= low) & (numbers < math.inf)).all())
+    return numbers if bounded else None

@@ -146,15 +146,15 @@ def pursuit_of(header: Header, evaluations: Sequence[Evaluation]) -> Pursuit:
     target = header.target
     if target is None or target.value is None or not len(evaluations):
         return Pursuit(len(evaluations))
-    found = values(evaluations, target.metric)
-    met = found <= target.value if target.goal == "min" else found >= target.value
-    hits = np.flatnonzero(met & np.isfinite(found) & within(header, evaluations))
+    series = values(evaluations, target.metric)
+    met = series <= target.value if target.goal == "min" else series >= target.value
+    hits = np.flatnonzero(met & np.isfinite(series) & within(header, evaluations))
     if not len(hits):
-        return Pursuit(len(found))
+        return Pursuit(len(series))
     hit, needed = int(hits[0]), target.held.evaluations if target.held else 0
-    kept = [target.held_by(float(value)) for value in found[hit + 1 : hit + 1 + needed]]
+    kept = [target.held_by(float(value)) for value in series[hit + 1 : hit + 1 + needed]]
     held = kept.index(False) if False in kept else len(kept)
-    return Pursuit(len(found), hit, held, False in kept)
+    return Pursuit(len(series), hit, held, False in kept)
 
 
 def in_budget(header: Header, evaluations: Sequence[Evaluation]) -> int:

@@ -128,13 +128,13 @@ def _divisors(entry: Entry, workload: str, resampler: Resampler) -> dict[int, np
     """By study, the time that it is divided by, as it was and in every redrawing."""
     tries = entry.tries.get(workload, 1.0)
     known: dict[int, np.ndarray] = {}
-    found: dict[int, np.ndarray] = {}
+    divisors: dict[int, np.ndarray] = {}
     for study, yardstick in entry.compared(workload).items():
         if id(yardstick) not in known:
             medians = [resampler.medians_of_fastest(one, tries) for one in yardstick]
             known[id(yardstick)] = np.min(medians, axis=0)
-        found[study] = known[id(yardstick)]
-    return found
+        divisors[study] = known[id(yardstick)]
+    return divisors
 
 
 def _of_misses(own: Mapping[str, Studies], shares: Mapping[str, float]) -> float:

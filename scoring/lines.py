@@ -188,18 +188,19 @@ def _header(body: dict[str, Any]) -> Header:
     return header
 
 
-def check_format(found: object) -> None:
+def check_format(format: object) -> None:
     """Refuse any version of the format but this one.
 
     Raises:
         ValueError: another version, or none.
     """
-    if type(found) is int and found > FORMAT:
+    if type(format) is int and format > FORMAT:
         raise ValueError(
-            f"format {found} was written by a newer Gradathlon (this one reads {FORMAT}); update it"
+            f"format {format} was written by a newer Gradathlon (this one reads {FORMAT}); "
+            "update it"
         )
-    if type(found) is not int or found != FORMAT:
-        raise ValueError(f"format: expected {FORMAT}, found {found!r}; not a record of trials")
+    if type(format) is not int or format != FORMAT:
+        raise ValueError(f"format: expected {FORMAT}, found {format!r}; not a record of trials")
 
 
 @functools.cache

@@ -78,8 +78,8 @@ def run_remarks(trials: pd.DataFrame, known: Yardsticks) -> Iterator[str]:
     for (workload, framework), by_run in medians.items():
         low, high = min(by_run.values()), max(by_run.values())
         if high > low * (1 + DRIFT):
-            told = ", ".join(f"{time:.4g} in {Path(run).name}" for run, time in by_run.items())
-            yield f"{reference_of(framework)} on {workload} took {told}"
+            times = ", ".join(f"{time:.4g} in {Path(run).name}" for run, time in by_run.items())
+            yield f"{reference_of(framework)} on {workload} took {times}"
     texts = trials.loc[trials["path"] != "", "versions"].unique()
     differing = _differing([json.loads(text) for text in texts])
     if differing:
@@ -97,12 +97,12 @@ def _machine_of(trials: pd.DataFrame) -> Callable[[str], str]:
 
 def _differing(versions: Sequence[dict[str, str]]) -> list[str]:
     names = sorted({name for one in versions for name in one})
-    found = []
+    differences = []
     for name in names:
         values = sorted({str(one.get(name, "none")) for one in versions})
         if len(values) > 1:
-            found.append(f"{name} {' / '.join(values)}")
-    return found
+            differences.append(f"{name} {' / '.join(values)}")
+    return differences
 
 
 def _missing(trials: pd.DataFrame) -> Iterator[str]:
@@ -114,8 +114,8 @@ def _missing(trials: pd.DataFrame) -> Iterator[str]:
                 counted = "not run" if is_reference(str(name)) else "counted as missed"
                 yield f"{name} has no trial on {workload}: {counted}"
         if counts.nunique() > 1:
-            told = ", ".join(f"{counts[w]} on {w}" for w in sorted(counts.index))
-            yield f"{name} has unequal numbers of studies: {told}"
+            places = ", ".join(f"{counts[w]} on {w}" for w in sorted(counts.index))
+            yield f"{name} has unequal numbers of studies: {places}"
 
 
 def _ends(trials: pd.DataFrame) -> Iterator[str]:
@@ -156,14 +156,16 @@ def _doubts(trials: pd.DataFrame, clock: Clock) -> Iterator[str]:
             f"{_some(sorted(again['path']))}"
         )
     for name, rows in trials[trials["doubt"] != ""].groupby("submission"):
-        told = [f"{path}: {doubt}" for path, doubt in zip(rows["path"], rows["doubt"], strict=True)]
-        yield f"a second witness contradicts the clock of {name}: {_some(sorted(told), '; ')}"
+        lines = [
+            f"{path}: {doubt}" for path, doubt in zip(rows["path"], rows["doubt"], strict=True)
+        ]
+        yield f"a second witness contradicts the clock of {name}: {_some(sorted(lines), '; ')}"
     for name, rows in trials[trials["off_clock_share"] > OFF_CLOCK].groupby("submission"):
         pairs = zip(rows["off_clock_share"], rows["path"], strict=True)
-        told = [f"{path} ({100 * share:.0f} %)" for share, path in sorted(pairs, reverse=True)]
+        lines = [f"{path} ({100 * share:.0f} %)" for share, path in sorted(pairs, reverse=True)]
         yield (
-            f"{len(told)} of the trials of {name} spent more than {100 * OFF_CLOCK:.0f} % of their "
-            f"seconds off the clock: {_some(told)}"
+            f"{len(lines)} of the trials of {name} spent more than {100 * OFF_CLOCK:.0f} % of "
+            f"their seconds off the clock: {_some(lines)}"
         )
     unsteady = sorted(trials.loc[trials["unsteady"], "path"])
     if clock == "wall" and unsteady:

@@ -70,7 +70,7 @@ def projected(on_steps: Board, costs: Costs) -> Iterator[Projected]:
     Of a family's costs the last counts: scales are named in rising order. `on_steps` is a board of
     the gradathlon protocol on the steps clock.
     """
-    found = []
+    priced = []
     for row in on_steps.rows:
         known = costs.get(row.submission, {})
         taken: dict[str, tuple[str, float]] = {}
@@ -80,8 +80,8 @@ def projected(on_steps: Board, costs: Costs) -> Iterator[Projected]:
                 taken[workload] = of_family[-1], known[of_family[-1]]
         if taken and not row.is_reference:
             ratios = {name: row.cells[name].ratio * cost for name, (_, cost) in taken.items()}
-            found.append(Projected(row.submission, mean_score(ratios), ratios, taken))
-    yield from sorted(found, key=lambda one: (-one.score, one.submission))
+            priced.append(Projected(row.submission, mean_score(ratios), ratios, taken))
+    yield from sorted(priced, key=lambda one: (-one.score, one.submission))
 
 
 def told(on_steps: Board, costs: Costs) -> Iterator[str]:

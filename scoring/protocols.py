@@ -166,12 +166,12 @@ def _tries(trials: pd.DataFrame) -> dict[str, dict[str, float]]:
         (str(name), str(id)): int(count)
         for name, id, count in largest.reset_index(name="count").itertuples(index=False)
     }
-    found: dict[str, dict[str, float]] = {}
+    tries: dict[str, dict[str, float]] = {}
     for name, framework in frameworks(trials).items():
         for id in {id for other, id in counts if other == name}:
             base = counts.get((reference_of(framework), id), 1)
-            found.setdefault(name, {})[id] = counts[name, id] / base
-    return found
+            tries.setdefault(name, {})[id] = counts[name, id] / base
+    return tries
 
 
 def _grains(trials: pd.DataFrame) -> dict[str, dict[str, float]]:
@@ -181,11 +181,11 @@ def _grains(trials: pd.DataFrame) -> dict[str, dict[str, float]]:
     """
     met = trials[trials["time"] < math.inf]
     met = met.loc[met.groupby(["submission", "workload", "study"])["time"].idxmin()]
-    found: dict[str, dict[str, float]] = {}
+    grains: dict[str, dict[str, float]] = {}
     means = met.groupby(["submission", "workload"], as_index=False)["gap"].mean()
     for name, id, grain in means.itertuples(index=False):
-        found.setdefault(str(name), {})[str(id)] = float(grain)
-    return found
+        grains.setdefault(str(name), {})[str(id)] = float(grain)
+    return grains
 
 
 def _table(studies: pd.DataFrame, what: str = "time") -> dict[str, dict[str, dict[int, Any]]]:

@@ -53,7 +53,7 @@ def provenance(gathered: Gathered, options: Facts) -> Provenance:
         records_sha256=digest.hexdigest(),
         runs=tuple(run.absolute().name for run in runs),
         machines=tuple(sorted(set(map(machine_class, trials["hardware"].unique())))),
-        versions={name: tuple(sorted(found)) for name, found in sorted(versions.items())},
+        versions={name: tuple(sorted(numbers)) for name, numbers in sorted(versions.items())},
         command=_command(map(str, runs), options),
     )
 
@@ -61,10 +61,10 @@ def provenance(gathered: Gathered, options: Facts) -> Provenance:
 def machine_class(hardware: str) -> str:
     """Model of CPU, its instructions and the threads, as one line; from a fingerprint's JSON."""
     facts = json.loads(hardware)
-    told = [f"{name} {facts[name]}" if name != "cpu" else str(facts[name])
+    parts = [f"{name} {facts[name]}" if name != "cpu" else str(facts[name])
             for name in CLASS if facts.get(name)]  # fmt: skip
     accelerators: Sequence[Facts] = facts.get("accelerators") or ()
-    return ", ".join([*told, *(json.dumps(one) for one in accelerators)])
+    return ", ".join([*parts, *(json.dumps(one) for one in accelerators)])
 
 
 def _command(runs: Iterable[str], options: Facts) -> str:

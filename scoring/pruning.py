@@ -65,8 +65,8 @@ RULES = {FASTEST: by_fastest, REFERENCE: by_reference, MEDIAN: by_median}
 
 def limit(known: Known) -> tuple[float, str]:
     """The time after which the trial may stop, and the rule that says so."""
-    found = [(rule(known), name) for name, rule in RULES.items()]
-    return min(found, key=lambda pair: pair[0])
+    limits = [(rule(known), name) for name, rule in RULES.items()]
+    return min(limits, key=lambda pair: pair[0])
 
 
 @dataclasses.dataclass(frozen=True)

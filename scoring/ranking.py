@@ -101,8 +101,8 @@ def surely_better(scores: Sequence[Score]) -> np.ndarray:
     sure = np.zeros((len(scores), len(scores)), dtype=bool)
     tested = []
     for i, j in itertools.combinations(range(len(scores)), 2):
-        found = difference(scores[i], scores[j])
-        tested.append((found.p, *((i, j) if found.mean > 0 else (j, i))))
+        gap = difference(scores[i], scores[j])
+        tested.append((gap.p, *((i, j) if gap.mean > 0 else (j, i))))
     # Holm: the smallest p against the strictest bound, until one does not pass.
     for passed, (p, better, worse) in enumerate(sorted(tested)):
         if p > CLAIM / (len(tested) - passed):

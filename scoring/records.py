@@ -192,11 +192,11 @@ def _content(path: Path) -> bytes:
 def record_attempts(run: Path, key: TrialKey) -> list[Path]:
     """The records of a trial's attempts so far, in order; attempt n is at index n."""
     folder = record_path(run, key).parent
-    found = {}
+    attempts = {}
     for path in folder.glob(f"study{key.study}-trial{key.trial}.*jsonl"):
         if match := _FILE.fullmatch(path.name):
-            found[int(match["attempt"] or 0)] = path
-    return [found[attempt] for attempt in sorted(found)]
+            attempts[int(match["attempt"] or 0)] = path
+    return [attempts[attempt] for attempt in sorted(attempts)]
 
 
 def record_files(run: Path) -> Iterator[Path]:

@@ -50,7 +50,7 @@ def speed_up(row: Row) -> SpeedUp:
 def leave_one_out(board: Board) -> list[Dropped]:
     """The `gradathlon` board without each of its workloads in turn."""
     rows = [row for row in board.rows if not row.is_reference]
-    found = []
+    boards = []
     for left in board.workloads:
         scores = {
             row.submission: mean_score(
@@ -59,8 +59,8 @@ def leave_one_out(board: Board) -> list[Dropped]:
             for row in rows
         }
         order = sorted(scores, key=lambda name: (-scores[name], name))
-        found.append(Dropped(left, tuple(order), scores))
-    return found if len(board.workloads) > 1 else []
+        boards.append(Dropped(left, tuple(order), scores))
+    return boards if len(board.workloads) > 1 else []
 
 
 def laxer_ratios(
@@ -73,7 +73,7 @@ def laxer_ratios(
     its framework's reference. Workloads whose reference was not raced, or did not meet the target,
     are left out.
     """
-    found: dict[str, dict[str, float]] = {}
+    ratios: dict[str, dict[str, float]] = {}
     for workload in sorted({record.header.workload for record in records}):
         own = [one for one in records if one.header.workload == workload and one.header.target]
         values = [
@@ -95,8 +95,8 @@ def laxer_ratios(
         for (name, framework), time in medians.items():
             base = medians.get((reference_of(framework), framework), math.inf)
             if 0 < base < math.inf and not is_reference(name):
-                found.setdefault(workload, {})[name] = time / base
-    return found
+                ratios.setdefault(workload, {})[name] = time / base
+    return ratios
 
 
 def told(board: Board, records: Sequence[Record]) -> Iterator[str]:

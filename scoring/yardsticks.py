@@ -66,11 +66,11 @@ def yardsticks(
     Shipped steps count on the paired clock always, on the steps clock where none was raced. With
     `mixed`, a run without references may borrow those of any hardware.
     """
-    found: dict[Place, Studies] = dict(raced(trials, clock))
+    studies: dict[Place, Studies] = dict(raced(trials, clock))
     for place, steps in shipped.items():
-        if clock == "paired" or (clock == "steps" and place not in found):
-            found[place] = _numbered(steps)
-    return Yardsticks(dict(sorted(found.items())), _kin(trials, clock, mixed))
+        if clock == "paired" or (clock == "steps" and place not in studies):
+            studies[place] = _numbered(steps)
+    return Yardsticks(dict(sorted(studies.items())), _kin(trials, clock, mixed))
 
 
 def raced(trials: pd.DataFrame, clock: Clock) -> Iterator[tuple[Place, Studies]]:

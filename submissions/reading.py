@@ -107,12 +107,12 @@ class _Reader:
 
     def _function(self, tree: ast.Module) -> ast.FunctionDef:
         functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-        found = [node for node in functions if node.name == FUNCTION]
-        if len(found) > 1:
-            lines = f"here and in line {found[0].lineno}"
-            raise self._error(found[1], f"`{FUNCTION}` is defined twice, {lines}; keep one")
-        if found:
-            return found[0]
+        candidates = [node for node in functions if node.name == FUNCTION]
+        if len(candidates) > 1:
+            lines = f"here and in line {candidates[0].lineno}"
+            raise self._error(candidates[1], f"`{FUNCTION}` is defined twice, {lines}; keep one")
+        if candidates:
+            return candidates[0]
         for node in ast.walk(tree):
             if FUNCTION in _bound(node):
                 advice = "write `def submission(...):` at the top level of the file"

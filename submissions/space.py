@@ -162,8 +162,10 @@ def _range(name: str, form: Facts) -> Range:
             )
     low, high, scaling = form["min"], form["max"], form.get("scaling")
     if scaling not in ("linear", "log"):
-        found = f"found {scaling!r}" if "scaling" in form else "which is missing"
-        raise SpaceError(f"{name!r}: `scaling` must be 'linear' or 'log', {found}", name, "scaling")
+        problem = f"found {scaling!r}" if "scaling" in form else "which is missing"
+        raise SpaceError(
+            f"{name!r}: `scaling` must be 'linear' or 'log', {problem}", name, "scaling"
+        )
     if low >= high:
         raise SpaceError(
             f"{name!r}: `min` must be below `max`, found {low} and {high}", name, "min"

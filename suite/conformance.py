@@ -125,13 +125,13 @@ def _summary(rows: Sequence[Row], columns: Sequence[str]) -> str:
     return f"{', '.join(parts)}. {_steps(trials)}"
 
 
-def _good(found: Iterable[Cell]) -> int:
-    return sum(cell.ok for cell in found)
+def _good(cells: Iterable[Cell]) -> int:
+    return sum(cell.ok for cell in cells)
 
 
 def _steps(trials: Iterable[Cell]) -> str:
     made: dict[str, set[int]] = {}
     for cell in trials:
         made.setdefault(_head(cell.asked), set()).add(cell.steps)
-    told = (f"{name} {'/'.join(map(str, sorted(counts)))}" for name, counts in made.items())
-    return f"Steps: {', '.join(told)}." if made else ""
+    parts = (f"{name} {'/'.join(map(str, sorted(counts)))}" for name, counts in made.items())
+    return f"Steps: {', '.join(parts)}." if made else ""

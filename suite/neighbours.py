@@ -19,12 +19,12 @@ def intruder(parent: Path | None = None) -> str | None:
     home = parent or Path(__file__).resolve().parents[1]
     for name in PACKAGES:
         spec = importlib.util.find_spec(name)
-        found = Path(spec.origin).resolve() if spec and spec.origin else None
-        if found is None:
+        origin = Path(spec.origin).resolve() if spec and spec.origin else None
+        if origin is None:
             return f"package {name!r} of Gradathlon is missing beside {home}; install it again"
-        if found.parents[1] != home or MARK not in _beginning(found):
+        if origin.parents[1] != home or MARK not in _beginning(origin):
             return (
-                f"package {name!r} is not Gradathlon's but another's: {found}; give Gradathlon an "
+                f"package {name!r} is not Gradathlon's but another's: {origin}; give Gradathlon an "
                 "environment of its own, and install it again"
             )
     return None

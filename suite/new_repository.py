@@ -54,8 +54,8 @@ def _write(folder: Path, name: str, framework: Framework) -> None:
 
 def requirement() -> str:
     """How pip installs this Gradathlon again: from its repository, or by its version."""
-    found = importlib.metadata.distribution("gradathlon")
-    source = json.loads(found.read_text("direct_url.json") or "{}")
+    distribution = importlib.metadata.distribution("gradathlon")
+    source = json.loads(distribution.read_text("direct_url.json") or "{}")
     if vcs := source.get("vcs_info"):
         return f"gradathlon @ {vcs['vcs']}+{source['url']}@{vcs['commit_id']}"
-    return f"gradathlon=={found.version}"
+    return f"gradathlon=={distribution.version}"

@@ -57,11 +57,11 @@ def make_plan(
     notes = [note for source in entered.values() for note in _notes(source, suite)]
     for id, workload in raced.items():
         race = race_of(workload, suite)
-        references, found = _references(id, race, frameworks)
+        references, sources_here = _references(id, race, frameworks)
         ships = not CLOCKS[suite.clock].of_hardware and race.target is not None
         spared = ships and not race_reference
         courses[id] = _course(workload, race, references, spared)
-        sources.update(found)
+        sources.update(sources_here)
         if race.target is None:
             notes.append(
                 f"{id} has no target: its metric is compared at equal budget, and counts for no "
@@ -92,17 +92,17 @@ def make_plan(
 
 
 def _find_all(words: list[str]) -> dict[str, Source]:
-    found: dict[str, Source] = {}
+    sources: dict[str, Source] = {}
     for word in words:
         source = find(word)
-        if source.name in found:
-            first = found[source.name].origin
+        if source.name in sources:
+            first = sources[source.name].origin
             raise ConfigError(
                 f"two submissions are named {source.name!r}: {first} and {source.origin}; "
                 "rename one of the files"
             )
-        found[source.name] = source
-    return found
+        sources[source.name] = source
+    return sources
 
 
 def _references(

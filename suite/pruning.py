@@ -103,11 +103,11 @@ class Pruner:
         tries = float(self._planned[(spec.workload, spec.submission, spec.study)])
         if spec.clock == "paired" and (steps := self._shipped(spec)):
             return float(Resampler(draws=0).medians_of_fastest(dict(enumerate(steps)), tries)[0])
-        found = self._references.get(entry, {})
-        if len(found) < len(self._studies.get(entry, ())) or not found:
+        by_study = self._references.get(entry, {})
+        if len(by_study) < len(self._studies.get(entry, ())) or not by_study:
             return math.inf
-        times = {study: time for study, time in found.items() if 0 < time < math.inf}
-        if len(times) < len(found):
+        times = {study: time for study, time in by_study.items() if 0 < time < math.inf}
+        if len(times) < len(by_study):
             return math.inf
         return float(Resampler(draws=0).medians_of_fastest(times, tries)[0])
 

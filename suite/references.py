@@ -129,14 +129,14 @@ def reuse(specs: Sequence[TrialSpec], shelf: Shelf | None, pace: Pace) -> Iterat
         record = None if record_attempts(spec.run, spec.key) else shelf.find(spec)
         if record is not None:
             kept.setdefault((spec.workload, spec.submission), []).append((spec, record))
-    for (workload, name), found in kept.items():
-        drift = _drift(found, pace(found[0][0], shelf.beside))
+    for (workload, name), trials in kept.items():
+        drift = _drift(trials, pace(trials[0][0], shelf.beside))
         if drift:
             yield f"{workload}: {name} is raced anew: {drift}"
             continue
-        for spec, record in found:
+        for spec, record in trials:
             _write(spec.record(0), record.path.read_bytes())
-        studies = ", ".join(f"{name} study {spec.study}" for spec, _ in found)
+        studies = ", ".join(f"{name} study {spec.study}" for spec, _ in trials)
         yield f"{workload}: taken from an earlier run on this hardware: {studies}"
 
 
@@ -152,9 +152,9 @@ def keep(finished: Finished, shelf: Shelf | None) -> None:
     shelf.keep(record, spec)
 
 
-def _drift(found: Sequence[tuple[TrialSpec, Record]], now_s: float | None) -> str:
+def _drift(trials: Sequence[tuple[TrialSpec, Record]], now_s: float | None) -> str:
     """How far the steps of the kept records are from what one takes now; "" where they are not."""
-    then = [_step_s(record) for _, record in found]
+    then = [_step_s(record) for _, record in trials]
     if now_s is None or None in then:
         return "how long its step takes now could not be measured"
     low, high = min(filter(None, then)), max(filter(None, then))

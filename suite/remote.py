@@ -56,8 +56,8 @@ def fetched(url: str) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     try:
         system, root = _open(url)
-        found = [PurePosixPath(path).relative_to(root) for path in system.find(root)]
-        wanted = [path for path in found if _is_of_a_run(path)]
+        paths = [PurePosixPath(path).relative_to(root) for path in system.find(root)]
+        wanted = [path for path in paths if _is_of_a_run(path)]
         texts = system.cat([f"{root}/{path}" for path in wanted]) if wanted else {}
         for path in wanted:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)

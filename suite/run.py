@@ -283,8 +283,8 @@ def _prepare_folder(
 ) -> None:
     hardware = machine.fingerprint(_resources(specs))
     if not request.resume:
-        told = hardware | ({"notes": noted} if (noted := doctor.notes()) else {})
-        run_file.write(folder, planned, versions=machine.versions(), hardware=told)
+        facts = hardware | ({"notes": noted} if (noted := doctor.notes()) else {})
+        run_file.write(folder, planned, versions=machine.versions(), hardware=facts)
     for line in references.reuse(specs, _shelf(request, specs), seconds_a_step):
         say(line)
 

@@ -73,10 +73,10 @@ def tell_failures(
     if not failed:
         return
     first = failed[0].outcome
-    told = f"{one_line(first.reason) if first else ''} ({failed[0].path})"
+    detail = f"{one_line(first.reason) if first else ''} ({failed[0].path})"
     if len(failed) == len(records):
-        raise ConfigError(f"{name}: every trial failed: {told}")
-    say(f"{len(failed)} of {len(records)} trials failed and {consequence}: {told}")
+        raise ConfigError(f"{name}: every trial failed: {detail}")
+    say(f"{len(failed)} of {len(records)} trials failed and {consequence}: {detail}")
 
 
 def core_hours(records: Iterable[Record]) -> float:
@@ -89,7 +89,7 @@ def _core_seconds(record: Record) -> float:
     if outcome is None:
         return 0.0
     # Raced in this process a trial has no witness, and tells itself.
-    told = ("evaluation_s", "checkpoint_s", "reference_turns_s")
-    own = outcome.wall_s + sum(float(outcome.extra.get(name, 0.0)) for name in told)
+    parts = ("evaluation_s", "checkpoint_s", "reference_turns_s")
+    own = outcome.wall_s + sum(float(outcome.extra.get(name, 0.0)) for name in parts)
     seconds = float(outcome.extra.get("witness_wall_s", own))
     return seconds * int(record.header.hardware.get("cores", 1))

@@ -74,9 +74,9 @@ class Utilisation:
             return
         clock_s, off_clock_s = trial.last.wall_s, trial.last.off_clock_s
         if finished is not None:
-            told = ("evaluation_s", "checkpoint_s", "reference_turns_s")
+            parts = ("evaluation_s", "checkpoint_s", "reference_turns_s")
             clock_s = finished.outcome.wall_s
-            off_clock_s = sum(float(finished.outcome.extra.get(name, 0.0)) for name in told)
+            off_clock_s = sum(float(finished.outcome.extra.get(name, 0.0)) for name in parts)
         self._spent[ON_THE_CLOCK] += trial.cores * max(0.0, clock_s - trial.clock_s)
         self._spent[OFF_THE_CLOCK] += trial.cores * max(0.0, off_clock_s - trial.off_clock_s)
 

@@ -44,9 +44,9 @@ def differences(run: Path) -> list[str]:
         initializer=set_environment,
         initargs=(Resources(max(cores, default=1)),),
     ) as fresh:
-        found = list(fresh.map(kept.judge_again, hits)) if hits else []
-    lines = [f"{one.path}: {text}" for one, text in zip(hits, found, strict=True) if text]
-    judged = len(found) - found.count(None)
+        difference = list(fresh.map(kept.judge_again, hits)) if hits else []
+    lines = [f"{one.path}: {text}" for one, text in zip(hits, difference, strict=True) if text]
+    judged = len(difference) - difference.count(None)
     say(f"{run}: {len(hits)} hits, {judged} with weights, {len(lines)} differ")
     return lines
 
@@ -99,13 +99,13 @@ _Times = dict[tuple[str, str], dict[int, float]]
 
 
 def _times(run: Path) -> _Times:
-    found: _Times = {}
+    times: _Times = {}
     for record in read_claims(run).records:
         header = record.header
         time = time_to_result(header, record.evaluations).on(header.clock)
-        studies = found.setdefault((header.workload, header.submission), {})
+        studies = times.setdefault((header.workload, header.submission), {})
         studies[header.study] = min(time, studies.get(header.study, math.inf))
-    return found
+    return times
 
 
 def _compared(before: _Times, again: _Times) -> tuple[list[str], bool]:
@@ -128,8 +128,8 @@ def _told(studies: Mapping[int, float]) -> str:
     if not studies:
         return "not raced"
     median = statistics.median(studies.values())
-    told = f"median {median:.4g}" if math.isfinite(median) else "median beyond the budget"
-    return f"{_hits(studies)} of {len(studies)} studies met the target, {told}"
+    text = f"median {median:.4g}" if math.isfinite(median) else "median beyond the budget"
+    return f"{_hits(studies)} of {len(studies)} studies met the target, {text}"
 
 
 def _on_seed(planned: Planned, names: list[str], seed: int) -> Planned:

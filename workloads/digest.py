@@ -20,14 +20,14 @@ def data_digest(arrays: Iterable[Array]) -> str:
 
     Of one beyond `WHOLE_BYTES` it takes evenly spread parts, the first and the last among them.
     """
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for array in arrays:
-        found.update(f"{array.dtype.str} {array.shape};".encode())
+        digest.update(f"{array.dtype.str} {array.shape};".encode())
         flat = array.reshape(-1)
         if array.nbytes <= WHOLE_BYTES:
-            found.update(np.ascontiguousarray(flat).tobytes())
+            digest.update(np.ascontiguousarray(flat).tobytes())
             continue
         count = PART_BYTES // array.itemsize
         for start in np.linspace(0, flat.size - count, PARTS).astype(np.int64):
-            found.update(flat[start : start + count].tobytes())
-    return found.hexdigest()
+            digest.update(flat[start : start + count].tobytes())
+    return digest.hexdigest()

@@ -152,14 +152,14 @@ def _fashion_files() -> dict[str, Path]:
     given = data_folder()
     folders = [DEBIAN_FOLDER] if given is None else [given / "fashion-mnist", DEBIAN_FOLDER]
     for folder in folders:
-        found = {
+        files = {
             part: path
             for part, name in FASHION_FILES.items()
             for path in (folder / f"{name}.gz", folder / name)
             if path.exists()
         }
-        if len(found) == len(FASHION_FILES):
-            return found
+        if len(files) == len(FASHION_FILES):
+            return files
     first = "$GRADATHLON_DATA/fashion-mnist (not set)" if given is None else str(folders[0])
     raise WorkloadError(
         f"Fashion-MNIST not found in {first} or in {DEBIAN_FOLDER}: run "
@@ -189,10 +189,10 @@ def _read_idx(path: Path, magic: int, header: int) -> Array:
     try:
         raw = path.read_bytes()
         data = gzip.decompress(raw) if path.suffix == ".gz" else raw
-        found, *shape = struct.unpack(f">{header // 4}i", data[:header])
+        number, *shape = struct.unpack(f">{header // 4}i", data[:header])
         body = np.frombuffer(data, np.uint8, offset=header)
-        if found != magic or body.size != int(np.prod(shape)):
-            raise ValueError(f"magic {found}, shape {shape}, {body.size} values")
+        if number != magic or body.size != int(np.prod(shape)):
+            raise ValueError(f"magic {number}, shape {shape}, {body.size} values")
         if magic == IDX_IMAGES and shape[1] * shape[2] != PIXELS:
             raise ValueError(f"images of {shape[1]} x {shape[2]} pixels")
     except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:
@@ -205,9 +205,9 @@ def _read_idx(path: Path, magic: int, header: int) -> Array:
 def _cifar_files() -> list[Path]:
     given = data_folder()
     folder = None if given is None else given / CIFAR_FOLDER
-    found = [] if folder is None else [folder / "train.bin", folder / "test.bin"]
-    if found and all(path.exists() for path in found):
-        return found
+    files = [] if folder is None else [folder / "train.bin", folder / "test.bin"]
+    if files and all(path.exists() for path in files):
+        return files
     where = f"$GRADATHLON_DATA/{CIFAR_FOLDER} (not set)" if folder is None else str(folder)
     raise WorkloadError(
         f"CIFAR-100 not found in {where}: unpack cifar-100-binary.tar.gz, the binary version of "

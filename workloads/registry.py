@@ -56,17 +56,17 @@ class Place:
         """
         what = f"workload family {self.name!r}: {self.folder}"
         try:
-            found = getattr(importlib.import_module(self.module), self.attribute, None)
+            family = getattr(importlib.import_module(self.module), self.attribute, None)
         except ModuleNotFoundError as error:
             if error.name != self.module:
                 raise WorkloadError(f"{what}: cannot be imported: {error}") from None
-            found = None
-        if not isinstance(found, Family):
+            family = None
+        if not isinstance(family, Family):
             last = self.module.rpartition(".")[2]
             raise WorkloadError(
                 f"{what}: its {last}.py must say what it is: {self.attribute} = Family(...)"
             )
-        return found
+        return family
 
 
 @functools.cache
@@ -76,18 +76,18 @@ def places() -> dict[str, Place]:
     Raises:
         WorkloadError: an installed family cannot be found, or its name is no name or taken.
     """
-    found = {}
+    by_name = {}
     for folder in sorted(_OURS.iterdir()):
         if (folder / "config.yaml").exists() or (folder / "__init__.py").exists():
-            found[folder.name] = Place(folder.name, folder, f"workloads.{folder.name}.workload")
+            by_name[folder.name] = Place(folder.name, folder, f"workloads.{folder.name}.workload")
     for point in sorted(importlib.metadata.entry_points(group=GROUP)):
-        told = f"installed workload family {point.name!r} ({point.value})"
+        origin = f"installed workload family {point.name!r} ({point.value})"
         if not _NAME.fullmatch(point.name):
-            raise WorkloadError(f"{told}: a name is of a-z, 0-9 and _, and begins with a letter")
-        if point.name in found:
-            raise WorkloadError(f"{told}: {found[point.name].folder} has that name already")
-        found[point.name] = Place(point.name, _folder(point, told), point.module, point.attr)
-    return found
+            raise WorkloadError(f"{origin}: a name is of a-z, 0-9 and _, and begins with a letter")
+        if point.name in by_name:
+            raise WorkloadError(f"{origin}: {by_name[point.name].folder} has that name already")
+        by_name[point.name] = Place(point.name, _folder(point, origin), point.module, point.attr)
+    return by_name
 
 
 def place(name: str) -> Place:
@@ -102,12 +102,12 @@ def place(name: str) -> Place:
     return known[name]
 
 
-def _folder(point: importlib.metadata.EntryPoint, told: str) -> Path:
+def _folder(point: importlib.metadata.EntryPoint, origin: str) -> Path:
     # Not `point.load()`: listing workloads must not import what trains them.
     try:
         spec = importlib.util.find_spec(point.module)
     except ImportError as error:
-        raise WorkloadError(f"{told}: cannot be imported: {error}") from None
+        raise WorkloadError(f"{origin}: cannot be imported: {error}") from None
     if spec is None or spec.origin is None:
-        raise WorkloadError(f"{told}: there is no such module; install its package again")
+        raise WorkloadError(f"{origin}: there is no such module; install its package again")
     return Path(spec.origin).parent

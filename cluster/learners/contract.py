@@ -169,14 +169,14 @@ def plain_weights(judged: object, live: Mapping[str, Weight]) -> dict[str, Weigh
     return {name: weights[name] for name in live}
 
 
-def refuse_other_form(name: str, found: tuple[object, str], wanted: tuple[object, str]) -> None:
+def refuse_other_form(name: str, form: tuple[object, str], wanted: tuple[object, str]) -> None:
     """Weights of another shape or dtype than the workload's are another model.
 
     Raises:
         SubmissionError: `found` is not `wanted`: one line.
     """
-    if found != wanted:
-        what, right = (f"{dtype} {shape}" for shape, dtype in (found, wanted))
+    if form != wanted:
+        what, right = (f"{dtype} {shape}" for shape, dtype in (form, wanted))
         advice = "a submission trains the workload's model and may not change it"
         raise SubmissionError(f"the weight {name!r} is {what}, the workload's is {right}; {advice}")
 

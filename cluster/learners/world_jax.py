@@ -15,8 +15,10 @@ _WANTED: dict[str, object] = {
 
 def taken() -> list[str]:
     """What differs from what the harness set, one phrase each."""
-    found = {name: getattr(jax.config, name) for name in _WANTED}
-    return [f"{name} is {found[name]}" for name, right in _WANTED.items() if found[name] != right]
+    settings = {name: getattr(jax.config, name) for name in _WANTED}
+    return [
+        f"{name} is {settings[name]}" for name, right in _WANTED.items() if settings[name] != right
+    ]
 
 
 def give_back() -> None:

@@ -27,7 +27,7 @@ def taken(cores: int) -> list[str]:
         "algorithms are deterministic": (torch.are_deterministic_algorithms_enabled(), False),
         "denormals are flushed": (_flushes_denormals(), False),
     }
-    return [what for what, (found, right) in wanted.items() if found != right]
+    return [what for what, (setting, right) in wanted.items() if setting != right]
 
 
 def give_back(cores: int) -> None:

@@ -62,8 +62,8 @@ def judged(model: TorchModel, weights: Weights) -> Judged:
 
     def ask(answers: Callable[[Tensors], Tensors], batch: Batch) -> dict[str, Array]:
         with torch.no_grad():
-            found = answers({name: torch.from_numpy(value) for name, value in batch.items()})
-        return {name: value.numpy() for name, value in found.items()}
+            sums = answers({name: torch.from_numpy(value) for name, value in batch.items()})
+        return {name: value.numpy() for name, value in sums.items()}
 
     return Judged(
         functools.partial(ask, model.measure),

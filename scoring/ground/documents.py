@@ -93,14 +93,14 @@ class Document:
         try:
             return model.model_validate(data)
         except pydantic.ValidationError as error:
-            found = error.errors(include_url=False)
+            errors = error.errors(include_url=False)
             # A misspelt key is also a missing one: the misspelling is what to tell.
-            misspelt = {one["loc"][:-1] for one in found if one["type"] == "extra_forbidden"}
-            told = [
-                one for one in found if one["type"] != "missing" or one["loc"][:-1] not in misspelt
+            misspelt = {one["loc"][:-1] for one in errors if one["type"] == "extra_forbidden"}
+            lines = [
+                one for one in errors if one["type"] != "missing" or one["loc"][:-1] not in misspelt
             ]
             raise together(
-                self.error((*at, *one["loc"]), _explain(one, model)) for one in told
+                self.error((*at, *one["loc"]), _explain(one, model)) for one in lines
             ) from None
 
     def error(self, path: Sequence[Key], message: str) -> ConfigError:
@@ -113,10 +113,10 @@ class Document:
         """Line of the deepest part of `path` that exists, counted from 1."""
         node, line = self._root, 1
         for part in path:
-            found = _child(node, part)
-            if found is None:
+            child = _child(node, part)
+            if child is None:
                 break
-            line, node = found
+            line, node = child
         return line
 
     def _refuse_duplicates(self, node: yaml.Node | None) -> None:

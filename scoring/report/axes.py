@@ -34,10 +34,10 @@ class Scale:
 
     def places(self, values: Sequence[float]) -> np.ndarray:
         """The places of many values, NaN for one that is not finite."""
-        found = np.asarray(values, dtype=float)
-        share = ((found - self.low) / ((self.high - self.low) or 1.0)).clip(-4.0, 5.0)
+        numbers = np.asarray(values, dtype=float)
+        share = ((numbers - self.low) / ((self.high - self.low) or 1.0)).clip(-4.0, 5.0)
         placed = np.round(self.start + share * (self.end - self.start), 1)
-        return np.where(np.isfinite(found), placed, np.nan)
+        return np.where(np.isfinite(numbers), placed, np.nan)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -121,8 +121,8 @@ def side_plot(
 ) -> Markup:
     """A metric that is not judged against the clock; marks stand where the target was met."""
     race = _race(records, clock, looks, Target(metric, "min", None), points=SIDE_POINTS)
-    told = f"{metric} of {len(race.curves)} trials against the clock; it is not judged."
-    return picture(plot, metric, told, _drawing(plot, race, _axis(race, clock)))
+    description = f"{metric} of {len(race.curves)} trials against the clock; it is not judged."
+    return picture(plot, metric, description, _drawing(plot, race, _axis(race, clock)))
 
 
 def _race(
@@ -204,8 +204,8 @@ def _curve(record: Record, target: Target, hit: int | None, fastest: bool, looks
 
 def _readings(record: Record, clock: Clock) -> tuple[float, ...]:
     # A trial that was not paired has no readings there; no page offers that clock for it.
-    found = readings(record.evaluations, clock)
-    return tuple(np.where(np.isfinite(found), found, 0.0).tolist())
+    times = readings(record.evaluations, clock)
+    return tuple(np.where(np.isfinite(times), times, 0.0).tolist())
 
 
 def readable_clocks(records: Sequence[Record]) -> list[Clock]:
@@ -306,8 +306,8 @@ def _told_readings(clock: Clock, times: Sequence[float]) -> list[float]:
 
 def rounded(numbers: Sequence[float]) -> list[float]:
     """To five significant digits."""
-    found = np.asarray(numbers, dtype=float)
+    array = np.asarray(numbers, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
-        exponents = np.where(np.isfinite(found) & (found != 0), np.log10(np.abs(found)), 0.0)
+        exponents = np.where(np.isfinite(array) & (array != 0), np.log10(np.abs(array)), 0.0)
     digits = (4 - np.floor(exponents)).clip(-300, 300).astype(int).tolist()
-    return [round(number, places) for number, places in zip(found.tolist(), digits, strict=True)]
+    return [round(number, places) for number, places in zip(array.tolist(), digits, strict=True)]

@@ -49,7 +49,7 @@ def heatmap_svg(board: Board) -> str:
         for place, name in enumerate(board.workloads)
     ]
     rows = [_row(row, board, HEAD + LINE * place) for place, row in enumerate(board.rows)]
-    told = (
+    description = (
         "time over the yardstick's, a shade each half doubling: blue faster, orange slower, grey "
         f"missed; beyond ×{board.tau_max:g} it counts 0"
     )
@@ -59,7 +59,7 @@ def heatmap_svg(board: Board) -> str:
         element("rect", width=width, height=height, fill="#ffffff"),
         *head,
         *rows,
-        _text(told, 10, height - 14, "start", "#5d6670"),
+        _text(description, 10, height - 14, "start", "#5d6670"),
         xmlns="http://www.w3.org/2000/svg",
         viewBox=f"0 0 {width} {height}",
         width=width,

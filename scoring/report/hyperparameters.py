@@ -28,13 +28,13 @@ Trials: TypeAlias = Mapping[str, list[tuple[float, float]]]
 
 def tried(records: Sequence[Record], clock: Clock) -> dict[str, Trials]:
     """By hyperparameter, of those that were varied most, the trials of one workload."""
-    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    trials: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for record in records:
         head = record.header
         time = time_to_result(head, record.evaluations).on(clock)
         for name, value in head.hyperparameters.items():
             if isinstance(value, int | float) and not isinstance(value, bool):
-                own = found.setdefault(name, {}).setdefault(head.submission, [])
+                own = trials.setdefault(name, {}).setdefault(head.submission, [])
                 own.append((float(value), time))
     varied = {
         name: {
@@ -42,7 +42,7 @@ def tried(records: Sequence[Record], clock: Clock) -> dict[str, Trials]:
             for submission, points in of.items()
             if len({value for value, _ in points if math.isfinite(value)}) >= DISTINCT
         }
-        for name, of in found.items()
+        for name, of in trials.items()
     }
     order = sorted(varied, key=lambda name: (-sum(map(len, varied[name].values())), name))
     return {name: varied[name] for name in order if varied[name]}
@@ -79,8 +79,8 @@ def scatter_plot(
         for met in (True, False)
     }
     dots = [
-        _dots(found, f"dots{'' if met else ' missed-trials'} {look.colour}", look.series)
-        for (submission, met), found in places.items()
+        _dots(points, f"dots{'' if met else ' missed-trials'} {look.colour}", look.series)
+        for (submission, met), points in places.items()
         for look in [looks[submission]]
     ]
     drawing = join(
@@ -91,8 +91,10 @@ def scatter_plot(
         *dots,
     )
     missed = sum(time == math.inf for own in trials.values() for _, time in own)
-    told = f"A dot is a trial; {missed} of {missed + len(times)}, along the top, missed the target."
-    return picture(plot, f"{workload}: time to the target over {name}", told, drawing)
+    description = (
+        f"A dot is a trial; {missed} of {missed + len(times)}, along the top, missed the target."
+    )
+    return picture(plot, f"{workload}: time to the target over {name}", description, drawing)
 
 
 def _dots(places: Sequence[tuple[float, float]], class_: str, series: int) -> Markup | None:

@@ -198,12 +198,12 @@ def _figure(svg: Markup, plot: str, caption: str, file: str, class_: str | None 
         data_plot=plot,
         data_file=f"{file}.svg",
     )
-    told = element("figcaption", element("span", caption), save)
-    return element("figure", told, svg, class_=class_)
+    caption_line = element("figcaption", element("span", caption), save)
+    return element("figure", caption_line, svg, class_=class_)
 
 
 def _profiles(board: Board, looks: Styles) -> Markup:
-    told = (
+    caption = (
         f"For each submission, the share of workloads solved within τ times the yardstick's time, "
         f"for τ from 1 to {board.tau_max:g}. Higher and further to the left is better. "
         "Lines are set apart by a hair, so that equal ones do not hide each other."
@@ -223,16 +223,16 @@ def _profiles(board: Board, looks: Styles) -> Markup:
         ),
     ]
     plots = element("div", *figures, class_="pair-of-plots")
-    return join(element("p", told, class_="soft"), plots)
+    return join(element("p", caption, class_="soft"), plots)
 
 
 def _lead(board: Board, records: Sequence[Record]) -> str:
     racing = {one.header.submission for one in records} - set(REFERENCES)
     counts = [(racing, "submission"), (board.workloads, "workload"), (records, "trial")]
-    told = [f"{len(what):,} {word}{'' if len(what) == 1 else 's'}" for what, word in counts]
+    counted = [f"{len(what):,} {word}{'' if len(what) == 1 else 's'}" for what, word in counts]
     dates = sorted(date for folder in _folders(records) if (date := _date(folder)))
     raced = [" to ".join(dict.fromkeys([dates[0], dates[-1]]))] if dates else []
-    return ", ".join(told + raced)
+    return ", ".join(counted + raced)
 
 
 def _folders(records: Sequence[Record]) -> list[Path]:

@@ -313,12 +313,12 @@ def _witnessed(record: Record) -> Markup | None:
     """What a second process saw of the trial, where there was one and it is worth telling."""
     extra = record.outcome.extra if record.outcome else {}
     attempts, off_clock = attempt_of(record.path) + 1, _float(extra.get("off_clock_share"))
-    told = [f"{attempts} attempts"] if attempts > 1 else []
-    told += [f"{100 * off_clock:.0f} % off the clock"] if math.isfinite(off_clock) else []
-    told += [f"doubt: {extra['doubt']}"] if extra.get("doubt") else []
+    remarks = [f"{attempts} attempts"] if attempts > 1 else []
+    remarks += [f"{100 * off_clock:.0f} % off the clock"] if math.isfinite(off_clock) else []
+    remarks += [f"doubt: {extra['doubt']}"] if extra.get("doubt") else []
     audit = extra.get("audit")
-    told += map(str, audit) if isinstance(audit, list) else []
-    return _small(" · ".join(told)) if told else None
+    remarks += map(str, audit) if isinstance(audit, list) else []
+    return _small(" · ".join(remarks)) if remarks else None
 
 
 def _head(name: str, class_: str | None = None) -> Markup:

@@ -53,17 +53,19 @@ def board_svg(board: Board) -> str:
         _board_row(row, board, _PAD + LINE * (place + 1), looks, scale, shown)
         for place, row in enumerate(board.rows)
     ]
-    told = "; ".join(f"{rank_text(row)} {row.submission} {row.score:.3f}" for row in board.rows)
+    description = "; ".join(
+        f"{rank_text(row)} {row.submission} {row.score:.3f}" for row in board.rows
+    )
     drawing = join(*head, one, *rows)
-    return card("Leaderboard", told, drawing, width, height)
+    return card("Leaderboard", description, drawing, width, height)
 
 
 def static_profile_svg(board: Board) -> str:
     """The performance profiles with a legend at their right, best score first."""
     looks = _looks(board)
-    told = "The share of workloads that each submission solved within τ times the yardstick."
+    description = "The share of workloads that each submission solved within τ times the yardstick."
     legend = _legend(board.rows, looks)
-    return plot_card("Performance profiles", told, profile_drawing(board, looks), legend)
+    return plot_card("Performance profiles", description, profile_drawing(board, looks), legend)
 
 
 def curves_svg(board: Board, records: Sequence[Record], workload: str) -> str:
@@ -81,7 +83,7 @@ def curves_svg(board: Board, records: Sequence[Record], workload: str) -> str:
     if not own:
         raise RecordError(f"{workload}: none of the trials is of it and has a target")
     looks = styles(one.header.submission for one in records)
-    drawing, told = curve_drawing("curves", own, board.clock, looks)
+    drawing, description = curve_drawing("curves", own, board.clock, looks)
     racing = {one.header.submission for one in own}
     rows = [row for row in board.rows if row.submission in racing]
     legend = [
@@ -90,7 +92,7 @@ def curves_svg(board: Board, records: Sequence[Record], workload: str) -> str:
         element("text", "marker: target first met", y=16, class_="soft"),
         element("text", "faint: missed, or slower", y=16, class_="soft"),
     ]
-    return plot_card(f"{workload}: learning curves", told, drawing, legend)
+    return plot_card(f"{workload}: learning curves", description, drawing, legend)
 
 
 def _board_row(
@@ -135,7 +137,7 @@ def _legend(rows: Iterable[Row], looks: Styles) -> list[Markup]:
     return [*entries, dashes]
 
 
-def plot_card(title: str, told: str, drawing: Markup, legend: Sequence[Markup]) -> str:
+def plot_card(title: str, description: str, drawing: Markup, legend: Sequence[Markup]) -> str:
     """A plot of the usual size on a card, lines of legend at its right, `told` for who listens."""
     plot = element("g", drawing, transform="translate(10,8)")
     lines = [
@@ -143,7 +145,7 @@ def plot_card(title: str, told: str, drawing: Markup, legend: Sequence[Markup]) 
         for place, line in enumerate(legend)
     ]
     height = max(HEIGHT + 12, 34 + 22 * len(legend))
-    return card(title, told, join(plot, *lines), WIDTH + 190, height)
+    return card(title, description, join(plot, *lines), WIDTH + 190, height)
 
 
 def _looks(board: Board) -> Styles:
@@ -155,7 +157,7 @@ def _column(place: int) -> int:
     return _BAR_END + 62 + COLUMN * (place + 1)
 
 
-def card(title: str, told: str, drawing: Markup, width: int, height: float) -> str:
+def card(title: str, description: str, drawing: Markup, width: int, height: float) -> str:
     """A drawing on a card of its own, with its style sheet; `told` for who listens."""
     ground = element(
         "rect", x=0.5, y=0.5, width=width - 1, height=height - 1, rx=10, class_="paper card"
@@ -163,7 +165,7 @@ def card(title: str, told: str, drawing: Markup, width: int, height: float) -> s
     return element(
         "svg",
         element("title", title),
-        element("desc", told),
+        element("desc", description),
         element("style", _sheet()),
         ground,
         drawing,

@@ -39,9 +39,13 @@ def study_plot(plot: str, board: Board, workload: str, looks: Styles) -> Markup:
         head if missed else None,
         *lines,
     )
-    told = "Every mark is one study's fastest trial; the upright bar is the median over studies."
+    description = (
+        "Every mark is one study's fastest trial; the upright bar is the median over studies."
+    )
     height = bottom + BOTTOM - 8
-    return picture(plot, f"{workload}: time to result by study", told, drawing, height=height)
+    return picture(
+        plot, f"{workload}: time to result by study", description, drawing, height=height
+    )
 
 
 def profile_lines(board: Board, looks: Styles, x: Scale, y: Scale) -> Markup:
@@ -85,12 +89,12 @@ def ratio_plot(plot: str, board: Board, looks: Styles) -> Markup:
     over = element("text", f"> {board.tau_max:g}", x=END - 22, y=bottom + 18, class_="soft middle")
     unit = Unit("time-to-result over the yardstick's")
     drawing = join(x_axis(x, unit, bottom, END), one, over, *rows)
-    told = (
+    description = (
         "For each workload, every submission's median time-to-result over the yardstick's; "
         f"above {board.tau_max:g}, and missed targets, stand at the right."
     )
     height = bottom + BOTTOM - 4
-    return picture(plot, "Ratio to the yardstick by workload", told, drawing, height=height)
+    return picture(plot, "Ratio to the yardstick by workload", description, drawing, height=height)
 
 
 def _ratio_row(workload: str, y: float, board: Board, looks: Styles, x: Scale) -> Markup:
@@ -129,9 +133,11 @@ def profile_data(board: Board) -> dict[str, object]:
 
 def profile_plot(plot: str, board: Board, looks: Styles) -> Markup:
     """The share of workloads solved within tau times the yardstick, tau from 1 to its maximum."""
-    told = "For each submission, the share of workloads that it solved within τ times the yardstick"
+    description = (
+        "For each submission, the share of workloads that it solved within τ times the yardstick"
+    )
     return picture(
-        plot, "Performance profiles", told, profile_drawing(board, looks), kind="profile"
+        plot, "Performance profiles", description, profile_drawing(board, looks), kind="profile"
     )
 
 
@@ -149,7 +155,7 @@ def profile_drawing(board: Board, looks: Styles) -> Markup:
 def picture(
     plot: str,
     title: str,
-    told: str,
+    description: str,
     drawing: Markup,
     *,
     height: float = HEIGHT,
@@ -159,7 +165,7 @@ def picture(
     return element(
         "svg",
         element("title", title, id=f"{plot}-title"),
-        element("desc", told, id=f"{plot}-told"),
+        element("desc", description, id=f"{plot}-told"),
         drawing,
         id=plot,
         class_="plot",

@@ -63,10 +63,10 @@ def critical_difference_svg(board: Board) -> str:
         *entries,
         element("g", *bars, class_="cr"),
     )
-    told = "; ".join(f"{row.submission} {means[row.submission]:.2f}" for row in order)
+    description = "; ".join(f"{row.submission} {means[row.submission]:.2f}" for row in order)
     joined = "; ".join(" - ".join(names) for names in cliques) or "none"
     return card(
-        "Critical differences", f"{told}. Not told apart: {joined}", drawing, _WIDTH, height
+        "Critical differences", f"{description}. Not told apart: {joined}", drawing, _WIDTH, height
     )
 
 
@@ -84,11 +84,11 @@ def bump_svg(board: Board) -> str:
         for place, name in enumerate(columns)
     ]
     width = _x(len(columns) - 1) + _EDGE + 40
-    told = "; ".join(
+    description = "; ".join(
         f"{row.submission}: {', '.join(f'{ranks[c][row.submission]:g}' for c in columns)}"
         for row in rows
     )
-    return card("Ranks by workload", told, join(*heads, *lines), width, scale.end + 26)
+    return card("Ranks by workload", description, join(*heads, *lines), width, scale.end + 26)
 
 
 def mean_ranks(rows: Sequence[Row]) -> Mapping[str, float]:
@@ -105,14 +105,14 @@ def not_told_apart(board: Board, order: Sequence[str]) -> list[list[str]]:
     """The longest stretches of `order` within which the board tells no two apart."""
     sure = surely_better([board.scores[name] for name in order])
     apart = sure | sure.T
-    found: list[tuple[int, int]] = []
+    spans: list[tuple[int, int]] = []
     for first in range(len(order)):
         last = first
         while last + 1 < len(order) and not apart[first : last + 1, last + 1].any():
             last += 1
-        if last > first and not any(low <= first and last <= high for low, high in found):
-            found.append((first, last))
-    return [list(order[low : high + 1]) for low, high in found]
+        if last > first and not any(low <= first and last <= high for low, high in spans):
+            spans.append((first, last))
+    return [list(order[low : high + 1]) for low, high in spans]
 
 
 def _ranks(rows: Sequence[Row], workload: str) -> dict[str, float]:

@@ -38,7 +38,7 @@ def sweep_svg(sweeps: Sequence[Sweep], name: str, *, log: bool) -> str:
         *(_line(sweep, looks[sweep.workload], x, y, log=log) for sweep in sweeps),
         *(_crosses(sweeps, number, looks, x, log=log) for number in range(len(sweeps))),
     )
-    told = "; ".join(
+    description = "; ".join(
         f"{sweep.workload}: best {sweep.curve[sweep.best]:.4g} at {sweep.grid[sweep.best]:.4g}, "
         f"sensitivity {sweep.sensitivity:.3g}"
         for sweep in sweeps
@@ -46,7 +46,7 @@ def sweep_svg(sweeps: Sequence[Sweep], name: str, *, log: bool) -> str:
     legend = [line for sweep in sweeps for line in _legend(sweep, looks[sweep.workload])]
     legend.append(element("text", "dashed: before training", y=12, class_="soft"))
     legend.append(element("text", "✕: a seed diverged", y=8, class_="soft"))
-    return plot_card(f"Final metric over {name}", told, drawing, legend)
+    return plot_card(f"Final metric over {name}", description, drawing, legend)
 
 
 def sensitivity_svg(sweeps: Sequence[Sweep], name: str) -> str:
@@ -61,10 +61,12 @@ def sensitivity_svg(sweeps: Sequence[Sweep], name: str) -> str:
         value_axis(x, "weights", log=True),
         *(_seeds(sweep, looks[sweep.workload], x, y) for sweep in sweeps),
     )
-    told = "; ".join(f"{s.workload}, {s.size:,} weights: {s.sensitivity:.3g}" for s in sweeps)
+    description = "; ".join(
+        f"{s.workload}, {s.size:,} weights: {s.sensitivity:.3g}" for s in sweeps
+    )
     legend = [_name(sweep, looks[sweep.workload]) for sweep in sweeps]
     legend.append(element("text", "small: single seeds", y=12, class_="soft"))
-    return plot_card(f"Sensitivity to {name} over size", told, drawing, legend)
+    return plot_card(f"Sensitivity to {name} over size", description, drawing, legend)
 
 
 def _line(sweep: Sweep, look: Style, x: Scale, y: Scale, *, log: bool) -> Markup:
@@ -110,8 +112,8 @@ def _seeds(sweep: Sweep, look: Style, x: Scale, y: Scale) -> Markup:
 
 
 def _legend(sweep: Sweep, look: Style) -> list[Markup]:
-    told = f"sensitivity {short(sweep.sensitivity)}"
-    return [_name(sweep, look), element("text", told, x=38, y=6, class_="soft")]
+    label = f"sensitivity {short(sweep.sensitivity)}"
+    return [_name(sweep, look), element("text", label, x=38, y=6, class_="soft")]
 
 
 def _name(sweep: Sweep, look: Style) -> Markup:

@@ -67,10 +67,10 @@ def kept_of_all(
 
 
 def _padded(curves: Sequence[Sequence[float] | np.ndarray], width: int) -> np.ndarray:
-    found = np.full((len(curves), width), np.nan)
-    for row, curve in zip(found, curves, strict=True):
+    padded = np.full((len(curves), width), np.nan)
+    for row, curve in zip(padded, curves, strict=True):
         row[: len(curve)] = curve
-    return found
+    return padded
 
 
 def _missed(x: np.ndarray, y: np.ndarray, chosen: np.ndarray) -> np.ndarray:

@@ -45,9 +45,9 @@ def _pair(board: Board, one: str, other: str) -> list[float | None]:
     if one not in board.scores or other not in board.scores:
         return [None] * 5
     a, b = board.scores[one], board.scores[other]
-    found, chance = difference(a, b), None
+    gap, chance = difference(a, b), None
     if a.redrawn.size and b.redrawn.size:
         chance = float(((a.redrawn > b.redrawn) + 0.5 * (a.redrawn == b.redrawn)).mean())
-    known = math.isfinite(found.low)
-    numbers = [found.mean, found.low, found.high, found.p] if known else [found.mean, *[None] * 3]
+    known = math.isfinite(gap.low)
+    numbers = [gap.mean, gap.low, gap.high, gap.p] if known else [gap.mean, *[None] * 3]
     return [None if n is None else float(f"{n:.4g}") for n in [*numbers, chance]]

@@ -23,8 +23,8 @@ _FRAMEWORKS: tuple[Framework, ...] = ("torch", "jax")
 
 def is_algoperf(text: str) -> bool:
     """Whether a text is meant for AlgoPerf, valid Python or not."""
-    found = set(_BEGINS.findall(text))
-    return bool(found) and all(name in text for name in FUNCTIONS[:2])
+    functions = set(_BEGINS.findall(text))
+    return bool(functions) and all(name in text for name in FUNCTIONS[:2])
 
 
 def read_algoperf(text: str, origin: str, files: Mapping[str, str]) -> dict[str, Any]:
@@ -92,11 +92,11 @@ def _framework(tree: ast.Module, origin: str, files: Mapping[str, str]) -> Frame
     if not imported & set(_FRAMEWORKS):
         texts = " ".join(text for path, text in files.items() if path.endswith(".py"))
         imported = set(re.findall(r"^\s*(?:import|from) (torch|jax)\b", texts, re.MULTILINE))
-    found = [framework for framework in _FRAMEWORKS if framework in imported]
-    if not found:
+    frameworks = [framework for framework in _FRAMEWORKS if framework in imported]
+    if not frameworks:
         what = "an AlgoPerf submission that imports neither torch nor jax"
         raise SubmissionError(f"{origin}: {what}; import the one it is written in")
-    return found[0]
+    return frameworks[0]
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:

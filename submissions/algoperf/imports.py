@@ -62,9 +62,9 @@ class Imports:
         top = name.partition(".")[0]
         if not level and top in PACKAGES:
             return self._stand_in(name, fromlist)
-        found = None if level else self._beside(name)
-        if found is not None:
-            return self._sibling(name, found, fromlist)
+        path = None if level else self._beside(name)
+        if path is not None:
+            return self._sibling(name, path, fromlist)
         module = builtins.__import__(name, globals, locals, fromlist or (), level)
         if not level and top == "jax":
             return self._jax(name, fromlist)
@@ -92,17 +92,17 @@ class Imports:
 
     def _deeper(self, stem: str) -> str | None:
         """As if each folder of the submission were on the path, the outermost first."""
-        found = [path for path in self._files if path.endswith(f"/{stem}.py")]
-        if not found:
+        paths = [path for path in self._files if path.endswith(f"/{stem}.py")]
+        if not paths:
             return None
-        return min(found, key=lambda path: (len(path), path)).removesuffix(".py").replace("/", ".")
+        return min(paths, key=lambda path: (len(path), path)).removesuffix(".py").replace("/", ".")
 
-    def _sibling(self, name: str, found: str, fromlist: Sequence[str] | None) -> ModuleType:
-        module = importlib.import_module(f"{self._package}.{found}")
+    def _sibling(self, name: str, path: str, fromlist: Sequence[str] | None) -> ModuleType:
+        module = importlib.import_module(f"{self._package}.{path}")
         if fromlist:
             for asked in fromlist:
-                if not hasattr(module, asked) and self._beside(f"{found}.{asked}"):
-                    importlib.import_module(f"{self._package}.{found}.{asked}")
+                if not hasattr(module, asked) and self._beside(f"{path}.{asked}"):
+                    importlib.import_module(f"{self._package}.{path}.{asked}")
             return module
         # `import a.b.c as d` walks down from the first.
         top, *below = name.split(".")

@@ -45,13 +45,13 @@ class Layout:
 
     def flat(self, tree: Weights) -> ByName:
         """The inverse of `tree`."""
-        found = {}
+        leaves = {}
         for name, path in self.paths.items():
             node = tree
             for part in path:
                 node = node[part]
-            found[name] = node
-        return found
+            leaves[name] = node
+        return leaves
 
     def theirs(self, params: ByName) -> Weights:
         """Our weights in the file's tree and layout, with the devices' axis."""

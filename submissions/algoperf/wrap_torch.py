@@ -92,9 +92,9 @@ class TorchView(View):
             module = module.module
         if not isinstance(module, Container):
             self.refuse(f"`model_fn` got a {type(module).__name__} as its weights")
-        found = {module.ours[name]: value for name, value in module.named_parameters()}
+        weights = {module.ours[name]: value for name, value in module.named_parameters()}
         live = self.live
-        return live if all(found[name] is live[name] for name in live) else found
+        return live if all(weights[name] is live[name] for name in live) else weights
 
 
 class TorchAlgoperf:
@@ -178,12 +178,12 @@ class TorchAlgoperf:
     def _take(self, module: Weights) -> None:
         """The weights that the file gave back become the live ones."""
         view = self._view
-        found = view.weights(module)
-        if found is view.live:
+        weights = view.weights(module)
+        if weights is view.live:
             return
         with torch.no_grad():
             for name, parameter in view.live.items():
-                parameter.copy_(found[name])
+                parameter.copy_(weights[name])
 
     def _timed(self, state: StateDict, began: float) -> StateDict:
         return {**state, "seconds": state["seconds"] + time.perf_counter() - began}

@@ -153,8 +153,8 @@ class Calibration:
             return Stop(latest * _unit(spec), why)
 
         def heard(trial: Finished) -> None:
-            found = record_part(trial.spec)
-            self.parts[trial.spec.trial][trial.spec.workload] = found
+            record = record_part(trial.spec)
+            self.parts[trial.spec.trial][trial.spec.workload] = record
 
         self._look_at(race(specs, self.place, limits=limits, heard=heard))
         return kept(self.parts, left, rung.keep)
@@ -182,12 +182,12 @@ class Calibration:
             score(Entry(times[one], yardstick), self.order.workloads, resampler) for one in chosen
         ]
         chances = chances_of_best(scores)
-        found = [
+        finalists = [
             Finalist(one, with_defaults(self.source, self.points[one]), its, chance)
             for one, its, chance in zip(chosen, scores, chances, strict=True)
         ]
         # Stable: of equals the one that the ladder had first.
-        return sorted(found, key=lambda finalist: -finalist.score.score)
+        return sorted(finalists, key=lambda finalist: -finalist.score.score)
 
     def _spec(self, workload: str, study: int, candidate: int) -> TrialSpec:
         return self.specs[TrialKey(workload, self.source.name, study, candidate)]

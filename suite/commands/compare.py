@@ -37,11 +37,11 @@ def compare(words: tuple[str, ...], **options: Option) -> None:
         click.echo(line)
 
 
-def _lines(found: Comparison, one: str, other: str) -> list[str]:
+def _lines(comparison: Comparison, one: str, other: str) -> list[str]:
     from suite.columns import columns
 
-    gap = found.difference
-    lines = [f"score: {one} {found.scores[0]:.3f}, {other} {found.scores[1]:.3f}"]
+    gap = comparison.difference
+    lines = [f"score: {one} {comparison.scores[0]:.3f}, {other} {comparison.scores[1]:.3f}"]
     if math.isfinite(gap.low):
         lines.append(
             f"difference over paired studies: {gap.mean:+.3f} "
@@ -49,11 +49,11 @@ def _lines(found: Comparison, one: str, other: str) -> list[str]:
         )
     else:
         lines.append("difference: a single study does not tell how sure it is")
-    if found.chance is not None:
-        lines.append(f"{one} scores higher in {100 * found.chance:.0f} % of redrawn studies")
-    if math.isfinite(found.speed_up):
+    if comparison.chance is not None:
+        lines.append(f"{one} scores higher in {100 * comparison.chance:.0f} % of redrawn studies")
+    if math.isfinite(comparison.speed_up):
         lines.append(
-            f"geometric mean speed-up of {one} where both met the target: {found.speed_up:.3f}"
+            f"geometric mean speed-up of {one} where both met the target: {comparison.speed_up:.3f}"
         )
     rows = [
         (
@@ -62,9 +62,9 @@ def _lines(found: Comparison, one: str, other: str) -> list[str]:
             _number(part.other),
             _number(part.ratio),
             "" if part.interval is None else "{:.3f}–{:.3f}".format(*part.interval),
-            "{:.3f} / {:.3f}".format(*found.without[name]),
+            "{:.3f} / {:.3f}".format(*comparison.without[name]),
         )
-        for name, part in found.parts.items()
+        for name, part in comparison.parts.items()
     ]
     head = ("workload", one, other, "ratio of times", "95 %", "scores without it")
     return [*lines, "", columns(head, rows)]

@@ -57,12 +57,12 @@ def fetch(ctx: click.Context, named: tuple[str, ...], address: str | None) -> No
         gradathlon data fetch --address auto
     """
     chosen = list(named) or [id for id in workloads.ids(variants=False) if "-toy-" in id]
-    found = {id: workloads.get(id) for id in chosen}
+    wanted = {id: workloads.get(id) for id in chosen}
     if address is not None:
         if not _fetch_on_nodes(address, chosen):
             ctx.exit(1)
         return
-    for id, workload in found.items():
+    for id, workload in wanted.items():
         click.echo(f"fetching the data of {id} ...", err=True)
         fetch_once(workload)
         click.echo(f"{id}: here")

@@ -76,23 +76,23 @@ def lifelong(run: Path, expert: Path | None, folder: Path | None, form: str) -> 
         experts.setdefault(record.header.submission, []).append(alone(scenario(record)))
     rows = []
     for record in _trials(run):
-        found, header = scenario(record), record.header
+        scene, header = scenario(record), record.header
         own = experts.get(header.submission, [])
-        row = _Row(record, *grounded(found, measure(found, own), own))
+        row = _Row(record, *grounded(scene, measure(scene, own), own))
         rows.append(row)
         for name, reason in row.reasons.items():
             click.echo(f"{row.name}: no {name}: {reason}", err=True)
         if folder is not None:
             name = "-".join((header.workload, header.submission, *_numbers(record)))
-            export(found, header, folder / name)
+            export(scene, header, folder / name)
     click.echo({"table": _table, "json": _json, "csv": _csv}[form](rows).rstrip("\n"))
 
 
 def _trials(run: Path) -> list[Record]:
-    found = [one for one in read_run(run) if one.header.workload.startswith("lifelong-")]
-    if not found:
+    records = [one for one in read_run(run) if one.header.workload.startswith("lifelong-")]
+    if not records:
         raise RecordError(f"{run}: holds no trial of the lifelong family")
-    return found
+    return records
 
 
 def _numbers(record: Record) -> tuple[str, str]:
@@ -107,7 +107,7 @@ def _facts(record: Record) -> dict[str, object]:
 def _table(rows: list[_Row]) -> str:
     """Trials as columns, and submissions with several: there are more measures than trials."""
     heads = [row.name for row in rows]
-    told = [{n: _cell(v) for n, v in row.measures.lifetime().items()} for row in rows]
+    cells = [{n: _cell(v) for n, v in row.measures.lifetime().items()} for row in rows]
     groups: dict[str, list[_Row]] = {}
     for row in rows:
         head = f"{row.record.header.workload}/{row.record.header.submission}"
@@ -115,8 +115,8 @@ def _table(rows: list[_Row]) -> str:
     for head, group in groups.items():
         if len(group) > 1:
             heads.append(f"{head}, mean of {len(group)}")
-            told.append(_mean(group))
-    body = [(name, *(one[name] for one in told)) for name in told[0]]
+            cells.append(_mean(group))
+    body = [(name, *(one[name] for one in cells)) for name in cells[0]]
     return columns(("measure", *heads), body)
 
 
@@ -127,26 +127,26 @@ def _cell(value: float | None) -> str:
 def _mean(group: list[_Row]) -> dict[str, str]:
     """Each measure's mean over trials and its standard error; "-" where one trial lacks it."""
     lifetimes = [row.measures.lifetime() for row in group]
-    found = {}
+    means = {}
     for name in lifetimes[0]:
         values = [one[name] for one in lifetimes]
         known = [value for value in values if value is not None]
         if len(known) < len(values):
-            found[name] = "-"
+            means[name] = "-"
             continue
         error = statistics.stdev(known) / math.sqrt(len(known))
-        found[name] = f"{statistics.fmean(known):.4g} +- {error:.2g}"
-    return found
+        means[name] = f"{statistics.fmean(known):.4g} +- {error:.2g}"
+    return means
 
 
 def _json(rows: list[_Row]) -> str:
-    told = [
+    entries = [
         _facts(row.record)
         | {"lifetime": row.measures.lifetime(), "tasks": dataclasses.asdict(row.measures)}
         | {"left_out": dict(row.reasons)}
         for row in rows
     ]
-    return json.dumps(told, indent=2)
+    return json.dumps(entries, indent=2)
 
 
 def _csv(rows: list[_Row]) -> str:

@@ -57,10 +57,16 @@ def _workloads(like: str) -> _Rows:
 
 def _submissions(like: str) -> _Rows:
     for name in fnmatch.filter([*source.shipped(), *source.installed()], like):
-        found = source.find(name)
+        source_file = source.find(name)
         ours = name in source.shipped()
-        kind = Path(found.origin).parent.name.replace("_", " ") if ours else "installed"
-        yield name, found.framework, kind, str(len(found.hyperparameters)), found.summary
+        kind = Path(source_file.origin).parent.name.replace("_", " ") if ours else "installed"
+        yield (
+            name,
+            source_file.framework,
+            kind,
+            str(len(source_file.hyperparameters)),
+            source_file.summary,
+        )
 
 
 def _suites(like: str) -> _Rows:

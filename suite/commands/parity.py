@@ -46,13 +46,13 @@ def parity(ctx: click.Context, /, named: tuple[str, ...], rows: int | None, step
     ]
     for id in chosen:
         workloads.get(id)  # an unknown one is told before the first comparison
-    found = []
+    reports = []
     for id in chosen:
         click.echo(f"comparing {id}", err=True)
-        found.append(comparison.compare(id, rows=rows, steps=steps))
+        reports.append(comparison.compare(id, rows=rows, steps=steps))
     head = ("workload", "batches", "loss", "gradient", f"after {steps} SGD steps", "verdict")
-    click.echo(columns(head, [_row(one) for one in found]))
-    ctx.exit(0 if all(one.ok for one in found) else 1)
+    click.echo(columns(head, [_row(one) for one in reports]))
+    ctx.exit(0 if all(one.ok for one in reports) else 1)
 
 
 def _row(one: Parity) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ def reference_steps(
     from suite.targets.stages import Settings
 
     for id in workloads:
-        told = None
+        log = None
         if measure:
             settings = Settings(
                 workload=id,
@@ -60,10 +60,10 @@ def reference_steps(
                 resources=Resources(),
                 at_once=given["at_once"],
             )
-            steps, told = reference.measure(settings, given["frameworks"] or ("torch", "jax"))
+            steps, log = reference.measure(settings, given["frameworks"] or ("torch", "jax"))
         else:
             steps = reference.logged_steps(id)
         for framework, counts in steps.items():
             click.echo(f"{id}\t{framework}\t{' '.join(map(str, counts))}")
         if adopt:
-            reference.adopt(id, steps, told)
+            reference.adopt(id, steps, log)

@@ -77,9 +77,9 @@ def step_cost(
             cells = []
             for id in ids:
                 click.echo(f"timing {source.name} on {id}", err=True)
-                found = measurement.measure(source, reference, id, rows, held)
-                cells.append(f"{found.ratio:.3f} ± {found.error:.3f}")
-                costs.setdefault(source.name, {})[id] = round(found.ratio, 4)
+                cost = measurement.measure(source, reference, id, rows, held)
+                cells.append(f"{cost.ratio:.3f} ± {cost.error:.3f}")
+                costs.setdefault(source.name, {})[id] = round(cost.ratio, 4)
             lines.append((source.name, source.framework, *cells))
     click.echo(columns(("submission", "framework", *ids), lines))
     if output is not None:

@@ -27,7 +27,7 @@ def validate(ctx: click.Context, runs: tuple[Path, ...]) -> None:
     """
     from scoring.claims import read_claims
 
-    found = False
+    problematic = False
     for run in runs:
         claims = read_claims(run)
         problems = [one.reason for one in claims.refused]
@@ -38,12 +38,12 @@ def validate(ctx: click.Context, runs: tuple[Path, ...]) -> None:
         ]
         for line in problems:
             click.echo(line)
-        found = found or bool(problems)
+        problematic = problematic or bool(problems)
         for line in audited(claims.records):
             click.echo(line, err=True)
-        told = f"{len(claims.records)} records can be believed, {len(problems)} problems"
-        click.echo(f"{run}: {told}", err=True)
-    if found:
+        verdict = f"{len(claims.records)} records can be believed, {len(problems)} problems"
+        click.echo(f"{run}: {verdict}", err=True)
+    if problematic:
         ctx.exit(1)
 
 
@@ -51,8 +51,8 @@ def audited(records: Iterable[Record]) -> Iterator[str]:
     """A line a submission: what its trials' own audit noted."""
     noted: dict[str, dict[str, None]] = {}
     for record in records:
-        told = record.outcome.extra.get("audit") if record.outcome else None
-        for entry in told if isinstance(told, list) else []:
+        trail = record.outcome.extra.get("audit") if record.outcome else None
+        for entry in trail if isinstance(trail, list) else []:
             noted.setdefault(record.header.submission, {})[str(entry)] = None
     for name, entries in noted.items():
         yield f"{name}, to be looked at: {'; '.join(entries)}"

@@ -152,16 +152,16 @@ class Procedure:
         left = list(ranked)
         while ours := [c for c in left if c.method == REFERENCE]:
             winner, reference = left[0], ours[0]
-            found = self._fresh_curves(dict.fromkeys([winner, reference]), seeds)
-            unsteady = [c for c in found if not self._reliable(found[c])]
+            curves = self._fresh_curves(dict.fromkeys([winner, reference]), seeds)
+            unsteady = [c for c in curves if not self._reliable(curves[c])]
             if not unsteady:
                 return (
                     winner,
                     reference,
-                    {n: runs for by in found.values() for n, runs in by.items()},
+                    {n: runs for by in curves.values() for n, runs in by.items()},
                 )
             for candidate in unsteady:
-                self._put_aside(candidate, found[candidate])
+                self._put_aside(candidate, curves[candidate])
                 left.remove(candidate)
         raise WorkloadError(
             f"{self.stages.settings.workload}: every {REFERENCE} among the finalists failed on a "
@@ -171,17 +171,17 @@ class Procedure:
     def _fresh_curves(self, candidates: Iterable[Candidate], seeds: tuple[int, int]) -> FreshCurves:
         own: Framework = self.stages.settings.framework
         other: Framework = "jax" if own == "torch" else "torch"
-        found: FreshCurves = {c: {} for c in candidates}
+        fresh: FreshCurves = {c: {} for c in candidates}
         for framework, count in zip((own, other), seeds, strict=True):
             studies = range(FRESH, FRESH + count)
-            entries = [(c, study) for c in found for study in studies]
+            entries = [(c, study) for c in fresh for study in studies]
             curves = self.stages.race(
                 f"fresh seeds, {framework}", entries, self.stages.length, framework
             )
-            for c in found:
+            for c in fresh:
                 name = ENTRANTS[c.method] if framework == "jax" else c.method
-                found[c][name] = [curves[c, study] for study in studies]
-        return found
+                fresh[c][name] = [curves[c, study] for study in studies]
+        return fresh
 
     def _reliable(self, by_name: Mapping[str, list[Curve]]) -> bool:
         every = [curve for curves in by_name.values() for curve in curves]
@@ -263,10 +263,10 @@ def _log_points(path: Path) -> list[Candidate]:
 
 
 def _told(log: Facts, reference: Facts) -> list[Candidate]:
-    told = [(t["submission"], t["hyperparameters"]) for t in log["tuned"][:BASE_POINTS]]
-    if (REFERENCE, reference) not in told:
-        told.append((REFERENCE, reference))
-    return [Candidate(name, index, point) for index, (name, point) in enumerate(told)]
+    points = [(t["submission"], t["hyperparameters"]) for t in log["tuned"][:BASE_POINTS]]
+    if (REFERENCE, reference) not in points:
+        points.append((REFERENCE, reference))
+    return [Candidate(name, index, point) for index, (name, point) in enumerate(points)]
 
 
 def _rounded(point: Point) -> Point:

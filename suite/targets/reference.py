@@ -58,7 +58,7 @@ def measure(settings: Settings, frameworks: Sequence[Framework]) -> tuple[Steps,
     workload, race = workloads.get(settings.workload), _race(settings.workload)
     workload.fetch()
     stages = Stages(settings, workload)
-    found: dict[Framework, list[float]] = {}
+    crossings: dict[Framework, list[float]] = {}
     for framework in frameworks:
         candidate = Candidate(REFERENCE, 0, dict(race.reference[framework].hyperparameters))
         entries = [(candidate, FRESH + seed) for seed in range(SEEDS)]
@@ -70,19 +70,19 @@ def measure(settings: Settings, frameworks: Sequence[Framework]) -> tuple[Steps,
                 f"{settings.workload}: the reference in {framework} missed the target on {missed} "
                 f"of {len(hits)} fresh seeds; set another: gradathlon set-targets"
             )
-        found[framework] = [steps for steps, _ in hits]
+        crossings[framework] = [steps for steps, _ in hits]
     hardware = fingerprint(settings.resources)
-    told = {
+    log = {
         "workload": settings.workload,
-        "steps": found,
+        "steps": crossings,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "hardware": {key: hardware[key] for key in ("cpu", "simd", "cores", "digest")},
         "versions": versions(),
     }
-    return found, told
+    return crossings, log
 
 
-def adopt(id: str, steps: Steps, told: Facts | None = None) -> None:
+def adopt(id: str, steps: Steps, measured_log: Facts | None = None) -> None:
     """Put the steps into the target's file in this checkout, and what was measured into its log.
 
     Raises:
@@ -90,10 +90,10 @@ def adopt(id: str, steps: Steps, told: Facts | None = None) -> None:
     """
     workload, race = workloads.get(id), _race(id)
     log = dict(workloads.family(workload.id.family).procedure(workload.id) or {})
-    if told is not None:
+    if measured_log is not None:
         before = log.get(MEASURED, {})
         kept = before["steps"] if before.get("workload") == id else {}
-        log[MEASURED] = {**told, "steps": {**kept, **told["steps"]}}
+        log[MEASURED] = {**measured_log, "steps": {**kept, **measured_log["steps"]}}
     reference = {
         framework: one.model_copy(update={"steps": list(steps.get(framework, one.steps))})
         for framework, one in race.reference.items()

@@ -45,8 +45,8 @@ def up_to(curve: Curve, steps: int) -> Curve:
 
 def spread(metric: Metric, curves: Sequence[Curve]) -> float:
     """Standard deviation over runs of the best judged value; 0 of a single run."""
-    found = bests(metric, curves)
-    return statistics.stdev(found) if len(found) > 1 else 0.0
+    finals = bests(metric, curves)
+    return statistics.stdev(finals) if len(finals) > 1 else 0.0
 
 
 def loosest(metric: Metric, curves: Sequence[Curve], slack: float = 0.0) -> float:
@@ -55,11 +55,11 @@ def loosest(metric: Metric, curves: Sequence[Curve], slack: float = 0.0) -> floa
     Raises:
         WorkloadError: a run has no judged value.
     """
-    found = bests(metric, curves)
-    if not all(map(math.isfinite, found)):
+    finals = bests(metric, curves)
+    if not all(map(math.isfinite, finals)):
         raise WorkloadError(f"a run of the winner has no finite {metric.key}; no target can be set")
     up = metric.goal == "min"
-    worst = max(found) + slack if up else min(found) - slack
+    worst = max(finals) + slack if up else min(finals) - slack
     scale = 10.0 ** (DIGITS - 1 - math.floor(math.log10(abs(worst)))) if worst else 1.0
     units = (math.ceil if up else math.floor)(worst * scale)
     # The product itself is rounded, and may have come out on the wrong side.

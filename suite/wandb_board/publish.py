@@ -242,11 +242,11 @@ def _table(columns: list[str], rows: list[list[Scalar]]) -> wandb.Table:
 
 def _summary(board: Board) -> dict[str, object]:
     racing = [row for row in board.rows if not row.is_reference]
-    told: dict[str, object] = {f"score/{row.submission}": row.score for row in board.rows}
-    told |= {f"rank_low/{row.submission}": row.rank_low for row in racing}
-    told |= {f"rank_high/{row.submission}": row.rank_high for row in racing}
-    told["maybe_best"] = ", ".join(row.submission for row in racing if row.rank_low == 1)
-    return told
+    summary: dict[str, object] = {f"score/{row.submission}": row.score for row in board.rows}
+    summary |= {f"rank_low/{row.submission}": row.rank_low for row in racing}
+    summary |= {f"rank_high/{row.submission}": row.rank_high for row in racing}
+    summary["maybe_best"] = ", ".join(row.submission for row in racing if row.rank_low == 1)
+    return summary
 
 
 def _log_records(run: wandb.Run, published: Published) -> None:

@@ -134,14 +134,14 @@ class TrialLog:
     def _end(self, outcome: Outcome) -> None:
         assert self._header is not None
         times = time_to_result(self._header, self._evaluations)
-        found = {f"time_to_result/{name}": time for name, time in times.items()}
+        summary = {f"time_to_result/{name}": time for name, time in times.items()}
         self._online.summary.update(
             {
                 "end": outcome.end,
                 "reason": _last_line(outcome.reason),
                 "reached": ENDS[outcome.end].met,
                 **{f"ended_at/{name}": value for name, value in _finite(outcome).items()},
-                **{name: time for name, time in found.items() if math.isfinite(time)},
+                **{name: time for name, time in summary.items() if math.isfinite(time)},
                 **{f"outcome/{name}": one for name, one in outcome.extra.items() if _short(one)},
             }
         )

@@ -60,11 +60,11 @@ def find() -> dict[str, list[Path]]:
             f"ACE2-SOM: GRADATHLON_DATA is not set; put {SOURCE} into its folder "
             "ace2-som/{1x,2x,3x,4x}CO2"
         )
-    found = {}
+    files = {}
     for level in LEVELS:
         folder = given / "ace2-som" / f"{level}CO2"
-        found[level] = sorted([*folder.rglob("*.nc"), *folder.rglob("*.zarr")])
-        if not found[level]:
+        files[level] = sorted([*folder.rglob("*.nc"), *folder.rglob("*.zarr")])
+        if not files[level]:
             raise WorkloadError(f"{folder}: no *.nc or *.zarr there; put {SOURCE} there")
     try:
         import h5netcdf  # noqa: F401
@@ -74,7 +74,7 @@ def find() -> dict[str, list[Path]]:
         raise WorkloadError(
             f"ACE2-SOM needs the package {error.name}: pip install 'gradathlon[standard]'"
         ) from None
-    return found
+    return files
 
 
 class Files(Run):
@@ -87,8 +87,8 @@ class Files(Run):
         self.level = level
         self.paths = paths
         self._sets = [_open(path) for path in paths]
-        self._ends = np.cumsum([found.sizes["time"] for found in self._sets])
-        times = np.concatenate([found["time"].values for found in self._sets])
+        self._ends = np.cumsum([part.sizes["time"] for part in self._sets])
+        times = np.concatenate([part["time"].values for part in self._sets])
         self.steps = np.array([_seconds(a, b) for a, b in itertools.pairwise(times)])
         self._southward = self._sets[0]["lat"].values[0] > self._sets[0]["lat"].values[-1]
         layers = sum(str(name).startswith("air_temperature_") for name in self._sets[0].variables)
@@ -164,9 +164,9 @@ class Files(Run):
     def _require(self) -> None:
         fluxes = (*HEAT_IN, *HEAT_OUT, TOP_IN, *TOP_OUT, RAIN)
         static = (SURFACE, OROGRAPHY, *FRACTIONS, DEPTH, CORRECTION)
-        for path, found in zip(self.paths, self._sets, strict=True):
+        for path, part in zip(self.paths, self._sets, strict=True):
             for name in (*self.names, *fluxes, *static):
-                if name not in found.variables:
+                if name not in part.variables:
                     raise WorkloadError(f"{path}: has no variable {name!r}; expected {SOURCE}")
 
 
@@ -219,17 +219,17 @@ def _open(path: Path) -> Any:
 
     try:
         if path.suffix == ".zarr":
-            found = xarray.open_zarr(path, chunks=None, consolidated=False)
+            opened = xarray.open_zarr(path, chunks=None, consolidated=False)
         else:
-            found = xarray.open_dataset(path, engine="h5netcdf")
+            opened = xarray.open_dataset(path, engine="h5netcdf")
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise WorkloadError(
             f"{path}: cannot be opened ({_first_line(error)}); fetch it again"
         ) from None
     for name in ("time", "lat", "lon"):
-        if name not in found.sizes:
+        if name not in opened.sizes:
             raise WorkloadError(f"{path}: has no dimension {name!r}; expected {SOURCE}")
-    return found
+    return opened
 
 
 def _seconds(first: np.datetime64, second: np.datetime64) -> float:
@@ -251,9 +251,9 @@ def _scales(runs: dict[str, Files], train: Sequence[Pair]) -> Scales:
         np.savez(scratch, **_estimate(runs, train))
         scratch.replace(path)
     with np.load(path) as kept:
-        found = {name: kept[name] for name in kept.files}
-    pairs = {name: tuple(map(float, found.pop(name))) for name in ("insolation", "surface")}
-    return Scales(**found, **pairs)  # type: ignore[arg-type]
+        tables = {name: kept[name] for name in kept.files}
+    pairs = {name: tuple(map(float, tables.pop(name))) for name in ("insolation", "surface")}
+    return Scales(**tables, **pairs)  # type: ignore[arg-type]
 
 
 def _estimate(runs: dict[str, Files], train: Sequence[Pair]) -> dict[str, Any]:

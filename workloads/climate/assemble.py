@@ -33,8 +33,8 @@ def assemble(generation: Generation, names: list[str]) -> None:
     courses = {name: generation.course(name) for name in names}
     raw = {level: np.array(courses[level].series["states"]) for level in LEVELS}
     tables: dict[str, Any] = _scales(raw, recipe.segment_steps + 1) | _tables(generation, courses)
-    told = facts(generation, courses, raw)
-    check_climate(recipe.name, told["climate"])
+    summary = facts(generation, courses, raw)
+    check_climate(recipe.name, summary["climate"])
     folder = recipe.path.with_suffix(".writing")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -48,7 +48,7 @@ def assemble(generation: Generation, names: list[str]) -> None:
         normalised = (fields - mean[:, None, None]) / std[:, None, None]
         np.save(folder / f"{level}.npy", normalised.astype(np.float16))
     np.savez(folder / TABLES, **tables)
-    (folder / FACTS).write_text(json.dumps(told, indent=1) + "\n")
+    (folder / FACTS).write_text(json.dumps(summary, indent=1) + "\n")
     os.replace(folder, recipe.path)
     shutil.rmtree(generation.work)
 
@@ -125,10 +125,10 @@ def facts(generation: Generation, courses: dict[str, Course], raw: dict[str, Arr
     return {
         "recipe": recipe.name,
         "states": {level: len(fields) for level, fields in raw.items()},
-        "sea_surface_anomaly": {level: float(found.mean()) for level, found in warmth.items()},
+        "sea_surface_anomaly": {level: float(series.mean()) for level, series in warmth.items()},
         "drift_within_kept": {
-            level: float(found[half:].mean() - found[:half].mean())
-            for level, found in warmth.items()
+            level: float(series[half:].mean() - series[:half].mean())
+            for level, series in warmth.items()
         },
         "forcing": _forcing(courses),
         "climate": climate,

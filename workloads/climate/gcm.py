@@ -86,10 +86,10 @@ class Atmosphere:
             co2_vmr=np.array(REFERENCE_CO2 * co2**CO2_EXPONENT, np.float32),
             sea_surface_temperature=np.ascontiguousarray(sea.T, np.float32),
         )
-        found = self._model.resume(
+        result = self._model.resume(
             forcing=forcing, save_interval=QUARTER_DAY, total_time=QUARTER_DAY
         )
-        air, physics = found.dynamics, found.physics
+        air, physics = result.dynamics, result.physics
         stacked = [
             _north(getattr(air, name)[0, self._layers])
             for name in ("u_wind", "v_wind", "temperature", "specific_humidity")

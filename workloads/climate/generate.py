@@ -57,31 +57,31 @@ class Stage:
 def stages(recipe: Recipe) -> list[Stage]:
     """All runs of a recipe, in order."""
     year = SETTLE_DAYS + YEAR
-    found = [Stage("fixed", "fixed", "1x", year, None)]
+    ordered = [Stage("fixed", "fixed", "1x", year, None)]
     for number in range(recipe.nudged_years):
-        last = found[-1].name
-        found.append(Stage(f"nudged{number}", "nudged", "1x", year, last, last))
-    spun_up, length = found[-1].name, recipe.spin_up_days + recipe.kept_days
+        last = ordered[-1].name
+        ordered.append(Stage(f"nudged{number}", "nudged", "1x", year, last, last))
+    spun_up, length = ordered[-1].name, recipe.spin_up_days + recipe.kept_days
     for level in (*TRAINED, "3x"):
-        found.append(Stage(level, "free", level, length, spun_up, spun_up, recipe.spin_up_days))
+        ordered.append(Stage(level, "free", level, length, spun_up, spun_up, recipe.spin_up_days))
     for level in LEVELS:
-        found.append(Stage(f"fixed-{level}", "fixed", level, FORCING_DAYS, "fixed"))
-    return found
+        ordered.append(Stage(f"fixed-{level}", "fixed", level, FORCING_DAYS, "fixed"))
+    return ordered
 
 
 class Course:
     """What a stage has seen so far: everything that a checkpoint holds besides the atmosphere."""
 
     def __init__(self, arrays: dict[str, Array] | None = None) -> None:
-        found = arrays or {}
-        self.day = int(found.get("day", 0))
-        self.elapsed = int(found.get("elapsed", 0))
+        given = arrays or {}
+        self.day = int(given.get("day", 0))
+        self.elapsed = int(given.get("elapsed", 0))
         """Days since the beginning of the first stage."""
-        self.sea: Array | None = found.get("sea")
-        self.weather: Array | None = found.get("weather")
+        self.sea: Array | None = given.get("sea")
+        self.weather: Array | None = given.get("weather")
         """The last state and its fluxes."""
         self.series = {
-            name: list(found.get(name, ()))
+            name: list(given.get(name, ()))
             for name in ("days", "flux", "sun", "toa", "warmth", "states", "steps")
         }
 
@@ -216,8 +216,8 @@ class Generation:
 
 
 def _read(folder: Path) -> Course:
-    with np.load(folder / "course.npz") as found:
-        return Course({name: found[name] for name in found.files})
+    with np.load(folder / "course.npz") as archive:
+        return Course({name: archive[name] for name in archive.files})
 
 
 def _stacked(weather: Weather) -> Array:

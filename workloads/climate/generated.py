@@ -160,7 +160,7 @@ class Segments(Run):
     def within(self, index: int, steps: int) -> Sequence[int]:
         """The states kept of the `steps` steps after state `index`."""
         since = self.steps - self.steps[index]
-        return [int(found) for found in np.flatnonzero((since > 0) & (since <= steps))]
+        return [int(step) for step in np.flatnonzero((since > 0) & (since <= steps))]
 
     def pairs(self, segment_length: int) -> list[list[Pair]]:
         """The steps of each segment."""
@@ -194,8 +194,8 @@ def read(recipe: Recipe) -> Archive:
     """
     folder = recipe.path
     try:
-        with (folder / TABLES).open("rb") as file, np.load(file) as found:
-            arrays = {name: found[name] for name in found.files}
+        with (folder / TABLES).open("rb") as file, np.load(file) as archive:
+            arrays = {name: archive[name] for name in archive.files}
         facts = json.loads((folder / FACTS).read_text())
         tables = Tables(arrays)
         runs = {
@@ -223,10 +223,10 @@ def check_climate(recipe: str, climate: Mapping[str, Mapping[str, float]]) -> No
         ValueError: one is too far off.
     """
     for (level, name), (known, tolerance) in KNOWN.get(recipe, {}).items():
-        found = climate[level][name]
-        if not abs(found - known) <= tolerance:
+        value = climate[level][name]
+        if not abs(value - known) <= tolerance:
             raise ValueError(
-                f"{recipe}: the mean {name} at {level} CO2 is {found:.4g}, not within "
+                f"{recipe}: the mean {name} at {level} CO2 is {value:.4g}, not within "
                 f"{tolerance:g} of {known:g}: this is another climate than the release knows"
             )
 

@@ -68,8 +68,8 @@ class ClimateJax(JaxModel):
 
     def _squared(self, params: Arrays, batch: Arrays) -> jax.Array:
         """Area-weighted squared error of every example and channel, (B, outputs)."""
-        found = self.outputs(params, batch["state"], batch["forcing"])
-        return self._mean((found - batch["target"]) ** 2)
+        outputs = self.outputs(params, batch["state"], batch["forcing"])
+        return self._mean((outputs - batch["target"]) ** 2)
 
     def _mean(self, field: jax.Array) -> jax.Array:
         return field.mean(-1) @ self.area
@@ -94,9 +94,13 @@ class ClimateJax(JaxModel):
         orders, degrees = tables.orders, tables.degrees
         waves = (x @ tables.fourier.astype(x.dtype)).reshape(batch * width, nlat, 2, orders)
         waves = waves.transpose(3, 0, 2, 1).reshape(orders, batch * width * 2, nlat)
-        found = waves @ tables.analysis.astype(x.dtype)
-        found = found.reshape(orders, width, batch, 2, degrees).transpose(4, 2, 0, 3, 1)
-        mixed = found.reshape(degrees, batch * orders, 2 * width) @ self._complex(weight, x.dtype)
+        coefficients = waves @ tables.analysis.astype(x.dtype)
+        coefficients = coefficients.reshape(orders, width, batch, 2, degrees).transpose(
+            4, 2, 0, 3, 1
+        )
+        mixed = coefficients.reshape(degrees, batch * orders, 2 * width) @ self._complex(
+            weight, x.dtype
+        )
         mixed = mixed.reshape(degrees, batch, orders, 2, width).transpose(2, 4, 1, 3, 0)
         waves = mixed.reshape(orders, batch * width * 2, degrees) @ tables.synthesis.astype(x.dtype)
         waves = waves.reshape(orders, width, batch, 2, nlat).transpose(1, 2, 4, 3, 0)

@@ -125,10 +125,11 @@ class ClimateTorch(TorchModel):
         orders, _, degrees = self.analysis.shape
         waves = (x @ self.fourier.to(x.dtype)).view(batch * width, nlat, 2, orders)
         waves = waves.permute(3, 0, 2, 1).reshape(orders, batch * width * 2, nlat)
-        found = torch.bmm(waves, self.analysis.to(x.dtype))
-        found = found.view(orders, batch, width, 2, degrees).permute(4, 1, 0, 3, 2)
+        coefficients = torch.bmm(waves, self.analysis.to(x.dtype))
+        coefficients = coefficients.view(orders, batch, width, 2, degrees).permute(4, 1, 0, 3, 2)
         mixed = torch.bmm(
-            found.reshape(degrees, batch * orders, 2 * width), self._complex(layer.weight, x.dtype)
+            coefficients.reshape(degrees, batch * orders, 2 * width),
+            self._complex(layer.weight, x.dtype),
         )
         mixed = mixed.view(degrees, batch, orders, 2, width).permute(2, 1, 4, 3, 0)
         waves = torch.bmm(

@@ -102,20 +102,20 @@ def _sea_mean(archive: Archive, sea: Array) -> float:
 
 def _metrics(archive: Archive, members: list[_Member], days: int) -> dict[str, float]:
     alive = [one.alive / STEPS_A_DAY for one in members]
-    found = {"test/rollout_stable_days": float(min(alive))}
+    metrics = {"test/rollout_stable_days": float(min(alive))}
     true = [_reference(archive, one, days) for one in members]
     biases = [_bias(archive, one, mean) for one, (mean, _) in zip(members, true, strict=True)]
     names = prognostic_names((len(archive.scales.change) - 1) // len(KINDS))
     for group, kinds in GROUPS.items():
         rows = [row for row, name in enumerate(names) if name.startswith(kinds)]
-        found[f"test/rollout_bias_{group}"] = float(np.mean([bias[rows] for bias in biases]))
+        metrics[f"test/rollout_bias_{group}"] = float(np.mean([bias[rows] for bias in biases]))
     sea = {one.run.level: _warmth(archive, one) for one in members}
     reference = {one.run.level: sea for one, (_, sea) in zip(members, true, strict=True)}
-    found["test/warming_per_doubling"] = (sea["4x"] - sea["1x"]) / 2
-    found["test/warming_per_doubling_reference"] = (reference["4x"] - reference["1x"]) / 2
-    found["test/warming_3x"] = sea["3x"] - sea["1x"]
-    found["test/warming_3x_reference"] = reference["3x"] - reference["1x"]
-    return found
+    metrics["test/warming_per_doubling"] = (sea["4x"] - sea["1x"]) / 2
+    metrics["test/warming_per_doubling_reference"] = (reference["4x"] - reference["1x"]) / 2
+    metrics["test/warming_3x"] = sea["3x"] - sea["1x"]
+    metrics["test/warming_3x_reference"] = reference["3x"] - reference["1x"]
+    return metrics
 
 
 def _warmth(archive: Archive, member: _Member) -> float:

@@ -74,9 +74,9 @@ class ShiftStream(Stream):
 
     def events(self) -> list[Event]:
         """The shifts since the last call, each with the two original classes it concerned."""
-        told = [Event("shift", {"classes": [a, b]}) for a, b in self._pending]
+        events = [Event("shift", {"classes": [a, b]}) for a, b in self._pending]
         self._pending = []
-        return told
+        return events
 
     def _shift_is_due(self) -> bool:
         season, since = divmod(self._step, self._season)

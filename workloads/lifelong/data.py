@@ -97,7 +97,7 @@ class TaskStream(Stream):
             "remembered": list(self._remembered),
             "learnt": list(self._learnt),
             "experienced": list(self._experienced),
-            "pending": [dict(told) for told in self._pending],
+            "pending": [dict(event) for event in self._pending],
         }
 
     def load_state(self, state: StateDict) -> None:
@@ -107,7 +107,7 @@ class TaskStream(Stream):
         self._waiting = [int(index) for index in state["waiting"]]
         self._learnt = [int(index) for index in state["learnt"]]
         self._experienced = [float(value) for value in state["experienced"]]
-        self._pending = [dict(told) for told in state["pending"]]
+        self._pending = [dict(event) for event in state["pending"]]
         self._set_seed(int(state["seed"]))
         self._remembered = []
         for index in state["remembered"]:
@@ -115,10 +115,10 @@ class TaskStream(Stream):
 
     def events(self) -> list[Event]:
         """What happened since the last call."""
-        told, self._pending = self._pending, []
+        events, self._pending = self._pending, []
         return [
             Event(str(one["name"]), {key: value for key, value in one.items() if key != "name"})
-            for one in told
+            for one in events
         ]
 
     def _set_seed(self, seed: int) -> None:
@@ -140,9 +140,9 @@ class TaskStream(Stream):
 
     def _look_up(self, policy: Policy) -> None:
         """The end of a period of checks, and perhaps of the turn."""
-        told: list[Json] = [*self._experienced]
+        experienced: list[Json] = [*self._experienced]
         self._experienced = []
-        self._tell("learning", accuracy=told)
+        self._tell("learning", accuracy=experienced)
         if not self._data.dispersed:
             self._check(policy)
         elif self._turn >= self._data.visit:

@@ -32,7 +32,7 @@ _KEPT = ("perf_maintenance_mrlep", "perf_maintenance_mrtlp")
 
 
 def grounded(
-    found: Scenario, measures: Measures, experts: Sequence[Sequence[float]]
+    scene: Scenario, measures: Measures, experts: Sequence[Sequence[float]]
 ) -> tuple[Measures, dict[str, str]]:
     """The measures without what rests on too little, and a reason for each that is left empty."""
     kept: dict[str, Values] = {}
@@ -40,21 +40,21 @@ def grounded(
     for field in dataclasses.fields(measures):
         values: Values = getattr(measures, field.name)
         if field.name in _TRANSFERS:
-            values, reason = _transfers(found, values)
+            values, reason = _transfers(scene, values)
         elif field.name in _COMPARED:
-            values, reason = _compared(found, values, experts)
+            values, reason = _compared(scene, values, experts)
         else:
-            values, reason = _maintenance(found, values)
+            values, reason = _maintenance(scene, values)
         kept[field.name] = values
         if not values:
             reasons[field.name] = reason
     return Measures(**kept), reasons
 
 
-def _learnt(found: Scenario) -> set[str]:
+def _learnt(scene: Scenario) -> set[str]:
     """The tasks with a turn at whose end the learner was mostly right about them."""
     learnt = set()
-    for block in found:
+    for block in scene:
         if isinstance(block, Learning):
             last = block.accuracy[int((1 - TERMINAL_SHARE) * len(block.accuracy)) :]
             if np.mean(last) >= LEARNT_AT:
@@ -62,29 +62,29 @@ def _learnt(found: Scenario) -> set[str]:
     return learnt
 
 
-def _transfers(found: Scenario, values: Values) -> tuple[Values, str]:
-    images = min(block.images for block in found if isinstance(block, Evaluating))
+def _transfers(scene: Scenario, values: Values) -> tuple[Values, str]:
+    images = min(block.images for block in scene if isinstance(block, Evaluating))
     if images < IMAGES:
         return {}, f"evaluations look at {images} images a task, and {IMAGES} are the least"
-    learnt = _learnt(found)
+    learnt = _learnt(scene)
     values = {pair: value for pair, value in values.items() if pair.split("->")[0] in learnt}
     return values, f"no task was learnt to {LEARNT_AT:g} of its images before another"
 
 
-def _maintenance(found: Scenario, values: Values) -> tuple[Values, str]:
-    learnt = _learnt(found)
+def _maintenance(scene: Scenario, values: Values) -> tuple[Values, str]:
+    learnt = _learnt(scene)
     values = {task: value for task, value in values.items() if task in learnt}
     return values, f"no task was learnt to {LEARNT_AT:g} of its images and judged again later"
 
 
 def _compared(
-    found: Scenario, values: Values, experts: Sequence[Sequence[float]]
+    scene: Scenario, values: Values, experts: Sequence[Sequence[float]]
 ) -> tuple[Values, str]:
     if not experts:
         return {}, "no expert to compare with: --expert"
     if (shortest := min(map(len, experts))) < EXPERIENCES:
         return {}, f"an expert's curve has {shortest} experiences, and {EXPERIENCES} are the least"
     values = {
-        task: value for task, value in values.items() if len(curve(found, task)) >= EXPERIENCES
+        task: value for task, value in values.items() if len(curve(scene, task)) >= EXPERIENCES
     }
     return values, f"no task's curve has {EXPERIENCES} experiences"

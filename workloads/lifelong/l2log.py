@@ -17,7 +17,7 @@ _COLUMNS = (
 _WORKER = "worker-default"
 
 
-def export(found: Scenario, header: Header, folder: Path) -> None:
+def export(scene: Scenario, header: Header, folder: Path) -> None:
     """Write a scenario into `folder`, an experience a look at new images or an evaluated task.
 
     Raises:
@@ -29,7 +29,7 @@ def export(found: Scenario, header: Header, folder: Path) -> None:
             folder / "logger_info.json",
             {"metrics_columns": ["accuracy"], "log_format_version": "1.1"},
         )
-        kind = "custom" if any(not isinstance(block, Learning) for block in found) else "ste"
+        kind = "custom" if any(not isinstance(block, Learning) for block in scene) else "ste"
         about = {
             "author": "gradathlon",
             "scenario_type": kind,
@@ -39,8 +39,8 @@ def export(found: Scenario, header: Header, folder: Path) -> None:
         }
         _write_json(folder / "scenario_info.json", about)
         experience = 0
-        for number, block in enumerate(found):
-            rows = list(_experiences(found, number))
+        for number, block in enumerate(scene):
+            rows = list(_experiences(scene, number))
             kind = "train" if isinstance(block, Learning) else "test"
             lines = ["\t".join(_COLUMNS)]
             for task, accuracy in rows:
@@ -55,8 +55,8 @@ def export(found: Scenario, header: Header, folder: Path) -> None:
         raise RecordError(f"{folder}: cannot be written: {error.strerror}") from None
 
 
-def _experiences(found: Scenario, number: int) -> Iterator[tuple[str, float]]:
-    block = found[number]
+def _experiences(scene: Scenario, number: int) -> Iterator[tuple[str, float]]:
+    block = scene[number]
     if isinstance(block, Learning):
         yield from ((block.task, accuracy) for accuracy in block.accuracy)
     else:

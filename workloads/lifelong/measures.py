@@ -75,10 +75,10 @@ class Measures:
 
     def lifetime(self) -> dict[str, float | None]:
         """Each measure's mean; None where no task has a value."""
-        found = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        means = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {
             name: statistics.fmean(values.values()) if values else None
-            for name, values in found.items()
+            for name, values in means.items()
         }
 
 
@@ -91,14 +91,14 @@ def scenario(record: Record) -> Scenario:
         RecordError: not a trial of the lifelong family, or one that ended before its first turn
             had been looked at.
     """
-    told = _Told(record)
-    blocks: list[Learning | Evaluating] = [told.before()]
-    for turn, end in told.turns():
-        curve = told.learning(turn, end)
+    log = _Told(record)
+    blocks: list[Learning | Evaluating] = [log.before()]
+    for turn, end in log.turns():
+        curve = log.learning(turn, end)
         if curve:
             blocks.append(Learning(f"task{turn['task']:02}", curve))
-        if curve and end in told.evaluated:
-            blocks.append(Evaluating(told.evaluated[end], told.images))
+        if curve and end in log.evaluated:
+            blocks.append(Evaluating(log.evaluated[end], log.images))
     if len(blocks) == 1:
         raise RecordError(f"{record.path}: ended before its first check; train for longer")
     return tuple(blocks)
@@ -149,22 +149,22 @@ class _Told:
         return tuple(itertools.chain.from_iterable(parts))
 
 
-def curve(found: Scenario, task: str) -> tuple[float, ...]:
+def curve(scene: Scenario, task: str) -> tuple[float, ...]:
     """All learning blocks of one task, joined."""
     parts = [
-        block.accuracy for block in found if isinstance(block, Learning) and block.task == task
+        block.accuracy for block in scene if isinstance(block, Learning) and block.task == task
     ]
     return tuple(itertools.chain.from_iterable(parts))
 
 
-def alone(found: Scenario) -> tuple[float, ...]:
+def alone(scene: Scenario) -> tuple[float, ...]:
     """The first learning block: a task as a fresh network learns it, to its mastery."""
-    return next(block.accuracy for block in found if isinstance(block, Learning))
+    return next(block.accuracy for block in scene if isinstance(block, Learning))
 
 
-def measure(found: Scenario, experts: Sequence[Sequence[float]] = ()) -> Measures:
+def measure(scene: Scenario, experts: Sequence[Sequence[float]] = ()) -> Measures:
     """The measures of a scenario; `experts` are learning curves of a task trained alone."""
-    blocks = _Blocks(found)
+    blocks = _Blocks(scene)
     forward, backward = blocks.transfers()
     single = [_scaled(smooth(np.asarray(one, np.float64))) for one in experts]
     return Measures(
@@ -194,12 +194,12 @@ def smooth(values: Curve) -> Curve:
 class _Blocks:
     """A scenario whose values are smoothed and scaled; blocks go by their index."""
 
-    def __init__(self, found: Scenario) -> None:
+    def __init__(self, scene: Scenario) -> None:
         self.learning: dict[str, dict[int, Curve]] = {}
         self.evaluating: dict[str, dict[int, float]] = {}
         self.when: dict[str, list[int]] = {}  # a task's experiences, counted through the scenario
         before = 0
-        for index, block in enumerate(found):
+        for index, block in enumerate(scene):
             if isinstance(block, Learning):
                 values = _scaled(smooth(np.asarray(block.accuracy, np.float64)))
                 self.learning.setdefault(block.task, {})[index] = values
@@ -215,7 +215,7 @@ class _Blocks:
 
         The first evaluation after each of its learning blocks is no later one.
         """
-        found = {}
+        values = {}
         for task in self.learning:
             firsts = self._firsts(task)
             later = [
@@ -224,8 +224,8 @@ class _Blocks:
                 if firsts and index > firsts[0] and index not in firsts
             ]
             if later:
-                found[task] = statistics.fmean(later)
-        return found
+                values[task] = statistics.fmean(later)
+        return values
 
     def reference_after(self, task: str, index: int) -> float:
         """The most recent evaluation that followed the task's learning."""
@@ -257,14 +257,14 @@ class _Blocks:
         self, experts: Sequence[Curve], compare: Callable[[Curve, Curve], float | None]
     ) -> Values:
         """Each task's joined learning curve against every expert's; the mean over experts."""
-        found = {}
+        ratios = {}
         for task, blocks in self.learning.items():
             joined = np.concatenate(list(blocks.values()))
             values = [compare(joined, expert) for expert in experts]
             known = [value for value in values if value is not None]
             if known:
-                found[task] = statistics.fmean(known)
-        return found
+                ratios[task] = statistics.fmean(known)
+        return ratios
 
     def falling(self, efficiency: Values) -> Values:
         """Nothing was learnt of a task whose accuracy fell: 0."""

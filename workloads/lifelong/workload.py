@@ -94,8 +94,8 @@ class Lifelong(Workload[LifelongScale]):
     def stream(self, seed: int) -> TaskStream:
         """Batches of the present task and of remembered images; tasks depend on the seed alone."""
         settings = self.settings
-        found = images.load(settings.data.source)
-        return TaskStream(found, settings.data, settings.batch_size, seed)
+        dataset = images.load(settings.data.source)
+        return TaskStream(dataset, settings.data, settings.batch_size, seed)
 
     def evaluate(
         self, judged: Judged, split: Split, stream: Stream, window: Window

@@ -43,7 +43,7 @@ class NGrams:
 
     def bits(self, text: Array) -> Array:
         """What each token costs after those before it; the text begins a document."""
-        found = np.full(len(text), 1 / self._vocabulary)
+        probabilities = np.full(len(text), 1 / self._vocabulary)
         for length, (grams, counts) in enumerate(self._tables, 1):
             before = np.full(length - 1, SEPARATOR, text.dtype)
             asked = _keys(np.concatenate([before, text]), self._vocabulary, length)
@@ -55,8 +55,8 @@ class NGrams:
             left = DISCOUNT * _look_up(pasts, kinds, past)
             # A past that was never seen leaves all to the shorter one.
             share = np.where(left > 0, left / seen, 1.0)
-            found = own / seen + share * found
-        cost: Array = -np.log2(found)
+            probabilities = own / seen + share * probabilities
+        cost: Array = -np.log2(probabilities)
         return cost
 
 
@@ -72,8 +72,8 @@ def _keys(text: Array, vocabulary: int, length: int) -> Array:
 def _look_up(keys: Array, values: Array, asked: Array) -> Array:
     """The value of each key asked for, 0 where there is none; `keys` are sorted."""
     place = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
-    found: Array = np.where(keys[place] == asked, values[place], 0)
-    return found
+    counts: Array = np.where(keys[place] == asked, values[place], 0)
+    return counts
 
 
 def table(id: str, orders: Iterable[int] = ORDERS) -> dict[int, dict[str, float]]:
@@ -85,17 +85,17 @@ def table(id: str, orders: Iterable[int] = ORDERS) -> dict[int, dict[str, float]
         "validation": (corpus.validation, data.validation_batches),
         "test": (corpus.test, data.test_batches),
     }
-    found: dict[int, dict[str, float]] = {}
+    rows: dict[int, dict[str, float]] = {}
     for order in orders:
         grams = NGrams(corpus.train[0], data.vocabulary, order)
-        found[order] = {}
+        rows[order] = {}
         for part, (tokens, batches) in parts.items():
             a_batch = settings.batch_size * data.context
             count = (batches or (len(tokens) - 1) // a_batch) * a_batch
             predicted = tokens[1 : count + 1]
             bits = grams.bits(tokens[: count + 1])[1:].sum()
-            found[order][part] = float(bits / corpus.token_bytes[predicted].sum())
-    return found
+            rows[order][part] = float(bits / corpus.token_bytes[predicted].sum())
+    return rows
 
 
 if __name__ == "__main__":

@@ -57,10 +57,10 @@ class Encoder:
         """The tokens of a text."""
         tokens: list[int] = []
         for piece in PIECES.findall(text):
-            found = self._seen.get(piece)
-            if found is None:
-                found = self._seen[piece] = self._merged(list(piece))
-            tokens += found
+            cached = self._seen.get(piece)
+            if cached is None:
+                cached = self._seen[piece] = self._merged(list(piece))
+            tokens += cached
         return tokens
 
     def _merged(self, tokens: list[int]) -> list[int]:
@@ -91,18 +91,18 @@ def learn(counts: Mapping[bytes, int], vocabulary: int) -> list[Pair]:
         for pair in itertools.pairwise(tokens):
             frequency[pair] += count
             where[pair].add(number)
-    found: list[Pair] = []
-    while len(found) < vocabulary - BYTES:
+    merges: list[Pair] = []
+    while len(merges) < vocabulary - BYTES:
         best = min(frequency, key=lambda pair: (-frequency[pair], pair))
-        found.append(best)
+        merges.append(best)
         for number in where.pop(best):
             tokens, count = words[number]
             _count(frequency, where, tokens, -count, number)
-            tokens = joined(tokens, best, BYTES + len(found) - 1)
+            tokens = joined(tokens, best, BYTES + len(merges) - 1)
             words[number] = tokens, count
             _count(frequency, where, tokens, count, number)
         del frequency[best]
-    return found
+    return merges
 
 
 def _count(

@@ -98,8 +98,8 @@ def tokenised(path: Path, vocabulary: int) -> dict[Part, Array]:
     key = hashlib.sha256(path.read_bytes() + f"{bpe.PIECES.pattern!r} {pairs}".encode())
     kept = cache_folder() / f"wikipedia-{vocabulary}-{key.hexdigest()[:16]}.npz"
     damaged = ValueError, KeyError, EOFError, zipfile.BadZipFile
-    with contextlib.suppress(OSError, *damaged), kept.open("rb") as file, np.load(file) as found:
-        return {part: found[part] for part in PARTS}
+    with contextlib.suppress(OSError, *damaged), kept.open("rb") as file, np.load(file) as archive:
+        return {part: archive[part] for part in PARTS}
     encode = bpe.Encoder(pairs)
     tokens = {
         part: np.array([t for text in texts for t in (*encode(text), SEPARATOR)], np.uint16)

@@ -47,7 +47,7 @@ Place = tuple[float, float]
 
 def places(records: Sequence[Record]) -> dict[str, Place]:
     """Where the best trial of each published method stands; a twin counts for its method."""
-    found: dict[str, Place] = {}
+    by_name: dict[str, Place] = {}
     for record in records:
         name = record.header.submission.removesuffix("_jax")
         target = record.header.target
@@ -56,15 +56,15 @@ def places(records: Sequence[Record]) -> dict[str, Place]:
         steps = time_to_result(record.header, record.evaluations).on("steps")
         value = best_metric(record.evaluations, target)
         place = steps, math.inf if math.isnan(value) else value
-        found[name] = min(found.get(name, place), place)
-    return found
+        by_name[name] = min(by_name.get(name, place), place)
+    return by_name
 
 
-def ranks(found: Mapping[str, Place]) -> dict[str, int]:
+def ranks(places: Mapping[str, Place]) -> dict[str, int]:
     """Methods that reached the target by their steps, then the others by their best value."""
     keys = {
         name: (steps, 0.0) if math.isfinite(steps) else (math.inf, value)
-        for name, (steps, value) in found.items()
+        for name, (steps, value) in places.items()
     }
     order = sorted(set(keys.values()))
     return {name: order.index(key) for name, key in keys.items()}
@@ -90,15 +90,15 @@ def interval(one: Sequence[float], other: Sequence[float], seed: int = 0) -> tup
     return float(low), float(high)
 
 
-def told(found: Mapping[str, Place]) -> list[str]:
+def told(places: Mapping[str, Place]) -> list[str]:
     """The table's rows and tau's line."""
-    place = ranks(found)
-    names = sorted(found, key=place.__getitem__)
+    place = ranks(places)
+    names = sorted(places, key=place.__getitem__)
     published = sorted(names, key=LOSSES.__getitem__)
     lines = ["| method | steps to the target | best bits per byte | published place |"]
     lines.append("|---|---|---|---|")
     for name in names:
-        steps, value = found[name]
+        steps, value = places[name]
         reached = f"{steps:.0f}" if math.isfinite(steps) else "missed"
         lines.append(f"| {name} | {reached} | {value:.3f} | {published.index(name) + 1} |")
     pair = [place[name] for name in names], [LOSSES[name] for name in names]

@@ -34,11 +34,11 @@ class Documents:
 
 def _ends(array: Array, separator: int) -> Array:
     """One past the last token of each document; the last may lack its separator."""
-    found = [
+    places = [
         np.flatnonzero(array[start : start + SCANNED] == separator) + start + 1
         for start in range(0, len(array), SCANNED)
     ]
-    ends = np.concatenate([*found, np.empty(0, np.int64)])
+    ends = np.concatenate([*places, np.empty(0, np.int64)])
     whole = len(ends) and ends[-1] == len(array)
     return ends if whole else np.append(ends, len(array))
 

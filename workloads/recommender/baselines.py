@@ -54,7 +54,7 @@ def ndcg(scores: Array, status: Array) -> Array:
     As the models' `ranking`, in numpy.
     """
     discount = 1 / np.log2(np.arange(2, CUT + 2))
-    found = []
+    gains = []
     for row, states in zip(scores, status, strict=True):
         open_ = states != data.SEEN
         relevant = (states == data.RELEVANT)[open_].astype(np.float64)
@@ -62,8 +62,8 @@ def ndcg(scores: Array, status: Array) -> Array:
         share = np.bincount(group, relevant) / np.bincount(group)
         best = share[np.sort(group)[:CUT]]
         ideal = discount[: int(min(CUT, max(1, relevant.sum())))].sum()
-        found.append((best * discount).sum() / ideal)
-    return np.array(found)
+        gains.append((best * discount).sum() / ideal)
+    return np.array(gains)
 
 
 def judge(weights: Array, batches: list[Batch]) -> float:

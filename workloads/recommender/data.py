@@ -103,9 +103,9 @@ def load(source: movielens.Source, profile: int) -> Split:
     Raises:
         WorkloadError: the files are missing, damaged, or tell too little of a user.
     """
-    found = movielens.load(source)
-    users = len(found.fields)
-    counts = np.bincount(found.user, minlength=users)
+    films = movielens.load(source)
+    users = len(films.fields)
+    counts = np.bincount(films.user, minlength=users)
     few = int(counts.argmin())
     # One film to predict beside the profile, and a warm user's last tenth, rounded up.
     need = profile + 2 + profile // 8
@@ -115,9 +115,9 @@ def load(source: movielens.Source, profile: int) -> Split:
             "fetch the files again"
         )
     starts = np.concatenate([[0], np.cumsum(counts)])
-    order = np.lexsort((np.arange(users), found.time[starts[:-1]]))
+    order = np.lexsort((np.arange(users), films.time[starts[:-1]]))
     warm, cold = np.split(order, [warm_count(users)])
-    everything = Histories(found.item, starts)
+    everything = Histories(films.item, starts)
     last = np.maximum(1, (HELD_OUT_SHARE * counts).astype(np.int64))
     train = _histories([everything.of(user)[: -last[user]] for user in warm])
     sizes = np.diff(train.starts)
@@ -125,8 +125,8 @@ def load(source: movielens.Source, profile: int) -> Split:
         train=train,
         held_out=_histories([everything.of(user)[-last[user] :] for user in warm]),
         cold=_histories([everything.of(user) for user in cold]),
-        fields=found.fields[order],
-        catalogue={"genres": found.genres[None], "period": found.period[None]},
+        fields=films.fields[order],
+        catalogue={"genres": films.genres[None], "period": films.period[None]},
         owner=np.repeat(np.arange(len(warm), dtype=np.int32), sizes),
     )
 

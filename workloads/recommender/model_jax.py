@@ -82,10 +82,10 @@ class TwoTowersJax(JaxModel):
         hidden = jnp.tanh(fields @ params["field_hidden.weight"].astype(self._dtype).T)
         scores = (hidden @ params["field_score.weight"].astype(self._dtype).T)[..., 0]
         gates = jax.nn.softmax(scores.astype(jnp.float32), axis=1)
-        told = (fields * gates.astype(self._dtype)[..., None]).sum(1)
+        gated = (fields * gates.astype(self._dtype)[..., None]).sum(1)
         profile = batch["profile"]
         liked = params["profile.weight"][profile].astype(self._dtype).sum(1)
-        attributes = _mlp(params, "user", told + liked / math.sqrt(profile.shape[1]))
+        attributes = _mlp(params, "user", gated + liked / math.sqrt(profile.shape[1]))
         identity = params["user_id.weight"][batch["user"]].astype(self._dtype)
         return identity, attributes, gates
 
@@ -128,14 +128,14 @@ def ranking(scores: jax.Array, status: jax.Array) -> Arrays:
     scores = jnp.where(status == SEEN, -jnp.inf, scores)
     top, where = jax.lax.top_k(scores, CUT)
     same = top[:, :, None] == top[:, None, :]
-    found = jnp.take_along_axis(relevant, where, axis=1)
+    relevances = jnp.take_along_axis(relevant, where, axis=1)
     # Not `top[:, -1:]`: with a slice of it, XLA sorts the whole row on a CPU.
     last = top.min(axis=1, keepdims=True)
     # Items tied with the tenth may stand outside the ten: those are counted over the whole row.
     edge = scores == last
     tied = jnp.where(top == last, edge.sum(1, keepdims=True), same.sum(2))
     hits = jnp.where(
-        top == last, (edge & relevant).sum(1, keepdims=True), (same & found[:, None, :]).sum(2)
+        top == last, (edge & relevant).sum(1, keepdims=True), (same & relevances[:, None, :]).sum(2)
     )
     gain = hits / tied
     ranks = jnp.arange(1, CUT + 1)

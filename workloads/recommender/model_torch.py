@@ -86,10 +86,10 @@ class TwoTowersTorch(TorchModel):
         fields = self.field(batch["fields"].long()).to(self.dtype)
         hidden = torch.tanh(_linear(fields, self.field_hidden))
         gates = torch.softmax(_linear(hidden, self.field_score)[..., 0].float(), dim=1)
-        told = (fields * gates.to(self.dtype)[..., None]).sum(1)
+        gated = (fields * gates.to(self.dtype)[..., None]).sum(1)
         profile = batch["profile"].long()
         liked = self.profile(profile).to(self.dtype).sum(1) / math.sqrt(profile.shape[1])
-        attributes = _mlp(told + liked, self.user_up, self.user_down)
+        attributes = _mlp(gated + liked, self.user_up, self.user_down)
         identity = self.user_id(batch["user"].long()).to(self.dtype)
         return identity, attributes, gates
 
@@ -130,13 +130,13 @@ def ranking(scores: Tensor, status: Tensor) -> Tensors:
     scores = scores.masked_fill(status == SEEN, -torch.inf)
     top, where = scores.topk(CUT)
     same = top[:, :, None] == top[:, None, :]
-    found = relevant.gather(1, where)
+    relevances = relevant.gather(1, where)
     last = top[:, -1:]
     # Items tied with the tenth may stand outside the ten: those are counted over the whole row.
     edge = scores == last
     tied = torch.where(top == last, edge.sum(1, keepdim=True), same.sum(2))
     hits = torch.where(
-        top == last, (edge & relevant).sum(1, keepdim=True), (same & found[:, None, :]).sum(2)
+        top == last, (edge & relevant).sum(1, keepdim=True), (same & relevances[:, None, :]).sum(2)
     )
     gain = hits / tied
     ranks = torch.arange(1, CUT + 1, device=scores.device)

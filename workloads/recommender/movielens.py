@@ -104,14 +104,14 @@ def fetch(source: Source) -> dict[str, Path]:
             "MovieLens-1M: GRADATHLON_DATA is not set; put the three files of ml-1m.zip of "
             "grouplens.org/datasets/movielens/1m into its folder ml-1m"
         )
-    found = {name: given / "ml-1m" / name for name in ML_1M}
-    missing = [name for name, path in found.items() if not path.exists()]
+    files = {name: given / "ml-1m" / name for name in ML_1M}
+    missing = [name for name, path in files.items() if not path.exists()]
     if missing:
         raise WorkloadError(
             f"{given / 'ml-1m'}: {', '.join(missing)} not there; unpack ml-1m.zip of "
             "grouplens.org/datasets/movielens/1m there"
         )
-    return found
+    return files
 
 
 @functools.cache

@@ -97,8 +97,8 @@ class Recommender(Workload[RecommenderScale]):
         """Of every user's films, and of what is told of users and films."""
         split = self._split()
         histories = (split.train, split.held_out, split.cold)
-        told = (split.fields, *split.catalogue.values())
-        return data_digest([*(a for h in histories for a in (h.items, h.starts)), *told])
+        arrays = (split.fields, *split.catalogue.values())
+        return data_digest([*(a for h in histories for a in (h.items, h.starts)), *arrays])
 
     def stream(self, seed: int) -> Stream:
         """Ratings of warm users in shuffled epochs, each with a profile drawn anew."""
@@ -169,24 +169,24 @@ class Recommender(Workload[RecommenderScale]):
 
     def _split(self) -> data.Split:
         stated = self.settings.data
-        found = data.load(stated.source, stated.profile)
-        if (len(found.fields), found.items) != (stated.users, stated.items):
+        split = data.load(stated.source, stated.profile)
+        if (len(split.fields), split.items) != (stated.users, stated.items):
             raise WorkloadError(
-                f"{stated.source}: {len(found.fields)} users and {found.items} rated films where "
+                f"{stated.source}: {len(split.fields)} users and {split.items} rated films where "
                 f"there should be {stated.users} and {stated.items}; fetch the files again"
             )
-        return found
+        return split
 
     @functools.cached_property
     def _batches(self) -> dict[data.Group, list[Batch]]:
-        found, stated = self._split(), self.settings.data
+        split, stated = self._split(), self.settings.data
         draws: dict[data.Group, int] = {
             "validation": stated.draws,
             "test": stated.draws,
             "warm": 1,
         }
         return {
-            group: data.ranking_batches(found, group, stated.profile, count, stated.rows)
+            group: data.ranking_batches(split, group, stated.profile, count, stated.rows)
             for group, count in draws.items()
         }
 

@@ -104,9 +104,9 @@ class PlayStream(Stream):
 
     def events(self) -> list[Event]:
         """Which games began since the last call, other than the first."""
-        told = [Event("switch", {"game": game}) for game in self._pending]
+        events = [Event("switch", {"game": game}) for game in self._pending]
         self._pending = []
-        return told
+        return events
 
     def close(self) -> None:
         """End the games' threads."""

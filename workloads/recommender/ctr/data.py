@@ -76,20 +76,20 @@ def load(source: Source) -> dict[Part, Clicks]:
     return {part: _criteo(path) for part, path in _criteo_files().items()}
 
 
-def _likes(found: movielens.MovieLens) -> dict[Part, Clicks]:
-    users, items = len(found.fields), len(found.period)
+def _likes(films: movielens.MovieLens) -> dict[Part, Clicks]:
+    users, items = len(films.fields), len(films.period)
     columns = [
-        found.user[:, None],
-        users + found.item[:, None],
-        users + items + found.fields[found.user],
-        users + items + sum(movielens.FIELDS.values()) + found.period[found.item][:, None],
+        films.user[:, None],
+        users + films.item[:, None],
+        users + items + films.fields[films.user],
+        users + items + sum(movielens.FIELDS.values()) + films.period[films.item][:, None],
     ]
     every = Clicks(
         np.concatenate(columns, axis=1).astype(np.int32),
-        found.genres[found.item].astype(np.float32),
-        (found.stars >= LIKED).astype(np.uint8),
+        films.genres[films.item].astype(np.float32),
+        (films.stars >= LIKED).astype(np.uint8),
     )
-    order = np.argsort(fixed_order(found.user.astype(np.int64) * items + found.item))
+    order = np.argsort(fixed_order(films.user.astype(np.int64) * items + films.item))
     cuts = [len(order) * 7 // 10, len(order) * 9 // 10]
     rows = zip(PARTS, np.split(order, cuts), strict=True)
     return {
@@ -104,13 +104,13 @@ def _criteo_files() -> dict[Part, Path]:
         raise WorkloadError(
             f"Criteo_x1: GRADATHLON_DATA is not set; put {CRITEO_SOURCE}, into its folder criteo-x1"
         )
-    found = {part: given / "criteo-x1" / f"{part}.csv" for part in PARTS}
-    missing = [path.name for path in found.values() if not path.exists()]
+    files = {part: given / "criteo-x1" / f"{part}.csv" for part in PARTS}
+    missing = [path.name for path in files.values() if not path.exists()]
     if missing:
         raise WorkloadError(
             f"{given / 'criteo-x1'}: {', '.join(missing)} not there; put {CRITEO_SOURCE}, there"
         )
-    return found
+    return files
 
 
 def _criteo(path: Path) -> Clicks:

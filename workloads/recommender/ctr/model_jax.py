@@ -45,9 +45,9 @@ class DcnJax(JaxModel):
     def _score(self, params: Arrays, batch: Arrays) -> jax.Array:
         """Log-odds of a click, float32 (B,); units are dropped where the batch says so."""
         model, size = self.settings.model, len(batch["numbers"])
-        told = params["embedding.weight"][batch["categories"]].reshape(size, -1)
+        embedded = params["embedding.weight"][batch["categories"]].reshape(size, -1)
         scaled = (batch["numbers"][..., None] * params["number.weight"]).reshape(size, -1)
-        start = jnp.concatenate((told, scaled), axis=1).astype(self.settings.compute.dtype)
+        start = jnp.concatenate((embedded, scaled), axis=1).astype(self.settings.compute.dtype)
         crossed = start
         for index in range(model.crosses):
             crossed = start * _linear(params, f"cross.{index}", crossed) + crossed

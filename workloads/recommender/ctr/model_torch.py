@@ -56,9 +56,9 @@ class DcnTorch(TorchModel):
 
     def _score(self, batch: Tensors) -> Tensor:
         """Log-odds of a click, float32 (B,); units are dropped where the batch says so."""
-        told = self.embedding(batch["categories"].long()).flatten(1)
+        embedded = self.embedding(batch["categories"].long()).flatten(1)
         scaled = (batch["numbers"][..., None] * self.number.weight).flatten(1)
-        start = torch.cat((told, scaled), dim=1).to(self.dtype)
+        start = torch.cat((embedded, scaled), dim=1).to(self.dtype)
         crossed = start
         for layer in self.cross:
             crossed = start * _linear(crossed, layer) + crossed  # type: ignore[arg-type]

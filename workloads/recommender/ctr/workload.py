@@ -155,8 +155,8 @@ class ClickRate(Workload[ClickScale]):
     @functools.cached_property
     def _parts(self) -> dict[clicks.Part, clicks.Clicks]:
         data = self.settings.data
-        found = clicks.load(data.source)
-        for (name, part), expected in zip(found.items(), data.examples, strict=True):
+        parts = clicks.load(data.source)
+        for (name, part), expected in zip(parts.items(), data.examples, strict=True):
             if len(part.click) != expected:
                 raise WorkloadError(
                     f"{data.source}: the {name} part has {len(part.click):,} examples where there "
@@ -167,7 +167,7 @@ class ClickRate(Workload[ClickScale]):
                     f"{data.source}: an id of the {name} part is not below {data.vocabulary:,}; "
                     "fetch the files again"
                 )
-        return found
+        return parts
 
 
 def area_under_curve(scores: Array, clicked: Array) -> float:

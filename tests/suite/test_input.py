@@ -74,7 +74,7 @@ def test_all_errors_of_a_suite_are_told_at_once(
     lines = invoke("run", str(path)).stderr.splitlines()
     assert [line.split(": ")[-2 if "did you" in line else -1] != "" for line in lines]
     assert len(lines) == 3
-    path = suite_file(written(workloads=["lm-toy-v2", "x"], submissions=["adam_w", "nothing"]))
+    path = suite_file(written(workloads=["lm-toy-v1", "x"], submissions=["adam_w", "nothing"]))
     lines = invoke("run", str(path)).stderr.splitlines()
     assert len(lines) == 4
     assert all(str(path) in line for line in lines)

@@ -60,7 +60,7 @@ def test_an_unknown_picture_is_answered_with_the_nearest(run: Path, invoke: Invo
         "gradathlon: error: --picture: no picture is called 'lm-toy'; did you mean 'lm-toy-v2'?\n"
     )
     assert invoke("report", str(run), "--picture", "").stderr.endswith(
-        "''; known: board, bump, differences, homeostatic-toy-v2, lm-toy-v2, profiles\n"
+        "''; known: board, bump, differences, homeostatic-toy-v2, lm-toy-v2, profiles, ratios\n"
     )
     assert [path.name for path in Path().iterdir()] == ["first"]
 
@@ -74,7 +74,7 @@ def test_score_and_report_take_the_same_options(invoke: Invoke) -> None:
     def options(command: str) -> set[str]:
         return set(re.findall(r"^  (?:-., )?(--[a-z-]+)", invoke(command, "-h").stdout, re.M))
 
-    assert options("score") - options("report") == {"--format", "--more"}
+    assert options("score") - options("report") == {"--costs", "--format", "--more"}
     assert options("report") - options("score") == {"--output", "--picture"}
     assert {"--across-frameworks", "--mix-hardware", "--held-out"} <= options("report")
 

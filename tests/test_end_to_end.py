@@ -93,6 +93,7 @@ def test_from_a_ten_line_file_to_a_leaderboard_and_a_page(
     assert "my_opt" in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_driver_killed_and_resumed_ends_as_if_nothing_had_happened(
     tmp_path: Path, gradathlon: Gradathlon, own_cache: Path
 ) -> None:

@@ -95,9 +95,9 @@ def race(
             else:
                 yield from _whole(here)
                 yield from _its_checkpoint(here)
+            if isinstance(news, Outcome):
+                _clear(here)  # the driver may be gone as soon as it has heard of the last end
             yield news
-    if isinstance(news, Outcome):
-        _clear(here)
 
 
 def land(spec: TrialSpec, piece: Piece) -> None:

@@ -23,7 +23,7 @@ pytest.importorskip("h5netcdf")
 pytest.importorskip("zarr")
 
 GRID = Grid(6, 12)
-STATES = 40
+STATES = 80
 LAYERS = 8
 FLUXES = (*ace2.HEAT_IN, *ace2.HEAT_OUT, ace2.TOP_IN, *ace2.TOP_OUT, ace2.RAIN)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DRIFT = 0.02
 """References of several runs that differ by more are told."""
-OFF_CLOCK = 0.25
+OFF_CLOCK = 0.5
 """Trials that spend a larger share of their seconds off the clock are told."""
 SHOWN = 3
 """At most so many files or reasons are named in one remark."""

@@ -328,13 +328,13 @@ def test_long_lists_in_notes_are_cut(new_run: NewRun) -> None:
 def test_what_a_second_witness_saw_is_told(new_run: NewRun) -> None:
     run = new_run().add(LM, TORCH, [20]).add(LM, "adamw", [20])
     again = record_path(run.folder, TrialKey(LM, "adamw", 0, 0), 2)
-    saw = {"witness_wall_s": 41.5, "off_clock_share": 0.5, "doubt": "41.5 s passed"}
+    saw = {"witness_wall_s": 41.5, "off_clock_share": 0.75, "doubt": "41.5 s passed"}
     write(again, lines(header(), 20.0, **saw))
     notes = "\n".join(compute([run.folder]).notes)
     assert f"a second witness contradicts the clock of adamw: {again}: 41.5 s passed" in notes
     assert f"1 of 2 trials were begun more than once, up to 3 times: {again}" in notes
-    spent = "1 of the trials of adamw spent more than 25 % of their seconds off the clock"
-    assert f"{spent}: {again} (50 %)" in notes
+    spent = "1 of the trials of adamw spent more than 50 % of their seconds off the clock"
+    assert f"{spent}: {again} (75 %)" in notes
     trials = load([run.folder])
     assert trials["witness_wall_s"].tolist()[0] == 41.5
     assert math.isnan(trials["witness_wall_s"].iloc[1])

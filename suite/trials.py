@@ -12,7 +12,7 @@ from cluster import Executor
 from cluster.spec import Finished, Limits, TrialSpec
 from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
-from scoring.records import Record, read_record, record_attempts
+from scoring.records import Outcome, Record, read_record, record_attempts
 from suite.live import display, one_line
 
 
@@ -79,6 +79,12 @@ def tell_failures(
     say(f"{len(failed)} of {len(records)} trials failed and {consequence}: {detail}")
 
 
+def off_clock_s(outcome: Outcome) -> float:
+    """The seconds that a trial says it spent while its clock stood still."""
+    parts = ("evaluation_s", "checkpoint_s", "reference_turns_s")
+    return sum(float(outcome.extra.get(name, 0.0)) for name in parts)
+
+
 def core_hours(records: Iterable[Record]) -> float:
     """What trials held of cores, from their first step to their last word."""
     return sum(_core_seconds(record) for record in records) / 3600.0
@@ -89,7 +95,6 @@ def _core_seconds(record: Record) -> float:
     if outcome is None:
         return 0.0
     # Raced in this process a trial has no witness, and tells itself.
-    parts = ("evaluation_s", "checkpoint_s", "reference_turns_s")
-    own = outcome.wall_s + sum(float(outcome.extra.get(name, 0.0)) for name in parts)
+    own = outcome.wall_s + off_clock_s(outcome)
     seconds = float(outcome.extra.get("witness_wall_s", own))
     return seconds * int(record.header.hardware.get("cores", 1))

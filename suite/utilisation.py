@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from cluster.spec import Finished, Update
 from scoring.ground.words import TrialKey
+from suite.trials import off_clock_s
 
 ON_THE_CLOCK = "on some trial's clock"
 OFF_THE_CLOCK = "evaluations, checkpoints and the reference's turns"
@@ -72,13 +73,11 @@ class Utilisation:
         self._spent["making ready"] += trial.cores * ((trial.trains or now) - trial.since)
         if trial.trains is None or trial.last is None:
             return
-        clock_s, off_clock_s = trial.last.wall_s, trial.last.off_clock_s
+        clock_s, stood_still_s = trial.last.wall_s, trial.last.off_clock_s
         if finished is not None:
-            parts = ("evaluation_s", "checkpoint_s", "reference_turns_s")
-            clock_s = finished.outcome.wall_s
-            off_clock_s = sum(float(finished.outcome.extra.get(name, 0.0)) for name in parts)
+            clock_s, stood_still_s = finished.outcome.wall_s, off_clock_s(finished.outcome)
         self._spent[ON_THE_CLOCK] += trial.cores * max(0.0, clock_s - trial.clock_s)
-        self._spent[OFF_THE_CLOCK] += trial.cores * max(0.0, off_clock_s - trial.off_clock_s)
+        self._spent[OFF_THE_CLOCK] += trial.cores * max(0.0, stood_still_s - trial.off_clock_s)
 
     def shares(self) -> dict[str, float]:
         """The share of the cores' time, from the first trial's start to the last one's end.

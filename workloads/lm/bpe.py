@@ -2,7 +2,7 @@
 
 `merges.json` holds the pairs that were learned from the training documents, in their order; the
 first so many of them make a vocabulary of that many more than the 256 bytes. It was written by
-`python -m workloads.lm.bpe`, and a test learns it anew.
+`python -m workloads.lm.learn_merges`, and a test learns it anew.
 """
 
 from __future__ import annotations
@@ -136,10 +136,3 @@ def learn_from(documents: Iterable[bytes], vocabulary: int = LARGEST) -> list[Pa
     """The merges that some documents ask for."""
     counts = collections.Counter(piece for text in documents for piece in PIECES.findall(text))
     return learn(counts, vocabulary)
-
-
-if __name__ == "__main__":
-    from workloads.lm.data import SUMMARIES, documents
-
-    learned = learn_from(documents(SUMMARIES.fetch())["train"])
-    FILE.write_text(json.dumps(learned, separators=(",", ":")) + "\n")

@@ -28,17 +28,26 @@ START = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[2]);from cluster.child import main; main()"
 )
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+_SET_NAME = 15  # PR_SET_NAME
+NAME = "trial"
+"""What `ps` and `top` call the process of a trial."""
 
 
 def main() -> None:
-    """Race the trial given on standard input."""
-    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    """Race the trial given on standard input, in a process of its own that has just started."""
+    race_given(int(sys.argv[1]))
+
+
+def race_given(pipe: int) -> None:
+    """Race the trial given on standard input, and tell its news in the pipe."""
+    prctl = ctypes.CDLL(None).prctl
+    prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    prctl(_SET_NAME, NAME.encode(), 0, 0, 0)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")  # if memory runs out, a trial goes and not what looks after it
     spec, cores, parent = pickle.load(sys.stdin.buffer)
     if os.getppid() != parent:
         return
-    pipe = int(sys.argv[1])
     os.set_inheritable(pipe, False)
     if cores:
         pin(set(cores))
@@ -55,6 +64,10 @@ def _race(spec: TrialSpec, cores: list[int], pipe: int) -> None:
             _tell(pipe, to_text(news))
     except NodeError as error:
         _tell(pipe, json.dumps({"node": str(error)}))
+    if spec.resources.ranks > 1:
+        from cluster.ranks import dismiss
+
+        dismiss()
     sys.stdout.flush()
     sys.stderr.flush()
     # Threads that a submission left, and its handlers at exit, have had their time.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cluster.learners.contract import Build, Entry, make_card
+from cluster.learners.contract import Build, Entry, Rank, make_card
 from scoring.ground.words import Budget, Resources, Role
 from submissions.contract import Card
 from submissions.load import build, execute
@@ -33,7 +33,7 @@ class Seeds:
         return cls(*map(int, np.random.SeedSequence(seed).generate_state(4)))
 
 
-def make_entry(
+def make_entry(  # noqa: PLR0913 - what it is made of, each by its name
     workload: Workload,
     source: Source,
     hyperparameters: Mapping[str, object],
@@ -41,6 +41,7 @@ def make_entry(
     *,
     budget: Budget,
     resources: Resources,
+    rank: Rank | None = None,
 ) -> Entry:
     """Run the submission's file and put it beside the workload and its initial weights.
 
@@ -65,4 +66,5 @@ def make_entry(
         seed=seeds.loss,
         resources=resources,
         build_by_shape=made_with(plain),
+        rank=rank,
     )

@@ -28,13 +28,15 @@ def fingerprint(resources: Resources) -> dict[str, object]:
     facts: dict[str, object] = {
         "cpu": _cpu_model(),
         "simd": _simd(),
-        "cores": resources.cores,
+        "cores": resources.all_cores,
         "threads": resources.cores,
-        "accelerators": accelerators()[: resources.gpus],
+        "accelerators": accelerators()[: resources.all_gpus],
         "system": f"{platform.system()} {platform.machine()}",
         "python": ".".join(platform.python_version_tuple()[:2]),
         **{name: _version(name) for name in ("torch", "jax", "jaxlib", "numpy")},
     }
+    if resources.ranks > 1:  # not told of one, so that earlier records keep their digest
+        facts["ranks"] = resources.ranks
     text = json.dumps(facts, sort_keys=True)
     return facts | {"digest": hashlib.sha256(text.encode()).hexdigest()[:12]}
 

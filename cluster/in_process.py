@@ -31,7 +31,7 @@ def _race(spec: TrialSpec, watch: Watch) -> Outcome:
     if cannot_matter(spec):
         return write_not_begun(spec)
     waiting = Update(spec.key, "waiting for a core")
-    with hold_cores(spec.resources.cores, lambda: watch(waiting)) as cores:
+    with hold_cores(spec.resources.all_cores, lambda: watch(waiting)) as cores:
         try:
             for news in run_trial(spec, cores):
                 if isinstance(news, Outcome):
@@ -39,4 +39,9 @@ def _race(spec: TrialSpec, watch: Watch) -> Outcome:
                 watch(news)
         except NodeError as fault:
             return write_failure(spec, str(fault), fault=NODE)
+        finally:
+            if spec.resources.ranks > 1:
+                from cluster.ranks import dismiss
+
+                dismiss()
     raise AssertionError("a trial ends with its outcome")

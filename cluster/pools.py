@@ -64,12 +64,12 @@ class Pool:
                 "kept: add such a node, then go on with --resume"
             )
         chosen = min(fits, key=lambda place: self._given[place.id] / place.cores)
-        self._given[chosen.id] += resources.cores
+        self._given[chosen.id] += resources.all_cores
         return chosen.id
 
     def give_back(self, node: str, resources: Resources) -> None:
         """A trial has left the node."""
-        self._given[node] -= resources.cores
+        self._given[node] -= resources.all_cores
 
 
 def choose(places: Sequence[Place], resources: Resources, run: Path) -> tuple[Pool, list[str]]:
@@ -103,7 +103,7 @@ def choose(places: Sequence[Place], resources: Resources, run: Path) -> tuple[Po
 
 
 def _fits(place: Place, resources: Resources) -> bool:
-    return place.cores >= resources.cores and place.gpus >= resources.gpus
+    return place.cores >= resources.all_cores and place.gpus >= resources.all_gpus
 
 
 def _words(places: Sequence[Place]) -> str:

@@ -16,6 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cluster import parcels
 from cluster.faults import Interrupts, NodeError
+from cluster.forked import stand_ready
 from cluster.parcels import Errand
 from cluster.race import News, Race, longest_last_stretch
 from cluster.ray_nodes import nodes
@@ -37,6 +38,7 @@ def _race(spec: TrialSpec, errand: Errand | None, bulletin: Any) -> Iterator[Any
     """
     # Cut off dead, a trial can be resumed; its own process dies with this one.
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(1))
+    stand_ready()  # the worker races other trials after this one
     try:
         if errand is None:
             yield from supervise(spec)
@@ -77,7 +79,7 @@ class _RayFleet:
 
     def send(self, spec: TrialSpec, errand: Errand | None, node: str | None, spread: bool) -> Any:
         held = spec.resources
-        options: dict[str, Any] = {"num_cpus": held.cores, "num_gpus": held.gpus}
+        options: dict[str, Any] = {"num_cpus": held.all_cores, "num_gpus": held.all_gpus}
         if node is not None:
             options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
         elif spread:
@@ -144,4 +146,4 @@ def _here() -> NodeAffinitySchedulingStrategy:
 
 def _side_by_side(specs: Sequence[TrialSpec], room: int) -> int:
     """How many trials fit on `room` cores."""
-    return max(1, room // max(spec.resources.cores for spec in specs))
+    return max(1, room // max(spec.resources.all_cores for spec in specs))

@@ -78,9 +78,9 @@ def check_room(specs: Sequence[TrialSpec]) -> int:
     """
     there = nodes()
     for held in {spec.resources for spec in specs}:
-        if not any(node.cores >= held.cores and node.gpus >= held.gpus for node in there):
+        if not any(node.cores >= held.all_cores and node.gpus >= held.all_gpus for node in there):
             raise ClusterError(
-                f"no node has {held.cores} cores and {held.gpus} accelerators for one trial; "
-                "lower `resources` in the suite, or join a larger cluster with --address"
+                f"no node has {held.all_cores} cores and {held.all_gpus} accelerators for one "
+                "trial; lower `resources` in the suite, or join a larger cluster with --address"
             )
     return sum(node.cores for node in there)

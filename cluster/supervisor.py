@@ -22,12 +22,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from cluster import tree
+from cluster import forked, tree
 from cluster.attempts import amend, cannot_matter, finished, write_failure, write_not_begun
 from cluster.child import START, from_text
 from cluster.cores import WAIT_S, lock_cores
 from cluster.deadline import silence_s
 from cluster.faults import NodeError
+from cluster.forked import Forked
 from cluster.spec import TrialSpec, Update
 from cluster.witness import Witness
 from scoring.records import Outcome, RecordError, read_record, record_attempts
@@ -43,7 +44,7 @@ def supervise(spec: TrialSpec) -> Iterator[Update | Outcome | NodeError]:
     if cannot_matter(spec):
         yield write_not_begun(spec)
         return
-    count = spec.resources.cores
+    count = spec.resources.all_cores
     with contextlib.ExitStack() as locks:
         announced = False
         while (cores := lock_cores(count, locks)) is None:
@@ -52,6 +53,7 @@ def supervise(spec: TrialSpec) -> Iterator[Update | Outcome | NodeError]:
             announced = True
             time.sleep(WAIT_S)
         tree.adopt_orphans()
+        forked.prepare(spec, cores)
         with _Child(spec, cores) as child:
             yield from child.news()
             ended = child.ended()
@@ -70,7 +72,7 @@ class _Child:
         self._last: Outcome | NodeError | None = None
         self._before_s = _reaped_s()
         self._others = frozenset(tree.descendants(os.getpid()))  # this process's own helpers
-        self._limit = tree.memory_share(spec.resources.cores)
+        self._limit = tree.memory_share(spec.resources.all_cores)
         self._heard = self._looked = time.monotonic()
         self._silence_s = silence_s(spec, training=False, wall_s=0.0)
         attempt = len(record_attempts(spec.run, spec.key))
@@ -78,27 +80,30 @@ class _Child:
         self._pipe = -1
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._lines: queue.Queue[Update | Outcome | NodeError | None] = queue.Queue()
-        self._process: subprocess.Popen[bytes]
+        self._process: subprocess.Popen[bytes] | Forked
 
     def __enter__(self) -> _Child:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._pipe, writing = os.pipe()
+        given, giving = os.pipe()
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", START, str(writing), json.dumps(sys.path)],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                pass_fds=(writing,),
-                start_new_session=True,
-            )
+            started = forked.fork(self.spec, (given, writing, log.fileno()))
+            self._process = started or self._start(given, writing, log)
+        os.close(given)
         os.close(writing)
-        stdin: IO[bytes] | None = self._process.stdin
-        assert stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            stdin.write(pickle.dumps((self.spec, self.cores, os.getpid())))
-            stdin.close()
+        with contextlib.suppress(BrokenPipeError), os.fdopen(giving, "wb") as file:
+            file.write(pickle.dumps((self.spec, self.cores, os.getpid())))
         return self
+
+    def _start(self, given: int, writing: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-c", START, str(writing), json.dumps(sys.path)],
+            stdin=given,
+            stdout=log,
+            stderr=log,
+            pass_fds=(writing,),
+            start_new_session=True,
+        )
 
     def __exit__(self, *error: object) -> None:
         if self._process.returncode is None:
@@ -161,7 +166,7 @@ class _Child:
             attempts = record_attempts(self.spec.run, self.spec.key)
             extra |= {"attempts": len(attempts)} if len(attempts) > 1 else {}
             record = read_record(attempts[-1])
-            said = self.witness.says(outcome, record, cpu_s, self.spec.resources.cores)
+            said = self.witness.says(outcome, record, cpu_s, self.spec.resources.all_cores)
             return amend(
                 record, dataclasses.replace(outcome, extra={**outcome.extra, **extra, **said})
             )

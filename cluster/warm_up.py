@@ -6,7 +6,7 @@ import sys
 
 from cluster.entry import Seeds, make_entry
 from cluster.learners import make_learner
-from cluster.learners.contract import Learner
+from cluster.learners.contract import Learner, Rank
 from cluster.pacer import Pacer
 from cluster.process import seed_globals
 from cluster.spec import Pace, TrialSpec
@@ -17,7 +17,7 @@ WARM_UP_STEPS = 3
 
 def warm_learner(spec: TrialSpec, workload: Workload, seeds: Seeds, stream: Stream) -> Learner:
     """The submission's learner, after steps and an evaluation whose results are thrown away."""
-    learner = _compiled(spec, workload, spec, seeds)
+    learner = _leading(spec, workload, seeds)
     window = learner.drain().window(WARM_UP_STEPS)
     workload.evaluate(learner.judged(), "validation", stream, window)
     learner.synchronize()
@@ -32,7 +32,7 @@ def warm_pacer(spec: TrialSpec, workload: Workload) -> Pacer | None:
     if spec.pace is None:
         return None
     seeds = Seeds.of(spec.seed + 1)
-    learner = _compiled(spec, workload, spec.pace, seeds)
+    learner = compiled(spec, workload, spec.pace, seeds)
     learner.begin()
     pacer = Pacer(learner, workload.stream(seeds.stream))
     pacer.turn()  # the first batch may fill a replay memory; the first steps, the caches
@@ -54,9 +54,24 @@ def compilations() -> int:
     return count
 
 
-def _compiled(
-    spec: TrialSpec, workload: Workload, raced: Pace | TrialSpec, seeds: Seeds
+def _leading(spec: TrialSpec, workload: Workload, seeds: Seeds) -> Learner:
+    """Rank 0's, where a trial has several."""
+    if spec.resources.ranks == 1:
+        return compiled(spec, workload, spec, seeds)
+    from cluster.ranks import Team, TeamLearner
+
+    team = Team(spec)
+    return TeamLearner(team, compiled(spec, workload, spec, seeds, team.rank))
+
+
+def compiled(
+    spec: TrialSpec,
+    workload: Workload,
+    raced: Pace | TrialSpec,
+    seeds: Seeds,
+    rank: Rank | None = None,
 ) -> Learner:
+    """The learner of a submission, compiled and warmed up."""
     entry = make_entry(
         workload,
         raced.source,
@@ -64,6 +79,7 @@ def _compiled(
         seeds,
         budget=spec.budget,
         resources=spec.resources,
+        rank=rank,
     )
     seed_globals(seeds.own)
     batches = [workload.batch_like(seed) for seed in range(WARM_UP_STEPS)]

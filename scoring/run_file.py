@@ -36,6 +36,8 @@ class Holding(Model):
 
     cores: int = pydantic.Field(default=1, gt=0, le=MOST)
     gpus: int = pydantic.Field(default=0, ge=0, le=MOST)
+    ranks: int = pydantic.Field(default=1, gt=0, le=MOST)
+    """Processes of one trial, data-parallel, each with these cores and accelerators."""
 
 
 class StatedTarget(Model):

@@ -51,6 +51,7 @@ def make_plan(
     suite = named.suite
     entered = _find_all(suite.submissions)
     raced = {id: workloads.get(id) for id in suite.workloads}
+    _check_ranks(suite, entered, raced)
     sources = {f"{name}.py": source for name, source in entered.items()}
     courses: dict[str, Course] = {}
     frameworks = sorted({source.framework for source in entered.values()}) if reference else []
@@ -89,6 +90,34 @@ def make_plan(
         },
     )
     return Planned(plan, sources, tuple(notes))
+
+
+def _check_ranks(
+    suite: Suite, entered: Mapping[str, Source], raced: Mapping[str, Workload]
+) -> None:
+    ranks = suite.resources.ranks
+    if ranks == 1:
+        return
+    where = f"resources.ranks: {ranks}:"
+    if suite.clock in ("cpu", "paired"):
+        raise ConfigError(
+            f"{where} the {suite.clock} clock is one process's; choose clock: wall, or steps"
+        )
+    for name, source in entered.items():
+        if source.framework != "torch":
+            raise ConfigError(
+                f"{where} {name!r} is written in {source.framework}, and only torch's trials run "
+                "on several ranks; leave it out, or set ranks: 1"
+            )
+    for id, workload in raced.items():
+        size = workload.settings.batch_size
+        if not workload.divisible:
+            raise ConfigError(
+                f"{where} {id}'s loss is not the mean over its examples, so that ranks cannot "
+                "share a batch; leave it out, or set ranks: 1"
+            )
+        if size % ranks:
+            raise ConfigError(f"{where} {id}'s batch of {size} cannot be divided by {ranks}")
 
 
 def _find_all(words: list[str]) -> dict[str, Source]:
@@ -229,7 +258,7 @@ def _spec(
         target=course.target.target(),
         budget=budget,
         clock=suite.clock,
-        resources=Resources(suite.resources.cores, suite.resources.gpus),
+        resources=Resources(**suite.resources.model_dump()),
         ruleset="external" if fixed else suite.ruleset,
         pace=_pace(planned, id, source.framework) if suite.clock == "paired" else None,
     )

@@ -118,7 +118,30 @@ class Pruner:
 
 
 def in_order(specs: Sequence[TrialSpec], mode: Mode) -> list[TrialSpec]:
-    """The trials as they are to start: where scores are asked for, every reference comes first."""
-    if mode != "score":
+    """The trials as they are to start, so that what ends early is known early.
+
+    Where a study has several trials, those whose point is nearest to the submission's own defaults
+    come first, in the places that its trials have: an author's defaults are seldom the slowest, and
+    the first that meets the target bounds the others. Where scores are asked for, every reference
+    comes before all else.
+    """
+    if mode == "none":
         return list(specs)
-    return sorted(specs, key=lambda spec: not is_reference(spec.submission))
+    studies: dict[tuple[str, str, int], list[TrialSpec]] = {}
+    for spec in specs:
+        studies.setdefault((spec.workload, spec.submission, spec.study), []).append(spec)
+    nearest = {study: iter(sorted(trials, key=_distance)) for study, trials in studies.items()}
+    ordered = [next(nearest[spec.workload, spec.submission, spec.study]) for spec in specs]
+    if mode == "score":
+        ordered.sort(key=lambda spec: not is_reference(spec.submission))
+    return ordered
+
+
+def _distance(spec: TrialSpec) -> float:
+    """How far a trial is from its submission's defaults: factors, on a logarithmic scale."""
+    total = 0.0
+    for name, usual in spec.source.defaults.items():
+        value = spec.hyperparameters.get(name, usual)
+        numbers = all(isinstance(one, int | float) and one > 0 for one in (value, usual))
+        total += abs(math.log(value / usual)) if numbers else float(value != usual)
+    return total

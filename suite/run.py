@@ -261,7 +261,8 @@ def _check_place(request: Request) -> None:
 
 
 def _check_resources(planned: Planned) -> None:
-    cores = planned.plan.suite.resources.cores
+    holding = planned.plan.suite.resources
+    cores = holding.cores * holding.ranks
     here = len(os.sched_getaffinity(0))
     if cores > here:
         raise ConfigError(
@@ -308,7 +309,7 @@ def _race(request: Request, planned: Planned, specs: Sequence[TrialSpec]) -> lis
     finished = []
     pruner = Pruner(specs, request.prune, planned.plan)
     copy = Copy(specs[0].run, request.copy_to, say) if request.copy_to else None
-    used, cores = Utilisation(), _resources(specs).cores
+    used, cores = Utilisation(), _resources(specs).all_cores
     shelf = _shelf(request, specs)
 
     def watch(news: Update) -> None:

@@ -159,12 +159,15 @@ class Workload(abc.ABC, Generic[S]):
             same in all of a stream's batches. Learners keep it from the submission, which may cut
             and join what is left along the first axis.
         supervised: whether its batches are labelled examples; not so in reinforcement learning.
+        divisible: whether the loss of a batch is the mean of its equal parts' losses, so that the
+            ranks of a trial may share it out.
     """
 
     sums: ClassVar[tuple[str, ...]]
     prequential: ClassVar[tuple[str, ...]] = ()
     shared: ClassVar[tuple[str, ...]] = ()
     supervised: ClassVar[bool] = True
+    divisible: ClassVar[bool] = True
 
     def __init__(self, id: WorkloadId, settings: S, metric: Metric, race: Race | None) -> None:
         self.id = id

@@ -23,13 +23,23 @@ class DeviceError(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
+class Rank:
+    """Which of a trial's processes this is, of how many, and the file through which they meet."""
+
+    number: int
+    size: int
+    store: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Entry:
     """Everything a learner is made of: the workload, its starting point, and the submission.
 
     `module` is the executed submission file, for the functions that may stand beside
     `submission`. `closure` is what the file says of its optimizers: they all want a closure, none
     does, or None: those whose `step` cannot be called without one. `build_by_shape` is `build`
-    with a card on which `head` and `tensor` are `weight`, for files that tell apart no more.
+    with a card on which `head` and `tensor` are `weight`, for files that tell apart no more. `rank`
+    is set where the trial has several.
     """
 
     workload: Workload
@@ -40,6 +50,7 @@ class Entry:
     seed: int
     resources: Resources
     build_by_shape: Build | None = None
+    rank: Rank | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import warnings
 from collections.abc import Callable, Iterator
@@ -9,7 +10,8 @@ from typing import Any
 
 import torch
 
-from cluster.learners.contract import Draw, Entry
+from cluster.learners.contract import Draw, Entry, Rank
+from cluster.learners.team_torch import TorchTeam, average_gradients_of
 from submissions.contract import SubmissionError
 from workloads.contract import Batch
 from workloads.model_torch import Tensors, TorchModel
@@ -59,12 +61,29 @@ class Run:
         if entry.workload.settings.compute.compile:
             self.loss = torch.compile(model.loss)
             self.act = torch.compile(self.act) if self.act else None
+        self._team = self._join(entry.rank) if entry.rank else None
+
+    def _join(self, rank: Rank) -> TorchTeam:
+        """Take losses and gradients together with the trial's other ranks."""
+        team = TorchTeam(rank, self.device, self.generator, self.prequential)
+        self.loss = functools.partial(team.loss, self.loss)
+        for hook in getattr(self.model, "hooks_of_ranks", ()):  # of an earlier run of this model
+            hook.remove()
+        self.model.hooks_of_ranks = average_gradients_of(self.params)  # type: ignore[assignment]
+        return team
 
     def call(self, params: Tensors, method: str, *args: object) -> Any:
         """A method of the model at other weights than the live ones, or at these."""
         if params is self.params:
             return self.loss(*args) if method == "loss" else getattr(self.model, method)(*args)
+        if method == "loss" and self._team:
+            at = functools.partial(self._methods.at, self._team.share(params), "loss")
+            return self._team.loss(at, *args)
         return self._methods.at(params, method, *args)
+
+    def alone(self, params: Tensors, batch: Tensors) -> torch.Tensor:
+        """The loss of a batch that is not shared out between ranks."""
+        return self._methods.at(params, "loss", batch, self.generator)[0]
 
     def to_device(self, batch: Batch) -> Tensors:
         """The batch as tensors."""
@@ -159,7 +178,7 @@ class Problem:
 
         def one(example: Tensors) -> torch.Tensor:
             rows = run.whole({name: value[None] for name, value in example.items()})
-            return run.call(params, "loss", rows, run.generator)[0]
+            return run.alone(params, rows)
 
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "There is a performance drop")  # a loop, then

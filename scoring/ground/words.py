@@ -110,7 +110,21 @@ class Budget:
 
 @dataclasses.dataclass(frozen=True)
 class Resources:
-    """What one trial holds alone: cores it is pinned to, one thread each, and accelerators."""
+    """What one trial holds alone: cores it is pinned to, one thread each, and accelerators.
+
+    Where it has several ranks, one process each, `cores` and `gpus` are those of a rank.
+    """
 
     cores: int = 1
     gpus: int = 0
+    ranks: int = 1
+
+    @property
+    def all_cores(self) -> int:
+        """Of all of its ranks."""
+        return self.cores * self.ranks
+
+    @property
+    def all_gpus(self) -> int:
+        """Of all of its ranks."""
+        return self.gpus * self.ranks

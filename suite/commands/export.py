@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from suite.remote import RunFolder
+
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, type=RunFolder(), metavar="RUN|URL...")
 @click.option(
     "-o",
     "--output",

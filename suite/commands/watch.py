@@ -14,32 +14,36 @@ from suite import run_file
 from suite.columns import columns
 from suite.live import display, duration, summary
 from suite.progress import Progress
+from suite.remote import fetched, is_url
 from suite.watching import Follower, seconds_since_start
 
 PERIOD_S = 2.0
+URL_PERIOD_S = 15.0
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@click.argument("word", metavar="RUN|URL")
 @click.option("--once", is_flag=True, help="Print where the run stands, and stop.")
-def watch(run: Path, once: bool) -> None:
+def watch(word: str, once: bool) -> None:
     """Show how far a run is, from another terminal or machine.
 
-    Reads the records in RUN, which another process writes, and changes nothing there. It ends with
-    the run, or with Ctrl-C.
+    Reads the records in RUN, which another process writes, and changes nothing there; or those that
+    `run --copy-to URL` copies there as trials end. It stops with the run, or with Ctrl-C.
 
     \b
     Examples:
         gradathlon watch runs/mine
         gradathlon watch runs/mine --once
+        gradathlon watch s3://bucket/runs/mine
     """
+    run = fetched(word) if is_url(word) else Path(word)
     specs = run_file.read(run).specs(run)
     file = read_file(run)
     assert file is not None  # or the line above had said so
     follower = Follower(run, specs)
     ago_s = seconds_since_start(file)
     if once:
-        _print(run, follower, Progress(specs, ago_s=ago_s))
+        _print(run, follower, Progress(specs, ago_s=ago_s), is_url(word))
         return
     with display(specs, ago_s) as shown:
         while True:
@@ -49,14 +53,16 @@ def watch(run: Path, once: bool) -> None:
                     shown.finish(news)
                 else:
                     shown.update(news)
-            if follower.whole or not driven:
+            if follower.whole or not (driven or is_url(word)):
                 break
-            time.sleep(PERIOD_S)
-    if not follower.whole:
+            time.sleep(URL_PERIOD_S if is_url(word) else PERIOD_S)
+            if is_url(word):
+                fetched(word)
+    if not follower.whole:  # never of a URL
         click.echo(f"nobody races it now; to go on: gradathlon run --resume -o {run}", err=True)
 
 
-def _print(run: Path, follower: Follower, progress: Progress) -> None:
+def _print(run: Path, follower: Follower, progress: Progress, from_url: bool) -> None:
     for news in follower.look():
         if isinstance(news, Update):
             progress.update(news)
@@ -76,5 +82,5 @@ def _print(run: Path, follower: Follower, progress: Progress) -> None:
     click.echo(summary(progress))
     if rows:
         click.echo(columns(("workload", "submission", "trial", "step", "metric", "clock"), rows))
-    if not follower.whole and not seal(run):
+    if not follower.whole and not seal(run) and not from_url:
         click.echo(f"nobody races it now; to go on: gradathlon run --resume -o {run}", err=True)

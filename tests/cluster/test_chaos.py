@@ -21,6 +21,7 @@ import pytest
 from ray.cluster_utils import Cluster
 
 import cluster
+from cluster.child import NAME
 from cluster.parcels import NODE_RUNS
 from cluster.ray_quiet import SETTINGS
 from cluster.spec import TrialSpec
@@ -102,7 +103,7 @@ def trials_of(locks: Path) -> list[int]:
         with contextlib.suppress(OSError):
             if not process.name.isdigit():
                 continue
-            if b"cluster.child" not in (process / "cmdline").read_bytes():
+            if (process / "comm").read_text().strip() != NAME:
                 continue
             if mark in (process / "environ").read_bytes().split(b"\0"):
                 found.append(int(process.name))

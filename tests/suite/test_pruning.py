@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import random
@@ -15,8 +16,11 @@ from cluster.attempts import header_of, write_not_begun
 from cluster.spec import TrialSpec
 from scoring import board
 from scoring.records import Evaluation, Outcome, Writer, read_run, record_attempts
+from submissions.source import find
+from suite.pruning import in_order
 
 from .conftest import FakeCluster
+from .test_live import spec as live_spec
 
 SUBMISSIONS = {
     "one": 'SEARCH_SPACE = {"lr": {"min": 0.1, "max": 1.0, "scaling": "log"}}\n'
@@ -161,3 +165,23 @@ def test_one_trial_a_study_leaves_nothing_to_prune(racing: Racing, invoke: Any) 
     suite = a_suite(2, "steps")
     invoke("run", suite, "-o", "run", "--trials", "1")
     assert all(spec.stop is None for spec in racing.trained)
+
+
+def test_the_points_nearest_to_the_defaults_start_first_in_their_studies_places() -> None:
+    adamw = find("adamw")
+    points = [{"lr": 1.0}, {"lr": 2e-3}, {"lr": 1e-6}, {}]
+    specs = [
+        dataclasses.replace(
+            live_spec(study), source=adamw, hyperparameters=point, trial=trial, submission=name
+        )
+        for study in range(2)
+        for trial, point in enumerate(points)
+        for name in ("one", "two")
+    ]
+    ordered = in_order(specs, "board")
+    assert {spec.key for spec in ordered} == {spec.key for spec in specs}
+    places = [(spec.study, spec.submission) for spec in specs]
+    assert [(spec.study, spec.submission) for spec in ordered] == places
+    firsts = [spec.trial for spec in ordered if (spec.study, spec.submission) == (1, "two")]
+    assert firsts[:2] == [3, 1], "the defaults, then what is nearest"
+    assert in_order(specs, "none") == specs

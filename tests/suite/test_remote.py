@@ -53,6 +53,11 @@ def test_a_run_copied_to_a_url_scores_and_reports_from_there(
     assert invoke("report", url, "-o", "page.html").exit_code == 0
     assert "adamw" in Path("page.html").read_text()
     assert invoke("validate", url).exit_code == invoke("validate", "out").exit_code
+    here, there = (invoke("watch", place, "--once") for place in ("out", url))
+    assert there.stdout.partition(";")[0] == here.stdout.partition(";")[0]
+    assert "10/10 done" in there.stdout or "14/14 done" in there.stdout
+    assert invoke("watch", url).exit_code == 0
+    assert invoke("export", url, "-o", "trials.csv").exit_code == 0
 
 
 def test_a_record_is_there_as_soon_as_its_trial_ends(

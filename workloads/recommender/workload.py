@@ -46,6 +46,7 @@ class Recommender(Workload[RecommenderScale]):
 
     sums = ("loss", "count")
     shared = ("genres", "period")
+    divisible = False  # a user's views are contrasted with the other users' of the batch
 
     def parameters(self) -> dict[str, ParameterSpec]:
         """Embeddings and the small networks of either side; matrices are (out, in)."""

@@ -1,0 +1,255 @@
+"""A trial on several ranks: one process for each, of which the trial's own is rank 0.
+
+Every rank holds the whole learner and takes the same steps on the same batches; each takes the loss
+and its gradient of its own share of a batch, and those are averaged. Only rank 0 draws batches,
+keeps the clock, evaluates and writes. The clock takes the slowest rank: a loss, and each barrier,
+is whole when all have done their part.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from multiprocessing.connection import Connection
+from pathlib import Path
+from socket import socketpair
+from typing import Any
+
+import workloads
+from cluster.cores import pin
+from cluster.entry import Seeds
+from cluster.faults import NodeError
+from cluster.learners.contract import Draw, Learner, Rank, Taken
+from cluster.process import seed_globals, set_environment
+from cluster.spec import TrialSpec
+from cluster.warm_up import compiled
+from submissions.contract import TrainingComplete
+from workloads.contract import Array, Batch, Judged, Weights
+
+_START = (
+    "import sys, json; sys.path[:] = json.loads(sys.argv[2]); from cluster.ranks import main; "
+    "main()"
+)
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+
+
+class Team:
+    """The processes of the other ranks, and the line to each."""
+
+    def __init__(self, spec: TrialSpec) -> None:
+        """Starts the others; this process keeps the first of the cores that it was lent."""
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) < spec.resources.all_cores:  # nothing was lent
+            cores = []
+        self._folder = tempfile.TemporaryDirectory(prefix="ranks-")
+        store = str(Path(self._folder.name) / "store")
+        count, each = spec.resources.ranks, spec.resources.cores
+        self.rank = Rank(0, count, store)
+        self._lines: list[Connection] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
+        for number in range(1, count):
+            ours, theirs = socketpair()
+            with theirs:
+                words = [sys.executable, "-c", _START, str(theirs.fileno()), json.dumps(sys.path)]
+                self._processes.append(
+                    subprocess.Popen(words, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL)
+                )
+            line = Connection(ours.detach())
+            own = list(cores[number * each : (number + 1) * each])
+            line.send((spec, Rank(number, count, store), own, os.getpid()))
+            self._lines.append(line)
+        if cores:
+            pin(set(cores[:each]))
+        _teams.append(self)
+
+    def tell(self, *words: Any) -> None:
+        """Send the same to every other rank.
+
+        Raises:
+            NodeError: one is gone.
+        """
+        try:
+            for line in self._lines:
+                line.send(words)
+        except OSError as error:
+            raise NodeError(f"a rank of the trial is gone ({self._codes()})") from error
+
+    def wait(self) -> None:
+        """Until every other rank has come this far.
+
+        Raises:
+            NodeError: one is gone.
+        """
+        try:
+            for line in self._lines:
+                line.recv()
+        except (OSError, EOFError) as error:
+            raise NodeError(f"a rank of the trial is gone ({self._codes()})") from error
+
+    def check(self, error: BaseException) -> None:
+        """Where another rank was ended from outside, an error here is only what follows.
+
+        Raises:
+            NodeError: one was.
+        """
+        for process in self._processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(1.0)
+        if any((process.returncode or 0) < 0 for process in self._processes):
+            raise NodeError(f"a rank of the trial was ended ({self._codes()})") from error
+
+    def end(self) -> None:
+        """End the other ranks."""
+        for line in self._lines:
+            line.close()
+        for process in self._processes:
+            process.kill()
+            process.wait()
+        self._folder.cleanup()
+
+    def _codes(self) -> str:
+        return ", ".join(str(process.poll()) for process in self._processes)
+
+
+_teams: list[Team] = []
+
+
+def dismiss() -> None:
+    """End the ranks of the trials of this process: their work is done."""
+    while _teams:
+        _teams.pop().end()
+    if "cluster.learners.team_torch" in sys.modules:
+        from cluster.learners.team_torch import leave
+
+        leave()
+
+
+class TeamLearner:
+    """See `cluster.learners.contract.Learner`: rank 0's, which has the others do as it does."""
+
+    def __init__(self, team: Team, own: Learner) -> None:
+        self._team = team
+        self._own = own
+
+    @property
+    def draws(self) -> int:
+        """As of its own."""
+        return self._own.draws
+
+    def begin(self) -> None:
+        """On every rank."""
+        self._all("begin")
+
+    def step(self, draw: Draw) -> None:
+        """On every rank, with the batches that are drawn here."""
+
+        def shared() -> Batch:
+            batch = draw()
+            self._team.tell("batch", batch)
+            return batch
+
+        self._team.tell("step")
+        self._here("step", shared)
+
+    def synchronize(self) -> None:
+        """Return once every rank has done all."""
+        self._team.tell("synchronize")
+        self._own.synchronize()
+        self._team.wait()
+
+    def prepare_evaluation(self) -> None:
+        """On every rank."""
+        self._all("prepare_evaluation")
+
+    def judged(self) -> Judged:
+        """Here alone."""
+        return self._own.judged()
+
+    def finite(self) -> bool:
+        """Here alone."""
+        return self._own.finite()
+
+    def act(self, observations: Array) -> Array:
+        """Here alone: batches are drawn here."""
+        return self._own.act(observations)
+
+    def keep(self) -> None:
+        """Here alone."""
+        self._own.keep()
+
+    def act_as_kept(self, observations: Array) -> Array:
+        """Here alone."""
+        return self._own.act_as_kept(observations)
+
+    def resume_training(self) -> None:
+        """On every rank."""
+        self._all("resume_training")
+
+    def drain(self) -> Taken:
+        """On every rank: what the others noted is forgotten."""
+        self._team.tell("drain")
+        return self._own.drain()
+
+    def weights(self) -> Weights:
+        """Those here."""
+        return self._own.weights()
+
+    def state(self) -> dict[str, Any]:
+        """That of rank 0, which is that of every rank."""
+        return self._own.state()
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """On every rank."""
+        self._all("load_state", state)
+
+    def _all(self, name: str, *arguments: Any) -> None:
+        self._team.tell(name, *arguments)
+        self._here(name, *arguments)
+
+    def _here(self, name: str, *arguments: Any) -> None:
+        try:
+            getattr(self._own, name)(*arguments)
+        except (NodeError, TrainingComplete):
+            raise
+        except Exception as error:
+            self._team.check(error)
+            raise
+
+
+def main() -> None:
+    """Be one of the other ranks, until the line to rank 0 is cut."""
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    line = Connection(int(sys.argv[1]))
+    spec, rank, cores, parent = line.recv()
+    if os.getppid() != parent:
+        return
+    if cores:
+        pin(set(cores))
+    set_environment(spec.resources)
+    with contextlib.suppress(EOFError, ConnectionError):
+        _follow(spec, rank, line)
+
+
+def _follow(spec: TrialSpec, rank: Rank, line: Connection) -> None:
+    seeds = Seeds.of(spec.seed)
+    learner = compiled(spec, workloads.get(spec.workload), spec, seeds, rank)
+
+    def draw() -> Batch:
+        word, batch = line.recv()
+        assert word == "batch", word
+        return batch
+
+    while True:
+        name, *arguments = line.recv()
+        if name == "begin":
+            seed_globals(seeds.own)
+        with contextlib.suppress(TrainingComplete):
+            getattr(learner, name)(*([draw] if name == "step" else arguments))
+        if name == "synchronize":
+            line.send("done")

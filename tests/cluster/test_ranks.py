@@ -1,0 +1,165 @@
+"""Two ranks are one: the same losses, gradients and trials with the same batches, to rounding."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cluster import ranks, tree
+from cluster.cores import available_cores
+from cluster.entry import Seeds
+from cluster.faults import NodeError
+from cluster.learners.contract import Learner
+from cluster.ranks import Team, TeamLearner
+from cluster.spec import TrialSpec
+from cluster.supervisor import supervise
+from cluster.warm_up import compiled
+from scoring.ground.documents import ConfigError
+from scoring.ground.words import Budget, Resources
+from scoring.records import Outcome, read_record, record_attempts
+from scoring.run_file import Suite
+from suite.config import NamedSuite
+from suite.plan import make_plan
+from tests.workloads.at_hand import workload_at_hand
+
+from .conftest import WORKLOAD, Make
+
+pytestmark = pytest.mark.network
+TWO = Resources(ranks=2)
+SHARPNESS_AWARE = """
+import torch
+
+class Mine:
+    def init(self, params):
+        return {}
+
+    def update(self, params, memory, batch, problem):
+        _, gradients = problem.value_and_grad(params, batch)
+        near = {n: (p + 0.01 * gradients[n]).requires_grad_() for n, p in params.items()}
+        _, gradients = problem.value_and_grad(near, batch)
+        for name, value in params.items():
+            value.sub_(0.05 * gradients[name])
+        return memory
+
+def submission(lr=0.1, params=None):
+    return Mine()
+"""
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
+    """Locks of its own; no rank outlives its test."""
+    monkeypatch.setenv("GRADATHLON_CORE_LOCKS", str(tmp_path / "locks"))
+    before = os.sched_getaffinity(0)
+    yield
+    ranks.dismiss()
+    os.sched_setaffinity(0, before)
+
+
+def trained(learner: Learner, spec: TrialSpec, steps: int = 5) -> dict[str, np.ndarray]:
+    """The weights after some steps, with an evaluation and a return to an earlier state."""
+    workload = workload_at_hand(spec.workload)
+    learner.begin()
+    for step in range(steps):
+        learner.step(lambda step=step: workload.batch_like(step))  # type: ignore[misc]
+    learner.synchronize()
+    learner.prepare_evaluation()
+    learner.resume_training()
+    state = learner.state()
+    taken = learner.drain()
+    learner.step(lambda: workload.batch_like(100))
+    learner.begin()
+    learner.load_state(state)
+    learner.step(lambda: workload.batch_like(101))
+    learner.prepare_evaluation()
+    learner.synchronize()
+    return learner.weights() | {"loss": np.array(taken.sums["loss"])}
+
+
+@pytest.mark.parametrize("text", [None, SHARPNESS_AWARE], ids=["optimizer", "object"])
+@pytest.mark.parametrize("id", ["homeostatic", "lm", "rl_nap", "lifelong", "climate"])
+def test_two_ranks_take_the_steps_of_one(make: Make, id: str, text: str | None) -> None:
+    if text and id != "homeostatic":
+        pytest.skip("the object's way is the same on every family")
+    spec = make("adamw" if text is None else "mine", text, workload=toy(id), resources=TWO)
+    workload, seeds = workload_at_hand(spec.workload), Seeds.of(spec.seed)
+    alone = trained(compiled(spec, workload, spec, seeds), spec)
+    team = Team(spec)
+    together = trained(TeamLearner(team, compiled(spec, workload, spec, seeds, team.rank)), spec)
+    for name, value in alone.items():
+        np.testing.assert_allclose(together[name], value, rtol=2e-4, atol=2e-5, err_msg=name)
+
+
+def test_what_ranks_cannot_race_is_refused_when_it_is_planned() -> None:
+    suite = {
+        "title": "ranks",
+        "workloads": [toy("homeostatic")],
+        "submissions": ["adamw"],
+        "ruleset": "self",
+        "studies": 1,
+        "clock": "steps",
+        "resources": {"ranks": 2},
+    }
+    odd: list[tuple[dict[str, object], str]] = [
+        ({"clock": "paired"}, "the paired clock is one process's"),
+        ({"submissions": ["adamw_jax"]}, "'adamw_jax' is written in jax"),
+        ({"workloads": [toy("recommender")]}, "not the mean over its examples"),
+        ({"resources": {"ranks": 7}}, "cannot be divided by 7"),
+    ]
+    for changes, told in odd:
+        named = NamedSuite("ranks", Suite(**(suite | changes)))  # type: ignore[arg-type]
+        with pytest.raises(ConfigError, match=told):
+            make_plan(named)
+    planned = make_plan(NamedSuite("ranks", Suite(**suite)))  # type: ignore[arg-type]
+    assert {spec.resources for spec in planned.specs(Path("/run"))} == {TWO}
+
+
+def toy(family: str) -> str:
+    import workloads
+
+    (id,) = [id for id in workloads.ids(variants=False) if id.startswith(f"{family}-toy-v")]
+    return id
+
+
+def test_a_trial_of_two_ranks_ends_like_one_of_one_rank(make: Make) -> None:
+    if len(available_cores()) < 2:
+        pytest.skip("needs two cores")
+    outcomes = {}
+    for count in (1, 2):
+        spec = make(
+            "adamw",
+            trial=count,
+            budget=Budget(400, 300.0),
+            clock="steps",
+            resources=Resources(ranks=count),
+        )
+        *_, outcome = supervise(spec)
+        assert isinstance(outcome, Outcome)
+        assert "leftover_processes" not in outcome.extra
+        assert "doubt" not in outcome.extra
+        outcomes[count] = read_record(record_attempts(spec.run, spec.key)[-1])
+    one, two = outcomes[1], outcomes[2]
+    assert two.header.hardware["ranks"] == 2
+    assert len(two.header.hardware["pinned"]) == 2
+    assert two.header.hardware["digest"] != one.header.hardware["digest"]
+    for ours, theirs in zip(two.evaluations, one.evaluations, strict=True):
+        assert ours.metrics == pytest.approx(theirs.metrics, rel=0.02, abs=0.01)
+
+
+def test_a_rank_that_is_killed_is_the_nodes_affair(make: Make) -> None:
+    spec = make("adamw", workload=WORKLOAD, resources=TWO)
+    workload, seeds = workload_at_hand(spec.workload), Seeds.of(spec.seed)
+    team = Team(spec)
+    learner = TeamLearner(team, compiled(spec, workload, spec, seeds, team.rank))
+    learner.synchronize()
+    (other,) = [pid for pid in tree.descendants(os.getpid()) if "ranks" in _words(pid)]
+    os.kill(other, 9)
+    with pytest.raises(NodeError, match="a rank of the trial"):
+        trained(learner, spec)
+
+
+def _words(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()

@@ -104,8 +104,7 @@ def test_a_submitted_job_races_what_its_working_folder_holds_and_brings_modules(
     jobs: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "work"
-    (folder / "submissions").mkdir(parents=True)
-    (folder / "submissions" / "__init__.py").write_text("raise RuntimeError('not ours')\n")
+    folder.mkdir()
     (folder / "mine.yaml").write_text(SUITE)
     (folder / "my_opt.py").write_text(MINE)
     (tmp_path / "my_plugin").mkdir()

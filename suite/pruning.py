@@ -142,6 +142,8 @@ def _distance(spec: TrialSpec) -> float:
     total = 0.0
     for name, usual in spec.source.defaults.items():
         value = spec.hyperparameters.get(name, usual)
-        numbers = all(isinstance(one, int | float) and one > 0 for one in (value, usual))
-        total += abs(math.log(value / usual)) if numbers else float(value != usual)
+        if isinstance(value, int | float) and isinstance(usual, int | float) and value * usual > 0:
+            total += abs(math.log(value / usual))
+        else:
+            total += float(value != usual)
     return total

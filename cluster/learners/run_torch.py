@@ -72,7 +72,7 @@ class Run:
         self.model.hooks_of_ranks = average_gradients_of(self.params)  # type: ignore[assignment]
         return team
 
-    def call(self, params: Tensors, method: str, *args: object) -> Any:
+    def call(self, params: Tensors, method: str, *args: Any) -> Any:
         """A method of the model at other weights than the live ones, or at these."""
         if params is self.params:
             return self.loss(*args) if method == "loss" else getattr(self.model, method)(*args)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 import torch.distributed as together
+from torch._C._distributed_c10d import FileStore
 
 from cluster.learners.contract import Rank
 from workloads.model_torch import Tensors
@@ -23,13 +24,13 @@ class _Average(torch.autograd.Function):
     """The mean over ranks; so is its gradient."""
 
     @staticmethod
-    def forward(ctx: Any, value: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def forward(ctx: Any, value: torch.Tensor) -> torch.Tensor:
         summed = value.detach().clone(memory_format=torch.contiguous_format)
         together.all_reduce(summed)
         return summed / together.get_world_size()
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
         return average(gradient)
 
 
@@ -37,11 +38,11 @@ class _Shared(torch.autograd.Function):
     """A weight as it is, whose gradient is averaged over ranks."""
 
     @staticmethod
-    def forward(ctx: Any, value: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def forward(ctx: Any, value: torch.Tensor) -> torch.Tensor:
         return value.view_as(value)
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
         return average(gradient)
 
 
@@ -68,7 +69,7 @@ class TorchTeam:
         if not together.is_initialized():
             together.init_process_group(
                 "nccl" if device.type == "cuda" else "gloo",
-                store=together.FileStore(rank.store, rank.size),
+                store=FileStore(rank.store, rank.size),
                 rank=rank.number,
                 world_size=rank.size,
                 timeout=_PATIENCE,

@@ -80,7 +80,16 @@ def trained(learner: Learner, spec: TrialSpec, steps: int = 5) -> dict[str, np.n
 
 
 @pytest.mark.parametrize("text", [None, SHARPNESS_AWARE], ids=["optimizer", "object"])
-@pytest.mark.parametrize("id", ["homeostatic", "lm", "rl_nap", "lifelong", "climate"])
+@pytest.mark.parametrize(
+    "id",
+    [
+        "homeostatic",
+        *(
+            pytest.param(id, marks=pytest.mark.slow)
+            for id in ("lm", "rl_nap", "lifelong", "climate")
+        ),
+    ],
+)
 def test_two_ranks_take_the_steps_of_one(make: Make, id: str, text: str | None) -> None:
     if text and id != "homeostatic":
         pytest.skip("the object's way is the same on every family")
@@ -124,6 +133,7 @@ def toy(family: str) -> str:
     return id
 
 
+@pytest.mark.slow
 def test_a_trial_of_two_ranks_ends_like_one_of_one_rank(make: Make) -> None:
     if len(available_cores()) < 2:
         pytest.skip("needs two cores")

@@ -43,20 +43,20 @@ def run_all(  # noqa: PLR0913 - where, what and how, each by its name
     if not specs:
         return
     with drive(specs[0].run):
-        left = yield from _ended_before(specs, retry_failed)
-        if not left:
+        remaining = yield from _ended_before(specs, retry_failed)
+        if not remaining:
             return
         watch = watch or _ignore
-        for spec in left:
+        for spec in remaining:
             watch(Update(spec.key, "queued"))
         if executor == "in_process":
             from cluster.in_process import run_here
 
-            yield from run_here(left, watch, limits)
+            yield from run_here(remaining, watch, limits)
         else:
             from cluster.ray_executor import run_on_ray
 
-            yield from run_on_ray(left, watch, address, at_once, limits, tell)
+            yield from run_on_ray(remaining, watch, address, at_once, limits, tell)
 
 
 def _ended_before(
@@ -65,14 +65,14 @@ def _ended_before(
     from cluster.attempts import finished
     from cluster.settings import with_settings
 
-    left = []
+    remaining = []
     for spec in specs:
         outcome = finished(spec)
         if outcome is None or (retry_failed and outcome.end == "failed"):
-            left.append(with_settings(spec))
+            remaining.append(with_settings(spec))
         else:
             yield Finished(spec, outcome)
-    return left
+    return remaining
 
 
 def _ignore(update: Update) -> None:

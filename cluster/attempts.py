@@ -166,8 +166,10 @@ def _is_of(header: Header, spec: TrialSpec) -> bool:
 
     Its source, seed, hyperparameters and the workload's numbers must be the same.
     """
-    given = json.loads(json.dumps(dict(spec.hyperparameters)))
-    same_point = given == {name: header.hyperparameters.get(name) for name in given}
+    hyperparameters = json.loads(json.dumps(dict(spec.hyperparameters)))
+    same_point = hyperparameters == {
+        name: header.hyperparameters.get(name) for name in hyperparameters
+    }
     ours = (spec.source.sha256, spec.seed, workloads.get(spec.workload).settings_sha256)
     theirs = (header.source_sha256, header.seed, header.settings_sha256)
     return same_point and ours == theirs

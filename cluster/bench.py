@@ -37,8 +37,8 @@ class Bench:
         self.workload = workloads.get(workload_id)
         self.weights = self.workload.initial_weights(_SEED)
         race, settings = self.workload.race, self.workload.settings
-        known = race.budget if race else settings.provisional_budget
-        self.budget = Budget(known.steps, known.seconds)
+        budget = race.budget if race else settings.provisional_budget
+        self.budget = Budget(budget.steps, budget.seconds)
 
     def entry(self, hyperparameters: Mapping[str, object]) -> Entry:
         """What a learner of these hyperparameters is made of."""

@@ -59,10 +59,10 @@ def make_ready(workloads: Iterable[str]) -> None:
 
 def cells(source: Source, steps: Mapping[str, int], limit_s: float = LIMIT_S) -> Iterator[Cell]:
     """Answer for each of `steps`: a workload's id, or `CHECK`, with the steps to train there."""
-    left = dict(steps)
-    while left:
-        for cell in _answered(source, left, limit_s):
-            del left[cell.asked]
+    remaining = dict(steps)
+    while remaining:
+        for cell in _answered(source, remaining, limit_s):
+            del remaining[cell.asked]
             yield cell
 
 
@@ -100,8 +100,8 @@ def _how(exit_code: int | None) -> str:
 def _answer(pipe: Connection, source: Source, steps: Mapping[str, int]) -> None:
     os.dup2(2, 1)  # what a submission prints is talk, not data
     set_environment(Resources())
-    for asked, count in steps.items():
-        pipe.send(_checked(source) if asked == CHECK else _tried(source, asked, count))
+    for question, count in steps.items():
+        pipe.send(_checked(source) if question == CHECK else _tried(source, question, count))
 
 
 def _checked(source: Source) -> Cell:

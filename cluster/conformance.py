@@ -121,9 +121,9 @@ def _where(findings: Sequence[Finding], workload_ids: Sequence[str]) -> str:
     """What failed: running at all, or the first family whose shapes were not yet taken."""
     if not any(finding.title.startswith("a checkpoint") for finding in findings):
         return "it runs"
-    taken = " ".join(finding.title for finding in findings)
-    left = [id for id in workload_ids[1:] if id not in taken]
-    return f"it takes the shapes of {left[0]}" if left else "it runs"
+    titles = " ".join(finding.title for finding in findings)
+    others = [id for id in workload_ids[1:] if id not in titles]
+    return f"it takes the shapes of {others[0]}" if others else "it runs"
 
 
 def _findings(source: Source, workload_ids: Sequence[str]) -> Iterator[Finding]:
@@ -138,10 +138,10 @@ def _findings(source: Source, workload_ids: Sequence[str]) -> Iterator[Finding]:
     world = World(source.framework, Resources().cores)
     chosen = first_point(source)
     bench, first = _bench(source, workload_ids, chosen)
-    taken = world.taken()
+    changes = world.taken()
     world.give_back()
-    if taken:
-        yield Finding(False, "it leaves the process's settings as they are", ", ".join(taken))
+    if changes:
+        yield Finding(False, "it leaves the process's settings as they are", ", ".join(changes))
     steps, pauses = STEPS, PAUSES
     if _unmoved(bench.weights, first):  # it may gather gradients over many steps
         steps, pauses = PATIENT_STEPS, PATIENT_PAUSES

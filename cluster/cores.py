@@ -65,7 +65,7 @@ def lock_cores(count: int, locks: contextlib.ExitStack) -> list[int] | None:
             f"a trial asks for {count} cores and this machine lends {len(cores)}; "
             "lower `resources.cores` in the suite"
         )
-    taken: list[tuple[int, IO[bytes]]] = []
+    locked: list[tuple[int, IO[bytes]]] = []
     for core in cores:
         file = _open_lock(core)
         try:
@@ -73,13 +73,13 @@ def lock_cores(count: int, locks: contextlib.ExitStack) -> list[int] | None:
         except BlockingIOError:
             file.close()
             continue
-        taken.append((core, file))
-        if len(taken) == count:
-            for _, held in taken:
+        locked.append((core, file))
+        if len(locked) == count:
+            for _, held in locked:
                 _held.add(held)
                 locks.callback(_let_go, held)
-            return [core for core, _ in taken]
-    for _, file in taken:  # too few: let others have them, or two trials could wait for ever
+            return [core for core, _ in locked]
+    for _, file in locked:  # too few: let others have them, or two trials could wait for ever
         file.close()
     return None
 

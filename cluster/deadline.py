@@ -93,8 +93,8 @@ def allowed_s(spec: TrialSpec, already: Reading) -> float:
     if spec.target is not None and spec.target.held is not None:
         return spec.budget.seconds * _LENIENCE[spec.clock]  # no budget limits the holding
     on_clock = already.cpu_s if spec.clock == "cpu" else already.wall_s
-    left = max(0.0, spec.budget.seconds - on_clock)
-    return left * _LENIENCE[spec.clock]
+    remaining_s = max(0.0, spec.budget.seconds - on_clock)
+    return remaining_s * _LENIENCE[spec.clock]
 
 
 def silence_s(spec: TrialSpec, training: bool, wall_s: float) -> float:

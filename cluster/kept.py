@@ -117,12 +117,12 @@ def _metrics(header: Header, workload: Workload, state: StateDict) -> Mapping[st
 
 
 def _difference(record: Record, now: Mapping[str, float]) -> str:
-    said = record.evaluations[-1].metrics
+    recorded = record.evaluations[-1].metrics
     changes = [
-        f"{name} is {said.get(name, math.nan):.6g} in the record and {value:.6g} at its weights"
+        f"{name} is {recorded.get(name, math.nan):.6g} in the record and {value:.6g} at its weights"
         for name, value in now.items()
-        if not math.isclose(said.get(name, math.nan), value, rel_tol=TOLERANCE, abs_tol=1e-6)
-        and not (math.isnan(value) and math.isnan(said.get(name, math.nan)))
+        if not math.isclose(recorded.get(name, math.nan), value, rel_tol=TOLERANCE, abs_tol=1e-6)
+        and not (math.isnan(value) and math.isnan(recorded.get(name, math.nan)))
     ]
     return "; ".join(changes)
 

@@ -42,10 +42,10 @@ def needs(sources: Iterable[Source]) -> dict[str, dict[str, str]]:
     return requirements
 
 
-def lacking(asked: Mapping[str, Versions]) -> list[str]:
+def lacking(requirements: Mapping[str, Versions]) -> list[str]:
     """What this machine lacks of it, one phrase each."""
     lines = []
-    for module, wanted in asked.items():
+    for module, wanted in requirements.items():
         if not _is_here(module):
             lines.append(f"{module} is not installed ({_words(wanted) or 'on no machine so far'})")
             continue

@@ -12,10 +12,12 @@ def pins() -> dict[str, str]:
     from packaging.requirements import Requirement
 
     try:
-        asked = [Requirement(text) for text in importlib.metadata.requires("gradathlon") or []]
+        requirements = [
+            Requirement(text) for text in importlib.metadata.requires("gradathlon") or []
+        ]
     except importlib.metadata.PackageNotFoundError:
-        asked = []
-    wanted = {one.name: str(one.specifier) for one in asked if one.marker is None}
+        requirements = []
+    wanted = {one.name: str(one.specifier) for one in requirements if one.marker is None}
     return {name: wanted.get(name, "") for name in FIVE}
 
 

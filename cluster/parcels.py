@@ -126,8 +126,8 @@ def land(spec: TrialSpec, piece: Piece) -> None:
 
 
 def _own_runs() -> Path:
-    given = os.environ.get(NODE_RUNS)
-    return Path(given or f"{tempfile.gettempdir()}/gradathlon-runs-{os.getuid()}").absolute()
+    folder = os.environ.get(NODE_RUNS)
+    return Path(folder or f"{tempfile.gettempdir()}/gradathlon-runs-{os.getuid()}").absolute()
 
 
 def _unpack(here: TrialSpec, errand: Errand) -> None:
@@ -148,11 +148,11 @@ def _listening(here: TrialSpec, posted: Callable[[], Stop | None]) -> Iterator[N
     over = threading.Event()
 
     def listen() -> None:
-        known = here.stop
+        stop_before = here.stop
         while not over.wait(_ASK_EVERY_S):
             stop = posted()
-            if stop and (known is None or stop.after < known.after):
-                known = stop
+            if stop and (stop_before is None or stop.after < stop_before.after):
+                stop_before = stop
                 bounds.publish(here, stop)
 
     listener = threading.Thread(target=listen, daemon=True)

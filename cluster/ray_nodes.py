@@ -65,9 +65,9 @@ def ask_nodes(
     `question` is a function of one of our packages, which are on every worker's path.
     """
     chosen = [node for node in nodes() if only is None or node.id in only]
-    asked = {node: _ask.options(**_at(node)).remote(question) for node in chosen}
-    ray.wait(list(asked.values()), num_returns=len(asked), timeout=patience_s)
-    return [_reply(node, answer) for node, answer in asked.items()]
+    references = {node: _ask.options(**_at(node)).remote(question) for node in chosen}
+    ray.wait(list(references.values()), num_returns=len(references), timeout=patience_s)
+    return [_reply(node, answer) for node, answer in references.items()]
 
 
 def ask_cluster(

@@ -73,13 +73,13 @@ def short_trial(source: Source, workload_id: str, steps: int) -> Short:
     fetch_once(workload)
     world = World(source.framework, Resources().cores)
     try:
-        whole, kept, why = _to_the_end(source, workload, steps)
+        whole, state, why = _to_the_end(source, workload, steps)
         value = _judged(workload, whole, steps - steps // 2)
         world.check()
         _see_that_it_moved(whole.learner.weights(), workload, steps)
         resumes = None
-        if kept is not None:
-            again = _continued(source, workload, kept, steps)
+        if state is not None:
+            again = _continued(source, workload, state, steps)
             resumes = equal(whole.learner.weights(), again)
             why = "" if resumes else "resumes at other weights: some of its memory is not kept"
         whole.stream.close()
@@ -90,9 +90,9 @@ def short_trial(source: Source, workload_id: str, steps: int) -> Short:
 
 def _begin(source: Source, workload: Workload) -> _Running:
     race, settings = workload.race, workload.settings
-    known = race.budget if race else settings.provisional_budget
+    race_budget = race.budget if race else settings.provisional_budget
     seeds, resources = Seeds.of(SEED), Resources()
-    budget = Budget(known.steps, known.seconds)
+    budget = Budget(race_budget.steps, race_budget.seconds)
     point = first_point(source)
     entry = make_entry(workload, source, point, seeds, budget=budget, resources=resources)
     seed_globals(seeds.own)
@@ -118,13 +118,13 @@ def _to_the_end(
     _train(running, steps // 2)
     _judged(workload, running, steps // 2)
     running.learner.resume_training()
-    kept, why = None, ""
+    state, why = None, ""
     try:
-        kept = _kept(running)
+        state = _kept(running)
     except StateError as error:
         why = f"starts anew when killed: {error}"
     _train(running, steps)
-    return running, kept, why
+    return running, state, why
 
 
 def _judged(workload: Workload, running: _Running, since: int) -> float:
@@ -155,13 +155,13 @@ def _kept(running: _Running) -> StateDict:
         return checkpoint.load(path)
 
 
-def _continued(source: Source, workload: Workload, kept: StateDict, steps: int) -> Weights:
+def _continued(source: Source, workload: Workload, state: StateDict, steps: int) -> Weights:
     running = _begin(source, workload)
-    running.stream.load_state(kept["stream"])
-    running.learner.load_state(kept["learner"])
-    random.setstate(kept["python"])
-    np.random.set_state(kept["numpy"])
-    running.steps = kept["steps"]
+    running.stream.load_state(state["stream"])
+    running.learner.load_state(state["learner"])
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])
+    running.steps = state["steps"]
     _train(running, steps)
     running.learner.prepare_evaluation()
     running.stream.close()

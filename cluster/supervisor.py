@@ -142,7 +142,7 @@ class _Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
-        left = tree.end_all(os.getpid(), self._others)
+        leftovers = tree.end_all(os.getpid(), self._others)
         if isinstance(self._last, NodeError):
             return self._last
         if self._last is None:
@@ -154,18 +154,18 @@ class _Child:
             if isinstance(fault, NodeError):
                 return fault
             outcome = write_failure(self.spec, fault)
-        return self._with_witness(outcome, left)
+        return self._with_witness(outcome, leftovers)
 
-    def _with_witness(self, outcome: Outcome, left: int) -> Outcome:
+    def _with_witness(self, outcome: Outcome, leftovers: int) -> Outcome:
         cpu_s = _reaped_s() - self._before_s
-        extra = {"leftover_processes": left} if left else {}
+        extra = {"leftover_processes": leftovers} if leftovers else {}
         try:
             attempts = record_attempts(self.spec.run, self.spec.key)
             extra |= {"attempts": len(attempts)} if len(attempts) > 1 else {}
             record = read_record(attempts[-1])
-            said = self.witness.says(outcome, record, cpu_s, self.spec.resources.all_cores)
+            testimony = self.witness.says(outcome, record, cpu_s, self.spec.resources.all_cores)
             return amend(
-                record, dataclasses.replace(outcome, extra={**outcome.extra, **extra, **said})
+                record, dataclasses.replace(outcome, extra={**outcome.extra, **extra, **testimony})
             )
         except (RecordError, LookupError) as error:
             reason = str(error) or "it is gone"

@@ -45,12 +45,12 @@ def end_all(root: int, spare: frozenset[int]) -> int:
     """Kill and reap everything below `root`, this process, but `spare`; how many there were."""
     killed: set[int] = set()
     until = time.monotonic() + _PATIENCE_S
-    while left := list(descendants(root, spare)):
-        for pid in filter(alive, left):
+    while processes := list(descendants(root, spare)):
+        for pid in filter(alive, processes):
             killed.add(pid)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        for pid in left:
+        for pid in processes:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
         if time.monotonic() > until:

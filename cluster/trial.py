@@ -169,11 +169,11 @@ class _Trial:
         """End as `failed`, with the reason in one line and the traceback kept."""
         if self._clock.running:
             self.course.reading = self._clock.read()  # no barrier: the device may be what failed
-        known = isinstance(error, _KNOWN)
-        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        is_expected = isinstance(error, _KNOWN)
+        reason = str(error) if is_expected else f"{type(error).__name__}: {error}"
         reason = " ".join(reason.split()).removesuffix(":") or type(error).__name__
-        taken = [] if isinstance(error, SubmissionError) else self._world.taken()
-        reason += f" (the submission changed: {', '.join(taken)})" if taken else ""
+        changes = [] if isinstance(error, SubmissionError) else self._world.taken()
+        reason += f" (the submission changed: {', '.join(changes)})" if changes else ""
         trace = "".join(traceback.format_exception(error))[-20_000:]
         self._end("failed", reason, traceback=trace)
         self.spec.checkpoint.unlink(missing_ok=True)

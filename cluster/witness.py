@@ -46,7 +46,7 @@ class Witness:
         wall_s = self._until - self._since
         used_s = max(0.0, cpu_s - self._cpu_before)
         clock_s = outcome.wall_s - self._first.wall_s
-        said = {
+        facts = {
             "witness_wall_s": round(wall_s, 3),
             "witness_cpu_s": round(used_s, 3),
             "off_clock_share": round(max(0.0, 1 - clock_s / wall_s), 4) if wall_s else 0.0,
@@ -57,7 +57,7 @@ class Witness:
             *_doubts_of_cores(used_s, wall_s, cores),
             *self._doubts_of_lines(record.evaluations),
         ]
-        return said | ({"doubt": "; ".join(doubts)} if doubts else {})
+        return facts | ({"doubt": "; ".join(doubts)} if doubts else {})
 
     def _doubts_of_lines(self, evaluations: Sequence[Evaluation]) -> list[str]:
         first = self._first.steps if self._first else 0

@@ -25,10 +25,10 @@ def check_workload(workload: Workload) -> Iterator[Finding]:
     Its models are asked first, on random batches; where one thing makes the rest pointless, the
     rest is left out.
     """
-    asked: list[Callable[[Workload], Finding]] = [_roles, _named, _initial, _parity]
-    asked += [_answers, _continues, _owned, _evaluation]
+    checks: list[Callable[[Workload], Finding]] = [_roles, _named, _initial, _parity]
+    checks += [_answers, _continues, _owned, _evaluation]
     workload = in_float32(workload)
-    for ask in asked:
+    for ask in checks:
         try:
             finding = ask(workload)
         except WorkloadError as error:
@@ -46,15 +46,15 @@ def check_workload(workload: Workload) -> Iterator[Finding]:
 def _named(workload: Workload) -> Finding:
     """Whether the torch module and the initial weights bear the names and shapes declared."""
     title = "parameters are the models'"
-    stated = {name: spec.shape for name, spec in workload.parameters().items()}
+    shapes = {name: spec.shape for name, spec in workload.parameters().items()}
     module = {n: tuple(p.shape) for n, p in workload.torch_model().named_parameters()}
     drawn = {name: value.shape for name, value in workload.initial_weights(0).items()}
     for what, specs in (("the torch module", module), ("the initial weights", drawn)):
-        for name in [*stated, *specs]:
-            if stated.get(name) != specs.get(name):
-                detail = f"{what}: {name} is {specs.get(name)}, stated {stated.get(name)}"
+        for name in [*shapes, *specs]:
+            if shapes.get(name) != specs.get(name):
+                detail = f"{what}: {name} is {specs.get(name)}, stated {shapes.get(name)}"
                 return Finding(False, title, detail)
-        if list(stated) != list(specs):
+        if list(shapes) != list(specs):
             return Finding(False, title, f"{what} has them in another order")
     from cluster.parity.sgd_jax import sgd_step
 
@@ -62,16 +62,16 @@ def _named(workload: Workload) -> Finding:
         workload.initial_weights(0), workload.batch_like(0)
     )
     for name, value in step.after.items():
-        if value.shape != stated.get(name):
+        if value.shape != shapes.get(name):
             return Finding(False, title, f"JAX: {name} is {value.shape} after a step")
-    return Finding(True, title, f"{len(stated)} in torch, JAX and the initial weights")
+    return Finding(True, title, f"{len(shapes)} in torch, JAX and the initial weights")
 
 
 def _roles(workload: Workload) -> Finding:
-    title, known = "roles are known", typing.get_args(Role)
+    title, roles = "roles are known", typing.get_args(Role)
     for name, spec in workload.parameters().items():
-        if spec.role not in known:
-            detail = f"{name} is {spec.role!r}; known: {', '.join(known)}"
+        if spec.role not in roles:
+            detail = f"{name} is {spec.role!r}; known: {', '.join(roles)}"
             return Finding(False, title, detail)
         if spec.role in ("weight", "head") and len(spec.shape) != 2:
             detail = f"{name} is {spec.role!r} and no matrix: {spec.shape}; say 'tensor'"
@@ -120,12 +120,12 @@ def _answers(workload: Workload) -> Finding:
     if set(sums) != set(workload.sums):
         detail = f"measure gives {', '.join(sorted(sums))}; `sums` says {', '.join(workload.sums)}"
         return Finding(False, title, detail)
-    for asked, one, other in (
+    for answer, one, other in (
         ("measure", sums, theirs.measure(batch)),
         ("predict", rows, theirs.predict(batch)),
     ):
         for name in _unequal(one, other, GRADIENT_TOLERANCE):
-            return Finding(False, title, f"{asked}: {name} differs between torch and JAX")
+            return Finding(False, title, f"{answer}: {name} differs between torch and JAX")
     examples = max(len(value) for value in batch.values())
     for name, value in rows.items():
         if value.shape[:1] != (examples,):
@@ -160,15 +160,15 @@ def _owned(workload: Workload) -> Finding:
     try:
         state = stream.state()
         first, second = stream.next(policy), stream.next(policy)
-        kept = [_copied(first), _copied(second)]
+        copies = [_copied(first), _copied(second)]
         for name, array in first.items():
             if not array.flags.writeable:
                 return Finding(False, title, f"{name} is read-only: hand out a copy")
             array[...] = array == 0
-        for name in _unequal(kept[1], second):
+        for name in _unequal(copies[1], second):
             return Finding(False, title, f"{name} of two batches is the same memory")
         stream.load_state(state)
-        for batch in kept:
+        for batch in copies:
             for name in _unequal(batch, stream.next(policy)):
                 return Finding(
                     False, title, f"{name} is the data set's own memory: hand out a copy"

@@ -37,42 +37,42 @@ class World:
         Raises:
             SubmissionError: something was: all of it, in one line.
         """
-        taken = self.taken()
-        if taken:
+        changes = self.taken()
+        if changes:
             raise SubmissionError(
-                f"the submission changed what the race fixes: {', '.join(taken)}; "
+                f"the submission changed what the race fixes: {', '.join(changes)}; "
                 "leave the process's settings as they are"
             )
 
     def taken(self) -> list[str]:
         """What was changed that makes it another race, one phrase each."""
-        taken = []
+        changes = []
         now = os.sched_getaffinity(0)
         if not now <= self._affinity:
-            taken.append(f"it runs on cores {_listed(now)} and not {_listed(self._affinity)}")
+            changes.append(f"it runs on cores {_listed(now)} and not {_listed(self._affinity)}")
         # Whatever is not imported cannot have been changed.
         if "cluster.learners.world_torch" in sys.modules:
             from cluster.learners import world_torch
 
-            taken += world_torch.taken(self._cores)
+            changes += world_torch.taken(self._cores)
         if "jax" in sys.modules:
             from cluster.learners import world_jax
 
-            taken += world_jax.taken()
-        return taken
+            changes += world_jax.taken()
+        return changes
 
     def left(self) -> dict[str, object]:
         """What lies about, for the outcome."""
         threads = [thread for thread in threading.enumerate() if thread not in self._threads]
-        left: dict[str, object] = {"leftover_threads": len(threads)} if threads else {}
+        leftovers: dict[str, object] = {"leftover_threads": len(threads)} if threads else {}
         if _folder() != self._folder:
-            left["changed_directory"] = _folder()
+            leftovers["changed_directory"] = _folder()
         odd = [
             signal.Signals(number).name
             for number, handler in self._signals.items()
             if signal.getsignal(number) != handler
         ]
-        return left | ({"changed_signals": odd} if odd else {})
+        return leftovers | ({"changed_signals": odd} if odd else {})
 
     def give_back(self) -> None:
         """Nothing of it is met by the next trial."""

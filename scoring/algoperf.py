@@ -61,15 +61,15 @@ def ratios(
         One row a submission, one column a base workload; infinite where missed.
     """
     pairs = dict(held_out or {})
-    kept = times.astype(float).fillna(math.inf)
+    finite = times.astype(float).fillna(math.inf)
     for base, variant in pairs.items():
-        kept[variant] = kept[variant].where(kept[base] < math.inf, math.inf)
-    kept = kept.where(kept <= tau_max * kept.min(), math.inf)
+        finite[variant] = finite[variant].where(finite[base] < math.inf, math.inf)
+    finite = finite.where(finite <= tau_max * finite.min(), math.inf)
     for base, variant in pairs.items():
-        kept[base] = kept[base].where(kept[variant] < math.inf, math.inf)
-    kept = kept.drop(columns=list(pairs.values()))
+        finite[base] = finite[base].where(finite[variant] < math.inf, math.inf)
+    finite = finite.drop(columns=list(pairs.values()))
     # A column that nobody met is infinite over infinite.
-    return (kept / kept.min()).fillna(math.inf)
+    return (finite / finite.min()).fillna(math.inf)
 
 
 def score(ratios: Iterable[float], tau_max: float = TAU_MAX) -> float:

@@ -111,8 +111,8 @@ def compute(
     Raises:
         RecordError: records that cannot be read, or cannot be compared.
     """
-    asked = {name: options.get(name, False) for name in ("held_out", "across_frameworks")}
-    find(options.get("protocol", "gradathlon"), **asked)  # before thousands of files are read
+    flags = {name: options.get(name, False) for name in ("held_out", "across_frameworks")}
+    find(options.get("protocol", "gradathlon"), **flags)  # before thousands of files are read
     return compute_from(frame.gather(runs), **options)
 
 
@@ -152,14 +152,14 @@ def compute_from(
     beside = tuple(at_equal_budget(trials))
     # With its trials go the planned ones that have no record.
     trials = trials[~trials["workload"].isin([race.workload for race in beside])]
-    asked = {
+    flags = {
         "protocol": protocol,
         "clock": clock,
         "across_frameworks": across_frameworks,
         "mix_hardware": mix_hardware,
         "held_out": held_out,
     }
-    sources = provenance(gathered, asked)
+    sources = provenance(gathered, flags)
     if trials.empty:
         empty = Board(protocol, clock, (), (), tuple(notes), at_equal_budget=beside)
         return dataclasses.replace(empty, provenance=sources)

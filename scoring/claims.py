@@ -120,11 +120,11 @@ def _check_planned(record: Record, plan: RunFile) -> None:
     limits = (header.budget.steps, header.budget.reference_steps)
     if limits != (budget.steps, budget.reference_steps) or not same:
         raise _contradiction(record, "budget", _text(header.budget), _text(budget))
-    stated = {
+    claims_made = {
         "clock": (header.clock, plan.suite.clock),
         "settings_sha256": (header.settings_sha256, course.settings_sha256),
     }
-    for what, (aim, planned) in stated.items():
+    for what, (aim, planned) in claims_made.items():
         if aim and planned and aim != planned:
             raise _contradiction(record, what, aim, planned)
     if header.study >= plan.suite.studies:
@@ -152,9 +152,9 @@ def _check_entry(record: Record, plan: RunFile, course: Course) -> None:
     if text is not None and header.source_sha256 != text.sha256:
         raise _contradiction(record, "source_sha256", header.source_sha256, text.sha256)
     for name, value in point.items():
-        stated = header.hyperparameters.get(name)
-        if stated != value:
-            raise _contradiction(record, f"hyperparameters.{name}", f"{stated}", f"{value}")
+        claimed = header.hyperparameters.get(name)
+        if claimed != value:
+            raise _contradiction(record, f"hyperparameters.{name}", f"{claimed}", f"{value}")
 
 
 def _contradiction(record: Record, what: str, claim: str, planned: str) -> RecordError:

@@ -152,9 +152,9 @@ def pursuit_of(header: Header, evaluations: Sequence[Evaluation]) -> Pursuit:
     if not len(hits):
         return Pursuit(len(series))
     hit, needed = int(hits[0]), target.held.evaluations if target.held else 0
-    kept = [target.held_by(float(value)) for value in series[hit + 1 : hit + 1 + needed]]
-    held = kept.index(False) if False in kept else len(kept)
-    return Pursuit(len(series), hit, held, False in kept)
+    holds = [target.held_by(float(value)) for value in series[hit + 1 : hit + 1 + needed]]
+    held = holds.index(False) if False in holds else len(holds)
+    return Pursuit(len(series), hit, held, False in holds)
 
 
 def in_budget(header: Header, evaluations: Sequence[Evaluation]) -> int:

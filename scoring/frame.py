@@ -104,13 +104,13 @@ def gather(runs: Sequence[Path]) -> Gathered:
     import pandas as pd
 
     claims = [read_claims(run) for run in sorted(set(runs))]
-    kept = _merge(claims)
+    merged = _merge(claims)
     refused = [one.reason for claim in claims for one in claim.refused]
-    if not kept:
+    if not merged:
         why = f"; left out: {refused[0]}" if refused else ""
         raise RecordError(f"{', '.join(map(str, runs))}: no trial has been recorded yet{why}")
-    order = sorted(kept)
-    trials = pd.DataFrame([_row(*kept[key]) for key in order])
+    order = sorted(merged)
+    trials = pd.DataFrame([_row(*merged[key]) for key in order])
     plans = [claim.plan for claim in claims]
     planned = {id for plan in plans if plan for id in plan.workloads}
     # A run without a plan is taken at its word, but for workloads that only references raced on.
@@ -120,9 +120,9 @@ def gather(runs: Sequence[Path]) -> Gathered:
         planned |= racing or {head.workload for head in heads}
     return Gathered(
         trials=trials,
-        records=[kept[key][1] for key in order],
+        records=[merged[key][1] for key in order],
         refused=refused,
-        missing=_missing(claims, kept, trials),
+        missing=_missing(claims, merged, trials),
         planned=tuple(sorted(planned)),
         shipped={
             (str(claim.run), id, framework): reference.steps
@@ -144,22 +144,23 @@ def _place(key: TrialKey, run: Path) -> _Place:
 
 
 def _merge(claims: Sequence[Claims]) -> dict[_Place, tuple[Path, Record]]:
-    kept: dict[_Place, tuple[Path, Record]] = {}
+    merged: dict[_Place, tuple[Path, Record]] = {}
     for claim in claims:
         for record in claim.records:
             place = _place(record.header.key, claim.run)
-            if place not in kept:
-                kept[place] = (claim.run, record)
-            elif record.path.read_bytes() != kept[place][1].path.read_bytes():
+            if place not in merged:
+                merged[place] = (claim.run, record)
+            elif record.path.read_bytes() != merged[place][1].path.read_bytes():
                 raise RecordError(
-                    f"{record.path}: the same trial is told differently in {kept[place][1].path}; "
+                    f"{record.path}: the same trial is told differently in "
+                    f"{merged[place][1].path}; "
                     "score the runs apart, or rename the submission in one of them"
                 )
-    return kept
+    return merged
 
 
 def _missing(
-    claims: Sequence[Claims], kept: Mapping[_Place, object], trials: pd.DataFrame
+    claims: Sequence[Claims], merged: Mapping[_Place, object], trials: pd.DataFrame
 ) -> pd.DataFrame:
     """Rows for the planned trials without a record, and for those that were left out."""
     import pandas as pd
@@ -171,12 +172,12 @@ def _missing(
         places |= {_place(one.key, claim.run): ("refused", run) for one in claim.refused}
         places |= {_place(key, claim.run): ("missing", run) for key in claim.missing}
     rows = []
-    for place in sorted(place for place in places if place not in kept):
+    for place in sorted(place for place in places if place not in merged):
         key, (end, run) = place[0], places[place]
-        known = key.submission in first.index
+        has_record = key.submission in first.index
         row = {**key._asdict(), "end": end, "run": run}
         row |= {"evaluation": -1, "reason": "", "path": ""}
-        row |= {name: first.at[key.submission, name] if known else ""
+        row |= {name: first.at[key.submission, name] if has_record else ""
                 for name in ("framework", "ruleset", "digest")}  # fmt: skip
         row |= dict.fromkeys([*CLOCKS, *(f"{name}_hit" for name in CLOCKS)], math.inf)
         row |= {f"{name}_{what}": 0.0 for name in CLOCKS for what in ("end", "gap")}

@@ -105,7 +105,7 @@ def score(entry: Entry, workloads: Sequence[str], resampler: Resampler) -> Score
         *own.values(),
         *(one for name in divisors for every in entry.compared(name).values() for one in every),
     ]
-    known = bool(sets) and all(len(studies) > 1 for studies in sets)
+    has_interval = bool(sets) and all(len(studies) > 1 for studies in sets)
     fastest = {
         name: {study: float(times[0]) for study, times in by_study.items()}
         for name, by_study in divisors.items()
@@ -117,7 +117,7 @@ def score(entry: Entry, workloads: Sequence[str], resampler: Resampler) -> Score
     return Score(
         ratios={name: float(ratio[0]) for name, ratio in ratios.items()},
         score=float(scores[0]),
-        redrawn=scores[1:] if known else np.empty(0),
+        redrawn=scores[1:] if has_interval else np.empty(0),
         studies=_by_study(own, fastest, shares),
         least_variance=sum((grain / (TAU_MAX - 1.0)) ** 2 for grain in grains) / 12.0
         + _of_misses(own, shares),
@@ -127,13 +127,13 @@ def score(entry: Entry, workloads: Sequence[str], resampler: Resampler) -> Score
 def _divisors(entry: Entry, workload: str, resampler: Resampler) -> dict[int, np.ndarray]:
     """By study, the time that it is divided by, as it was and in every redrawing."""
     tries = entry.tries.get(workload, 1.0)
-    known: dict[int, np.ndarray] = {}
+    cache: dict[int, np.ndarray] = {}
     divisors: dict[int, np.ndarray] = {}
     for study, yardstick in entry.compared(workload).items():
-        if id(yardstick) not in known:
+        if id(yardstick) not in cache:
             medians = [resampler.medians_of_fastest(one, tries) for one in yardstick]
-            known[id(yardstick)] = np.min(medians, axis=0)
-        divisors[study] = known[id(yardstick)]
+            cache[id(yardstick)] = np.min(medians, axis=0)
+        divisors[study] = cache[id(yardstick)]
     return divisors
 
 

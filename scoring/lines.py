@@ -222,9 +222,9 @@ def _evaluation(body: Facts) -> Evaluation:
 def _event(body: Facts) -> EventLine:
     steps, wall_s = _count(body, "steps"), _seconds(body, "wall_s")
     name = _text(body, "name")
-    known = ("steps", "wall_s", "name")
+    fields = ("steps", "wall_s", "name")
     return EventLine(
-        steps, wall_s, name, {key: value for key, value in body.items() if key not in known}
+        steps, wall_s, name, {key: value for key, value in body.items() if key not in fields}
     )
 
 
@@ -232,8 +232,8 @@ def _outcome(body: Facts) -> Outcome:
     end, reason = _text(body, "end"), _text(body, "reason")
     if end not in ENDS:
         raise ValueError(f"end: {end!r} is no end of a trial{nearest(end, ENDS)}")
-    known = ("end", "steps", "wall_s", "cpu_s", "reason", "paired")
-    extra = {key: value for key, value in body.items() if key not in known}
+    fields = ("end", "steps", "wall_s", "cpu_s", "reason", "paired")
+    extra = {key: value for key, value in body.items() if key not in fields}
     return Outcome(ENDS[end].name, *_moment(body), reason, extra, _paired(body))
 
 

@@ -64,7 +64,7 @@ def yardstick_remarks(trials: pd.DataFrame) -> Iterator[str]:
             )
 
 
-def run_remarks(trials: pd.DataFrame, known: Yardsticks) -> Iterator[str]:
+def run_remarks(trials: pd.DataFrame, references: Yardsticks) -> Iterator[str]:
     """Of several runs: that each is compared to its own references, and how far these differ."""
     runs = sorted(trials["run"].unique())
     if len(runs) < 2:
@@ -72,7 +72,7 @@ def run_remarks(trials: pd.DataFrame, known: Yardsticks) -> Iterator[str]:
     machines = ", ".join(map(_machine_of(trials), runs))
     yield f"{len(runs)} runs, each compared to its own references: {machines}"
     medians: dict[tuple[str, str], dict[str, float]] = {}
-    for (run, workload, framework), studies in known.found.items():
+    for (run, workload, framework), studies in references.found.items():
         time = statistics.median(studies.values())
         medians.setdefault((workload, framework), {})[run] = time
     for (workload, framework), by_run in medians.items():

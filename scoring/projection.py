@@ -72,15 +72,15 @@ def projected(on_steps: Board, costs: Costs) -> Iterator[Projected]:
     """
     priced = []
     for row in on_steps.rows:
-        known = costs.get(row.submission, {})
-        taken: dict[str, tuple[str, float]] = {}
+        step_costs = costs.get(row.submission, {})
+        sources: dict[str, tuple[str, float]] = {}
         for workload in on_steps.workloads:
-            of_family = [id for id in known if id.split("-")[0] == workload.split("-")[0]]
+            of_family = [id for id in step_costs if id.split("-")[0] == workload.split("-")[0]]
             if of_family:
-                taken[workload] = of_family[-1], known[of_family[-1]]
-        if taken and not row.is_reference:
-            ratios = {name: row.cells[name].ratio * cost for name, (_, cost) in taken.items()}
-            priced.append(Projected(row.submission, mean_score(ratios), ratios, taken))
+                sources[workload] = of_family[-1], step_costs[of_family[-1]]
+        if sources and not row.is_reference:
+            ratios = {name: row.cells[name].ratio * cost for name, (_, cost) in sources.items()}
+            priced.append(Projected(row.submission, mean_score(ratios), ratios, sources))
     yield from sorted(priced, key=lambda one: (-one.score, one.submission))
 
 

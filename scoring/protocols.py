@@ -71,17 +71,17 @@ class Protocol:
     raw: bool = False
 
 
-def find(name: str, **given: bool) -> Protocol:
+def find(name: str, **options: bool) -> Protocol:
     """The protocol of that name.
 
     Raises:
         RecordError: there is none, or an option was given that belongs to another.
     """
     if name not in PROTOCOLS:
-        known = " or ".join(PROTOCOLS)
+        names = " or ".join(PROTOCOLS)
         hint = nearest(name, PROTOCOLS)
-        raise RecordError(f"unknown scoring protocol {name!r}: expected {known}{hint}")
-    for option, is_set in given.items():
+        raise RecordError(f"unknown scoring protocol {name!r}: expected {names}{hint}")
+    for option, is_set in options.items():
         if is_set and option not in PROTOCOLS[name].takes:
             owner = next(other for other in PROTOCOLS.values() if option in other.takes)
             words = option.replace("_", "-")
@@ -92,7 +92,7 @@ def find(name: str, **given: bool) -> Protocol:
 
 
 def _gradathlon(trials: pd.DataFrame, options: Options) -> Judged:
-    known = yardsticks(trials, options.clock, options.shipped, mixed=options.mix_hardware)
+    references = yardsticks(trials, options.clock, options.shipped, mixed=options.mix_hardware)
     trials = _numbered_apart(trials)
     fastest = trials.loc[trials.groupby(["submission", "workload", "study"])["time"].idxmin()]
     times, raced_in = _table(fastest), _table(fastest, "run")
@@ -103,7 +103,10 @@ def _gradathlon(trials: pd.DataFrame, options: Options) -> Judged:
     for name, framework in frameworks(trials).items():
         compared_to = None if options.across_frameworks else framework
         compared = {
-            id: {study: known.of(run, id, compared_to) for study, run in raced_in[name][id].items()}
+            id: {
+                study: references.of(run, id, compared_to)
+                for study, run in raced_in[name][id].items()
+            }
             for id, own in times[name].items()
             if min(own.values()) < math.inf
         }
@@ -119,7 +122,7 @@ def _gradathlon(trials: pd.DataFrame, options: Options) -> Judged:
         *remarks(trials, options.clock),
         *yardstick_remarks(trials),
         *difference_remarks(trials, options.clock, options.shipped),
-        *run_remarks(trials, known),
+        *run_remarks(trials, references),
     ]
     if any(not score.redrawn.size for score in scores.values()):
         notes.append("a score that rests on a single study has no interval, and claims no rank")

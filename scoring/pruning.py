@@ -33,26 +33,26 @@ class Known:
     reference: float
 
 
-def by_fastest(known: Known) -> float:
+def by_fastest(facts: Known) -> float:
     """The study's fastest trial so far: a study's time is its fastest trial's."""
-    return known.best.get(known.study, math.inf)
+    return facts.best.get(facts.study, math.inf)
 
 
-def by_reference(known: Known, tau_max: float = TAU_MAX) -> float:
+def by_reference(facts: Known, tau_max: float = TAU_MAX) -> float:
     """`tau_max` times the reference, beyond which a time scores nothing.
 
     With an even number of studies the median is the mean of two, of which the other may be faster:
     then twice as much.
     """
-    return known.reference * tau_max * (1 if known.studies % 2 else 2)
+    return facts.reference * tau_max * (1 if facts.studies % 2 else 2)
 
 
-def by_median(known: Known) -> float:
+def by_median(facts: Known) -> float:
     """What the median over studies cannot exceed any more, or 0 where it is infinite already."""
-    others = {study: time for study, time in known.best.items() if study != known.study}
-    needed = known.studies // 2 + 1
-    missed = sum(others.get(study, math.inf) == math.inf for study in known.ended - {known.study})
-    if missed >= (known.studies + 1) // 2:
+    others = {study: time for study, time in facts.best.items() if study != facts.study}
+    needed = facts.studies // 2 + 1
+    missed = sum(others.get(study, math.inf) == math.inf for study in facts.ended - {facts.study})
+    if missed >= (facts.studies + 1) // 2:
         return 0.0
     times = sorted(others.values())
     return times[needed - 1] if len(times) >= needed else math.inf
@@ -63,9 +63,9 @@ RULES = {FASTEST: by_fastest, REFERENCE: by_reference, MEDIAN: by_median}
 """Every rule by its name, the first that stops a trial being named for it."""
 
 
-def limit(known: Known) -> tuple[float, str]:
+def limit(facts: Known) -> tuple[float, str]:
     """The time after which the trial may stop, and the rule that says so."""
-    limits = [(rule(known), name) for name, rule in RULES.items()]
+    limits = [(rule(facts), name) for name, rule in RULES.items()]
     return min(limits, key=lambda pair: pair[0])
 
 
@@ -91,13 +91,13 @@ def replay(trials: Iterable[Trial], studies: int, reference: float) -> Replayed:
     order: Sequence[Trial] = list(trials)
     best: dict[int, float] = {}
     saved = dict.fromkeys(RULES, 0.0)
-    left = {study: sum(one.study == study for one in order) for study in range(studies)}
+    remaining = {study: sum(one.study == study for one in order) for study in range(studies)}
     for trial in order:
-        ended = frozenset(study for study, count in left.items() if count == 0)
+        ended = frozenset(study for study, count in remaining.items() if count == 0)
         stop, rule = limit(Known(studies, trial.study, best, ended, reference))
         cost = min(trial.ran, trial.time)
         time = trial.time if trial.time <= stop else math.inf
         saved[rule] += max(0.0, cost - stop)
         best[trial.study] = min(best.get(trial.study, math.inf), time)
-        left[trial.study] -= 1
+        remaining[trial.study] -= 1
     return Replayed(best, saved)

@@ -264,7 +264,9 @@ def read_placed(path: Path) -> Record:
         RecordError: as `read_record`; or its header is of another trial than its place says.
     """
     record, key = read_record(path), key_of(path)
-    for name, said, placed in zip(TrialKey._fields, record.header.key, key, strict=True):
-        if said != placed:
-            raise RecordError(f"{path}:1: {name}: {said!r}, but it lies where {placed!r} belongs")
+    for name, claimed, placed in zip(TrialKey._fields, record.header.key, key, strict=True):
+        if claimed != placed:
+            raise RecordError(
+                f"{path}:1: {name}: {claimed!r}, but it lies where {placed!r} belongs"
+            )
     return record

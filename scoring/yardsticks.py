@@ -107,14 +107,14 @@ def difference_remarks(trials: pd.DataFrame, clock: Clock, shipped: Shipped) -> 
 
     surely = 0
     for (_, workload, framework), own in compared:
-        known = shipped[(_, workload, framework)]
-        p = float(stats.mannwhitneyu(own, list(known)).pvalue)
+        reference = shipped[(_, workload, framework)]
+        p = float(stats.mannwhitneyu(own, list(reference)).pvalue)
         if p <= CLAIM / len(compared):
             surely += 1
             yield (
                 f"{reference_of(framework)} as raced on {workload} took {np.median(own):,.0f} "
-                f"reference steps where the shipped one takes {np.median(known):,.0f} (medians; "
-                f"p = {p:.2g}): scores are relative to the shipped one"
+                f"reference steps where the shipped one takes {np.median(reference):,.0f} "
+                f"(medians; p = {p:.2g}): scores are relative to the shipped one"
             )
     if not surely:
         yield (

@@ -104,12 +104,12 @@ def build(
     """
     _check_names(source, hyperparameters)
     reserved = {"params": params, "workload": card}
-    asked = {name: reserved[name] for name in source.arguments if name in reserved}
+    requested = {name: reserved[name] for name in source.arguments if name in reserved}
     function = getattr(module, FUNCTION)
     try:
         # Some packages print when an optimizer is made; stdout is for results alone.
         with contextlib.redirect_stdout(sys.stderr):
-            built = function(**hyperparameters, **asked)
+            built = function(**hyperparameters, **requested)
     except SubmissionError:
         raise  # it says where it is from
     except (Exception, SystemExit) as error:
@@ -130,12 +130,12 @@ def _module_name(source: Source) -> str:
 
 
 def _check_names(source: Source, hyperparameters: Facts) -> None:
-    known = source.hyperparameters
+    accepted = source.hyperparameters
     for name in hyperparameters:
-        if name not in known:
-            hint = nearest(name, known)
+        if name not in accepted:
+            hint = nearest(name, accepted)
             raise SubmissionError(f"{source.origin}: no hyperparameter {name!r}{hint}")
-    for name in known:
+    for name in accepted:
         if name not in hyperparameters and name not in source.defaults:
             advice = "give it a value or a default"
             raise SubmissionError(f"{source.origin}: hyperparameter {name!r} is not set; {advice}")
@@ -190,10 +190,10 @@ def _wrong_scheduler(part: Any) -> str:
     ]
     if not required or (len(required) == 1 and required[0] in _LOSS_NAMES):
         return ""
-    asked = ", ".join(required)
+    arguments = ", ".join(required)
     return (
-        f"{_named(part)}, whose `step` asks for {asked}; a scheduler is stepped with nothing or,"
-        " if its one argument is called `metrics`, with the training loss"
+        f"{_named(part)}, whose `step` asks for {arguments}; a scheduler is stepped with nothing "
+        "or, if its one argument is called `metrics`, with the training loss"
     )
 
 

@@ -71,10 +71,10 @@ class _Reader:
             self._refuse_relative_imports(tree)
         arguments, defaults = self._signature(self._function(tree))
         space = self._space(tree, arguments)
-        stated = self._constant(tree, "CLOSURE")
-        closure = None if stated is None else self._literal(stated, "CLOSURE")
-        if stated is not None and not isinstance(closure, bool):
-            raise self._error(stated, "CLOSURE must be True or False")
+        constant = self._constant(tree, "CLOSURE")
+        closure = None if constant is None else self._literal(constant, "CLOSURE")
+        if constant is not None and not isinstance(closure, bool):
+            raise self._error(constant, "CLOSURE must be True or False")
         self._refuse_unset(tree, arguments, defaults, space)
         docstring = (ast.get_docstring(tree) or "").strip()
         return Facts(
@@ -122,22 +122,22 @@ class _Reader:
         raise self._error(1, f"no function `{FUNCTION}`{hint}")
 
     def _signature(self, function: ast.FunctionDef) -> tuple[tuple[str, ...], dict[str, object]]:
-        given = function.args
-        if given.posonlyargs:
+        arguments = function.args
+        if arguments.posonlyargs:
             raise self._error(
-                given.posonlyargs[0],
-                f"argument `{given.posonlyargs[0].arg}` is positional-only; remove the `/`",
+                arguments.posonlyargs[0],
+                f"argument `{arguments.posonlyargs[0].arg}` is positional-only; remove the `/`",
             )
-        for mark, odd in (("*", given.vararg), ("**", given.kwarg)):
+        for mark, odd in (("*", arguments.vararg), ("**", arguments.kwarg)):
             if odd:
                 advice = "name every hyperparameter as an argument of its own"
                 raise self._error(odd, f"argument `{mark}{odd.arg}` cannot be tuned; {advice}")
         defaults = {}
-        for argument, default in _pairs(given):
+        for argument, default in _pairs(arguments):
             if default is not None and argument.arg not in RESERVED:
                 value = self._literal(default, f"the default of `{argument.arg}`")
                 defaults[argument.arg] = value
-        return tuple(argument.arg for argument, _ in _pairs(given)), defaults
+        return tuple(argument.arg for argument, _ in _pairs(arguments)), defaults
 
     def _literal(self, node: ast.expr, what: str) -> Any:
         try:
@@ -202,10 +202,10 @@ class _Reader:
                 raise self._error(self._function(tree), f"`{name}` has no default; {advice}")
 
 
-def _pairs(given: ast.arguments) -> Iterator[tuple[ast.arg, ast.expr | None]]:
-    missing = [None] * (len(given.args) - len(given.defaults))
-    yield from zip(given.args, [*missing, *given.defaults], strict=True)
-    yield from zip(given.kwonlyargs, given.kw_defaults, strict=True)
+def _pairs(arguments: ast.arguments) -> Iterator[tuple[ast.arg, ast.expr | None]]:
+    missing = [None] * (len(arguments.args) - len(arguments.defaults))
+    yield from zip(arguments.args, [*missing, *arguments.defaults], strict=True)
+    yield from zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
 
 
 def _bound(node: ast.AST) -> list[str]:

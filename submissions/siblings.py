@@ -85,10 +85,10 @@ def lend(
 
 def take_back(package: str) -> None:
     """Forget the package and its submodules; nothing happens where there are none."""
-    known = _packages.pop(package, None)
-    if known:
-        for name in known.files:
-            linecache.cache.pop(str(known.folder / name), None)
+    modules = _packages.pop(package, None)
+    if modules:
+        for name in modules.files:
+            linecache.cache.pop(str(modules.folder / name), None)
     for name in [name for name in sys.modules if name.startswith(f"{package}.")]:
         del sys.modules[name]
     if not _packages and _finder in sys.meta_path:

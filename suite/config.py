@@ -53,10 +53,10 @@ def override(named: NamedSuite, flags: dict[str, object]) -> NamedSuite:
     Raises:
         ConfigError: the flags do not go with the suite's ruleset.
     """
-    given = {key: value for key, value in flags.items() if value is not None}
-    suite = named.suite.model_copy(update=given)
+    values = {key: value for key, value in flags.items() if value is not None}
+    suite = named.suite.model_copy(update=values)
     for key, message in _contradictions(suite):
-        raise ConfigError(f"--{key} {given.get(key, '')}: suite {named.name!r}: {message}")
+        raise ConfigError(f"--{key} {values.get(key, '')}: suite {named.name!r}: {message}")
     return NamedSuite(named.name, suite)
 
 

@@ -55,7 +55,7 @@ class Kept:
         return list(self._rows.values())
 
     def missing(
-        self, submission: str, sha256: str, asked: Iterable[str], *, retry: bool
+        self, submission: str, sha256: str, questions: Iterable[str], *, retry: bool
     ) -> list[str]:
         """Those of the cells that nobody has answered; with `retry` also what was not ok."""
 
@@ -65,7 +65,7 @@ class Kept:
                 return False
             return row.cell.ok or not retry
 
-        return [name for name in asked if not answered(name)]
+        return [name for name in questions if not answered(name)]
 
     def _take(self, row: Row) -> None:
         self._rows[row.submission, row.cell.asked] = row
@@ -81,24 +81,24 @@ class Kept:
             ) from None
 
 
-def table(rows: Sequence[Row], asked: Sequence[str], *, values: bool = False) -> str:
+def table(rows: Sequence[Row], questions: Sequence[str], *, values: bool = False) -> str:
     """Markdown: a line a submission, a column a family, and above it what they come to.
 
     With `values`, beside each ok the judged metric at the short trial's end.
     """
-    known = {(row.submission, row.cell.asked): row for row in rows}
-    columns = [name for name in asked if any(key[1] == name for key in known)]
+    cells = {(row.submission, row.cell.asked): row for row in rows}
+    columns = [name for name in questions if any(key[1] == name for key in cells)]
     names = sorted({(row.framework, row.submission) for row in rows})
     lines = [
-        (name, framework, *(_text(known.get((name, column)), values) for column in columns))
+        (name, framework, *(_text(cells.get((name, column)), values) for column in columns))
         for framework, name in names
     ]
     heads = ("submission", "framework", *(_head(column) for column in columns))
     return f"{_summary(rows, columns)}\n\n{markdown(heads, lines)}\n"
 
 
-def _head(asked: str) -> str:
-    return asked if asked == CHECK else asked.replace("-toy", "")
+def _head(question: str) -> str:
+    return question if question == CHECK else question.replace("-toy", "")
 
 
 def _text(row: Row | None, values: bool) -> str:
@@ -130,8 +130,8 @@ def _good(cells: Iterable[Cell]) -> int:
 
 
 def _steps(trials: Iterable[Cell]) -> str:
-    made: dict[str, set[int]] = {}
+    steps: dict[str, set[int]] = {}
     for cell in trials:
-        made.setdefault(_head(cell.asked), set()).add(cell.steps)
-    parts = (f"{name} {'/'.join(map(str, sorted(counts)))}" for name, counts in made.items())
-    return f"Steps: {', '.join(parts)}." if made else ""
+        steps.setdefault(_head(cell.asked), set()).add(cell.steps)
+    parts = (f"{name} {'/'.join(map(str, sorted(counts)))}" for name, counts in steps.items())
+    return f"Steps: {', '.join(parts)}." if steps else ""

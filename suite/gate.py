@@ -192,26 +192,26 @@ def compare(board: Board, baseline: Baseline, allowed: Allowance) -> list[Change
     rows = {(row.submission, row.framework): row for row in board.rows}
     return [
         change
-        for kept in baseline.rows
-        for change in _changes(kept, rows.get((kept.submission, kept.framework)), allowed)
+        for base in baseline.rows
+        for change in _changes(base, rows.get((base.submission, base.framework)), allowed)
     ]
 
 
-def _changes(kept: KeptRow, row: Row | None, allowed: Allowance) -> Iterator[Change]:
+def _changes(base: KeptRow, row: Row | None, allowed: Allowance) -> Iterator[Change]:
     loss = 0.0
-    for workload, cell in kept.cells.items():
+    for workload, cell in base.cells.items():
         now = row.cells.get(workload) if row else None
-        factor = allowed.factor(workload, kept.framework, _studies(cell, now))
+        factor = allowed.factor(workload, base.framework, _studies(cell, now))
         before = math.inf if cell.time is None else cell.time
         after = math.nan if now is None or not now.trials else now.time
         # A workload that is not raced any more is worse, whatever it was.
         worse = not after <= before * factor
-        yield Change(kept.submission, workload, before, after, worse)
-        loss += (cell.ratio or TAU_MAX) * (factor - 1.0) / (TAU_MAX - 1.0) / len(kept.cells)
-    if not kept.is_reference:
+        yield Change(base.submission, workload, before, after, worse)
+        loss += (cell.ratio or TAU_MAX) * (factor - 1.0) / (TAU_MAX - 1.0) / len(base.cells)
+    if not base.is_reference:
         after = row.score if row else math.nan
-        least = kept.score - loss if allowed.slack is None else kept.score * (1 - allowed.slack)
-        yield Change(kept.submission, SCORE, kept.score, after, not after >= least - 1e-9)
+        least = base.score - loss if allowed.slack is None else base.score * (1 - allowed.slack)
+        yield Change(base.submission, SCORE, base.score, after, not after >= least - 1e-9)
 
 
 def _studies(cell: KeptCell, now: Cell | None) -> tuple[int, int]:

@@ -118,8 +118,8 @@ def end_line(finished: Finished) -> str:
 def summary(progress: Progress) -> str:
     """Counts and the time left, in one line."""
     counts = progress.counts()
-    left = progress.remaining()
-    eta = "time left not known yet" if left is None else f"about {duration(left)} left"
+    remaining = progress.remaining()
+    eta = "time left not known yet" if remaining is None else f"about {duration(remaining)} left"
     if counts.done == counts.total:
         eta = "at the end"
     return (

@@ -145,12 +145,12 @@ def _references(
                 f"workload {id} has no reference in {framework} yet; set one with: "
                 f"gradathlon set-targets {id} (or race without: --no-reference)"
             )
-        stated = race.references[framework]
-        source = find(stated.submission)
+        references = race.references[framework]
+        source = find(references.submission)
         file = f"{reference_of(source.name)}.py"
-        point = with_defaults(source, dict(stated.hyperparameters))
+        point = with_defaults(source, dict(references.hyperparameters))
         # So few seeds are no distribution: then it is raced.
-        steps = [float(count) for count in stated.steps if len(stated.steps) >= FEW]
+        steps = [float(count) for count in references.steps if len(references.steps) >= FEW]
         entrants[framework] = ReferenceEntrant(file=file, hyperparameters=point, steps=steps)
         sources[file] = source
     return entrants, sources
@@ -175,8 +175,8 @@ def _course(
     )
 
 
-def _points(source: Source, suite: Suite, stated: list[Point] | None = None) -> list[list[Point]]:
-    fixed = suite.points.get(source.name) if stated is None else stated
+def _points(source: Source, suite: Suite, points: list[Point] | None = None) -> list[list[Point]]:
+    fixed = suite.points.get(source.name) if points is None else points
     if fixed is not None:
         _refuse_unknown(source, fixed)
         studies = [list(fixed[: suite.trials]) for _ in range(suite.studies)]

@@ -130,7 +130,7 @@ class Progress:
             if work <= 0:
                 return None
             used = work / sum(tally.ended_budget_s for tally in tallies)
-            left = sum(
+            seconds = sum(
                 tally.waiting * tally.ended_s / tally.ended
                 if tally.ended
                 else tally.waiting_budget_s * used
@@ -140,8 +140,8 @@ class Progress:
                 if key not in self._specs:
                     continue
                 work += news.wall_s
-                left += max(self._expected(self._specs[key], used) - news.wall_s, 0.0)
-            return (self._now() - self._start) * left / work
+                seconds += max(self._expected(self._specs[key], used) - news.wall_s, 0.0)
+            return (self._now() - self._start) * seconds / work
 
     def _expected(self, spec: TrialSpec, used: float) -> float:
         tally = self._tallies[spec.workload]

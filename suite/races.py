@@ -32,10 +32,10 @@ class Race:
 
 def race_of(workload: Workload, suite: Suite) -> Race:
     """The race of one of a suite's workloads."""
-    stated = suite.targets.get(str(workload.id))
-    if stated is not None:
-        limit = Limit(steps=stated.steps, seconds=stated.seconds)
-        return Race(stated.target, limit, _all(stated.reference))
+    target = suite.targets.get(str(workload.id))
+    if target is not None:
+        limit = Limit(steps=target.steps, seconds=target.seconds)
+        return Race(target.target, limit, _all(target.reference))
     own = workload.race
     if own is not None:
         return Race(own.target, own.budget, own.reference)

@@ -124,12 +124,12 @@ def reuse(specs: Sequence[TrialSpec], shelf: Shelf | None, pace: Pace) -> Iterat
     """
     if shelf is None or not shelf.known:
         return
-    kept: dict[tuple[str, str], list[tuple[TrialSpec, Record]]] = {}
+    stored: dict[tuple[str, str], list[tuple[TrialSpec, Record]]] = {}
     for spec in filter(is_shared, specs):
         record = None if record_attempts(spec.run, spec.key) else shelf.find(spec)
         if record is not None:
-            kept.setdefault((spec.workload, spec.submission), []).append((spec, record))
-    for (workload, name), trials in kept.items():
+            stored.setdefault((spec.workload, spec.submission), []).append((spec, record))
+    for (workload, name), trials in stored.items():
         drift = _drift(trials, pace(trials[0][0], shelf.beside))
         if drift:
             yield f"{workload}: {name} is raced anew: {drift}"

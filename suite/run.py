@@ -212,11 +212,11 @@ def _planned(request: Request) -> tuple[Path, Planned]:
 
 def _refuse_conflicts(request: Request, planned: Planned, folder: Path) -> None:
     plan = planned.plan
-    for flag, asked, has in _asked(request, planned):
-        if asked != has:
+    for flag, is_asked, has in _asked(request, planned):
+        if is_asked != has:
             raise ConfigError(
-                f"{flag} {_words(asked)}: the run in {folder} was begun with {_words(has)}, and a "
-                f"resumed run goes on as planned; leave {flag} out, or start a new run"
+                f"{flag} {_words(is_asked)}: the run in {folder} was begun with {_words(has)}, and "
+                f"a resumed run goes on as planned; leave {flag} out, or start a new run"
             )
     if not request.reference and any(course.references for course in plan.workloads.values()):
         raise ConfigError(

@@ -71,11 +71,11 @@ def with_defaults(source: Source, point: Mapping[str, Scalar]) -> Point:
 
     Defaults that YAML and JSON would not give back as they were (a tuple) stay in the file.
     """
-    kept: Point = {n: v for n, v in source.defaults.items() if isinstance(v, Scalar)}
-    return {**kept, **point}
+    defaults: Point = {n: v for n, v in source.defaults.items() if isinstance(v, Scalar)}
+    return {**defaults, **point}
 
 
 def without_value(source: Source, point: Mapping[str, object]) -> Sequence[str]:
     """The hyperparameters that neither `point` nor the file's defaults give a value."""
-    given = {*point, *source.defaults}
-    return [name for name in source.hyperparameters if name not in given]
+    names = {*point, *source.defaults}
+    return [name for name in source.hyperparameters if name not in names]

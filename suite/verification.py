@@ -87,11 +87,15 @@ def _in_order(run: Path) -> list[str]:
     met: dict[str, list[float]] = {}
     for (_, name), studies in _times(run).items():
         met.setdefault(name, []).extend(filter(math.isfinite, studies.values()))
-    known = [name for name, times in met.items() if times]
+    workloads_met = [name for name, times in met.items() if times]
     try:
-        return [row.submission for row in board.compute([run]).rows if row.submission in known]
+        return [
+            row.submission for row in board.compute([run]).rows if row.submission in workloads_met
+        ]
     except RecordError:
-        return sorted(known, key=lambda name: (-len(met[name]), statistics.median(met[name])))
+        return sorted(
+            workloads_met, key=lambda name: (-len(met[name]), statistics.median(met[name]))
+        )
 
 
 _Times = dict[tuple[str, str], dict[int, float]]
@@ -138,10 +142,10 @@ def _on_seed(planned: Planned, names: list[str], seed: int) -> Planned:
     files = {entrant.file for entrant in entrants.values()}
     files |= {one.file for course in plan.workloads.values() for one in course.references.values()}
     suite = plan.suite.model_copy(update={"seed": seed, "submissions": names})
-    kept = {
+    settings = {
         "suite": suite,
         "submissions": entrants,
         "texts": {file: text for file, text in plan.texts.items() if file in files},
     }
     sources = {file: source for file, source in planned.sources.items() if file in files}
-    return Planned(plan.model_copy(update=kept), sources)
+    return Planned(plan.model_copy(update=settings), sources)

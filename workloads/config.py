@@ -224,8 +224,8 @@ class Definition:
     def metric(self, id: WorkloadId, settings: Scale) -> Metric:
         """The family's metric or the task's own, averaged over the scale's evaluations."""
         task = self._task(id.variant)
-        stated = (task and task.metric) or self.config.metric
-        return Metric(stated.name, stated.goal, settings.metric_window, settings.held_evaluations)
+        metric = (task and task.metric) or self.config.metric
+        return Metric(metric.name, metric.goal, settings.metric_window, settings.held_evaluations)
 
     def title(self, id: WorkloadId) -> str:
         """What the workload is, in a line: the family's title or the task's own.
@@ -303,12 +303,12 @@ def read_definition(folder: Path, name: str | None = None) -> Definition:
 
 
 def _races(family: Definition) -> dict[str, Race]:
-    known = {WorkloadId.parse(id).race for id in family.ids()}
+    race_names = {WorkloadId.parse(id).race for id in family.ids()}
     races = {}
     for path in sorted((family.path.parent / "targets").glob("*.yaml")):
-        if path.stem not in known:
+        if path.stem not in race_names:
             raise ConfigError(
-                f"{path}: {family.name} has no race {path.stem!r}{nearest(path.stem, known)}"
+                f"{path}: {family.name} has no race {path.stem!r}{nearest(path.stem, race_names)}"
             )
         races[path.stem] = read_yaml(path, Race)
     return races

@@ -22,14 +22,14 @@ def cache_folder() -> Path:
     """Where fetched data live: `$GRADATHLON_CACHE`, or the user's cache folder."""
     import pooch
 
-    given = os.environ.get("GRADATHLON_CACHE")
-    return Path(given) if given else Path(pooch.os_cache("gradathlon"))
+    folder = os.environ.get("GRADATHLON_CACHE")
+    return Path(folder) if folder else Path(pooch.os_cache("gradathlon"))
 
 
 def data_folder() -> Path | None:
     """Where the user keeps standard-scale data: `$GRADATHLON_DATA`, if set."""
-    given = os.environ.get("GRADATHLON_DATA")
-    return Path(given) if given else None
+    folder = os.environ.get("GRADATHLON_DATA")
+    return Path(folder) if folder else None
 
 
 @runtime_checkable

@@ -149,8 +149,8 @@ def _fashion(files: Mapping[str, Path]) -> Images:
 
 
 def _fashion_files() -> dict[str, Path]:
-    given = data_folder()
-    folders = [DEBIAN_FOLDER] if given is None else [given / "fashion-mnist", DEBIAN_FOLDER]
+    root = data_folder()
+    folders = [DEBIAN_FOLDER] if root is None else [root / "fashion-mnist", DEBIAN_FOLDER]
     for folder in folders:
         files = {
             part: path
@@ -160,7 +160,7 @@ def _fashion_files() -> dict[str, Path]:
         }
         if len(files) == len(FASHION_FILES):
             return files
-    first = "$GRADATHLON_DATA/fashion-mnist (not set)" if given is None else str(folders[0])
+    first = "$GRADATHLON_DATA/fashion-mnist (not set)" if root is None else str(folders[0])
     raise WorkloadError(
         f"Fashion-MNIST not found in {first} or in {DEBIAN_FOLDER}: run "
         "`apt-get install dataset-fashion-mnist`, or put its four idx files there"
@@ -203,8 +203,8 @@ def _read_idx(path: Path, magic: int, header: int) -> Array:
 
 
 def _cifar_files() -> list[Path]:
-    given = data_folder()
-    folder = None if given is None else given / CIFAR_FOLDER
+    root = data_folder()
+    folder = None if root is None else root / CIFAR_FOLDER
     files = [] if folder is None else [folder / "train.bin", folder / "test.bin"]
     if files and all(path.exists() for path in files):
         return files

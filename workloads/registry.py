@@ -96,10 +96,10 @@ def place(name: str) -> Place:
     Raises:
         WorkloadError: no such family; the message names the nearest.
     """
-    known = places()
-    if name not in known:
-        raise WorkloadError(f"unknown workload family {name!r}{nearest(name, known)}")
-    return known[name]
+    folders = places()
+    if name not in folders:
+        raise WorkloadError(f"unknown workload family {name!r}{nearest(name, folders)}")
+    return folders[name]
 
 
 def _folder(point: importlib.metadata.EntryPoint, origin: str) -> Path:

@@ -30,11 +30,11 @@ class _Stepper:
     def __init__(self, optimizer: Any, run: Run) -> None:
         self.optimizer = optimizer
         wanted = inspect.signature(optimizer.step).parameters
-        stated = run.entry.closure
+        closure = run.entry.closure
         required = "closure" in wanted and wanted["closure"].default is inspect.Parameter.empty
         two_steps = all(hasattr(optimizer, name) for name in ("first_step", "second_step"))
-        self.closure = stated if stated is not None else required
-        self.two_steps = two_steps and stated is None
+        self.closure = closure if closure is not None else required
+        self.two_steps = two_steps and closure is None
         self.loss = "loss" in wanted and not self.closure
         self._may_ask = "closure" in wanted and not self.closure
 
@@ -85,8 +85,8 @@ class _Scheduled:
 class OptimizerAlgorithm:
     """Optimizers, perhaps with schedulers, in the order in which `submission` returned them."""
 
-    def __init__(self, made: object, run: Run) -> None:
-        parts = flatten(made)
+    def __init__(self, product: object, run: Run) -> None:
+        parts = flatten(product)
         self.run = run
         self.steppers = [_Stepper(part, run) for part in parts if is_optimizer(part)]
         self.schedulers = [_Scheduled(part) for part in parts if not is_optimizer(part)]
@@ -100,9 +100,9 @@ class OptimizerAlgorithm:
 
     def step(self, draw: Draw) -> None:
         run = self.run
-        batch, taken = self._batch(draw)
+        batch, taking = self._batch(draw)
         run.await_loss()
-        value = None if self.only_closures else self._backward(batch, taken)
+        value = None if self.only_closures else self._backward(batch, taking)
 
         def again() -> torch.Tensor:
             nonlocal value
@@ -130,10 +130,10 @@ class OptimizerAlgorithm:
             return run.draw(draw), None
         return run.draw_and_take_loss(draw)
 
-    def _backward(self, batch: Tensors, taken: Taking | None = None) -> torch.Tensor:
+    def _backward(self, batch: Tensors, taking: Taking | None = None) -> torch.Tensor:
         run = self.run
         with torch.enable_grad():
-            value, sums = taken or run.loss(run.whole(batch), run.generator)
+            value, sums = taking or run.loss(run.whole(batch), run.generator)
             for optimizer in self.optimizers:
                 optimizer.zero_grad(set_to_none=True)
             value.backward()
@@ -159,8 +159,8 @@ class OptimizerAlgorithm:
         """What the optimizers remember of each parameter, by its name."""
         state: StateDict = {}
         for optimizer in self.optimizers:
-            known: Mapping[torch.Tensor, object] = getattr(optimizer, "state", {})
-            state |= {n: known[p] for n, p in self.run.params.items() if p in known}
+            states: Mapping[torch.Tensor, object] = getattr(optimizer, "state", {})
+            state |= {n: states[p] for n, p in self.run.params.items() if p in states}
         return state
 
     def state(self) -> State:
@@ -223,8 +223,8 @@ class ObjectAlgorithm:
 Algorithm = OptimizerAlgorithm | ObjectAlgorithm
 
 
-def make_algorithm(made: object, run: Run) -> Algorithm:
+def make_algorithm(product: object, run: Run) -> Algorithm:
     """The algorithm of what `submission` returned; `submissions.load.build` has looked at it."""
-    if hasattr(made, "init") and hasattr(made, "update"):
-        return ObjectAlgorithm(cast(TorchSubmission, made), run)
-    return OptimizerAlgorithm(made, run)
+    if hasattr(product, "init") and hasattr(product, "update"):
+        return ObjectAlgorithm(cast(TorchSubmission, product), run)
+    return OptimizerAlgorithm(product, run)

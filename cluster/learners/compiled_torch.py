@@ -55,8 +55,8 @@ def _bring_back(warm: State, fresh: State) -> None:
         load_optimizer(warm, untouched)
         return
     # In place: what torch compiled holds for these very tensors.
-    for parameter, known in warm.state.items():
-        _copy(known, fresh.state[parameter])
+    for parameter, before in warm.state.items():
+        _copy(before, fresh.state[parameter])
     for group, other in zip(warm.param_groups, fresh.param_groups, strict=True):
         _copy(group, {name: value for name, value in other.items() if name not in _KEPT})
 

@@ -270,8 +270,8 @@ class JaxLearner:
     def load_state(self, state: StateDict) -> None:
         leaves, structure = jax.tree.flatten(self._state)
         saved = iter(state["algorithm"])
-        kept = [leaf if callable(leaf) else _from_numpy(next(saved), leaf) for leaf in leaves]
-        self._state = jax.tree.unflatten(structure, kept)
+        restored = [leaf if callable(leaf) else _from_numpy(next(saved), leaf) for leaf in leaves]
+        self._state = jax.tree.unflatten(structure, restored)
         self._params = _copied(state["weights"])
         self._steps = jnp.array(state["steps"])
         self._shared.update(state.get("shared", {}))

@@ -162,9 +162,9 @@ class TorchLearner:
 
     def drain(self) -> Taken:
         run = self._run
-        taken = Taken(_summed(run.noted), _summed(run.drawn), run.draws)
+        totals = Taken(_summed(run.noted), _summed(run.drawn), run.draws)
         run.noted, run.drawn, run.draws = [], [], 0
-        return taken
+        return totals
 
     def weights(self) -> Weights:
         return to_numpy(self._run.params, "weights")

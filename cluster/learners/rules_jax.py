@@ -176,13 +176,13 @@ class ObjectRules:
 Rules = TransformationRules | ObjectRules
 
 
-def make_rules(made: object, module: ModuleType) -> Rules:
+def make_rules(product: object, module: ModuleType) -> Rules:
     """The rules of what `submission` returned; `submissions.load.build` has looked at it."""
-    if isinstance(made, optax.MultiSteps):
-        made = made.gradient_transformation()
-    if isinstance(made, optax.GradientTransformation):
-        return TransformationRules(made, module)
-    return ObjectRules(cast(JaxSubmission, made))
+    if isinstance(product, optax.MultiSteps):
+        product = product.gradient_transformation()
+    if isinstance(product, optax.GradientTransformation):
+        return TransformationRules(product, module)
+    return ObjectRules(cast(JaxSubmission, product))
 
 
 def implied_eval_params(state: State, params: Arrays) -> Callable[[Arrays, State], Arrays] | None:

@@ -137,8 +137,8 @@ class Run:
         """Keep the by-products if this is the step's first loss."""
         if self._awaited:
             self._awaited = False
-            kept = {name: item.detach() for name, item in sums.items()}
-            self.noted.append({"loss": value.detach()} | kept)
+            detached = {name: item.detach() for name, item in sums.items()}
+            self.noted.append({"loss": value.detach()} | detached)
 
     def require_loss(self, what: str) -> None:
         """A step without a loss cannot have learned.

@@ -43,9 +43,9 @@ def give_back(cores: int) -> None:
         for name, value in names.items():
             if vars(place).get(name) is not value:
                 setattr(place, name, value)
-    for optimizer, known in _NAMES.items():
+    for optimizer, originals in _NAMES.items():
         # What hides an inherited method is a name of its own; torch puts its hooks back itself.
-        for name in vars(optimizer).keys() - known:
+        for name in vars(optimizer).keys() - originals:
             delattr(optimizer, name)
 
 

@@ -142,8 +142,8 @@ class Document:
 def together(errors: Iterable[ConfigError]) -> ConfigError:
     """All errors of a document as one, each on its line; of very many the first."""
     lines = list(dict.fromkeys(map(str, errors)))
-    left = len(lines) - MOST_TOLD
-    more = [f"and {left} more"] if left > 0 else []
+    untold = len(lines) - MOST_TOLD
+    more = [f"and {untold} more"] if untold > 0 else []
     return ConfigError("\n".join([*lines[:MOST_TOLD], *more]))
 
 
@@ -159,7 +159,7 @@ def _child(node: yaml.Node | None, part: Key) -> tuple[int, yaml.Node] | None:
 
 
 def _explain(error: pydantic_core.ErrorDetails, model: type[Model]) -> str:
-    kind, given = error["type"], error.get("input")
+    kind, value = error["type"], error.get("input")
     if kind == "extra_forbidden":
         fields = _fields_at(model, error["loc"][:-1])
         return f"unknown key{nearest(str(error['loc'][-1]), fields)}"
@@ -168,9 +168,9 @@ def _explain(error: pydantic_core.ErrorDetails, model: type[Model]) -> str:
     if kind == "literal_error":
         expected = error["ctx"]["expected"]
         words = [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
-        return f"{given!r} is not one of {expected}{nearest(str(given), words)}"
+        return f"{value!r} is not one of {expected}{nearest(str(value), words)}"
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    shown = repr(given) if len(repr(given)) <= 80 else f"{repr(given)[:77]}..."
+    shown = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:77]}..."
     return f"expected {message}, found {shown}" if kind != "value_error" else message
 
 

@@ -224,10 +224,10 @@ def _clock_scale(curves: Sequence[Curve], clock: Clock) -> Scale:
 
 def _metric_scale(curves: Sequence[Curve], target: Target) -> Scale:
     seen = [value for curve in curves if curve.stable for value in curve.values]
-    kept = [] if target.value is None else [target.value]
-    every = [*kept, *(value for value in seen if math.isfinite(value))]
+    marks = [] if target.value is None else [target.value]
+    every = [*marks, *(value for value in seen if math.isfinite(value))]
     best = (min if target.goal == "min" else max)(every, default=0.0)
-    low, high = robust_range(seen, [*kept, best])
+    low, high = robust_range(seen, [*marks, best])
     return Scale(low, high, HEIGHT - BOTTOM, TOP)
 
 

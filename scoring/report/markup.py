@@ -33,14 +33,14 @@ def element(name: str, /, *children: object, **attributes: Attribute) -> Markup:
     Underscores in attribute names become hyphens, a trailing one is dropped; an attribute that is
     None or False is left out, and True stands empty, as `hidden` does.
     """
-    given = "".join(
+    attributes_text = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{"" if value is True else escape(value)}"'
         for key, value in attributes.items()
         if value is not None and value is not False
     )
     if name in _VOID:
-        return Markup(f"<{name}{given}>")
-    return Markup(f"<{name}{given}>{join(*children)}</{name}>")
+        return Markup(f"<{name}{attributes_text}>")
+    return Markup(f"<{name}{attributes_text}>{join(*children)}</{name}>")
 
 
 def join(*children: object) -> Markup:

@@ -180,8 +180,8 @@ def _race(records: Sequence[Record]) -> str:
     if head.target.value is None:
         return f"No target: {head.target.metric} is compared at equal budget. {budget}"
     verb = "at most" if head.target.goal == "min" else "at least"
-    kept = head.target.held
-    held = f", held for {kept.evaluations} evaluations more" if kept else ""
+    stretch = head.target.held
+    held = f", held for {stretch.evaluations} evaluations more" if stretch else ""
     reached = sum(record.outcome is not None and ENDS[record.outcome.end].met for record in records)
     return (
         f"Target: {head.target.metric} {verb} {short(head.target.value, 4)}{held}. {budget}"

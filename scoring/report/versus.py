@@ -48,6 +48,6 @@ def _pair(board: Board, one: str, other: str) -> list[float | None]:
     gap, chance = difference(a, b), None
     if a.redrawn.size and b.redrawn.size:
         chance = float(((a.redrawn > b.redrawn) + 0.5 * (a.redrawn == b.redrawn)).mean())
-    known = math.isfinite(gap.low)
-    numbers = [gap.mean, gap.low, gap.high, gap.p] if known else [gap.mean, *[None] * 3]
+    has_interval = math.isfinite(gap.low)
+    numbers = [gap.mean, gap.low, gap.high, gap.p] if has_interval else [gap.mean, *[None] * 3]
     return [None if n is None else float(f"{n:.4g}") for n in [*numbers, chance]]

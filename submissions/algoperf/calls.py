@@ -78,9 +78,9 @@ class Calls:
         Raises:
             SubmissionError: it wants another machine than a trial's, where that is known.
         """
-        given = (self.view, params, model_state, self.hyperparameters, rng)
+        arguments = (self.view, params, model_state, self.hyperparameters, rng)
         try:
-            return self.module.init_optimizer_state(*given)
+            return self.module.init_optimizer_state(*arguments)
         except Exception as error:
             self._explain(error)
             raise
@@ -99,14 +99,14 @@ class Calls:
             self.view, draws, state, params, model, self.hyperparameters, step, rng
         )
 
-    def update(self, seconds: float, **given: object) -> Step:
+    def update(self, seconds: float, **arguments: object) -> Step:
         """(optimizer state, weights, model state) after a step.
 
         Raises:
             TrainingComplete: the file says that it has trained enough.
         """
         if self._takes_train_state:
-            given["train_state"] = MappingProxyType(
+            arguments["train_state"] = MappingProxyType(
                 {
                     "accumulated_submission_time": seconds,
                     "is_time_remaining": True,
@@ -116,7 +116,7 @@ class Calls:
                 }
             )
         try:
-            returned = self.module.update_params(**self._common(given))
+            returned = self.module.update_params(**self._common(arguments))
         except TrainingCompleteError as error:
             raise TrainingComplete(" ".join(str(error).split())) from error
         except Exception as error:
@@ -124,9 +124,9 @@ class Calls:
             raise
         return _three(returned, "update_params")
 
-    def prepare(self, **given: object) -> Step:
+    def prepare(self, **arguments: object) -> Step:
         """The same three, ready for an evaluation."""
-        return _three(self.module.prepare_for_eval(**self._common(given)), "prepare_for_eval")
+        return _three(self.module.prepare_for_eval(**self._common(arguments)), "prepare_for_eval")
 
     def _explain(self, error: Exception) -> None:
         text = str(error)
@@ -134,7 +134,7 @@ class Calls:
             if sign in text:
                 raise SubmissionError(f"{self.view.origin}: {what} ({text})") from error
 
-    def _common(self, given: dict[str, object]) -> dict[str, object]:
+    def _common(self, arguments: dict[str, object]) -> dict[str, object]:
         view = self.view
         return {
             "workload": view,
@@ -143,7 +143,7 @@ class Calls:
             "loss_type": view.loss_type,
             # No submission sees validation here: there are never any.
             "eval_results": [],
-            **given,
+            **arguments,
         }
 
 

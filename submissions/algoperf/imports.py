@@ -75,8 +75,8 @@ class Imports:
         parts = self._stand_ins[top]
         for asked in [rest] if rest else (fromlist or ()):
             if asked not in parts:
-                known = ", ".join(part for part in parts if part)
-                message = f"{top}.{asked} is not served here; a submission may use {known}"
+                path = ", ".join(part for part in parts if part)
+                message = f"{top}.{asked} is not served here; a submission may use {path}"
                 raise ImportError(message, name=f"{top}.{asked}")
         return parts[rest] if fromlist else parts[""]
 

@@ -166,8 +166,8 @@ class JaxAlgoperf:
         sums = model.get(_NOTED) if isinstance(model, Mapping) else None
         if sums is not None:
             problem.note(sums)
-        made = {"optimizer": optimizer, "step": step + 1}
-        return self._flat(tree), self._timed({**made, "seconds": state["seconds"]}, began)
+        state_after = {"optimizer": optimizer, "step": step + 1}
+        return self._flat(tree), self._timed({**state_after, "seconds": state["seconds"]}, began)
 
     def prepare(self, params: Arrays, state: StateDict) -> tuple[Arrays, StateDict]:
         """The file's preparation for an evaluation, of the weights that it goes on with."""
@@ -181,8 +181,8 @@ class JaxAlgoperf:
             global_step=step,
             rng=self._rng(step),
         )
-        made = {**state, "optimizer": optimizer}
-        return self._flat(tree), self._timed(made, began)
+        state_after = {**state, "optimizer": optimizer}
+        return self._flat(tree), self._timed(state_after, began)
 
     def _seen(self, batch: ByName) -> Batch:
         self._view.names = tuple(batch)
@@ -221,8 +221,8 @@ def _with_functions_of(first: ByName, state: OptimizerState) -> OptimizerState:
     """
     leaves, form = jax.tree.flatten(state)
     places = [place for place, leaf in enumerate(leaves) if callable(leaf)]
-    known = first.setdefault("functions", [leaves[place] for place in places])
-    if len(known) == len(places):
-        for place, function in zip(places, known, strict=True):
+    functions = first.setdefault("functions", [leaves[place] for place in places])
+    if len(functions) == len(places):
+        for place, function in zip(places, functions, strict=True):
             leaves[place] = function
     return jax.tree.unflatten(form, leaves)

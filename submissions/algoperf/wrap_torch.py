@@ -39,7 +39,7 @@ class Container(torch.nn.Module):
                 module = module.get_submodule(folder)
             module.register_parameter(last, parameter)
 
-    def forward(self, *given: object) -> torch.Tensor:
+    def forward(self, *arguments: object) -> torch.Tensor:
         """Nothing: the workload's `model_fn` is the way to the model."""
         raise NotImplementedError("call `workload.model_fn`")
 
@@ -151,8 +151,8 @@ class TorchAlgoperf:
                 rng=self._rng(step),
             )
         self._take(module)
-        made = {"optimizer": optimizer, "model": model, "step": step + 1}
-        return self._timed({**made, "seconds": state["seconds"]}, began)
+        state_after = {"optimizer": optimizer, "model": model, "step": step + 1}
+        return self._timed({**state_after, "seconds": state["seconds"]}, began)
 
     def prepare(self, params: Tensors, state: StateDict) -> StateDict:
         """The file's preparation for an evaluation, of the weights that it goes on with."""

@@ -53,7 +53,7 @@ def keep(begun: Begun, folder: Path) -> None:
         raise ConfigError(f"{folder}: cannot be written: {error.strerror or error}") from None
 
 
-def resumed(kind: type[B], word: str, given: Mapping[str, object], folder: Path) -> B:
+def resumed(kind: type[B], word: str, options: Mapping[str, object], folder: Path) -> B:
     """What the procedure in `folder` was begun with.
 
     Raises:
@@ -65,8 +65,8 @@ def resumed(kind: type[B], word: str, given: Mapping[str, object], folder: Path)
             "with -o, or leave --resume out"
         )
     begun = read_yaml(folder / kind.file, kind)
-    stated = {"submission": word, **{key: v for key, v in given.items() if v is not None}}
-    for key, value in stated.items():
+    settings = {"submission": word, **{key: v for key, v in options.items() if v is not None}}
+    for key, value in settings.items():
         had = getattr(begun, key)
         if value != had:
             raise ConfigError(

@@ -119,14 +119,14 @@ class Calibration:
         if self.place.address is None:
             for id in self.order.workloads:
                 workloads.get(id).fetch()
-        left = list(self.parts)
+        candidates = list(self.parts)
         climbed = []
-        for rung in ladder(len(left), self.order.finalists, self.order.workloads):
-            left = self._climb(rung, left)
-            climbed.append((rung, {one: total(self.parts, one) for one in left}))
-        if self.order.defaults and 0 not in left and not self.points[0]:
-            left = [*left, 0]
-        finalists = self._finals(left)
+        for rung in ladder(len(candidates), self.order.finalists, self.order.workloads):
+            candidates = self._climb(rung, candidates)
+            climbed.append((rung, {one: total(self.parts, one) for one in candidates}))
+        if self.order.defaults and 0 not in candidates and not self.points[0]:
+            candidates = [*candidates, 0]
+        finalists = self._finals(candidates)
         ends = [record.outcome.end for record in self.records if record.outcome]
         return Verdict(
             order=self.order,
@@ -140,13 +140,13 @@ class Calibration:
             core_hours=core_hours(self.records),
         )
 
-    def _climb(self, rung: Rung, left: list[int]) -> list[int]:
+    def _climb(self, rung: Rung, candidates: list[int]) -> list[int]:
         names = ", ".join(rung.workloads)
-        self.say(f"{names}: {len(left)} points, of which {rung.keep} go on")
-        specs = [self._spec(id, SCREEN, one) for one in left for id in rung.workloads]
+        self.say(f"{names}: {len(candidates)} points, of which {rung.keep} go on")
+        specs = [self._spec(id, SCREEN, one) for one in candidates for id in rung.workloads]
 
         def limits(spec: TrialSpec) -> Stop | None:
-            latest = latest_ratio(self.parts, left, rung, spec.trial, spec.workload)
+            latest = latest_ratio(self.parts, candidates, rung, spec.trial, spec.workload)
             if latest >= TAU_MAX:
                 return Stop(TAU_MAX * _unit(spec), f"{TAU_MAX:g} times the reference's time")
             why = f"this point can no longer be among the best {rung.keep}"
@@ -157,7 +157,7 @@ class Calibration:
             self.parts[trial.spec.trial][trial.spec.workload] = record
 
         self._look_at(race(specs, self.place, limits=limits, heard=heard))
-        return kept(self.parts, left, rung.keep)
+        return kept(self.parts, candidates, rung.keep)
 
     def _finals(self, chosen: Sequence[int]) -> list[Finalist]:
         studies = range(1, self.order.seeds + 1)
@@ -218,10 +218,14 @@ def _unit(spec: TrialSpec) -> float:
     if spec.budget.reference_steps is not None:
         return spec.budget.reference_steps / TAU_MAX
     race = workloads.get(spec.workload).race
-    stated = race.reference.get(spec.source.framework) if race else None
+    reference = race.reference.get(spec.source.framework) if race else None
     # Without enough seeds of its own: a budget is `TAU_MAX` times the reference's median.
-    known = stated is not None and len(stated.steps) >= FEW
-    return statistics.median(stated.steps) if stated and known else spec.budget.steps / TAU_MAX
+    has_steps = reference is not None and len(reference.steps) >= FEW
+    return (
+        statistics.median(reference.steps)
+        if reference and has_steps
+        else spec.budget.steps / TAU_MAX
+    )
 
 
 def _specs(

@@ -16,7 +16,7 @@ from suite.trials import Place
 
 
 def carry_out(
-    word: str, named: NamedSuite | None, given: Mapping[str, object], folder: Path, place: Place
+    word: str, named: NamedSuite | None, options: Mapping[str, object], folder: Path, place: Place
 ) -> None:
     """Calibrate the submission that `word` names, anew on a suite or, without one, resumed.
 
@@ -29,7 +29,7 @@ def carry_out(
         ClusterError: the place to race cannot be had.
     """
     folder = folder.absolute()
-    order = new(word, named, given) if named else resumed(Order, word, given, folder)
+    order = new(word, named, options) if named else resumed(Order, word, options, folder)
     calibration = Calibration(order, folder, place, say)
     if named is not None:
         keep(order, folder)

@@ -60,11 +60,11 @@ def ladder(candidates: int, finalists: int, workloads: Sequence[str]) -> list[Ru
     count = min(len(workloads), halvings)
     ends = [math.ceil(len(workloads) * (rung + 1) / count) for rung in range(count)]
     share = (finalists / candidates) ** (1 / count)
-    kept = [math.ceil(candidates * share ** (rung + 1) - 1e-9) for rung in range(count)]
+    counts = [math.ceil(candidates * share ** (rung + 1) - 1e-9) for rung in range(count)]
     starts = [0, *ends[:-1]]
     return [
         Rung(tuple(workloads[start:end]), max(keep, finalists))
-        for start, end, keep in zip(starts, ends, kept, strict=True)
+        for start, end, keep in zip(starts, ends, counts, strict=True)
     ]
 
 
@@ -83,8 +83,8 @@ def latest_ratio(
     """
     totals = sorted((total(parts, one) for one in candidates), reverse=True)
     bar = totals[rung.keep - 1] if len(totals) >= rung.keep else -math.inf
-    known = parts.get(candidate, {})
-    others = sum(one not in known for one in rung.workloads if one != workload)
+    ratios = parts.get(candidate, {})
+    others = sum(one not in ratios for one in rung.workloads if one != workload)
     needed = bar - total(parts, candidate) - MOST * others
     if needed <= 0:
         return math.inf

@@ -54,7 +54,7 @@ class Order(Begun):
 DEFAULTS: Mapping[str, object] = {"points": 16, "finalists": 3, "seeds": 3, "defaults": False}
 
 
-def new(word: str, named: NamedSuite, given: Mapping[str, object]) -> Order:
+def new(word: str, named: NamedSuite, options: Mapping[str, object]) -> Order:
     """The order of a new calibration; what is not given is the suite's, or `DEFAULTS`."""
     suite = named.suite
     own = {
@@ -63,14 +63,16 @@ def new(word: str, named: NamedSuite, given: Mapping[str, object]) -> Order:
         "cores": suite.resources.cores,
         "gpus": suite.resources.gpus,
     }
-    stated = {key: value for key, value in given.items() if value is not None and key != "suite"}
+    settings = {
+        key: value for key, value in options.items() if value is not None and key != "suite"
+    }
     fixed = {
         "submission": word,
         "sha256": find(word).sha256,
         "suite": named.name,
         "workloads": list(suite.workloads),
     }
-    return Order.model_validate({**DEFAULTS, **own, **stated, **fixed})
+    return Order.model_validate({**DEFAULTS, **own, **settings, **fixed})
 
 
 def tuned_clock(clock: Clock) -> TunedClock:

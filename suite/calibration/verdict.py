@@ -111,9 +111,11 @@ def _log(verdict: Verdict) -> dict[str, object]:
         "rungs": [
             {
                 "workloads": list(rung.workloads),
-                "kept": [{"candidate": one, "total": round(sum_, 6)} for one, sum_ in left.items()],
+                "kept": [
+                    {"candidate": one, "total": round(sum_, 6)} for one, sum_ in candidates.items()
+                ],
             }
-            for rung, left in verdict.climbed
+            for rung, candidates in verdict.climbed
         ],
         "finalists": [
             {

@@ -39,6 +39,6 @@ def calibrate(submission: str, suite: str | None, **options: Option) -> None:
     """
     place, resume, output = taken_place(options), options.pop("resume"), options.pop("output")
     named = load(suite or "toy")
-    given = {**options, "suite": suite and named.name}
+    settings = {**options, "suite": suite and named.name}
     folder: Path = folder_of(output, "calibrate", submission, named.name)
-    carry_out(submission, None if resume else named, given, folder, place)
+    carry_out(submission, None if resume else named, settings, folder, place)

@@ -65,17 +65,18 @@ def conformance(submissions: tuple[str, ...], output: Path, **options: Option) -
     sources = [find(word) for word in submissions or shipped()]
     steps = {} if options["no_check"] else {CHECK: 0}
     steps |= _steps(options["chosen"] or default_workloads(), options["steps"])
-    kept = Kept(output)
-    asked = [
+    store = Kept(output)
+    questions = [
         (source, {name: steps[name] for name in missing})
         for source in sources
-        if (missing := kept.missing(source.name, source.sha256, steps, retry=options["retry"]))
+        if (missing := store.missing(source.name, source.sha256, steps, retry=options["retry"]))
     ]
-    trained = [id for id in steps if id != CHECK and any(id in left for _, left in asked)]
+    wanted = {id for _, unanswered in questions for id in unanswered}
+    trained = [id for id in steps if id != CHECK and id in wanted]
     fetch_all(trained)
     make_ready(trained)
-    _ask(asked, kept)
-    text = table(kept.rows(), [CHECK, *default_workloads(), *_others(kept)])
+    _ask(questions, store)
+    text = table(store.rows(), [CHECK, *default_workloads(), *_others(store)])
     (output / TABLE).write_text(text, encoding="utf-8")
     click.echo(text, nl=False)
 
@@ -84,9 +85,9 @@ def _steps(words: Sequence[str], usual: int) -> dict[str, int]:
     """Workloads with the steps to make on each."""
     steps = {}
     for word in words:
-        id, given, count = word.partition("=")
+        id, separator, count = word.partition("=")
         workloads.get(id)
-        if given and (not count.isdecimal() or int(count) < LEAST):
+        if separator and (not count.isdecimal() or int(count) < LEAST):
             raise click.UsageError(
                 f"-w {word}: {count!r} is no number of steps; give {LEAST} or more"
             )
@@ -94,20 +95,20 @@ def _steps(words: Sequence[str], usual: int) -> dict[str, int]:
     return steps
 
 
-def _others(kept: Kept) -> list[str]:
+def _others(store: Kept) -> list[str]:
     usual = {CHECK, *default_workloads()}
-    return list(dict.fromkeys(r.cell.asked for r in kept.rows() if r.cell.asked not in usual))
+    return list(dict.fromkeys(r.cell.asked for r in store.rows() if r.cell.asked not in usual))
 
 
-def _ask(asked: Sequence[tuple[Source, dict[str, int]]], kept: Kept) -> None:
+def _ask(questions: Sequence[tuple[Source, dict[str, int]]], store: Kept) -> None:
     """Answer what is missing, and keep each answer as it comes."""
-    count = sum(len(steps) for _, steps in asked)
+    count = sum(len(steps) for _, steps in questions)
     shown = sys.stderr.isatty()
     done = 0
     with click.progressbar(length=count, file=sys.stderr, show_pos=True, hidden=not shown) as bar:
-        for source, steps in asked:
+        for source, steps in questions:
             for cell in cells(source, steps):
-                kept.add(Row(source.name, source.framework, source.sha256, cell))
+                store.add(Row(source.name, source.framework, source.sha256, cell))
                 done += 1
                 bar.update(1)
                 if not shown:

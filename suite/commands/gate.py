@@ -43,13 +43,13 @@ def gate(
         gradathlon score runs/ci --clock steps --format json > scores.json
         gradathlon gate runs/ci --baseline scores.json
     """
-    kept = comparison.read_baseline(baseline)
+    base = comparison.read_baseline(baseline)
     gathered = frame.gather(runs)
-    computed = board.compute_from(gathered, protocol=kept.protocol, clock="steps")
+    computed = board.compute_from(gathered, protocol=base.protocol, clock="steps")
     if slack is None:
-        allowed = comparison.allowance(computed, gathered, kept)
+        allowed = comparison.allowance(computed, gathered, base)
     else:
         allowed = comparison.Allowance(slack / 100)
-    changes = comparison.compare(computed, kept, allowed)
+    changes = comparison.compare(computed, base, allowed)
     click.echo(comparison.markdown(changes, allowed))
     ctx.exit(1 if any(change.worse for change in changes) else 0)

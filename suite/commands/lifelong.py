@@ -130,12 +130,12 @@ def _mean(group: list[_Row]) -> dict[str, str]:
     means = {}
     for name in lifetimes[0]:
         values = [one[name] for one in lifetimes]
-        known = [value for value in values if value is not None]
-        if len(known) < len(values):
+        present = [value for value in values if value is not None]
+        if len(present) < len(values):
             means[name] = "-"
             continue
-        error = statistics.stdev(known) / math.sqrt(len(known))
-        means[name] = f"{statistics.fmean(known):.4g} +- {error:.2g}"
+        error = statistics.stdev(present) / math.sqrt(len(present))
+        means[name] = f"{statistics.fmean(present):.4g} +- {error:.2g}"
     return means
 
 

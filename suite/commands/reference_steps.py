@@ -33,7 +33,7 @@ from suite.commands.executor_option import executor_option
 @executor_option
 @click.option("--at-once", type=click.IntRange(1, 10_000), metavar="N", help="As in `run`.")
 def reference_steps(
-    workloads: tuple[str, ...], measure: bool, adopt: bool, **given: Option
+    workloads: tuple[str, ...], measure: bool, adopt: bool, **options: Option
 ) -> None:
     """Tell in how many steps the reference meets a target, over fresh seeds.
 
@@ -53,14 +53,14 @@ def reference_steps(
         if measure:
             settings = Settings(
                 workload=id,
-                folder=(given["trials"] / id).absolute(),
+                folder=(options["trials"] / id).absolute(),
                 output=None,
-                executor=given["executor"],
+                executor=options["executor"],
                 say=lambda line: click.echo(line, err=True),
                 resources=Resources(),
-                at_once=given["at_once"],
+                at_once=options["at_once"],
             )
-            steps, log = reference.measure(settings, given["frameworks"] or ("torch", "jax"))
+            steps, log = reference.measure(settings, options["frameworks"] or ("torch", "jax"))
         else:
             steps = reference.logged_steps(id)
         for framework, counts in steps.items():

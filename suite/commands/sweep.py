@@ -71,8 +71,8 @@ def sweep(submission: str, workload: str, more: tuple[str, ...], **options: Opti
     """
     place, resume, output = taken_place(options), options.pop("resume"), options.pop("output")
     folder = folder_of(output, "sweep", submission, workload).absolute()
-    given = _given(submission, [workload, *more], options, resume=resume)
-    order = _resumed(submission, given, folder) if resume else _new(submission, given)
+    settings = _given(submission, [workload, *more], options, resume=resume)
+    order = _resumed(submission, settings, folder) if resume else _new(submission, settings)
     sweeping = Sweeping(order, folder, place, say)
     if not resume:
         keep(order, folder)
@@ -88,31 +88,31 @@ def _given(
     """The keys of the order that were typed, None where they were not."""
     source = find(submission)
     text, fixed = options.pop("parameter"), options.pop("fixed")
-    given = {**options, "workloads": list(dict.fromkeys(workloads))}
+    settings = {**options, "workloads": list(dict.fromkeys(workloads))}
     if text is not None:
         grid = parse_grid(text, source)
-        given |= {name: getattr(grid, name) for name in ("parameter", "low", "high", "scaling")}
+        settings |= {name: getattr(grid, name) for name in ("parameter", "low", "high", "scaling")}
     elif not resume:
         raise ConfigError(f"sweep needs --parameter {FORM}")
     if fixed or not resume:
-        given["fixed"] = stated_point(source, fixed)
-    if given.get("parameter") in given.get("fixed", {}):
-        raise ConfigError(f"-p {given['parameter']}: it is what is swept")
-    return given
+        settings["fixed"] = stated_point(source, fixed)
+    if settings.get("parameter") in settings.get("fixed", {}):
+        raise ConfigError(f"-p {settings['parameter']}: it is what is swept")
+    return settings
 
 
-def _new(submission: str, given: Options) -> SweepOrder:
-    stated = {key: value for key, value in given.items() if value is not None}
+def _new(submission: str, settings: Options) -> SweepOrder:
+    chosen = {key: value for key, value in settings.items() if value is not None}
     own = {"points": 7, "seeds": 2, "seed": 0, "cores": 1, "gpus": 0}
     fixed = {"submission": submission, "sha256": find(submission).sha256}
-    return SweepOrder.model_validate({**own, **stated, **fixed})
+    return SweepOrder.model_validate({**own, **chosen, **fixed})
 
 
-def _resumed(submission: str, given: Options, folder: Path) -> SweepOrder:
+def _resumed(submission: str, settings: Options, folder: Path) -> SweepOrder:
     # The first workload names the folder; the others need not be typed again.
-    if len(given["workloads"]) == 1:
-        given = {**given, "workloads": None}
-    return resumed(SweepOrder, submission, given, folder)
+    if len(settings["workloads"]) == 1:
+        settings = {**settings, "workloads": None}
+    return resumed(SweepOrder, submission, settings, folder)
 
 
 def _told(sweeps: Sequence[Sweep], order: SweepOrder, hours: float) -> str:

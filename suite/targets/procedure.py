@@ -101,22 +101,24 @@ class Procedure:
 
     def tune(self) -> list[Candidate]:
         """The candidates that came to the horizon, best first."""
-        left = [
+        candidates = [
             Candidate(name, index, point)
             for name in ENTRANTS
             for index, point in enumerate(self._points(find(name), POINTS[name]))
         ]
         for share in RUNGS:
             steps = self.rung(share)
-            curves = self.stages.race(f"1/{share} of the horizon", [(c, 0) for c in left], steps)
-            values = {c: self.stages.best(curves[c, 0]) for c in left}
-            left = self.stages.ranked(values)
+            curves = self.stages.race(
+                f"1/{share} of the horizon", [(c, 0) for c in candidates], steps
+            )
+            values = {c: self.stages.best(curves[c, 0]) for c in candidates}
+            candidates = self.stages.ranked(values)
             if share == HALF:
                 self._note_least(curves.values())
             if share != RUNGS[-1]:
-                left = better_half(left)
-        self._note(left, values)
-        return left
+                candidates = better_half(candidates)
+        self._note(candidates, values)
+        return candidates
 
     def rung(self, share: int) -> int:
         """The steps of that share of the horizon: whole periods, and enough to be judged."""
@@ -149,9 +151,9 @@ class Procedure:
         self, ranked: list[Candidate], seeds: tuple[int, int]
     ) -> tuple[Candidate, Candidate, dict[str, list[Curve]]]:
         """The winner, the best NadamW, and their curves on fresh seeds, in both frameworks."""
-        left = list(ranked)
-        while ours := [c for c in left if c.method == REFERENCE]:
-            winner, reference = left[0], ours[0]
+        candidates = list(ranked)
+        while ours := [c for c in candidates if c.method == REFERENCE]:
+            winner, reference = candidates[0], ours[0]
             curves = self._fresh_curves(dict.fromkeys([winner, reference]), seeds)
             unsteady = [c for c in curves if not self._reliable(curves[c])]
             if not unsteady:
@@ -162,7 +164,7 @@ class Procedure:
                 )
             for candidate in unsteady:
                 self._put_aside(candidate, curves[candidate])
-                left.remove(candidate)
+                candidates.remove(candidate)
         raise WorkloadError(
             f"{self.stages.settings.workload}: every {REFERENCE} among the finalists failed on a "
             "fresh seed; its runs differ more between seeds than points do"
@@ -216,13 +218,13 @@ class Procedure:
 def better_half(ranked: list[Candidate]) -> list[Candidate]:
     """The better half, a quarter of which at least is the reference's."""
     count = len(ranked) // 2
-    kept = ranked[:count]
+    half = ranked[:count]
     ours = [c for c in ranked if c.method == REFERENCE][: math.ceil(count / 4)]
-    missing = [c for c in ours if c not in kept]
+    missing = [c for c in ours if c not in half]
     for candidate in missing:
-        kept.remove([c for c in kept if c.method != REFERENCE][-1])
-        kept.append(candidate)
-    return kept
+        half.remove([c for c in half if c.method != REFERENCE][-1])
+        half.append(candidate)
+    return half
 
 
 def _base_points(id: WorkloadId) -> list[Candidate]:

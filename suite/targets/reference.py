@@ -92,8 +92,8 @@ def adopt(id: str, steps: Steps, measured_log: Facts | None = None) -> None:
     log = dict(workloads.family(workload.id.family).procedure(workload.id) or {})
     if measured_log is not None:
         before = log.get(MEASURED, {})
-        kept = before["steps"] if before.get("workload") == id else {}
-        log[MEASURED] = {**measured_log, "steps": {**kept, **measured_log["steps"]}}
+        steps_before = before["steps"] if before.get("workload") == id else {}
+        log[MEASURED] = {**measured_log, "steps": {**steps_before, **measured_log["steps"]}}
     reference = {
         framework: one.model_copy(update={"steps": list(steps.get(framework, one.steps))})
         for framework, one in race.reference.items()

@@ -55,11 +55,11 @@ class Logger:
             self._look()
         # What other nodes wrote may be seen late; all of it is there when the driver says so.
         self._find(thorough=True)
-        left, since = self._hand_on(end=UNFINISHED), time.monotonic()
-        while left and time.monotonic() < since + LAST_S:
+        unsent, since = self._hand_on(end=UNFINISHED), time.monotonic()
+        while unsent and time.monotonic() < since + LAST_S:
             time.sleep(0.05)
-            before, left = left, self._hand_on(end=UNFINISHED)
-            since = time.monotonic() if left < before else since
+            before, unsent = unsent, self._hand_on(end=UNFINISHED)
+            since = time.monotonic() if unsent < before else since
         if self._logs:
             self._session.keep(len(self._logs))
         self._session.close()

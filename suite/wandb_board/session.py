@@ -104,8 +104,8 @@ class Session:
 
     def _clear(self, identity: Identity) -> Identity:
         """What is left of a beginning that failed, put away; a name that W&B takes for another."""
-        for left in (self._folder / FOLDER).glob(f"run-*-{identity.id}"):
-            shutil.rmtree(left, ignore_errors=True)
+        for leftover in (self._folder / FOLDER).glob(f"run-*-{identity.id}"):
+            shutil.rmtree(leftover, ignore_errors=True)
         return dataclasses.replace(identity, id=f"{identity.id}b")
 
     def _init(self, identity: Identity, config: Mapping[str, object], mode: str) -> wandb.Run:
@@ -167,10 +167,10 @@ def _reason_to_stay_offline() -> str | None:
         return f"WANDB_MODE is {os.environ['WANDB_MODE']}"
     wandb.setup(wandb.Settings(silent=True))
     try:
-        known = wandb.login(prompt=False, verify=False)
+        logged_in = wandb.login(prompt=False, verify=False)
     except Exception as error:
         return first_line(error)
-    return None if known else "no key (wandb login, or WANDB_API_KEY)"
+    return None if logged_in else "no key (wandb login, or WANDB_API_KEY)"
 
 
 def first_line(error: BaseException) -> str:

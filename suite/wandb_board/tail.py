@@ -62,8 +62,8 @@ class Attempts:
                     key = key_of(path)
                 except RecordError:
                     continue
-                known = self._known.get(key)
-                if known is None or attempt_of(path) > attempt_of(known):
+                paths = self._known.get(key)
+                if paths is None or attempt_of(path) > attempt_of(paths):
                     self._known[key] = fresh[key] = path
         return list(fresh.values())
 
@@ -78,6 +78,6 @@ class Attempts:
 def run_id(run: Path, path: Path) -> str:
     """The W&B run of an attempt: the same whenever it is asked for, and no other run's."""
     plan = run / NAME
-    said = plan.read_bytes() if plan.exists() else str(run.absolute()).encode()
+    identity = plan.read_bytes() if plan.exists() else str(run.absolute()).encode()
     place = path.relative_to(run).as_posix()
-    return hashlib.sha256(said + place.encode()).hexdigest()[:16]
+    return hashlib.sha256(identity + place.encode()).hexdigest()[:16]

@@ -54,15 +54,15 @@ def find() -> dict[str, list[Path]]:
     Raises:
         WorkloadError: no folder, a level without files, or the extra `standard` not installed.
     """
-    given = data_folder()
-    if given is None:
+    root = data_folder()
+    if root is None:
         raise WorkloadError(
             f"ACE2-SOM: GRADATHLON_DATA is not set; put {SOURCE} into its folder "
             "ace2-som/{1x,2x,3x,4x}CO2"
         )
     files = {}
     for level in LEVELS:
-        folder = given / "ace2-som" / f"{level}CO2"
+        folder = root / "ace2-som" / f"{level}CO2"
         files[level] = sorted([*folder.rglob("*.nc"), *folder.rglob("*.zarr")])
         if not files[level]:
             raise WorkloadError(f"{folder}: no *.nc or *.zarr there; put {SOURCE} there")
@@ -242,16 +242,18 @@ def _seconds(first: np.datetime64, second: np.datetime64) -> float:
 
 def _scales(runs: dict[str, Files], train: Sequence[Pair]) -> Scales:
     """Estimated from some training states, and kept in the cache: it means reading them all."""
-    stated = json.dumps([[str(p), os.stat(p).st_mtime_ns] for r in runs.values() for p in r.paths])
-    key = hashlib.sha256(stated.encode()).hexdigest()[:16]
+    identity = json.dumps(
+        [[str(p), os.stat(p).st_mtime_ns] for r in runs.values() for p in r.paths]
+    )
+    key = hashlib.sha256(identity.encode()).hexdigest()[:16]
     path = cache_folder() / "climate" / f"ace2-som-scales-{key}.npz"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_suffix(f".{os.getpid()}.npz")
         np.savez(scratch, **_estimate(runs, train))
         scratch.replace(path)
-    with np.load(path) as kept:
-        tables = {name: kept[name] for name in kept.files}
+    with np.load(path) as stored:
+        tables = {name: stored[name] for name in stored.files}
     pairs = {name: tuple(map(float, tables.pop(name))) for name in ("insolation", "surface")}
     return Scales(**tables, **pairs)  # type: ignore[arg-type]
 

@@ -73,24 +73,24 @@ class Course:
     """What a stage has seen so far: everything that a checkpoint holds besides the atmosphere."""
 
     def __init__(self, arrays: dict[str, Array] | None = None) -> None:
-        given = arrays or {}
-        self.day = int(given.get("day", 0))
-        self.elapsed = int(given.get("elapsed", 0))
+        stored = arrays or {}
+        self.day = int(stored.get("day", 0))
+        self.elapsed = int(stored.get("elapsed", 0))
         """Days since the beginning of the first stage."""
-        self.sea: Array | None = given.get("sea")
-        self.weather: Array | None = given.get("weather")
+        self.sea: Array | None = stored.get("sea")
+        self.weather: Array | None = stored.get("weather")
         """The last state and its fluxes."""
         self.series = {
-            name: list(given.get(name, ()))
+            name: list(stored.get(name, ()))
             for name in ("days", "flux", "sun", "toa", "warmth", "states", "steps")
         }
 
     def arrays(self) -> dict[str, Any]:
         """For `numpy.savez`."""
-        kept = {name: np.array(values) for name, values in self.series.items()}
+        series = {name: np.array(values) for name, values in self.series.items()}
         assert self.sea is not None
         assert self.weather is not None
-        return kept | {
+        return series | {
             "day": np.array(self.day),
             "elapsed": np.array(self.elapsed),
             "sea": self.sea,
@@ -156,11 +156,11 @@ class Generation:
         if course.day == 0 and stage.sea == "free":
             sea = sea + WARM_START[stage.level]
         since = course.day - (stage.days if stage.keep_from is None else stage.keep_from)
-        kept = self.recipe.kept(since) if since >= 0 else []
+        fields = self.recipe.kept(since) if since >= 0 else []
         seen = []
         for quarter in range(STEPS_A_DAY):
             sea = np.where(self.slab.share > 0, sea, climate).astype(np.float32)
-            if since * STEPS_A_DAY + quarter in kept:
+            if since * STEPS_A_DAY + quarter in fields:
                 surface = self.slab.surface(sea, self.rest[today])
                 course.series["states"].append(np.concatenate([course.weather, surface[None]]))
                 course.series["steps"].append(since * STEPS_A_DAY + quarter)

@@ -222,12 +222,12 @@ def check_climate(recipe: str, climate: Mapping[str, Mapping[str, float]]) -> No
     Raises:
         ValueError: one is too far off.
     """
-    for (level, name), (known, tolerance) in KNOWN.get(recipe, {}).items():
+    for (level, name), (expected, tolerance) in KNOWN.get(recipe, {}).items():
         value = climate[level][name]
-        if not abs(value - known) <= tolerance:
+        if not abs(value - expected) <= tolerance:
             raise ValueError(
                 f"{recipe}: the mean {name} at {level} CO2 is {value:.4g}, not within "
-                f"{tolerance:g} of {known:g}: this is another climate than the release knows"
+                f"{tolerance:g} of {expected:g}: this is another climate than the release knows"
             )
 
 

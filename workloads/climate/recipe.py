@@ -57,8 +57,8 @@ class Recipe:
     @property
     def digest(self) -> str:
         """Of everything that is stated here."""
-        stated = json.dumps([MODEL, FORMAT, dataclasses.asdict(self)], sort_keys=True)
-        return hashlib.sha256(stated.encode()).hexdigest()[:8]
+        identity = json.dumps([MODEL, FORMAT, dataclasses.asdict(self)], sort_keys=True)
+        return hashlib.sha256(identity.encode()).hexdigest()[:8]
 
     @property
     def origin(self) -> str:

@@ -46,15 +46,15 @@ class NGrams:
         probabilities = np.full(len(text), 1 / self._vocabulary)
         for length, (grams, counts) in enumerate(self._tables, 1):
             before = np.full(length - 1, SEPARATOR, text.dtype)
-            asked = _keys(np.concatenate([before, text]), self._vocabulary, length)
+            queries = _keys(np.concatenate([before, text]), self._vocabulary, length)
             pasts, place = np.unique(grams // self._vocabulary, return_inverse=True)
             total, kinds = np.bincount(place, counts), np.bincount(place)
-            own = np.maximum(_look_up(grams, counts, asked) - DISCOUNT, 0)
-            past = asked // self._vocabulary
+            own = np.maximum(_look_up(grams, counts, queries) - DISCOUNT, 0)
+            past = queries // self._vocabulary
             seen = np.maximum(_look_up(pasts, total, past), 1)
-            left = DISCOUNT * _look_up(pasts, kinds, past)
+            discounted = DISCOUNT * _look_up(pasts, kinds, past)
             # A past that was never seen leaves all to the shorter one.
-            share = np.where(left > 0, left / seen, 1.0)
+            share = np.where(discounted > 0, discounted / seen, 1.0)
             probabilities = own / seen + share * probabilities
         cost: Array = -np.log2(probabilities)
         return cost
@@ -69,10 +69,10 @@ def _keys(text: Array, vocabulary: int, length: int) -> Array:
     return keys
 
 
-def _look_up(keys: Array, values: Array, asked: Array) -> Array:
+def _look_up(keys: Array, values: Array, queries: Array) -> Array:
     """The value of each key asked for, 0 where there is none; `keys` are sorted."""
-    place = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
-    counts: Array = np.where(keys[place] == asked, values[place], 0)
+    place = np.minimum(np.searchsorted(keys, queries), len(keys) - 1)
+    counts: Array = np.where(keys[place] == queries, values[place], 0)
     return counts
 
 

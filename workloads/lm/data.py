@@ -72,8 +72,8 @@ def documents(path: Path) -> dict[Part, list[bytes]]:
 def topics(path: Path) -> Array:
     """The number of the topic of each training document, in their order."""
     topic = _entries(path, "topic")
-    known = {name: number for number, name in enumerate(sorted(set(topic.values())))}
-    return np.array([known[topic[text]] for text in documents(path)["train"]], np.int64)
+    numbers = {name: number for number, name in enumerate(sorted(set(topic.values())))}
+    return np.array([numbers[topic[text]] for text in documents(path)["train"]], np.int64)
 
 
 def _entries(path: Path, field: str) -> dict[bytes, str]:
@@ -96,20 +96,24 @@ def tokenised(path: Path, vocabulary: int) -> dict[Part, Array]:
     """The summaries' tokens by split, encoded once and kept in the cache."""
     pairs = bpe.merges()[: vocabulary - bpe.BYTES]
     key = hashlib.sha256(path.read_bytes() + f"{bpe.PIECES.pattern!r} {pairs}".encode())
-    kept = cache_folder() / f"wikipedia-{vocabulary}-{key.hexdigest()[:16]}.npz"
+    cached = cache_folder() / f"wikipedia-{vocabulary}-{key.hexdigest()[:16]}.npz"
     damaged = ValueError, KeyError, EOFError, zipfile.BadZipFile
-    with contextlib.suppress(OSError, *damaged), kept.open("rb") as file, np.load(file) as archive:
+    with (
+        contextlib.suppress(OSError, *damaged),
+        cached.open("rb") as file,
+        np.load(file) as archive,
+    ):
         return {part: archive[part] for part in PARTS}
     encode = bpe.Encoder(pairs)
     tokens = {
         part: np.array([t for text in texts for t in (*encode(text), SEPARATOR)], np.uint16)
         for part, texts in documents(path).items()
     }
-    scratch = kept.with_suffix(f".{os.getpid()}")
+    scratch = cached.with_suffix(f".{os.getpid()}")
     with contextlib.suppress(OSError):  # a cache that cannot be written costs seconds, no more
         with scratch.open("wb") as out:
             np.savez(out, allow_pickle=False, **{str(part): a for part, a in tokens.items()})
-        scratch.replace(kept)
+        scratch.replace(cached)
     return tokens
 
 

@@ -69,9 +69,9 @@ class Split:
     @functools.cached_property
     def rated(self) -> Array:
         """Which films trained on each warm user has rated: uint8 (warm users, items), 0 or 1."""
-        known = np.zeros((self.warm_users, self.items), np.uint8)
-        known[self.owner, self.train.items] = 1
-        return known
+        matrix = np.zeros((self.warm_users, self.items), np.uint8)
+        matrix[self.owner, self.train.items] = 1
+        return matrix
 
     @property
     def warm_users(self) -> int:
@@ -172,8 +172,8 @@ class TrainingBatches:
         sizes = train.starts[user + 1] - starts
         places = draw_profiles(sizes, rows - starts, self._profile, random)
         kept = random.random(len(rows)) >= self._id_drop
-        known = split.rated[user]
-        known[np.arange(len(rows)), train.items[rows]] = 0
+        rated = split.rated[user]
+        rated[np.arange(len(rows)), train.items[rows]] = 0
         return {
             # Copies: what is done to a batch must not reach the next one.
             **{name: array.copy() for name, array in split.catalogue.items()},
@@ -181,7 +181,7 @@ class TrainingBatches:
             "user_kept": kept.astype(np.float32),
             "fields": split.fields[user],
             "profile": train.items[starts[:, None] + places],
-            "known": known,
+            "known": rated,
             "item": train.items[rows],
         }
 
@@ -197,14 +197,14 @@ def ranking_batches(split: Split, group: Group, profile: int, draws: int, rows: 
     everyone = range(0, split.warm_users, WARM_EVERY) if warm else split.cold_group(group)
     history = split.train if warm else split.cold
     number = 0 if warm else split.warm_users
-    asked = [(user, draw) for draw in range(draws) for user in everyone]
+    pairs = [(user, draw) for draw in range(draws) for user in everyone]
     batches = []
-    for start in range(0, len(asked), rows):
-        part = asked[start : start + rows]
+    for start in range(0, len(pairs), rows):
+        part = pairs[start : start + rows]
         users = np.array([user for user, _ in part], np.int32)
-        known = [_fixed_profile(history.of(u), number + u, draw, profile) for u, draw in part]
+        profiles = [_fixed_profile(history.of(u), number + u, draw, profile) for u, draw in part]
         status = np.zeros((len(part), split.items), np.uint8)
-        for row, (user, profiled) in enumerate(zip(users, known, strict=True)):
+        for row, (user, profiled) in enumerate(zip(users, profiles, strict=True)):
             if warm:
                 status[row, split.held_out.of(user)] = RELEVANT
                 status[row, split.train.of(user)] = SEEN
@@ -216,7 +216,7 @@ def ranking_batches(split: Split, group: Group, profile: int, draws: int, rows: 
                 "user": users if warm else np.zeros_like(users),
                 "user_kept": np.full(len(part), warm, np.float32),
                 "fields": split.fields[number + users],
-                "profile": np.stack(known),
+                "profile": np.stack(profiles),
                 "status": status,
                 **split.catalogue,
             }

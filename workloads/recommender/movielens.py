@@ -98,17 +98,17 @@ def fetch(source: Source) -> dict[str, Path]:
     """
     if source == "ml-100k":
         return {part: member.fetch() for part, member in ML_100K.items()}
-    given = data_folder()
-    if given is None:
+    folder = data_folder()
+    if folder is None:
         raise WorkloadError(
             "MovieLens-1M: GRADATHLON_DATA is not set; put the three files of ml-1m.zip of "
             "grouplens.org/datasets/movielens/1m into its folder ml-1m"
         )
-    files = {name: given / "ml-1m" / name for name in ML_1M}
+    files = {name: folder / "ml-1m" / name for name in ML_1M}
     missing = [name for name, path in files.items() if not path.exists()]
     if missing:
         raise WorkloadError(
-            f"{given / 'ml-1m'}: {', '.join(missing)} not there; unpack ml-1m.zip of "
+            f"{folder / 'ml-1m'}: {', '.join(missing)} not there; unpack ml-1m.zip of "
             "grouplens.org/datasets/movielens/1m there"
         )
     return files

@@ -103,10 +103,10 @@ class Recommender(Workload[RecommenderScale]):
 
     def stream(self, seed: int) -> Stream:
         """Ratings of warm users in shuffled epochs, each with a profile drawn anew."""
-        split, stated = self._split(), self.settings.data
-        make = data.TrainingBatches(split, stated.profile, stated.id_drop)
+        split, settings = self._split(), self.settings.data
+        make = data.TrainingBatches(split, settings.profile, settings.id_drop)
         size = self.settings.batch_size
-        return epochs(len(split.owner), size, make, seed, stated.prefetch)
+        return epochs(len(split.owner), size, make, seed, settings.prefetch)
 
     def evaluate(
         self, judged: Judged, split: Split, stream: Stream, window: Window
@@ -138,20 +138,20 @@ class Recommender(Workload[RecommenderScale]):
         (B, profile), `item` int32 (B,) the film to be found, `known` uint8 (B, items) the user's
         other films, `genres` uint8 (1, items, 19) and `period` int32 (1, items).
         """
-        random, stated = np.random.default_rng(seed), self.settings.data
-        size, items = self.settings.batch_size, stated.items
+        random, settings = np.random.default_rng(seed), self.settings.data
+        size, items = self.settings.batch_size, settings.items
         fields = [random.integers(0, values, size) for values in movielens.FIELDS.values()]
         genres = random.random((1, items, len(movielens.GENRES))) < 0.1
         item = random.integers(0, items, size, np.int32)
-        known = (random.random((size, items)) < 0.05).astype(np.uint8)
-        known[np.arange(size), item] = 0
+        ratings = (random.random((size, items)) < 0.05).astype(np.uint8)
+        ratings[np.arange(size), item] = 0
         return {
             "genres": genres.astype(np.uint8),
             "user": random.integers(0, self.settings.warm_users, size, np.int32),
-            "user_kept": (random.random(size) >= stated.id_drop).astype(np.float32),
+            "user_kept": (random.random(size) >= settings.id_drop).astype(np.float32),
             "fields": np.stack(fields, axis=1).astype(np.int32) + movielens.OFFSETS,
-            "profile": random.integers(0, items, (size, stated.profile), np.int32),
-            "known": known,
+            "profile": random.integers(0, items, (size, settings.profile), np.int32),
+            "known": ratings,
             "period": random.integers(0, movielens.PERIODS, (1, items), np.int32),
             "item": item,
         }
@@ -169,25 +169,25 @@ class Recommender(Workload[RecommenderScale]):
         return TwoTowersJax(self.settings)
 
     def _split(self) -> data.Split:
-        stated = self.settings.data
-        split = data.load(stated.source, stated.profile)
-        if (len(split.fields), split.items) != (stated.users, stated.items):
+        settings = self.settings.data
+        split = data.load(settings.source, settings.profile)
+        if (len(split.fields), split.items) != (settings.users, settings.items):
             raise WorkloadError(
-                f"{stated.source}: {len(split.fields)} users and {split.items} rated films where "
-                f"there should be {stated.users} and {stated.items}; fetch the files again"
+                f"{settings.source}: {len(split.fields)} users and {split.items} rated films where "
+                f"there should be {settings.users} and {settings.items}; fetch the files again"
             )
         return split
 
     @functools.cached_property
     def _batches(self) -> dict[data.Group, list[Batch]]:
-        split, stated = self._split(), self.settings.data
+        split, settings = self._split(), self.settings.data
         draws: dict[data.Group, int] = {
-            "validation": stated.draws,
-            "test": stated.draws,
+            "validation": settings.draws,
+            "test": settings.draws,
             "warm": 1,
         }
         return {
-            group: data.ranking_batches(split, group, stated.profile, count, stated.rows)
+            group: data.ranking_batches(split, group, settings.profile, count, settings.rows)
             for group, count in draws.items()
         }
 

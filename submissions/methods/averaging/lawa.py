@@ -79,8 +79,8 @@ def eval_params(params: Tensors, state: dict[str, Tensors]) -> Tensors:
 
 
 def _mean(p: torch.Tensor, memory: Tensors) -> torch.Tensor:
-    taken = int(memory.get("taken", 0))
-    if not taken:
+    count = int(memory.get("taken", 0))
+    if not count:
         return p
-    snapshots: torch.Tensor = memory["snapshots"][:taken]
+    snapshots: torch.Tensor = memory["snapshots"][:count]
     return snapshots.mean(0)

@@ -84,10 +84,12 @@ def snapshots(keep: int, first: int, period: int) -> optax.GradientTransformatio
 
 def eval_params(params: optax.Params, state: optax.OptState) -> optax.Params:
     """The mean of the snapshots; the weights themselves where there is none."""
-    _, taken, weights = state[-1]
+    _, count, weights = state[-1]
 
-    def mean(p: jax.Array, kept: jax.Array) -> jax.Array:
+    def mean(p: jax.Array, snapshots: jax.Array) -> jax.Array:
         # Places not taken yet are zero.
-        return jnp.where(taken > 0, kept.sum(0) / jnp.clip(taken, 1, len(kept)), p).astype(p.dtype)
+        return jnp.where(
+            count > 0, snapshots.sum(0) / jnp.clip(count, 1, len(snapshots)), p
+        ).astype(p.dtype)
 
     return {name: mean(p, weights[name]) for name, p in params.items()}

@@ -89,11 +89,11 @@ class Shampoo(pytorch_optimizer.ScalableShampoo):
         loaded = {p: dict(state) for p, state in self.state.items()}
         self.state.clear()
         for group in self.param_groups:
-            kept = [p.grad for p in group["params"]]
+            gradients = [p.grad for p in group["params"]]
             for p in group["params"]:
                 p.grad = torch.zeros_like(p) if p in loaded else None
             self.init_group(group)
-            for p, gradient in zip(group["params"], kept, strict=True):
+            for p, gradient in zip(group["params"], gradients, strict=True):
                 p.grad = gradient
         for p, state in loaded.items():
             for name, parts in MEMORY.items():

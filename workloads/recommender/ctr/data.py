@@ -99,16 +99,16 @@ def _likes(films: movielens.MovieLens) -> dict[Part, Clicks]:
 
 
 def _criteo_files() -> dict[Part, Path]:
-    given = data_folder()
-    if given is None:
+    folder = data_folder()
+    if folder is None:
         raise WorkloadError(
             f"Criteo_x1: GRADATHLON_DATA is not set; put {CRITEO_SOURCE}, into its folder criteo-x1"
         )
-    files = {part: given / "criteo-x1" / f"{part}.csv" for part in PARTS}
+    files = {part: folder / "criteo-x1" / f"{part}.csv" for part in PARTS}
     missing = [path.name for path in files.values() if not path.exists()]
     if missing:
         raise WorkloadError(
-            f"{given / 'criteo-x1'}: {', '.join(missing)} not there; put {CRITEO_SOURCE}, there"
+            f"{folder / 'criteo-x1'}: {', '.join(missing)} not there; put {CRITEO_SOURCE}, there"
         )
     return files
 

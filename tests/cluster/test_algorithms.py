@@ -335,8 +335,15 @@ HARD = {
 }
 
 
-@pytest.mark.parametrize("framework", ["torch", "jax"])
-@pytest.mark.parametrize("workload", ["recommender-toy-v2", "lm-toy-v2"])
+@pytest.mark.parametrize(
+    ("workload", "framework"),
+    [
+        ("recommender-toy-v2", "torch"),
+        pytest.param("recommender-toy-v2", "jax", marks=pytest.mark.slow),
+        ("lm-toy-v2", "torch"),
+        ("lm-toy-v2", "jax"),
+    ],
+)
 def test_batches_hold_examples_alone_and_can_be_cut_and_joined(
     framework: str, workload: str
 ) -> None:

@@ -80,12 +80,15 @@ def test_more_cores_than_the_machine_has_is_an_error() -> None:
 
 
 def test_a_forked_child_does_not_keep_its_parents_core() -> None:
+    began, begin = os.pipe()
     with hold_cores(1) as cores:
         child = os.fork()
         if not child:
+            os.write(begin, b"1")
             time.sleep(60)
             os._exit(0)
     try:
+        os.read(began, 1)  # it lets go when it begins
         os.sched_setaffinity(0, cores)
         with hold_cores(1, lambda: pytest.fail("the child holds the core")) as again:
             assert again == cores
@@ -93,3 +96,5 @@ def test_a_forked_child_does_not_keep_its_parents_core() -> None:
         os.sched_setaffinity(0, BEFORE)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+        os.close(began)
+        os.close(begin)

@@ -42,7 +42,7 @@ def race(spec: TrialSpec, executor: Executor = "in_process") -> tuple[Outcome, R
     return done.outcome, read_record(record_attempts(spec.run, spec.key)[-1])
 
 
-@pytest.mark.parametrize("executor", ["in_process", "ray"])
+@pytest.mark.parametrize("executor", ["in_process", pytest.param("ray", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("submission", FRAMEWORKS)
 def test_a_target_is_held_beyond_the_budget_and_timed_at_its_hit(
     make: Make, submission: str, executor: Executor

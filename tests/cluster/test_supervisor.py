@@ -182,7 +182,7 @@ def test_a_trial_does_not_outlive_its_supervisor(make: Make, tmp_path: Path) -> 
         process.send_signal(signal.SIGKILL)
     assert children
     until = time.monotonic() + 30
-    while any(Path(f"/proc/{pid}").exists() for pid in children) and time.monotonic() < until:
+    while any(tree.alive(pid) for pid in children) and time.monotonic() < until:
         time.sleep(0.1)
     assert not any(tree.alive(pid) for pid in children)
 

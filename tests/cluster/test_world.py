@@ -69,16 +69,15 @@ def test_cores_that_were_not_lent_are_noticed(make: Make) -> None:
 
 
 def test_what_lies_about_is_told_and_tidied(make: Make) -> None:
-    folder = os.getcwd()
+    folder, before = os.getcwd(), set(threading.enumerate())
     spin = "threading.Thread(target=time.sleep, args=(5,), daemon=True).start(); os.chdir('/')"
     (odd,) = race(make, TEXT.replace("WHAT", spin))
     assert odd.end == "budget"
     assert odd.extra["leftover_threads"] == 1
     assert odd.extra["changed_directory"] == "/"
     assert os.getcwd() == folder
-    for thread in threading.enumerate():
-        if thread.daemon and thread is not threading.main_thread():
-            thread.join(10)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
 
 
 def test_jax_settings_are_the_races_too(make: Make) -> None:

@@ -83,7 +83,21 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "data"
 
 
-@pytest.mark.parametrize(("kind", "turned"), [("nc", False), ("nc", True), ("zarr", False)])
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """Read once: reading takes a quarter of a minute."""
+    place = tmp_path_factory.mktemp("ace2")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADATHLON_DATA", str(place / "data"))
+        patch.setenv("GRADATHLON_CACHE", str(place / "cache"))
+        write(place / "data")
+        yield ace2.read()
+
+
+@pytest.mark.parametrize(
+    ("kind", "turned"),
+    [("nc", False), ("zarr", False), pytest.param("nc", True, marks=pytest.mark.slow)],
+)
 def test_states_and_fluxes_are_read_as_they_were_written(folder, kind, turned):
     write(folder, kind, turned)
     archive = ace2.read()
@@ -105,9 +119,7 @@ def test_states_and_fluxes_are_read_as_they_were_written(folder, kind, turned):
     assert (archive.slab.share[:, :3] == 0).all()
 
 
-def test_splits_are_by_time_and_level(folder):
-    write(folder)
-    archive = ace2.read()
+def test_splits_are_by_time_and_level(archive):
     assert {level for level, _ in archive.train} == {"1x", "2x", "4x"}
     assert {level for level, _ in archive.test} == {"3x"}
     for level in ("1x", "2x", "4x"):
@@ -132,9 +144,7 @@ def test_a_gap_between_files_is_no_step(folder):
     assert ("1x", STATES // 2 - 1) not in pairs
 
 
-def test_rollouts_run_over_the_datas_own_slab(folder):
-    write(folder)
-    archive = ace2.read()
+def test_rollouts_run_over_the_datas_own_slab(archive):
 
     def still(batch):
         size, count, nlat, nlon = batch["state"].shape

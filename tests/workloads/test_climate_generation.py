@@ -187,8 +187,16 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path, monkeypatch):
         generated.fetch(RECIPE)
 
 
+SPOILS = [
+    lambda raw: raw[:-9] + bytes([raw[-9] ^ 1]) + raw[-8:],
+    lambda raw: raw[: len(raw) // 2],
+    lambda raw: b"",
+    None,
+]
+
+
 @pytest.mark.parametrize("name", ["2x.npy", "tables.npz", "facts.json"])
-@pytest.mark.parametrize("spoil", [lambda raw: raw[: len(raw) // 2], lambda raw: b"", None])
+@pytest.mark.parametrize("spoil", SPOILS)
 def test_a_damaged_archive_is_named(archive, tmp_path, monkeypatch, name, spoil):
     for path in RECIPE.path.iterdir():
         copy = tmp_path / "climate" / RECIPE.path.name / path.name
@@ -199,5 +207,5 @@ def test_a_damaged_archive_is_named(archive, tmp_path, monkeypatch, name, spoil)
         elif spoil is not None:
             copy.write_bytes(spoil(raw))
     monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path))
-    with pytest.raises(WorkloadError, match=r"damaged \(.*delete the folder and fetch it again"):
+    with pytest.raises(WorkloadError, match=r"damaged \(.*delete the folder, and make it anew"):
         generated.read(RECIPE)

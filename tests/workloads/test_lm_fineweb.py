@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -160,3 +161,20 @@ def _decode(tokenizer: Any, ids: Array) -> str:
 
     pieces = [tokenizer.id_to_token(int(id)) for id in ids]
     return decoders.ByteLevel().decode(pieces)
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda raw: bytes([raw[0] ^ 1]) + raw[1:], lambda raw: raw[:-2], lambda raw: b""]
+)
+def test_damaged_tokens_and_tokenizer_are_made_anew(
+    small: LanguageModel, tmp_path: Path, spoil: Callable[[bytes], bytes]
+) -> None:
+    read = read_fineweb(small.settings.data)
+    train, validation = (np.array(tokens) for tokens in (read.train[0], read.validation))
+    kept = [path for path in (tmp_path / "cache" / "fineweb-edu").rglob("*") if path.is_file()]
+    assert len(kept) == 1 + 2 * 4
+    for path in kept:
+        path.write_bytes(spoil(path.read_bytes()))
+    found = read_fineweb(small.settings.data)
+    np.testing.assert_array_equal(found.train[0], train)
+    np.testing.assert_array_equal(found.validation, validation)

@@ -87,6 +87,22 @@ def test_bars_files_are_read_and_kept_as_arrays(folder):
     assert len(list(kept.iterdir())) == 3
 
 
+def test_damaged_arrays_are_converted_anew(folder):
+    clicks.load("criteo-x1")
+    kept = folder.parent / "cache" / "criteo-x1"
+    for spoil in (
+        lambda raw: bytes([raw[0] ^ 1]) + raw[1:],
+        lambda raw: raw[:-1],
+        lambda raw: b"",
+    ):
+        for path in kept.glob("train-*/*"):
+            path.write_bytes(spoil(path.read_bytes()))
+            clicks.load.cache_clear()
+            found = clicks.load("criteo-x1")["train"]
+            np.testing.assert_array_equal(found.categories, PARTS["train"].categories)
+            np.testing.assert_array_equal(found.click, PARTS["train"].click)
+
+
 def test_a_batch_is_the_same_from_disk_and_from_memory(folder):
     batch = small().stream(0).next(lambda seen: seen)
     assert batch["categories"].shape == (8, 26)

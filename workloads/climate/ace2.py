@@ -6,10 +6,12 @@ that follow each other by name or in zarr stores. Latitudes may go either way.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
 import os
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -247,15 +249,23 @@ def _scales(runs: dict[str, Files], train: Sequence[Pair]) -> Scales:
     )
     key = hashlib.sha256(identity.encode()).hexdigest()[:16]
     path = cache_folder() / "climate" / f"ace2-som-scales-{key}.npz"
-    if not path.exists():
+    tables = _kept(path)
+    if not tables:
+        tables = _estimate(runs, train)
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_suffix(f".{os.getpid()}.npz")
-        np.savez(scratch, **_estimate(runs, train))
+        np.savez(scratch, **tables)
         scratch.replace(path)
-    with np.load(path) as stored:
-        tables = {name: stored[name] for name in stored.files}
     pairs = {name: tuple(map(float, tables.pop(name))) for name in ("insolation", "surface")}
     return Scales(**tables, **pairs)  # type: ignore[arg-type]
+
+
+def _kept(path: Path) -> dict[str, Array]:
+    """What was estimated before; nothing where that is missing or damaged."""
+    damaged = OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile
+    with contextlib.suppress(*damaged), path.open("rb") as file, np.load(file) as kept:
+        return {name: kept[name] for name in kept.files}
+    return {}
 
 
 def _estimate(runs: dict[str, Files], train: Sequence[Pair]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from scoring.ground.words import Facts
+from workloads import seals
 from workloads.climate.archive import DIAGNOSTICS, HELD_OUT, LEVELS, TRAINED, prognostic_names
 from workloads.climate.gcm import day_of_year
 from workloads.climate.generate import Course, Generation
@@ -49,6 +50,7 @@ def assemble(generation: Generation, names: list[str]) -> None:
         np.save(folder / f"{level}.npy", normalised.astype(np.float16))
     np.savez(folder / TABLES, **tables)
     (folder / FACTS).write_text(json.dumps(summary, indent=1) + "\n")
+    seals.seal(folder)
     os.replace(folder, recipe.path)
     shutil.rmtree(generation.work)
 

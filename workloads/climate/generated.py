@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from scoring.ground.words import Facts
+from workloads import seals
 from workloads.climate.archive import (
     DIAGNOSTICS,
     HELD_OUT,
@@ -57,9 +58,11 @@ def fetch(recipe: Recipe) -> None:
     same archive waits for it.
 
     Raises:
-        WorkloadError: the general circulation model is not installed, or failed.
+        WorkloadError: the general circulation model is not installed, or failed; or the archive is
+            damaged.
     """
     if recipe.path.exists():
+        _refuse_damage(recipe)
         return
     if importlib.util.find_spec("jcm") is None:
         raise WorkloadError(
@@ -193,6 +196,7 @@ def read(recipe: Recipe) -> Archive:
         WorkloadError: damaged, or cut short.
     """
     folder = recipe.path
+    _refuse_damage(recipe)
     try:
         with (folder / TABLES).open("rb") as file, np.load(file) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -208,12 +212,37 @@ def read(recipe: Recipe) -> Archive:
             for level in LEVELS
         }
         _check(recipe, runs, facts)
-        return _archive(recipe, runs, arrays)
+        whole = _archive(recipe, runs, arrays)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())
-        raise WorkloadError(
-            f"{folder}: damaged ({reason}); delete the folder and fetch it again"
-        ) from None
+        raise _damaged(recipe, " ".join(str(error).split())) from None
+    seals.seal(folder)  # one that an earlier version made is taken as it is found
+    return whole
+
+
+def _refuse_damage(recipe: Recipe) -> None:
+    try:
+        reason = seals.damage(recipe.path)
+    except OSError as error:
+        reason = f"{error.strerror}"
+    if reason:
+        raise _damaged(recipe, reason)
+
+
+def _damaged(recipe: Recipe, reason: str) -> WorkloadError:
+    return WorkloadError(
+        f"{recipe.path}: damaged ({reason}); delete the folder, and make it anew with "
+        f"`gradathlon data fetch{_whose(recipe)}`"
+    )
+
+
+def _whose(recipe: Recipe) -> str:
+    """The newest workload that trains on the recipe's archive, after a space."""
+    import workloads
+    from workloads.climate.workload import Climate
+
+    every = (workloads.get(id) for id in workloads.ids(variants=False))
+    made = [w for w in every if isinstance(w, Climate) and w.settings.data.source == recipe.name]
+    return f" {made[-1].id}" if made else ""
 
 
 def check_climate(recipe: str, climate: Mapping[str, Mapping[str, float]]) -> None:

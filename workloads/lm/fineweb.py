@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workloads import seals
 from workloads.contract import Array
 from workloads.errors import WorkloadError
 from workloads.fetch import cache_folder, data_folder
@@ -108,9 +109,10 @@ def _tokenizer(shard: Path, data: DataSettings) -> Path:
     if data.tokenizer_bytes is None:
         raise WorkloadError("fineweb_edu: tokenizer_bytes is missing from the scale's data")
     recipe = f"bpe {data.vocabulary} {data.tokenizer_bytes} {tokenizers.__version__}"
-    path = _cache() / f"tokenizer-{_key(recipe, _identity(shard))}.json"
-    if path.exists():
-        return path
+    name = f"tokenizer-{_key(recipe, _identity(shard))}"
+    for path in sorted(_cache().glob(f"{name}-*.json")):
+        if path.stem == f"{name}-{seals.digest(path)[:16]}":  # as it was made
+            return path
     tokenizer = tokenizers.Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(
@@ -119,10 +121,9 @@ def _tokenizer(shard: Path, data: DataSettings) -> Path:
         show_progress=False,
     )
     tokenizer.train_from_iterator(_beginning(shard, data.tokenizer_bytes), trainer)
-    scratch = path.with_suffix(f".{os.getpid()}")
+    scratch = _cache() / f"{name}.{os.getpid()}"
     tokenizer.save(str(scratch))
-    scratch.replace(path)
-    return path
+    return scratch.replace(_cache() / f"{name}-{seals.digest(scratch)[:16]}.json")
 
 
 def _beginning(shard: Path, size: int) -> Iterator[str]:
@@ -139,8 +140,9 @@ def _tokenised(shard: Path, tokenizer_path: Path, separator: int) -> Path:
     """The folder with the shard's tokens, a file of uint16 for each split, made when missing."""
     tokenizer_key = hashlib.sha256(tokenizer_path.read_bytes()).hexdigest()
     folder = _cache() / f"{shard.stem}-{_key(tokenizer_key, _identity(shard))}"
-    if folder.exists():
+    if folder.exists() and not seals.damage(folder):
         return folder
+    shutil.rmtree(folder, ignore_errors=True)
     tokenizer = _read_tokenizer(tokenizer_path)
     scratch = Path(tempfile.mkdtemp(dir=_cache()))
     try:
@@ -151,6 +153,7 @@ def _tokenised(shard: Path, tokenizer_path: Path, separator: int) -> Path:
                 files[part].write(np.array([*encoding.ids, separator], np.uint16).tobytes())
         for file in files.values():
             file.close()
+        seals.seal(scratch)
         if not folder.exists():  # another trial may have been as quick
             scratch.rename(folder)
     finally:

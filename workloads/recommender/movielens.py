@@ -27,8 +27,13 @@ ML_100K = {
         requirement="recbole==1.2.1",
         sha256="9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
         member=f"recbole/dataset_example/ml-100k/ml-100k.{part}",
+        member_sha256=sha256,
     )
-    for part in ("inter", "user", "item")
+    for part, sha256 in {
+        "inter": "4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff",
+        "user": "4f670007d9cfbeb9807e757209af1555b9bcc186bde25e767f67cb67c6dd5972",
+        "item": "51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532",
+    }.items()
 }
 NO_YEAR = ("unkonwn", "V")
 """What two films of MovieLens-100k have for a year."""

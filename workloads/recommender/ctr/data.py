@@ -16,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 
+from workloads import seals
 from workloads.contract import Array, Batch
 from workloads.errors import WorkloadError
 from workloads.fetch import cache_folder, data_folder
@@ -119,7 +120,8 @@ def _criteo(path: Path) -> Clicks:
     identity = f"{path.name} {stat.st_size} {stat.st_mtime_ns}"
     key = hashlib.sha256(identity.encode()).hexdigest()[:16]
     folder = cache_folder() / "criteo-x1" / f"{path.stem}-{key}"
-    if not folder.exists():
+    if not folder.exists() or seals.damage(folder):
+        shutil.rmtree(folder, ignore_errors=True)
         _convert(path, folder)
     categories, numbers = len(CRITEO_CATEGORIES), len(CRITEO_NUMBERS)
     return Clicks(
@@ -140,6 +142,7 @@ def _convert(path: Path, folder: Path) -> None:
         ) from None
     try:
         _write_arrays(path, scratch)
+        seals.seal(scratch)
         if not folder.exists():  # another trial may have been as quick
             scratch.rename(folder)
     finally:

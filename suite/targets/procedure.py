@@ -7,8 +7,9 @@
 2. The best 2 of all, and NadamW's best, run on 2 more seeds.
 3. The winner, and NadamW where another won, run on 8 fresh seeds in the framework tuned in, and
    on 5 of them in the other. One that does not even reach on all of them what every point tuned to
-   a half of the horizon had reached there is unreliable (a rate at the edge of divergence wins on
-   3 seeds and fails on others): the next of the finalists takes its place.
+   a half of the horizon had reached there, less 3 standard deviations (from the median deviation,
+   which a few failures do not widen), is unreliable (a rate at the edge of divergence wins on 3
+   seeds and fails on others): the next of the finalists takes its place.
 4. The target is what the worst of all these runs reached, loosened by one standard deviation
    over seeds (so that fresh seeds, too, meet it in at least 90 % of runs: without this slack, a
    check on 20 others met it in 18) and rounded away from them; the budget is 4 times the slower
@@ -37,7 +38,14 @@ from scoring.ground.words import Facts, Framework
 from submissions.source import Source, find
 from suite.targets.conclusion import conclude
 from suite.targets.stages import ENTRANTS, REFERENCE, Candidate, Settings, Stages
-from suite.targets.statistics import Curve, bests, digits, published_bests, up_to
+from suite.targets.statistics import (
+    Curve,
+    bests,
+    digits,
+    median_deviation,
+    published_bests,
+    up_to,
+)
 from suite.targets.write import Result, adopted_folder, write_result
 from suite.tuning import Point, unit_points
 from workloads.config import WorkloadId
@@ -51,6 +59,8 @@ FINALISTS = 2
 FINALIST_SEEDS = 2
 FRESH_SEEDS = 8, 5
 """In the framework tuned in, and in the other."""
+UNRELIABLE = 3.0
+"""Standard deviations by which a fresh seed may fall short."""
 BASE_POINTS = 3
 BASE_FRESH_SEEDS = 5, 2
 FRESH = 1000
@@ -187,8 +197,10 @@ class Procedure:
 
     def _reliable(self, by_name: Mapping[str, list[Curve]]) -> bool:
         every = [curve for curves in by_name.values() for curve in curves]
-        target = self.metric.target(self.least)
-        return all(target.met_by(value) for value in bests(self.metric, every))
+        reached = bests(self.metric, every)
+        allowed = UNRELIABLE * median_deviation(reached)
+        least = self.least + (allowed if self.metric.goal == "min" else -allowed)
+        return all(self.metric.target(least).met_by(value) for value in reached)
 
     def _put_aside(self, candidate: Candidate, by_name: Mapping[str, list[Curve]]) -> None:
         reached = {name: published_bests(self.metric, runs) for name, runs in by_name.items()}

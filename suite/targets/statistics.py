@@ -16,6 +16,8 @@ from workloads.metric import Metric
 
 DIGITS = 4
 """Significant digits of a target."""
+NORMAL = 1.4826
+"""A normal distribution's standard deviation, in median distances from its median."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +49,12 @@ def spread(metric: Metric, curves: Sequence[Curve]) -> float:
     """Standard deviation over runs of the best judged value; 0 of a single run."""
     finals = bests(metric, curves)
     return statistics.stdev(finals) if len(finals) > 1 else 0.0
+
+
+def median_deviation(values: Sequence[float]) -> float:
+    """The standard deviation of normal values whose median distance from their median is theirs."""
+    middle = statistics.median(values)
+    return NORMAL * statistics.median(abs(value - middle) for value in values)
 
 
 def loosest(metric: Metric, curves: Sequence[Curve], slack: float = 0.0) -> float:

@@ -32,8 +32,8 @@ from workloads.config import Race, Reference, WorkloadId
 from workloads.errors import WorkloadError
 from workloads.metric import Metric
 
-WORKLOAD = "homeostatic-toy-v2"
-PERIOD, HORIZON = 200, 8000
+WORKLOAD = "lifelong-toy-v2"
+PERIOD, HORIZON, WINDOW = 20, 800, 3
 FRESH = range(1000, 1008)
 STAGES = (32, 16, 8, 4, 6, 8, 5)
 """Trials a stage where NadamW wins: four rungs, finalists on one old seed and two new ones, fresh
@@ -82,7 +82,7 @@ class Cluster:
             if end == "diverged" and steps == spec.budget.steps:
                 value = math.nan
             cpu_s = seconds * steps / 1000
-            metrics = {key: value} if steps >= 4 * PERIOD else {}
+            metrics = {key: value} if steps >= WINDOW * PERIOD else {}
             writer.write(Evaluation(steps, 3 * cpu_s, cpu_s, metrics))
         steps = spec.budget.steps
         cpu_s = seconds * steps / 1000
@@ -134,7 +134,7 @@ def race_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         )
 
     call.cluster, call.said = stand_in, []  # type: ignore[attr-defined]
-    call.file = tmp_path / "out" / "homeostatic" / "toy.yaml"  # type: ignore[attr-defined]
+    call.file = tmp_path / "out" / "lifelong" / "toy.yaml"  # type: ignore[attr-defined]
     return call
 
 
@@ -148,7 +148,7 @@ def test_the_stages_are_as_stated(race_set: Any) -> None:
     assert tuple(map(len, race_set.cluster.calls)) == STAGES
     assert names(rungs[0]) == ["adamw", "nadamw", "sgd"]
     assert [{(s.study, s.budget.steps) for s in rung} for rung in rungs] == [
-        {(0, 1000)}, {(0, 2000)}, {(0, 4000)}, {(0, HORIZON)}
+        {(0, 100)}, {(0, 200)}, {(0, 400)}, {(0, HORIZON)}
     ]  # fmt: skip
     assert {spec.study for spec in finals} == {0, 1, 2}
     assert names(torch) == ["nadamw"]
@@ -260,6 +260,16 @@ def test_a_winner_that_fails_on_a_fresh_seed_gives_way_to_the_next_finalist(race
     assert race.published.target > 0.6
 
 
+def test_seeds_that_differ_more_than_points_do_leave_a_point_reliable(race_set: Any) -> None:
+    steady = race_set.cluster.quality
+    race_set.cluster.quality = lambda spec: (
+        0.35 + 0.02 * (spec.study - FRESH[0]) if spec.study in FRESH else steady(spec)
+    )
+    race = race_set()
+    assert race.procedure["unreliable"] == []
+    assert race.published.target < 0.35
+
+
 def test_no_target_where_no_nadamw_is_reliable(race_set: Any) -> None:
     steady = race_set.cluster.quality
     race_set.cluster.quality = lambda spec: 0.1 if spec.study == FRESH[3] else steady(spec)
@@ -305,9 +315,9 @@ def test_a_diverged_point_is_ranked_by_what_it_reached(race_set: Any) -> None:
 
 
 def test_from_its_base_a_variant_races_the_base_s_best_points_alone(race_set: Any) -> None:
-    log = workloads.family("homeostatic").procedure(WorkloadId.parse(WORKLOAD))
+    log = workloads.family("lifelong").procedure(WorkloadId.parse(WORKLOAD))
     assert log is not None
-    race = race_set(f"{WORKLOAD}+fast", from_base=True)
+    race = race_set(f"{WORKLOAD}+rotated", from_base=True)
     again, torch, jax = race_set.cluster.calls
     told = [(s.submission, dict(s.hyperparameters)) for s in again]
     best = [(t["submission"], t["hyperparameters"]) for t in log["tuned"][:3]]
@@ -318,7 +328,7 @@ def test_from_its_base_a_variant_races_the_base_s_best_points_alone(race_set: An
     assert {s.study for s in torch} == set(range(1000, 1005))
     assert {s.study for s in jax} == set(range(1000, 1002))
     assert race.procedure["command"] == (
-        f"gradathlon set-targets {WORKLOAD}+fast --from-base --framework torch"
+        f"gradathlon set-targets {WORKLOAD}+rotated --from-base --framework torch"
     )
 
 
@@ -402,8 +412,8 @@ def test_a_stage_begun_again_sees_what_it_first_saw(race_set: Any) -> None:
     settings = stages.Settings(WORKLOAD, first[0].run, None, "in_process", print)
     again = stages.Stages(settings, workloads.get(WORKLOAD))
     entries = [(stages.Candidate(s.submission, s.trial, dict(s.hyperparameters)), 0) for s in first]
-    curves = again.race("again", entries, 2000)
-    assert {seen.steps[-1] for seen in curves.values()} == {2000}
+    curves = again.race("again", entries, HORIZON // 4)
+    assert {seen.steps[-1] for seen in curves.values()} == {HORIZON // 4}
     assert len(fake.trained) == sum(STAGES) - 2
 
 

@@ -83,6 +83,8 @@ class Card:
             `optax.multi_transform` take as it is. Changing it changes nothing elsewhere.
         seed: for a submission's own randomness.
         supervised: whether its batches are labelled examples; not so in reinforcement learning.
+        examples: shape and dtype of one example by the fields of a batch, for who keeps some of
+            them: a batch has `batch_size` along a further first axis.
     """
 
     step_hint: int
@@ -93,6 +95,7 @@ class Card:
     roles: dict[str, Role]
     seed: int
     supervised: bool = True
+    examples: dict[str, tuple[tuple[int, ...], str]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shapes", dict(self.shapes))
@@ -218,7 +221,8 @@ class JaxSubmission(Protocol):
     """A JAX training algorithm: pure functions, compiled by the harness.
 
     `state` is a pytree of arrays. `eval_params`, `prepare` and `select_data` are optional, as in
-    torch; the last two are not compiled by the harness. One that has `compiled = False` compiles
+    torch; the last two are not compiled by the harness, but for the `losses` of the problem that
+    `select_data` is given. One that has `compiled = False` compiles
     its steps itself, and gets an `OpenProblem`.
     """
 

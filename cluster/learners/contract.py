@@ -196,6 +196,8 @@ def make_card(workload: Workload, budget: Budget, seed: int) -> Card:
     """What the submission may know of the workload."""
     parameters, held = workload.parameters(), workload.settings.held
     holding = HOLDING_FACTOR * held.steps if held else 0
+    batch = workload.batch_like()
+    own = {name: value for name, value in batch.items() if name not in workload.shared}
     return Card(
         step_hint=workload.settings.step_hint,
         batch_size=workload.settings.batch_size,
@@ -205,4 +207,5 @@ def make_card(workload: Workload, budget: Budget, seed: int) -> Card:
         roles={name: spec.role for name, spec in parameters.items()},
         seed=seed,
         supervised=workload.supervised,
+        examples={name: (value.shape[1:], str(value.dtype)) for name, value in own.items()},
     )

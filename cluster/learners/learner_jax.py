@@ -24,6 +24,8 @@ from cluster.learners.rules_jax import (
     OpenProblem,
     Problem,
     Rules,
+    SelectionProblem,
+    compiled_losses,
     implied_eval_params,
     make_rules,
     stacked,
@@ -54,6 +56,7 @@ class JaxLearner:
         self._key = jax.random.key(entry.seed)
         self._measure = jax.jit(self._model.measure)
         self._predict = jax.jit(self._model.predict)
+        self._losses = compiled_losses(self._model, entry.workload.classes)
         self._act = jax.jit(getattr(self._model, "act", None) or _no_act)
         self._prequential = entry.workload.prequential
         self._tally = jax.jit(self._add_measure, donate_argnums=1)
@@ -182,7 +185,9 @@ class JaxLearner:
         if not self._rules.compiled:
             return OpenProblem(self._model, self._key, classes, self._names)
         key = jax.random.fold_in(self._key, self._steps)
-        return Problem(self._model, key, classes, self._shared)
+        problem = SelectionProblem(self._model, key, classes, self._shared)
+        problem.compiled = self._losses
+        return problem
 
     def _draw(self, draw: Draw) -> Batch:
         """The stream's next batch, measured before the submission sees it where that counts."""

@@ -84,6 +84,28 @@ class Problem:
         return jnp.full(len(names), jnp.nan, jnp.float32)
 
 
+Losses = Callable[[Arrays, Arrays, Arrays, jax.Array], jax.Array]
+"""The losses of examples by weights, batch, what is shared and key."""
+
+
+def compiled_losses(model: JaxModel, classes: int | None) -> Losses:
+    """`Problem.losses`, compiled once for all steps."""
+
+    def losses(params: Arrays, batch: Arrays, shared: Arrays, rng: jax.Array) -> jax.Array:
+        return Problem(model, rng, classes, shared).losses(params, batch)
+
+    return jax.jit(losses)
+
+
+class SelectionProblem(Problem):
+    """The objective as `select_data` sees it, which is not compiled itself."""
+
+    compiled: Losses
+
+    def losses(self, params: Arrays, batch: Arrays) -> jax.Array:
+        return self.compiled(params, batch, dict(self._shared), self._rng)
+
+
 class OpenProblem(Problem):
     """The objective for a submission that compiles its own steps; `names` are the by-products."""
 

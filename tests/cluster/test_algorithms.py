@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+import workloads
 from cluster import checkpoint
 from cluster.bench import Bench
 from cluster.learners import make_learner
-from cluster.learners.contract import Learner
+from cluster.learners.contract import Learner, make_card
+from scoring.ground.words import Budget
 from submissions.contract import SubmissionError
 from submissions.source import parse
 
@@ -354,3 +356,11 @@ def test_batches_hold_examples_alone_and_can_be_cut_and_joined(
     whole = bench.run({}, 4, (1, 3))
     assert same(whole, bench.run({}, 4, (1, 3), interrupted=True))
     assert not same(whole, bench.weights)
+
+
+def test_the_card_tells_what_one_example_looks_like_and_not_what_all_share() -> None:
+    workload = workloads.get("recommender-toy-v2")
+    examples = make_card(workload, Budget(steps=10, seconds=1.0), 0).examples
+    assert examples["fields"] == ((4,), "int32")
+    assert examples["item"] == ((), "int32")
+    assert not set(workload.shared) & set(examples)

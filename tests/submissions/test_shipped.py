@@ -19,6 +19,7 @@ JAX = [name for name in SHIPPED if submissions.find(name).framework == "jax"]
 # Optimizers and transformations; other shapes of submission are tested with their own file.
 OBJECTS = ("homeostat", "lrh", "sam_jax", "redo", "continual_backprop")
 OBJECTS += ("sophia", "sgd_armijo", "lbfgs_jax")  # or ask for the objective
+OBJECTS += ("adamw_refined", "adamw_autolrs", "by_repetition", "by_angle_jax")
 PLAIN = [name for name in SHIPPED if not name.startswith(OBJECTS)]
 # Rates that suit the small problem, where a package's default is meant for larger ones.
 RATES = {"sgd": 0.1, "sgd_jax": 0.1, "schedule_free_adamw": 0.03, "sam": 0.1}

@@ -46,7 +46,7 @@ def walked(name, count, **hyperparameters):
     with torch.no_grad():
         state = made.init(params.named)
         for _ in range(count):
-            state = made.update(params.named, state, {}, Problem())
+            state = made.update(params.named, state, {"x": torch.zeros(64)}, Problem())
     return {key: p.detach().numpy() for key, p in params.named.items()}, state
 
 
@@ -171,3 +171,81 @@ def test_sophias_curvature_is_the_hessians_diagonal_on_average():
     hessian = torch.autograd.functional.hessian(of_gain, params.named["gain"].detach())
     exact = hessian.diagonal().numpy()
     np.testing.assert_allclose(total["gain"].numpy(), exact, atol=0.35 * np.abs(exact).max())
+
+
+class Labelled:
+    """Ten examples of three classes: a linear model of known predictions."""
+
+    classes = 3
+    x = np.random.default_rng(0).standard_normal((10, 3))
+
+    def _nats(self, params, batch):
+        if isinstance(params["gain"], torch.Tensor):
+            logits = torch.from_numpy(self.x) * params["gain"][:3] * 0.5
+            return -torch.log_softmax(logits, 1)[torch.arange(10), batch["label"]]
+        logits = jnp.asarray(self.x) * params["gain"][:3] * 0.5
+        return -jax.nn.log_softmax(logits, 1)[jnp.arange(10), batch["label"]]
+
+    def losses(self, params, batch):
+        return self._nats(params, batch)
+
+    def value_and_grad(self, params, batch):
+        if not isinstance(params["gain"], torch.Tensor):
+            return jax.value_and_grad(lambda at: self._nats(at, batch).mean())(params)
+        leaf = params["gain"].detach().requires_grad_()
+        with torch.enable_grad():
+            value = self._nats(params | {"gain": leaf}, batch).mean()
+            (gradient,) = torch.autograd.grad(value, leaf)
+        return value.detach(), {"gain": gradient}
+
+
+def exact():
+    """The Gauss-Newton matrix's diagonal of `Labelled`, which sampled labels give on average."""
+    logits = Labelled.x * 0.5
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    return ((0.5 * Labelled.x) ** 2 * p * (1 - p)).mean(0)
+
+
+def test_sophia_gs_curvature_is_gauss_newtons_diagonal_on_average():
+    source = submissions.find("sophia_g")
+    module = execute(source)
+    made = build(module, source, {}, params=problem.torch_parameters(), card=problem.card())
+    unload(source)
+    torch.manual_seed(0)
+    params = {"gain": torch.ones(12, dtype=torch.float64)}
+    label = {"label": torch.zeros(10, dtype=torch.int32)}
+    draws = [made._diagonal(params, label, Labelled())["gain"] for _ in range(400)]
+    found = torch.stack(draws).mean(0)[:3]
+    np.testing.assert_allclose(found, exact(), rtol=0.3)
+
+
+def test_sophia_gs_twin_samples_alike():
+    source = submissions.find("sophia_g_jax")
+    module = execute(source)
+    made = build(module, source, {}, params=None, card=problem.card())
+    unload(source)
+    params = {"gain": jnp.ones(12)}
+    label = {"label": jnp.zeros(10, jnp.int32)}
+
+    @jax.jit
+    @jax.vmap
+    def diagonal(key):
+        sampled = made._sampled(params, label, Labelled(), key)
+        return 10 * Labelled().value_and_grad(params, sampled)[1]["gain"] ** 2
+
+    found = diagonal(jax.random.split(jax.random.key(0), 3000)).mean(0)[:3]
+    np.testing.assert_allclose(found, exact(), rtol=0.2)
+
+
+def test_sophia_gs_steps_are_those_of_sophia_with_its_own_curvature():
+    torch.manual_seed(0)
+    found, _ = walked("sophia_g", 1, warmup=0.0, decay="constant", lr=0.01, weight_decay=0.5)
+    # One step without curvature is the sign of the gradient.
+    before = problem.arrays(np.float64)
+    _, gradient = Problem().value_and_grad(
+        {key: torch.from_numpy(array) for key, array in before.items()}, {"x": torch.zeros(64)}
+    )
+    for key, array in found.items():
+        decay = 0.5 if problem.ROLES[key] == "weight" else 0.0
+        step = 0.01 * (np.sign(gradient[key].numpy()) + decay * before[key])
+        np.testing.assert_allclose(array, before[key] - step, rtol=1e-9)

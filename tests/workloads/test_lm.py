@@ -154,10 +154,14 @@ def test_a_uniform_model_needs_the_tokens_bits_over_their_bytes() -> None:
     for split, held_out in (("validation", corpus.validation), ("test", corpus.test)):
         whole = TOY.settings.batch_size * data.context
         count = len(held_out) // whole if split == "test" else data.validation_batches
+        assert corpus.token_bytes is not None
         sizes = corpus.token_bytes[held_out[1 : count * whole + 1]]
         expected = math.log2(data.vocabulary) / sizes.mean()
         metrics = TOY.evaluate(uniform(data.vocabulary), split, NoStream(), NO_WINDOW)
-        assert metrics == {f"{split}/bits_per_byte": pytest.approx(expected, rel=1e-12)}
+        assert metrics == {
+            f"{split}/bits_per_byte": pytest.approx(expected, rel=1e-12),
+            f"{split}/nats_per_token": pytest.approx(math.log(data.vocabulary), rel=1e-12),
+        }
         assert sizes.sum() > (32_768 if split == "validation" else 230_000)
 
 

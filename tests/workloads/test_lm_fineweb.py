@@ -90,6 +90,7 @@ def test_tokens_stand_for_the_text_byte_by_byte(small: LanguageModel, tmp_path: 
         for document in documents[:100]:
             text = _decode(tokenizer, document[:-1])
             size = len(text.encode()) + 1  # and the separator
+            assert corpus.token_bytes is not None
             assert corpus.token_bytes[document].sum() == size
     assert corpus.token_bytes.max() > 4
 

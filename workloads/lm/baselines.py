@@ -14,6 +14,7 @@ import numpy as np
 
 import workloads
 from workloads.contract import Array
+from workloads.errors import WorkloadError
 from workloads.lm.corpus import SEPARATOR
 from workloads.lm.data import read_corpus
 from workloads.lm.settings import LmScale
@@ -81,6 +82,9 @@ def table(id: str, orders: Iterable[int] = ORDERS) -> dict[int, dict[str, float]
     settings = cast(LmScale, workloads.get(id).settings)
     data = settings.data
     corpus = read_corpus(data, settings.batch_size)
+    sizes = corpus.token_bytes
+    if sizes is None:
+        raise WorkloadError(f"{id}: how many bytes a token stands for is not known of its data")
     parts = {
         "validation": (corpus.validation, data.validation_batches),
         "test": (corpus.test, data.test_batches),
@@ -94,7 +98,7 @@ def table(id: str, orders: Iterable[int] = ORDERS) -> dict[int, dict[str, float]
             count = (batches or (len(tokens) - 1) // a_batch) * a_batch
             predicted = tokens[1 : count + 1]
             bits = grams.bits(tokens[: count + 1])[1:].sum()
-            rows[order][part] = float(bits / corpus.token_bytes[predicted].sum())
+            rows[order][part] = float(bits / sizes[predicted].sum())
     return rows
 
 

@@ -20,14 +20,14 @@ class Corpus:
 
     Attributes:
         train: one array or more; no window crosses from one to the next.
-        token_bytes: how many bytes of text each token id stands for.
+        token_bytes: how many bytes of text each token id stands for; None where it is not known.
         separator: the token that ends each document.
     """
 
     train: Sequence[Array]
     validation: Array
     test: Array
-    token_bytes: Array
+    token_bytes: Array | None
     separator: int = SEPARATOR
 
 

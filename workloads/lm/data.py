@@ -41,6 +41,10 @@ def read_corpus(data: DataSettings, batch_size: int) -> Corpus:
     """
     if data.source == "wikipedia":
         corpus = _summaries(SUMMARIES.fetch(), data.vocabulary)
+    elif data.source == "shards":
+        from workloads.lm.shards import read_shards
+
+        corpus = read_shards(data, data.validation_batches * batch_size * data.context)
     else:
         from workloads.lm.fineweb import read_fineweb
 

@@ -37,21 +37,48 @@ class Transformer(JaxModel):
         smoothing: float | Array = 0.0,
     ) -> tuple[Array, Arrays]:
         """Mean nats a token, with the z-loss if any; the by-product is plain."""
-        logits = self._logits(params, batch["tokens"])
-        nats, partition = _nats(logits, batch["tokens"])
-        mean, z_loss = nats.mean(), self.settings.model.z_loss
-        loss = smoothed(mean, logits, smoothing)
-        total = loss + z_loss * jnp.square(partition).mean() if z_loss else loss
-        return total, {"loss": mean}
+        tokens = batch["tokens"]
+        if len(parts := self._parts(tokens)) == 1:
+            total, mean = self._loss(params, tokens, smoothing)
+            return total, {"loss": mean}
+
+        @jax.checkpoint
+        def part(tokens: Array) -> tuple[Array, Array]:
+            return self._loss(params, tokens, smoothing)
+
+        totals, means = jax.lax.map(part, parts)
+        return totals.mean(), {"loss": means.mean()}
 
     def measure(self, params: Arrays, batch: Arrays) -> Arrays:
         """`loss`, nats summed over the `count` predicted tokens."""
-        nats, _ = _nats(self._logits(params, batch["tokens"]), batch["tokens"])
-        return {"loss": nats.sum(), "count": jnp.full((), nats.size, nats.dtype)}
+
+        def part(tokens: Array) -> Array:
+            nats, _ = _nats(self._logits(params, tokens), tokens)
+            return nats.sum()
+
+        tokens = batch["tokens"]
+        parts = self._parts(tokens)
+        nats = part(tokens) if len(parts) == 1 else jax.lax.map(part, parts).sum()
+        return {"loss": nats, "count": jnp.full((), tokens[:, 1:].size, nats.dtype)}
 
     def predict(self, params: Arrays, batch: Arrays) -> Arrays:
         """`logits` float32 (batch, context, vocabulary) of each next token."""
         return {"logits": self._logits(params, batch["tokens"])}
+
+    def _parts(self, tokens: Array) -> Array:
+        """Parts of equal size; one where a method picked a number of rows that gives none."""
+        count = self.settings.model.micro_batches
+        if len(tokens) % count:
+            count = 1
+        return tokens.reshape(count, -1, tokens.shape[1])
+
+    def _loss(self, params: Arrays, tokens: Array, smoothing: float | Array) -> tuple[Array, Array]:
+        """The loss, and its plain part."""
+        logits = self._logits(params, tokens)
+        nats, partition = _nats(logits, tokens)
+        mean, z_loss = nats.mean(), self.settings.model.z_loss
+        loss = smoothed(mean, logits, smoothing)
+        return loss + z_loss * jnp.square(partition).mean() if z_loss else loss, mean
 
     def _logits(self, params: Arrays, tokens: Array) -> Array:
         params = self._scaled(params)

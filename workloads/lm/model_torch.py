@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from workloads.model_torch import Tensors, TorchModel, smoothed
 
@@ -90,6 +91,7 @@ class Transformer(TorchModel):
         self.dtype = getattr(torch, settings.compute.dtype)
         self.z_loss = model.z_loss
         self.gain = model.gain
+        self.micro_batches = model.micro_batches
         self.embedding = nn.Embedding(vocabulary, model.width)
         self.blocks = nn.ModuleList(Block(settings) for _ in range(model.layers))
         self.norm = nn.RMSNorm(model.width, EPSILON) if model.norm == "pre" else None
@@ -102,24 +104,41 @@ class Transformer(TorchModel):
         self, batch: Tensors, generator: torch.Generator, smoothing: float = 0.0
     ) -> tuple[Tensor, Tensors]:
         """Mean nats a token, with the z-loss if any; the by-product is plain."""
-        logits, targets = self._logits(batch)
-        nats = F.cross_entropy(logits, targets)
-        loss = smoothed(nats, logits, smoothing)
-        if not self.z_loss:
+        tokens = batch["tokens"]
+        if self.micro_batches == 1:
+            loss, nats = self._loss(tokens, smoothing)
             return loss, {"loss": nats.detach()}
-        penalty = logits.logsumexp(-1).square().mean()
-        return loss + self.z_loss * penalty, {"loss": nats.detach()}
+        totals = torch.stack(
+            [
+                torch.stack(checkpoint(self._loss, part, smoothing, use_reentrant=False))
+                * (len(part) / len(tokens))
+                for part in tokens.chunk(self.micro_batches)
+            ]
+        ).sum(0)
+        return totals[0], {"loss": totals[1].detach()}
 
     def measure(self, batch: Tensors) -> Tensors:
         """`loss`, nats summed over the `count` predicted tokens."""
-        logits, targets = self._logits(batch)
-        nats = F.cross_entropy(logits, targets, reduction="sum")
-        return {"loss": nats, "count": torch.full_like(nats, targets.numel())}
+        sums = []
+        for part in batch["tokens"].chunk(self.micro_batches):
+            logits, targets = self._logits({"tokens": part})
+            sums.append(F.cross_entropy(logits, targets, reduction="sum"))
+        nats = torch.stack(sums).sum()
+        return {"loss": nats, "count": torch.full_like(nats, batch["tokens"][:, 1:].numel())}
 
     def predict(self, batch: Tensors) -> Tensors:
         """`logits` float32 (batch, context, vocabulary) of each next token."""
         logits, _ = self._logits(batch)
         return {"logits": logits.unflatten(0, (len(batch["tokens"]), -1))}
+
+    def _loss(self, tokens: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+        """The loss, and its plain part."""
+        logits, targets = self._logits({"tokens": tokens})
+        nats = F.cross_entropy(logits, targets)
+        loss = smoothed(nats, logits, smoothing)
+        if self.z_loss:
+            loss = loss + self.z_loss * logits.logsumexp(-1).square().mean()
+        return loss, nats
 
     def _logits(self, batch: Tensors) -> tuple[Tensor, Tensor]:
         tokens = batch["tokens"].long()

@@ -14,7 +14,7 @@ from workloads.lm import bpe
 class DataSettings(Model):
     """Which text, cut how: windows of `context` predicted tokens."""
 
-    source: Literal["wikipedia", "fineweb_edu"]
+    source: Literal["wikipedia", "fineweb_edu", "shards"]
     context: pydantic.PositiveInt
     vocabulary: pydantic.PositiveInt
     """256 for bytes; otherwise the size of a byte-level BPE."""
@@ -61,6 +61,9 @@ class ModelSettings(Model):
     norm: Literal["pre", "post"] = "pre"
     qk_norm: bool = False
     z_loss: pydantic.NonNegativeFloat = 0.0
+    micro_batches: pydantic.PositiveInt = 1
+    """In how many parts, one after the other, a batch goes through the model; with more than one,
+    a part goes forward again for its gradient, and the memory is that of one."""
 
     @pydantic.model_validator(mode="after")
     def _heads_divide_width(self) -> ModelSettings:
@@ -79,3 +82,12 @@ class LmScale(Scale):
 
     data: DataSettings
     model: ModelSettings
+
+    @pydantic.model_validator(mode="after")
+    def _parts_are_equal(self) -> LmScale:
+        if self.batch_size % self.model.micro_batches:
+            raise ValueError(
+                f"batch_size {self.batch_size} is no multiple of micro_batches "
+                f"{self.model.micro_batches}"
+            )
+        return self

@@ -20,7 +20,7 @@ from workloads.contract import (
     Workload,
 )
 from workloads.digest import data_digest
-from workloads.kinds import Family
+from workloads.kinds import Family, Kind
 from workloads.lm.data import SUMMARIES
 from workloads.numbered import NumberedStream
 
@@ -36,8 +36,8 @@ EMBEDDING_STD = 0.5
 class LanguageModel(Workload[LmScale]):
     """Next-token prediction; `validation/bits_per_byte` is the loss in bits over bytes of text.
 
-    Predicted text is what counts: every token but a window's first, in UTF-8 bytes, where the
-    separator that ends a document counts as one byte.
+    `validation/nats_per_token` stands beside it. Predicted text is what counts: every token but a
+    window's first, in UTF-8 bytes, where the separator that ends a document counts as one byte.
     """
 
     sums = ("loss", "count")
@@ -99,7 +99,8 @@ class LanguageModel(Workload[LmScale]):
     def data_sha256(self) -> str:
         """Of the tokens of all splits."""
         corpus = self._corpus()
-        return data_digest([*corpus.train, corpus.validation, corpus.test, corpus.token_bytes])
+        sizes = [] if corpus.token_bytes is None else [corpus.token_bytes]
+        return data_digest([*corpus.train, corpus.validation, corpus.test, *sizes])
 
     def stream(self, seed: int) -> Stream:
         """Windows of the training text, with the documents they begin in: see `Windows.cut`."""
@@ -117,7 +118,7 @@ class LanguageModel(Workload[LmScale]):
     def evaluate(
         self, judged: Judged, split: Split, stream: Stream, window: Window
     ) -> dict[str, float]:
-        """Bits per byte of the same first batches of the split, always, or of all of it."""
+        """Of the same first batches of the split, always, or of all of it."""
         from workloads.lm.data import in_order
 
         corpus, data = self._corpus(), self.settings.data
@@ -126,11 +127,15 @@ class LanguageModel(Workload[LmScale]):
             if split == "validation"
             else (corpus.test, data.test_batches)
         )
-        nats, text_bytes = 0.0, 0
+        nats, predicted, text_bytes = 0.0, 0, 0
         for tokens in in_order(held_out, self.settings.batch_size, data.context, count):
             nats += float(judged.measure({"tokens": tokens})["loss"])
-            text_bytes += int(corpus.token_bytes[tokens[:, 1:]].sum())
-        metrics = {f"{split}/bits_per_byte": nats / math.log(2) / text_bytes}
+            predicted += tokens[:, 1:].size
+            if corpus.token_bytes is not None:
+                text_bytes += int(corpus.token_bytes[tokens[:, 1:]].sum())
+        metrics = {f"{split}/nats_per_token": nats / predicted}
+        if text_bytes:
+            metrics[f"{split}/bits_per_byte"] = nats / math.log(2) / text_bytes
         if split == "validation" and window.steps:
             metrics["train/nats_per_token"] = window.sums["loss"] / window.steps
         return metrics
@@ -177,4 +182,9 @@ def rotary_tables(context: int, head_width: int) -> tuple[Array, Array]:
     return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
 
 
-FAMILY = Family(LanguageModel, LmScale, artefacts=(SUMMARIES,))
+FAMILY = Family(
+    LanguageModel,
+    LmScale,
+    artefacts=(SUMMARIES,),
+    tasks={"speedrun": Kind(LanguageModel, LmScale)},
+)

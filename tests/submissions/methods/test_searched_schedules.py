@@ -185,3 +185,20 @@ def test_proposals_explore_far_from_what_is_known_or_follow_the_forecasts():
     assert module.proposal([0.5], [1.0], 1e6) in (0.0, 1.0)
     tried, told = [0.0, 0.25, 0.5, 0.75, 1.0], [3.0, 1.0, 0.5, 1.0, 3.0]
     assert abs(module.proposal(tried, told, 0.0) - 0.5) < 0.1
+
+
+def test_the_searchs_twin_tries_the_same_rates_for_as_long():
+    _, made, params = built("adamw_autolrs", **AUTOLRS)
+    _, rates, weights = walked(made, params, 60)
+    _, other, _ = built("adamw_autolrs_jax", **AUTOLRS)
+    there = {key: jnp.asarray(array) for key, array in problem.arrays().items()}
+    state = other.init(there)
+    step = jax.jit(lambda params, state: other.update(params, state, {}, Problem()))
+    for k in range(60):
+        place = state["tried"][state["told"] if state["searching"] else 0]
+        assert 1e-4 * 100 ** float(place) == pytest.approx(rates[k], rel=1e-4)
+        there, state = step(there, state)
+        for key, array in weights[k].items():
+            np.testing.assert_allclose(array, there[key], rtol=1e-2, atol=2e-3)
+    judged = other.eval_params(there, state)
+    assert all(np.array_equal(judged[key], state["weights"][key]) for key in judged)

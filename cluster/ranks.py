@@ -19,7 +19,6 @@ import tempfile
 from multiprocessing.connection import Connection
 from pathlib import Path
 from socket import socketpair
-from typing import Any
 
 import workloads
 from cluster.cores import pin
@@ -29,6 +28,7 @@ from cluster.learners.contract import Draw, Learner, Rank, Taken
 from cluster.process import seed_globals, set_environment
 from cluster.spec import TrialSpec
 from cluster.warm_up import compiled
+from scoring.ground.words import StateDict
 from submissions.contract import TrainingComplete
 from workloads.contract import Array, Batch, Judged, Weights
 
@@ -68,7 +68,7 @@ class Team:
             pin(set(cores[:each]))
         _teams.append(self)
 
-    def tell(self, *words: Any) -> None:
+    def tell(self, *words: object) -> None:
         """Send the same to every other rank.
 
         Raises:
@@ -200,19 +200,19 @@ class TeamLearner:
         """Those here."""
         return self._own.weights()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StateDict:
         """That of rank 0, which is that of every rank."""
         return self._own.state()
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: StateDict) -> None:
         """On every rank."""
         self._all("load_state", state)
 
-    def _all(self, name: str, *arguments: Any) -> None:
+    def _all(self, name: str, *arguments: object) -> None:
         self._team.tell(name, *arguments)
         self._here(name, *arguments)
 
-    def _here(self, name: str, *arguments: Any) -> None:
+    def _here(self, name: str, *arguments: object) -> None:
         try:
             getattr(self._own, name)(*arguments)
         except (NodeError, TrainingComplete):

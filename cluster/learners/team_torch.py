@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from datetime import timedelta
-from typing import Any
 
 import torch
 import torch.distributed as together
 from torch._C._distributed_c10d import FileStore
+from torch.autograd.function import FunctionCtx
+from torch.utils.hooks import RemovableHandle
 
 from cluster.learners.contract import Rank
 from workloads.model_torch import Tensors
@@ -24,13 +25,13 @@ class _Average(torch.autograd.Function):
     """The mean over ranks; so is its gradient."""
 
     @staticmethod
-    def forward(ctx: Any, value: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: FunctionCtx, value: torch.Tensor) -> torch.Tensor:
         summed = value.detach().clone(memory_format=torch.contiguous_format)
         together.all_reduce(summed)
         return summed / together.get_world_size()
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+    def backward(ctx: FunctionCtx, gradient: torch.Tensor) -> torch.Tensor:
         return average(gradient)
 
 
@@ -38,11 +39,11 @@ class _Shared(torch.autograd.Function):
     """A weight as it is, whose gradient is averaged over ranks."""
 
     @staticmethod
-    def forward(ctx: Any, value: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: FunctionCtx, value: torch.Tensor) -> torch.Tensor:
         return value.view_as(value)
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+    def backward(ctx: FunctionCtx, gradient: torch.Tensor) -> torch.Tensor:
         return average(gradient)
 
 
@@ -83,7 +84,7 @@ class TorchTeam:
         }
 
     def loss(
-        self, loss: Loss, batch: Tensors, generator: torch.Generator, *more: Any
+        self, loss: Loss, batch: Tensors, generator: torch.Generator, *more: object
     ) -> tuple[torch.Tensor, Tensors]:
         """The mean loss of the whole batch and its by-products, each rank taking its share.
 
@@ -120,7 +121,7 @@ class TorchTeam:
         return torch.Generator(self._device).manual_seed(int(seed) + self._rank.number)
 
 
-def average_gradients_of(params: Tensors) -> list[Any]:
+def average_gradients_of(params: Tensors) -> list[RemovableHandle]:
     """From now on; what comes back removes it."""
 
     def averaged(gradient: torch.Tensor) -> torch.Tensor:

@@ -16,9 +16,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from scoring.details import LARGEST
 from scoring.ground.errors import nearest
+from scoring.ground.files import read_text
 from scoring.ground.words import Budget, Framework, Goal, Target, reference_of
-from scoring.lines import LARGEST, Evaluation, Header, Outcome
+from scoring.lines import Evaluation, Header, Outcome
 from scoring.records import RecordError, Writer, record_path
 
 TARGETS: dict[str, tuple[str, Goal, float]] = {
@@ -144,7 +146,7 @@ def _evaluations(path: Path) -> list[Evaluation]:
 
 def _json(path: Path) -> dict[str, object]:
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
+        body = json.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise RecordError(f"{path}: cannot be read: {error}") from None
     return body if isinstance(body, dict) else {}

@@ -122,10 +122,12 @@ def _check_planned(record: Record, plan: RunFile) -> None:
         raise _contradiction(record, "budget", _text(header.budget), _text(budget))
     claims_made = {
         "clock": (header.clock, plan.suite.clock),
+        # A reference races at points of its own, whatever the ruleset.
+        "ruleset": (header.ruleset, "" if is_reference(header.submission) else plan.suite.ruleset),
         "settings_sha256": (header.settings_sha256, course.settings_sha256),
     }
     for what, (aim, planned) in claims_made.items():
-        if aim and planned and aim != planned:
+        if planned and aim != planned:
             raise _contradiction(record, what, aim, planned)
     if header.study >= plan.suite.studies:
         raise _contradiction(record, "study", str(header.study), f"{plan.suite.studies} studies")

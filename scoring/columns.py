@@ -13,9 +13,10 @@ from typing import Any, overload
 
 import numpy as np
 
+from scoring.details import LARGEST
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.words import Clock, Facts
-from scoring.lines import LARGEST, Evaluation, Header
+from scoring.lines import Evaluation, Header
 
 BEGINNING = b'{"kind": "eval", '
 """How a line of an evaluation begins as it is written here."""
@@ -105,12 +106,15 @@ def parse(lines: Sequence[bytes]) -> Evaluations | None:
     import pydantic_core
 
     try:
-        rows = pydantic_core.from_json(b"[" + b",".join(lines) + b"]", cache_strings="keys")
+        text = b",".join(lines)
+        rows = pydantic_core.from_json(b"[" + text + b"]", cache_strings="keys")
         names = ["kind", "steps", "wall_s", "cpu_s", "metrics"]
         names += ["paired"] if "paired" in rows[0] else []
         columns = _transposed(rows, names)
         metrics = columns.pop("metrics")
         judged = _transposed(metrics, list(metrics[0]))
+        if text.count(b'":') != len(lines) * (len(names) + len(judged)):
+            return None  # a key stands twice in a line
     except (ValueError, LookupError, TypeError, AttributeError):
         return None
     steps, kinds = columns.pop("steps"), columns.pop("kind")

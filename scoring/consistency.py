@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import collections
+import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +13,10 @@ from scoring.columns import Evaluations, values, within
 from scoring.ground.ends import ENDS
 from scoring.ground.pursuit import Pursuit
 from scoring.ground.words import is_reference, reference_of
-from scoring.lines import Evaluation, Header, Line, Outcome
+from scoring.lines import Evaluation, EventLine, Header, Line, Outcome
+
+_MEAN = re.compile(r"(.+)_mean([2-9]|[1-9]\d{1,3})", re.ASCII)
+"""How the key of a mean over evaluations is made of the metric's name and the window."""
 
 
 class Consistency:
@@ -21,7 +27,9 @@ class Consistency:
         self._first: Evaluation | None = None
         self._last: Evaluation | None = None
         self._pursuit = Pursuit()
-        self._ended = False
+        self._ended = self._at_once = False
+        self._happened: EventLine | None = None
+        self._means = Means()
 
     def take(self, line: Line) -> None:
         """Check a line against those taken before it.
@@ -35,6 +43,7 @@ class Consistency:
                 raise ValueError("has no header line; not a trial record")
             _check_header(line)
             self._header = line
+            self._means = Means.of(line)
         elif isinstance(line, Header):
             raise ValueError("a second header: a record is of one trial")
         elif self._ended:
@@ -42,17 +51,31 @@ class Consistency:
             raise ValueError(f"{again}: a trial ends once")
         elif isinstance(line, Evaluation):
             self._take_evaluation(header, line)
+        elif isinstance(line, EventLine):
+            self._take_event(line)
         elif isinstance(line, Outcome):
             if self._last is not None:
                 _check_clocks(line, self._last)
+            if self._happened is not None:
+                _check_order(line, self._happened)
             self._check_end(header, line)
             self._ended = True
+
+    def _take_event(self, line: EventLine) -> None:
+        # Where evaluations were taken at once, which of them came before is not known here.
+        for before in (self._happened, None if self._at_once else self._last):
+            if before is not None:
+                _check_order(line, before)
+        self._happened = line
 
     def _take_evaluation(self, header: Header, line: Evaluation) -> None:
         if self._last is not None:
             if line.steps == self._last.steps:
                 raise ValueError(f"steps: {line.steps} twice; steps only rise")
             _check_clocks(line, self._last)
+        if self._happened is not None:
+            _check_order(line, self._happened)
+        self._means.take(line)
         self._first = self._first or line
         self._last = line
         # A trial without a target may be extended: from a shorter budget, beyond a header's own.
@@ -65,7 +88,7 @@ class Consistency:
     def take_columns(self, evaluations: Evaluations) -> bool:
         """Take all of a record's evaluations at once; False where one of them is not in order."""
         header = self._header
-        if header is None or self._ended or self._last is not None:
+        if header is None or self._ended or self._last is not None or self._means.window > 1:
             return False
         clocks = [evaluations.wall_s, evaluations.cpu_s]
         clocks += [] if evaluations.paired is None else [evaluations.paired]
@@ -76,6 +99,7 @@ class Consistency:
             return False
         self._first, self._last = evaluations[0], evaluations[-1]
         self._pursuit = pursuit_of(header, evaluations)
+        self._at_once = True
         return True
 
     def _check_place(self, header: Header, line: Evaluation, period: int) -> None:
@@ -105,6 +129,55 @@ class Consistency:
             )
 
 
+class Means:
+    """A judged mean over evaluations, held against the values that it is the mean of."""
+
+    def __init__(self, name: str = "", window: int = 1, *, both: bool = False) -> None:
+        self.window = window
+        self._name, self._key = name, f"{name}_mean{window}"
+        self._both = both
+        self._recent: collections.deque[float] = collections.deque(maxlen=window)
+
+    @classmethod
+    def of(cls, header: Header) -> Means:
+        """That of a header's target; only a record of ours promises to hold the values, too."""
+        found = _MEAN.fullmatch(header.target.metric) if header.target else None
+        if found is None:
+            return cls()
+        return cls(found[1], int(found[2]), both=bool(header.settings_sha256))
+
+    def take(self, line: Evaluation) -> None:
+        """Check the next evaluation.
+
+        Raises:
+            ValueError: its mean is another than that of its values.
+        """
+        if self.window == 1:
+            return
+        mean, value = line.metrics.get(self._key), line.metrics.get(self._name)
+        if value is None and not self._both:
+            self.window = 1  # another tool's, which holds means alone
+            return
+        if value is not None:
+            self._recent.append(value)
+        if mean is None:
+            return
+        if value is None or len(self._recent) < self.window:
+            raise ValueError(f"metrics.{self._key}: the mean of {len(self._recent)} values")
+        own = sum(self._recent) / self.window
+        if not math.isclose(mean, own, rel_tol=1e-9, abs_tol=1e-12) and math.isfinite(mean):
+            raise ValueError(f"metrics.{self._key}: {mean:g}, but its values' mean is {own:g}")
+
+
+def stands_between(evaluations: Sequence[Evaluation], event: Line, before: int) -> bool:
+    """Whether an event, with so many evaluations before it, is in order with them."""
+    if not isinstance(event, EventLine):
+        return True
+    early, late = evaluations[before - 1 : before], evaluations[before : before + 1]
+    in_order = [(one, event) for one in early] + [(event, one) for one in late]
+    return all(a.steps <= b.steps and a.wall_s <= b.wall_s for a, b in in_order)
+
+
 def _on_grid(header: Header, steps: np.ndarray) -> bool:
     period, most = int(steps[0]), header.budget.steps
     off = steps % period != 0 if _on_a_grid(header) and period else np.zeros(len(steps), bool)
@@ -120,6 +193,15 @@ def _check_header(header: Header) -> None:
     name = header.submission
     if is_reference(name) and name != reference_of(header.framework):
         raise ValueError(f"framework: {header.submission} is not of {header.framework}")
+
+
+def _check_order(line: Evaluation | EventLine | Outcome, before: Evaluation | EventLine) -> None:
+    """Events stand between evaluations in the order in which they happened."""
+    if line.steps < before.steps:
+        raise ValueError(f"steps: {line.steps} after {before.steps}; steps only rise")
+    if line.wall_s < before.wall_s:
+        now, then = line.wall_s, before.wall_s
+        raise ValueError(f"wall_s: {now:g} after {then:g}; a clock does not run backwards")
 
 
 def _check_clocks(line: Evaluation | Outcome, before: Evaluation) -> None:

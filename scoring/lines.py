@@ -14,16 +14,16 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from scoring import details
+from scoring.details import LARGEST, short
 from scoring.ground.ends import ENDS, End
 from scoring.ground.errors import nearest
-from scoring.ground.words import Budget, Clock, Facts, Framework, Target, TrialKey
+from scoring.ground.words import Budget, Clock, Facts, Framework, Ruleset, Target, TrialKey
 
 if TYPE_CHECKING:
     import pydantic
 
 FORMAT = 1
-LARGEST = 2**53
-"""Of counts; beyond it other tools' numbers are no longer exact."""
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -50,7 +50,7 @@ class Header:
     clock: Clock
     hardware: Facts
     versions: Mapping[str, str]
-    ruleset: str = "external"
+    ruleset: Ruleset = "external"
     settings_sha256: str = ""
     """Of the workload's numbers (sizes, data, metric); empty where another tool wrote none."""
     data_sha256: str = ""
@@ -142,7 +142,7 @@ def decode(text: str) -> Line:
         ValueError: not a line of this format, in words that name the key.
     """
     try:
-        body = json.loads(text)
+        body = json.loads(text, object_pairs_hook=_once)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(body, dict):
@@ -156,6 +156,15 @@ def decode(text: str) -> Line:
     if kind == "eval":
         return _evaluation(body)
     return _event(body) if kind == "event" else _outcome(body)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose every key stands once: of two, readers would take either."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{short(next(n for n in names if names.count(n) > 1))} twice")
+    return found
 
 
 def _header(body: dict[str, Any]) -> Header:
@@ -172,8 +181,10 @@ def _header(body: dict[str, Any]) -> Header:
         where = ".".join(map(str, first["loc"]))
         raise ValueError(f"{where}: {first['msg'].lower()}") from None
     counts = {"study": header.study, "trial": header.trial, "budget.steps": header.budget.steps}
+    counts |= {"seed": header.seed}
     for name, value in counts.items():
         _count({name: value}, name)
+    details.check(header.hardware, details.HARDWARE, "hardware.")
     aim = header.target.value if header.target else None
     if aim is not None and not math.isfinite(aim):
         raise ValueError(f"target.value: expected a finite number or null, found {aim}")
@@ -214,7 +225,7 @@ def header_form() -> pydantic.TypeAdapter[Header]:
 def _evaluation(body: Facts) -> Evaluation:
     metrics = _given(body, "metrics")
     if not isinstance(metrics, dict):
-        raise ValueError(f"metrics: expected names with numbers, found {_short(metrics)}")
+        raise ValueError(f"metrics: expected names with numbers, found {short(metrics)}")
     values = {name: _number(value, f"metrics.{name}") for name, value in metrics.items()}
     return Evaluation(*_moment(body), values, _paired(body))
 
@@ -234,6 +245,7 @@ def _outcome(body: Facts) -> Outcome:
         raise ValueError(f"end: {end!r} is no end of a trial{nearest(end, ENDS)}")
     fields = ("end", "steps", "wall_s", "cpu_s", "reason", "paired")
     extra = {key: value for key, value in body.items() if key not in fields}
+    details.check(extra, details.OUTCOME)
     return Outcome(ENDS[end].name, *_moment(body), reason, extra, _paired(body))
 
 
@@ -248,14 +260,14 @@ def _paired(body: Facts) -> float | None:
 def _count(body: Facts, key: str) -> int:
     value = _given(body, key)
     if type(value) is not int or not 0 <= value <= LARGEST:
-        raise ValueError(f"{key}: expected a whole number, 0 or more, found {_short(value)}")
+        raise ValueError(f"{key}: expected a whole number, 0 or more, found {short(value)}")
     return value
 
 
 def _seconds(body: Facts, key: str) -> float:
     value = _number(_given(body, key), key)
     if not 0 <= value < math.inf:
-        raise ValueError(f"{key}: expected finite seconds, 0 or more, found {_short(value)}")
+        raise ValueError(f"{key}: expected finite seconds, 0 or more, found {short(value)}")
     return value
 
 
@@ -264,13 +276,13 @@ def _number(value: object, key: str) -> float:
         return _NOT_FINITE[value]
     if type(value) is float or (type(value) is int and abs(value) <= LARGEST):
         return value
-    raise ValueError(f"{key}: expected a number, found {_short(value)}")
+    raise ValueError(f"{key}: expected a number, found {short(value)}")
 
 
 def _text(body: Facts, key: str) -> str:
     value = _given(body, key)
     if not isinstance(value, str):
-        raise ValueError(f"{key}: expected text, found {_short(value)}")
+        raise ValueError(f"{key}: expected text, found {short(value)}")
     return value
 
 
@@ -278,13 +290,6 @@ def _given(body: Facts, key: str) -> Any:
     if key not in body:
         raise ValueError(f"{key}: missing")
     return body[key]
-
-
-def _short(value: object) -> str:
-    if type(value) is int and abs(value) > LARGEST:
-        return "a number beyond 2^53"
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _standard(value: object) -> Any:

@@ -16,6 +16,7 @@ from pathlib import Path
 from scoring.board import Board
 from scoring.gradathlon import mean_score
 from scoring.ground.documents import ConfigError
+from scoring.ground.files import read_text
 
 Costs = Mapping[str, Mapping[str, float]]
 """By submission and workload: a step's cost in steps of the reference."""
@@ -45,7 +46,7 @@ def read_costs(path: Path) -> dict[str, dict[str, float]]:
         ConfigError: it cannot be read, or holds something else.
     """
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
+        body = json.loads(read_text(path))
         costs = {
             str(name): {str(id): float(cost) for id, cost in own.items()}
             for name, own in body.items()

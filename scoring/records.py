@@ -10,6 +10,7 @@ attempt is whole and counts alone.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import os
 import re
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from scoring.columns import BEGINNING, parse
-from scoring.consistency import Consistency
+from scoring.consistency import Consistency, stands_between
 from scoring.ground.errors import UserError
 from scoring.ground.words import TrialKey
 from scoring.lines import Evaluation, EventLine, Header, Line, Outcome, decode, encode
@@ -128,10 +129,11 @@ def _read_in_columns(path: Path, data: bytes) -> Record | None:
     texts = data.split(b"\n")
     torn = bool(texts.pop())
     own = [text for text in texts if text.startswith(BEGINNING)]
+    rest = [place for place, text in enumerate(texts) if not text.startswith(BEGINNING)]
     if len(own) < MANY:
         return None
     try:
-        others = [decode(text.decode()) for text in texts if not text.startswith(BEGINNING)]
+        others = [decode(texts[place].decode()) for place in rest]
         evaluations = parse(own)
         consistency = Consistency()
         consistency.take(others[0])
@@ -143,6 +145,9 @@ def _read_in_columns(path: Path, data: bytes) -> Record | None:
     except ValueError:
         return None
     events = tuple(line for line in others if isinstance(line, EventLine))
+    befores = [place - number for number, place in enumerate(rest)]
+    if not all(map(functools.partial(stands_between, evaluations), others, befores)):
+        return None
     outcome = last if isinstance(last, Outcome) else None
     if len(others) != 1 + len(events) + (outcome is not None):
         return None  # an evaluation after the outcome, or one that is written in other words

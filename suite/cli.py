@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 
 import click
@@ -11,6 +12,15 @@ from suite.neighbours import intruder
 BAD_INPUT = 2
 _LONGEST = 2000
 INTERRUPTED = 130
+_SURROUNDINGS = (
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.ENAMETOOLONG,
+    errno.ENOSPC,
+    errno.EPERM,
+    errno.EROFS,
+)
+"""What is wrong with a named file or folder, wherever in a command it is met."""
 
 COMMANDS = {
     "run": ("run", "Race submissions on workloads; print the leaderboard."),
@@ -90,6 +100,11 @@ class FrontDoor(click.Group):
             ctx.exit(INTERRUPTED)
         except UserError as error:
             click.echo(_short(f"gradathlon: error: {error}"), err=True)
+            ctx.exit(BAD_INPUT)
+        except OSError as error:
+            if error.errno not in _SURROUNDINGS or error.filename is None:
+                raise
+            click.echo(_short(f"gradathlon: error: {error.filename}: {error.strerror}"), err=True)
             ctx.exit(BAD_INPUT)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cluster.cells import CHECK, Cell
 from scoring.ground.documents import ConfigError
+from scoring.ground.files import read_text
 from scoring.ground.words import Facts
 from suite.columns import markdown
 
@@ -40,7 +41,7 @@ class Kept:
         self._path = folder / ROWS
         self._rows: dict[tuple[str, str], Row] = {}
         if self._path.exists():
-            for number, line in enumerate(self._path.read_text("utf-8").splitlines(), 1):
+            for number, line in enumerate(read_text(self._path).splitlines(), 1):
                 self._take(self._row(line, number))
 
     def add(self, row: Row) -> None:

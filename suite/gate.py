@@ -22,11 +22,14 @@ import pydantic
 from scoring.board import Board, Cell, Row
 from scoring.frame import Gathered
 from scoring.ground.documents import ConfigError
+from scoring.ground.files import read_text
 from scoring.profiles import TAU_MAX
 
 SCORE = "score"
 LEVEL = 0.05
 """At most this share of runs of unchanged submissions fails on another class of CPU."""
+LARGEST = 100_000_000
+"""Bytes of the largest board that is read."""
 _OF_MEDIAN = 1.2533
 """A median's standard error is so many times a mean's."""
 
@@ -132,7 +135,7 @@ def read_baseline(path: Path) -> Baseline:
     """
     make = "make one with: gradathlon score RUN --clock steps --format json"
     try:
-        baseline = Baseline.model_validate(loads(path.read_text(encoding="utf-8")))
+        baseline = Baseline.model_validate(loads(read_text(path, LARGEST)))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}; {make}") from None
     except (ValueError, JSONDecodeError, RecursionError) as error:

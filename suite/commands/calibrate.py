@@ -38,7 +38,7 @@ def calibrate(submission: str, suite: str | None, **options: Option) -> None:
         gradathlon calibrate adamw --resume
     """
     place, resume, output = taken_place(options), options.pop("resume"), options.pop("output")
-    named = load(suite or "toy")
+    named = load("toy" if suite is None else suite)
     settings = {**options, "suite": suite and named.name}
     folder: Path = folder_of(output, "calibrate", submission, named.name)
     carry_out(submission, None if resume else named, settings, folder, place)

@@ -40,7 +40,7 @@ LEAST = 2
 )
 @click.option(
     "--steps",
-    type=click.IntRange(min=LEAST),
+    type=click.IntRange(LEAST, 10**9),
     default=100,
     show_default=True,
     metavar="N",

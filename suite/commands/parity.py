@@ -14,13 +14,13 @@ from suite.columns import columns
 @click.argument("named", nargs=-1, metavar="[WORKLOAD]...")
 @click.option(
     "--rows",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 10**9),
     metavar="N",
     help="Take only N examples of each batch: for scales too large for this machine.",
 )
 @click.option(
     "--steps",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 10**9),
     default=50,
     show_default=True,
     metavar="N",

@@ -32,7 +32,7 @@ from suite.races import REFERENCE_IN
 )
 @click.option(
     "--rows",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 10**9),
     multiple=True,
     metavar="N",
     help="Time batches of N and of 2 N rows, and reckon the whole batch's: for large scales.",
@@ -44,8 +44,8 @@ from suite.races import REFERENCE_IN
     metavar="FILE.json",
     help="Keep the costs; a file that exists is added to. For `score --costs`.",
 )
-@click.option("--cores", type=click.IntRange(min=1), default=1, show_default=True, metavar="N")
-@click.option("--gpus", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
+@click.option("--cores", type=click.IntRange(1, 1000), default=1, show_default=True, metavar="N")
+@click.option("--gpus", type=click.IntRange(0, 1000), default=0, show_default=True, metavar="N")
 def step_cost(
     submissions: tuple[str, ...],
     ids: tuple[str, ...],

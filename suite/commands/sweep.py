@@ -46,7 +46,7 @@ _OTHER_SIZE = 1.1
 )
 @click.option(
     "--steps",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 10**9),
     metavar="N",
     help="Of each trial, instead of the workload's horizon.",
 )

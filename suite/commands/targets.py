@@ -49,8 +49,8 @@ from suite.commands.executor_option import executor_option
     show_default=True,
     help="The one to tune in: whichever takes less time.",
 )
-@click.option("--cores", type=click.IntRange(min=1), default=1, show_default=True, metavar="N")
-@click.option("--gpus", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
+@click.option("--cores", type=click.IntRange(1, 1000), default=1, show_default=True, metavar="N")
+@click.option("--gpus", type=click.IntRange(0, 1000), default=0, show_default=True, metavar="N")
 @executor_option
 @click.option("--at-once", type=click.IntRange(1, 10_000), metavar="N", help="As in `run`.")
 @click.option("--address", metavar="ADDRESS", help="A Ray cluster to join, as in `run`.")

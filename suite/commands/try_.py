@@ -25,7 +25,7 @@ from suite.trials import record_of
 @click.command(name="try")
 @click.argument("workload", metavar="WORKLOAD")
 @click.argument("submission", metavar="NAME|FILE.py")
-@click.option("--steps", type=click.IntRange(min=1), default=300, show_default=True, metavar="N")
+@click.option("--steps", type=click.IntRange(1, 10**9), default=300, show_default=True, metavar="N")
 @click.option(
     "points",
     "-p",
@@ -34,9 +34,9 @@ from suite.trials import record_of
     metavar="NAME=VALUE",
     help="Set a hyperparameter. Repeat for several.",
 )
-@click.option("--cores", type=click.IntRange(min=1), default=1, show_default=True, metavar="N")
-@click.option("--gpus", type=click.IntRange(min=0), default=0, show_default=True, metavar="N")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--cores", type=click.IntRange(1, 1000), default=1, show_default=True, metavar="N")
+@click.option("--gpus", type=click.IntRange(0, 1000), default=0, show_default=True, metavar="N")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @click.option(
     "-o",
     "--output",

@@ -13,7 +13,7 @@ from suite.remote import RunFolder
 @click.argument("run", type=RunFolder())
 @click.option(
     "--rerun",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 10**9),
     metavar="N",
     help="Also race the N best submissions of the board again, on fresh seeds, into RUN-again.",
 )

@@ -34,6 +34,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import workloads
+from scoring.ground.files import read_text
 from scoring.ground.words import Facts, Framework
 from submissions.source import Source, find
 from suite.targets.conclusion import conclude
@@ -266,7 +267,7 @@ def _log_points(path: Path) -> list[Candidate]:
         WorkloadError: it is no log of this procedure, or none of its points is the reference's.
     """
     try:
-        log = json.loads(path.read_text(encoding="utf-8"))
+        log = json.loads(read_text(path))
         ours = [t["hyperparameters"] for t in log["tuned"] if t["submission"] == REFERENCE]
         return _told(log, ours[0])
     except (OSError, ValueError, LookupError, TypeError):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from scoring import records
 from scoring.columns import Evaluations, readings, values, within
-from scoring.lines import LARGEST
+from scoring.details import LARGEST
 from scoring.records import Evaluation, Outcome, RecordError, encode, read_record
 from tests.scoring.conftest import header
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -13,10 +14,19 @@ import pytest
 from click.testing import CliRunner
 
 from scoring.claims import read_claims
-from scoring.ground.words import Budget, TrialKey
-from scoring.records import record_path
+from scoring.columns import Evaluations
+from scoring.ground.words import Budget, Target, TrialKey
+from scoring.records import (
+    Evaluation,
+    EventLine,
+    Line,
+    Outcome,
+    RecordError,
+    read_record,
+    record_path,
+)
 from suite.cli import main
-from tests.scoring.conftest import TARGET, Run
+from tests.scoring.conftest import TARGET, Run, header, write
 from tests.scoring.plans import write_plan
 
 WORKLOAD = "lm-toy-v2"
@@ -34,7 +44,8 @@ VALUES: dict[int, dict[str, list[Any]]] = {
         "framework": ["tensorflow", "jax ", *NO_TEXT],
         "study": [1, -1, "0", None, 10**400],
         "trial": [1, -1, "0", None, 0.5],
-        "seed": ["7", None, 0.5, [7]],
+        "seed": ["7", None, 0.5, [7], -1, 10**400],
+        "ruleset": ["self", "targets", "", "outside", *NO_TEXT],
         "hyperparameters": NO_MAPPING,
         "source_sha256": NO_TEXT,
         "target": [
@@ -61,7 +72,13 @@ VALUES: dict[int, dict[str, list[Any]]] = {
             {"steps": 4000, "seconds": 400.0, "reference_steps": 0},
         ],
         "clock": ["cpu", "sundial", *NO_TEXT],
-        "hardware": NO_MAPPING,
+        "hardware": [
+            *NO_MAPPING,
+            *({"cores": value} for value in [*NO_COUNT, 0]),
+            *({"cpu": value} for value in NO_TEXT),
+            *({"digest": value} for value in NO_TEXT),
+            {"accelerators": "none"},
+        ],
         "versions": [*NO_MAPPING, {"torch": 2}],
     },
     1: {
@@ -85,12 +102,24 @@ VALUES: dict[int, dict[str, list[Any]]] = {
         "wall_s": [*NO_SECONDS, 0.5],
         "cpu_s": [*NO_SECONDS, 0.5],
         "reason": NO_TEXT,
+        "witness_wall_s": NO_SECONDS,
+        "evaluation_s": NO_SECONDS,
+        "step_s_median": NO_SECONDS,
+        "off_clock_share": [*NO_SECONDS, 1.5],
+        "step_s_unsteady": [None, 1, "no"],
+        "attempts": NO_COUNT,
+        "leftover_processes": NO_COUNT,
+        "test": [*NO_MAPPING, {"test/loss": None}, {"test/loss": "low"}, {"test/loss": 10**400}],
+        "weights_sha256": [*NO_TEXT, "", "ab", "g" * 64, "A" * 64],
+        "doubt": NO_TEXT,
+        "fault": NO_TEXT,
+        "audit": [None, 1, {}, "opened"],
     },
 }
 NEEDED = {
-    0: list(VALUES[0]),
+    0: [key for key in VALUES[0] if key != "ruleset"],
     1: ["kind", "steps", "wall_s", "cpu_s", "metrics"],
-    3: list(VALUES[3]),
+    3: ["kind", "end", "steps", "wall_s", "cpu_s", "reason"],
 }
 Damage = Callable[[Path], None]
 
@@ -133,6 +162,41 @@ def placed(make: Callable[[Path], object]) -> Damage:
         make(path)
 
     return damage
+
+
+def event(steps: int, wall_s: float) -> str:
+    return json.dumps({"kind": "event", "steps": steps, "wall_s": wall_s, "name": "shift"})
+
+
+def key_twice(place: int, key: str, value: Any) -> Damage:
+    def change(lines: list[str]) -> None:
+        lines[place] = f"{lines[place][:-1]}, {json.dumps(key)}: {json.dumps(value)}}}"
+
+    return lines_changed(change)
+
+
+def of_order() -> Iterator[tuple[str, Damage]]:
+    for place, steps, wall_s in (
+        (2, 99, 10.0),
+        (2, 100, 9.0),
+        (2, 201, 10.0),
+        (2, 100, 20.5),
+        (3, 199, 20.0),
+        (3, 200, 19.0),
+        (3, 201, 20.0),
+    ):
+        text = event(steps, wall_s)
+        change = lambda lines, p=place, e=text: lines.insert(p, e)  # noqa: E731
+        yield f"an event at {steps}, {wall_s} before line {place + 1}", lines_changed(change)
+    for place, key, value in (
+        (0, "study", 0),
+        (0, "kind", "trial"),
+        (1, "steps", 100),
+        (1, "wall_s", 0.1),
+        (2, "metrics", {"validation/loss": 0.1}),
+        (3, "end", "reached"),
+    ):
+        yield f"line {place + 1}: {key} twice", key_twice(place, key, value)
 
 
 def of_structure() -> Iterator[tuple[str, Damage]]:
@@ -183,6 +247,7 @@ def damages() -> Iterator[tuple[str, Damage]]:
     for place, names in NEEDED.items():
         for name in names:
             yield f"line {place + 1}: no {name}", key_left_out(place, name)
+    yield from of_order()
     yield from of_structure()
 
 
@@ -220,7 +285,7 @@ def test_every_damage_is_one_line_and_touches_no_other_record(race: Run) -> None
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         path.write_bytes(whole)
     assert wrong == []
-    assert count > 250
+    assert count > 450
 
 
 @pytest.mark.parametrize("command", ["score", "report", "validate", "verify", "export"])
@@ -239,3 +304,57 @@ def test_no_command_fails_at_a_damaged_record(race: Run, command: str, tmp_path:
         assert result.exit_code in (0, 1)
         path.unlink()
         race.add(WORKLOAD, "adamw", [20.0])
+
+
+MEAN = Target("accuracy_mean2", "max", 0.8)
+STEADY = [0.5, 0.6, 0.7, 0.9, 0.9]
+
+
+def means(values: list[float]) -> list[float | None]:
+    return [None, *((a + b) / 2 for a, b in itertools.pairwise(values))]
+
+
+def with_means(path: Path, told: list[float | None], settings: str = "") -> Path:
+    head = header(target=MEAN, settings_sha256=settings)
+    body: list[Line] = [head]
+    for number, (value, mean) in enumerate(zip(STEADY, told, strict=True), 1):
+        metrics = {"accuracy": value} | ({} if mean is None else {"accuracy_mean2": mean})
+        body.append(Evaluation(number * 10, float(number), float(number), metrics))
+    return write(path, [*body, Outcome("reached", 50, 5.0, 5.0, "because")])
+
+
+def test_a_mean_is_that_of_its_values(tmp_path: Path) -> None:
+    assert read_record(with_means(tmp_path / "sound.jsonl", means(STEADY))).outcome
+    for place in range(5):
+        told = means(STEADY)
+        told[place] = 0.95
+        with pytest.raises(RecordError, match=rf"jsonl:{place + 2}: metrics.accuracy_mean2: "):
+            read_record(with_means(tmp_path / f"{place}.jsonl", told))
+
+
+def test_a_mean_without_its_values_is_another_tools(tmp_path: Path) -> None:
+    for settings in ("", "ab"):
+        path = with_means(tmp_path / f"{settings}.jsonl", means(STEADY), settings)
+        path.write_text(path.read_text().replace('"accuracy": 0.7, ', ""))
+        if settings:
+            with pytest.raises(RecordError, match="the mean of "):
+                read_record(path)
+        else:
+            assert read_record(path).outcome
+
+
+def test_many_evaluations_with_events_among_them_are_held_in_order(tmp_path: Path) -> None:
+    body: list[Line] = [header()]
+    for number in range(1, 31):
+        body.append(EventLine(number * 10, float(number), "shift", {}))
+        body.append(Evaluation(number * 10, float(number), float(number), {"validation/loss": 2.0}))
+    body.append(Outcome("budget", 300, 30.0, 30.0, "because"))
+    whole = read_record(write(tmp_path / "whole.jsonl", body))
+    assert (len(whole.evaluations), len(whole.events)) == (30, 30)
+    assert isinstance(whole.evaluations, Evaluations)
+    for place, steps, wall_s in ((21, 91, 11.0), (21, 99, 10.5), (21, 121, 11.0), (21, 110, 13.0)):
+        damaged = [*body]
+        damaged[place] = EventLine(steps, wall_s, "shift", {})
+        name = f"{steps}-{wall_s}.jsonl"
+        with pytest.raises(RecordError, match=r"jsonl:2[23]: (steps|wall_s): .* after"):
+            read_record(write(tmp_path / name, damaged))

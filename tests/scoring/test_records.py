@@ -85,7 +85,7 @@ def test_unknown_header_keys_are_ignored_and_unknown_formats_refused() -> None:
 
 
 def test_a_record_is_read_back_in_order(tmp_path: Path) -> None:
-    event = EventLine(3, 0.5, "shift", {"classes": [1, 2]})
+    event = EventLine(60, 6.0, "shift", {"classes": [1, 2]})
     head, first, second, outcome = lines(header(), 12.0)
     path = write(tmp_path / "study0-trial0.jsonl", [head, first, event, second, outcome])
     record = read_record(path)

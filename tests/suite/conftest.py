@@ -104,7 +104,13 @@ class FakeCluster:
         extra = {"step_s_median": 0.05, **self.extra}
         outcome = Outcome(end, 100, 5.0, self.cpu_s, reason, extra, paired)  # type: ignore[arg-type]
         writer.write(head)
-        writer.write(Evaluation(100, 5.0, self.cpu_s, {spec.target.metric: value}, paired))
+        metric = workloads.get(spec.workload).metric
+        for number in range(1, metric.window):  # a mean needs as many values
+            part = number / metric.window
+            before = Evaluation(round(100 * part), 0.0, 0.0, {metric.name: value}, paired and 0.0)
+            writer.write(before)
+        judged = {metric.name: value, spec.target.metric: value}
+        writer.write(Evaluation(100, 5.0, self.cpu_s, judged, paired))
         writer.write(outcome)
         writer.close()
         return outcome

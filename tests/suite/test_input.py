@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from cluster.spec import ClusterError
 from suite.cli import COMMANDS, main
+from tests.scoring.conftest import Run
 
 Invoke = Callable[..., Any]
 GOOD: dict[str, Any] = {
@@ -210,6 +211,43 @@ def test_every_broken_command_line_is_told_in_a_line_and_leaves_nothing(
             before = after
     assert not wrong, "\n".join(wrong)
     assert len(BROKEN) > 200
+
+
+LONG = "a" * 300
+READ = [
+    *(["gate", "run", "--baseline"], ["score", "run", "--costs"]),
+    ["set-targets", "lm-toy-v2", "--from-log"],
+]
+
+
+@pytest.mark.parametrize("words", [*READ, ["run"], ["check"]], ids=lambda words: words[0])
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "long", "binary"])
+def test_what_a_command_reads_is_a_file_of_text(
+    words: list[str], kind: str, invoke: Invoke, tmp_path: Path
+) -> None:
+    run = Run(tmp_path / "run").add("lm-toy-v2", "adamw", [20.0])
+    words = [str(run.folder) if word == "run" and word != words[0] else word for word in words]
+    path = tmp_path / (f"{LONG}.py" if kind == "long" else "some.py")
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "binary":
+        path.write_bytes(bytes(range(256)))
+    elif kind == "folder":
+        path.mkdir()
+    result = invoke(*words, str(path))
+    assert result.exit_code == 2, result.output
+    assert result.stderr.count("\n") == 1 or "Usage" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "name", ["score", "report", "validate", "verify", "export", "watch", "lifelong", "publish"]
+)
+@pytest.mark.parametrize("path", [LONG, "a/" * 3000], ids=["name", "path"])
+def test_a_name_that_no_file_can_have_is_one_line(name: str, path: str, invoke: Invoke) -> None:
+    result = invoke(name, path, *(["-o", "out.csv"] if name == "export" else []))
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
 
 
 KEYS = [*GOOD, "trials", "clock", "seed", "budget_factor", "resources", "points", "points_on"]

@@ -249,7 +249,7 @@ def _scales(runs: dict[str, Files], train: Sequence[Pair]) -> Scales:
     )
     key = hashlib.sha256(identity.encode()).hexdigest()[:16]
     path = cache_folder() / "climate" / f"ace2-som-scales-{key}.npz"
-    tables = _kept(path)
+    tables: dict[str, Any] = _kept(path)
     if not tables:
         tables = _estimate(runs, train)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -26,9 +26,11 @@ for _ in $(seq 60); do
     sleep 1
 done
 for node in $(seq "$more"); do
-    # Each has a folder of its own for runs, as on machines that share no storage.
-    GRADATHLON_NODE_RUNS="$scratch/node-$node" \
-        ray start --address="127.0.0.1:$port" --num-cpus=1 --block > "$scratch/node-$node.log" 2>&1 &
+    # Each has a folder of its own for runs, as on machines that share no storage, and for Ray: in
+    # one that two nodes share, either removes the other's copy of the code that travels.
+    GRADATHLON_NODE_RUNS="$scratch/runs-$node" \
+        ray start --address="127.0.0.1:$port" --num-cpus=1 --temp-dir="$scratch/node-$node" \
+        --block > "$scratch/node-$node.log" 2>&1 &
     pids+=($!)
 done
 code=0

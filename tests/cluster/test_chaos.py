@@ -12,6 +12,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -59,6 +60,8 @@ class Nodes:
         self.folders = [scratch / "two", scratch / "three"]
         for folder in self.folders:
             folder.mkdir()
+        self._ray = scratch / "ray"
+        self._ray.mkdir()
         for name, value in SETTINGS.items():
             patch.setenv(name, value)
         patch.setenv("GRADATHLON_CORE_LOCKS", str(self.locks))
@@ -70,7 +73,8 @@ class Nodes:
 
     def _add(self, folder: Path) -> object:
         self._patch.setenv(NODE_RUNS, str(folder))
-        node = self.cluster.add_node(num_cpus=1)
+        # Nodes that share one remove each other's copy of the code that travels.
+        node = self.cluster.add_node(num_cpus=1, temp_dir=tempfile.mkdtemp(dir=self._ray))
         self._patch.delenv(NODE_RUNS)
         return node
 

@@ -46,7 +46,7 @@ def address(apart: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
             head_node_args={"num_cpus": 1, "include_dashboard": False},
         )
         patch.setenv(NODE_RUNS, str(apart))
-        nodes.add_node(num_cpus=1)
+        nodes.add_node(num_cpus=1, temp_dir=str(tmp_path_factory.mktemp("ray")))
         patch.delenv(NODE_RUNS)
         nodes.wait_for_nodes()
         yield nodes.address

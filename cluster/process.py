@@ -22,10 +22,14 @@ def set_environment(resources: Resources) -> None:
     """
     if not resources.gpus:
         os.environ["JAX_PLATFORMS"] = "cpu"
-    for name in _THREADS:
-        os.environ[name] = str(resources.cores)
+    os.environ.update(threads(resources))
     for name, value in _compiled().items():
         os.environ.setdefault(name, value)
+
+
+def threads(resources: Resources) -> dict[str, str]:
+    """The variables that hold a process to the threads of a trial, from its start on."""
+    return dict.fromkeys(_THREADS, str(resources.cores))
 
 
 def _compiled() -> dict[str, str]:

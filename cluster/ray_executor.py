@@ -16,6 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cluster import parcels
 from cluster.faults import Interrupts, NodeError
+from cluster.forked import stand_ready
 from cluster.parcels import Errand
 from cluster.race import News, Race, longest_last_stretch
 from cluster.ray_nodes import nodes
@@ -37,6 +38,7 @@ def _race(spec: TrialSpec, errand: Errand | None, bulletin: Any) -> Iterator[Any
     """
     # Cut off dead, a trial can be resumed; its own process dies with this one.
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(1))
+    stand_ready()  # the worker races other trials after this one
     try:
         if errand is None:
             yield from supervise(spec)

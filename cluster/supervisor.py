@@ -22,12 +22,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from cluster import tree
+from cluster import forked, tree
 from cluster.attempts import amend, cannot_matter, finished, write_failure, write_not_begun
 from cluster.child import START, from_text
 from cluster.cores import WAIT_S, lock_cores
 from cluster.deadline import silence_s
 from cluster.faults import NodeError
+from cluster.forked import Forked
+from cluster.process import threads
 from cluster.spec import TrialSpec, Update
 from cluster.witness import Witness
 from scoring.records import Outcome, RecordError, read_record, record_attempts
@@ -52,6 +54,7 @@ def supervise(spec: TrialSpec) -> Iterator[Update | Outcome | NodeError]:
             announced = True
             time.sleep(WAIT_S)
         tree.adopt_orphans()
+        forked.prepare(spec, cores)
         with _Child(spec, cores) as child:
             yield from child.news()
             ended = child.ended()
@@ -78,14 +81,15 @@ class _Child:
         self._pipe = -1
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._lines: queue.Queue[Update | Outcome | NodeError | None] = queue.Queue()
-        self._process: subprocess.Popen[bytes]
+        self._process: subprocess.Popen[bytes] | Forked
 
     def __enter__(self) -> _Child:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._pipe, writing = os.pipe()
         given, giving = os.pipe()
         with self.log.open("ab") as log:
-            self._process = self._start(given, writing, log)
+            started = forked.fork(self.spec, (given, writing, log.fileno()))
+            self._process = started or self._start(given, writing, log)
         os.close(given)
         os.close(writing)
         with contextlib.suppress(BrokenPipeError), os.fdopen(giving, "wb") as file:
@@ -100,6 +104,7 @@ class _Child:
             stderr=log,
             pass_fds=(writing,),
             start_new_session=True,
+            env=os.environ | threads(self.spec.resources),
         )
 
     def __exit__(self, *error: object) -> None:

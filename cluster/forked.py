@@ -204,8 +204,8 @@ def _copied(line: socket.socket, descriptors: Sequence[int]) -> int:
     # An orphan falls to the supervisor, which has asked for all of them, before its parent is gone.
     failed = os.waitpid(between, 0)[1]
     with os.fdopen(reading, "rb") as file:
-        pid = file.read()
-    return 0 if failed else int(pid)
+        number = file.read()
+    return 0 if failed else int(number)
 
 
 def _race_as_child_of(supervisor: int, descriptors: Sequence[int]) -> NoReturn:

@@ -8,7 +8,7 @@ more=$1
 shift
 port=${PORT:-6399}
 export RAY_AUTH_MODE=disabled RAY_USAGE_STATS_ENABLED=0
-scratch=$(mktemp -d /tmp/gradathlon-nodes-XXXXXX)
+scratch=$(mktemp -d /tmp/nodes-XXXXXX)
 pids=()
 
 finish() {

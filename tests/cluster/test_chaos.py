@@ -51,6 +51,11 @@ print("whole", flush=True)
 """
 
 
+def short() -> tempfile.TemporaryDirectory[str]:
+    """A folder for Ray, whose sockets want short names."""
+    return tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
+
+
 class Nodes:
     """Three nodes; the second and third have run folders of their own, the third's disk is tiny."""
 
@@ -60,8 +65,7 @@ class Nodes:
         self.folders = [scratch / "two", scratch / "three"]
         for folder in self.folders:
             folder.mkdir()
-        self._ray = scratch / "ray"
-        self._ray.mkdir()
+        self._ray = contextlib.ExitStack()
         for name, value in SETTINGS.items():
             patch.setenv(name, value)
         patch.setenv("GRADATHLON_CORE_LOCKS", str(self.locks))
@@ -74,9 +78,13 @@ class Nodes:
     def _add(self, folder: Path) -> object:
         self._patch.setenv(NODE_RUNS, str(folder))
         # Nodes that share one remove each other's copy of the code that travels.
-        node = self.cluster.add_node(num_cpus=1, temp_dir=tempfile.mkdtemp(dir=self._ray))
+        node = self.cluster.add_node(num_cpus=1, temp_dir=self._ray.enter_context(short()))
         self._patch.delenv(NODE_RUNS)
         return node
+
+    def end(self) -> None:
+        self.cluster.shutdown()
+        self._ray.close()
 
     def kill_second(self) -> None:
         """With all that runs there; another takes its place."""
@@ -189,7 +197,7 @@ def test_a_board_is_the_same_whatever_dies_on_the_way(
     finally:
         for driver in drivers:
             driver.kill()
-        nodes.cluster.shutdown()
+        nodes.end()
     assert {"trial", "supervisor", "raylet", "driver"} <= set(did), did
     for spec in specs:
         record = record_of(spec)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,11 +47,12 @@ def address(apart: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
             head_node_args={"num_cpus": 1, "include_dashboard": False},
         )
         patch.setenv(NODE_RUNS, str(apart))
-        nodes.add_node(num_cpus=1, temp_dir=str(tmp_path_factory.mktemp("ray")))
-        patch.delenv(NODE_RUNS)
-        nodes.wait_for_nodes()
-        yield nodes.address
-        nodes.shutdown()
+        with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as own:
+            nodes.add_node(num_cpus=1, temp_dir=own)  # its sockets want short names
+            patch.delenv(NODE_RUNS)
+            nodes.wait_for_nodes()
+            yield nodes.address
+            nodes.shutdown()
 
 
 def records_of(specs: list[TrialSpec]) -> list[Record]:

@@ -83,7 +83,8 @@ def test_a_trial_of_play_that_was_cut_off_ends_as_one_left_alone(
 
     def get(text: str) -> Any:
         found = real(text)
-        data = found.settings.data.model_copy(update={"copy_period": 70, "exploration_steps": 150})
+        quick = {"copy_period": 70, "exploration_steps": 150, "episodes": 4, "episode_steps": 60}
+        data = found.settings.data.model_copy(update=quick)
         changes = {"data": data, "evaluation_period": 100, "metric_window": 1}
         settings = found.settings.model_copy(update=changes)
         metric = dataclasses.replace(found.metric, window=1)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import multiprocessing
 import os
 import signal
+import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
@@ -13,6 +15,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 import workloads
+from cluster import tree
 from cluster.bench import Bench
 from cluster.checkpoint import StateError
 from cluster.faults import as_raised
@@ -33,6 +36,9 @@ PATIENT_STEPS, PATIENT_PAUSES = 64, (5, 37)
 FEW_STEPS = 2
 """On the families that are not looked at closely."""
 LIMIT_S = 300.0
+"""CPU seconds for each workload; how long they last depends on who else computes here."""
+STILL_S, STILL_CPU_S = 120.0, 0.5
+"""What spends no more CPU seconds in so many is waiting for something that does not come."""
 _CORNERS = (0.0, 0.5, 0.999)
 
 
@@ -68,18 +74,34 @@ def check(source: Source, workload_ids: Sequence[str] = (DEFAULT_WORKLOAD,)) -> 
     process.start()
     theirs.close()  # then the end of the process is the end of the pipe
     try:
-        limit_s = LIMIT_S * len(workload_ids)
-        if ours.poll(limit_s):
+        detail = _overdue(ours, process.pid or 0, LIMIT_S * len(workload_ids))
+        if not detail:
             findings: list[Finding] = ours.recv()
             return findings
-        detail = f"no answer for {limit_s:g} s; look for an endless loop or a wait"
     except EOFError:
         process.join()
         detail = f"its process died ({_how(process.exitcode)}); look at native code that it calls"
     finally:
+        for pid in list(tree.descendants(process.pid or 0)):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
         process.kill()
         process.join()
     return [Finding(False, "it comes back", detail)]
+
+
+def _overdue(pipe: Connection, pid: int, limit_s: float) -> str:
+    """Wait for an answer; why none is to be expected, or nothing once there is one."""
+    used_s, since = 0.0, time.monotonic()
+    while not pipe.poll(0.5):
+        now_s, now = tree.cpu_s(pid), time.monotonic()
+        if now_s > limit_s:
+            return f"no answer within {limit_s:g} CPU seconds; look for an endless loop"
+        if now_s > used_s + STILL_CPU_S:
+            used_s, since = now_s, now
+        elif now > since + STILL_S:
+            return f"it does nothing for {STILL_S:g} s; look for a wait, as for a lock or a reply"
+    return ""
 
 
 def _how(exit_code: int | None) -> str:

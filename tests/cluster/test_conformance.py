@@ -313,7 +313,20 @@ def test_a_submission_that_never_comes_back_is_caught(
     path.write_text("def submission(params):\n    while True:\n        pass\n")
     (finding,) = check(find(str(path)))
     assert not finding.ok
-    assert finding.detail == "no answer for 1 s; look for an endless loop or a wait"
+    assert finding.detail == "no answer within 1 CPU seconds; look for an endless loop"
+
+
+def test_a_submission_that_waits_for_ever_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conformance, "STILL_S", 2.0)
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "import subprocess\n\ndef submission(params):\n    subprocess.run(['sleep', '3600'])\n"
+    )
+    (finding,) = check(find(str(path)))
+    assert not finding.ok
+    assert finding.detail.startswith("it does nothing for 2 s; look for a wait")
 
 
 def test_a_submission_that_takes_its_process_down_is_told_so(tmp_path: Path) -> None:

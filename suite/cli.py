@@ -82,6 +82,13 @@ class FrontDoor(click.Group):
     Anything else is a defect of Gradathlon's and keeps its traceback.
     """
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse what would break the one line that an error is told in."""
+        for word in args:
+            if "\n" in word or "\r" in word:
+                raise click.UsageError(f"{word!r} holds a line break", ctx)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the command that was named."""
         trouble = intruder()

@@ -213,6 +213,13 @@ def test_every_broken_command_line_is_told_in_a_line_and_leaves_nothing(
     assert len(BROKEN) > 200
 
 
+@pytest.mark.parametrize("name", ["score", "run", "watch", "new", "lifelong"])
+def test_a_line_break_is_told_in_one_line(name: str, fake: Any, invoke: Invoke) -> None:
+    result = invoke(name, "a\nb")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == r"Error: 'a\nb' holds a line break"
+
+
 LONG = "a" * 300
 READ = [
     *(["gate", "run", "--baseline"], ["score", "run", "--costs"]),

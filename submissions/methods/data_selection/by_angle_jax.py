@@ -6,14 +6,15 @@ falling as a cosine.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from submissions.contract import Arrays, Card, Problem
+from submissions.contract import Arrays, Card, Problem, State
+
+Drawn = dict[str, jax.Array | np.ndarray]
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
@@ -22,8 +23,6 @@ SEARCH_SPACE = {
 }
 DIGITS = 4
 """Of a concentration: differences below are rounding."""
-
-State = dict[str, Any]
 
 
 def submission(
@@ -78,13 +77,17 @@ class ByAngle:
         return {"steps": jnp.zeros((), jnp.int32), "base": self.base.init(params)}
 
     def select_data(
-        self, params: Arrays, state: State, draw: Iterator[Arrays], problem: Problem[jax.Array]
-    ) -> tuple[Arrays, State]:
+        self,
+        params: Drawn,
+        state: State,
+        draw: Iterator[Drawn],
+        problem: Problem[jax.Array | np.ndarray],
+    ) -> tuple[Drawn, State]:
         """The whole pool: `update` chooses."""
         drawn = [next(draw) for _ in range(self.pool)]
         size = max(len(array) for array in drawn[0].values())
         own = [name for name, array in drawn[0].items() if len(array) == size]
-        pool = {name: np.concatenate([one[name] for one in drawn]) for name in own}
+        pool: Drawn = {name: np.concatenate([one[name] for one in drawn]) for name in own}
         return drawn[0] | pool, state
 
     def update(

@@ -11,7 +11,9 @@ import jax
 import numpy as np
 import optax
 
-from submissions.contract import Arrays, Card, Problem
+from submissions.contract import Card, Problem
+
+Drawn = dict[str, jax.Array | np.ndarray]
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
@@ -45,11 +47,11 @@ def submission(
 
 
 def select_data(
-    params: Arrays,
+    params: Drawn,
     state: optax.OptState,
-    draw: Iterator[Arrays],
-    problem: Problem[jax.Array],
-) -> tuple[Arrays, optax.OptState]:
+    draw: Iterator[Drawn],
+    problem: Problem[jax.Array | np.ndarray],
+) -> tuple[Drawn, optax.OptState]:
     """The easiest examples of as many batches as are drawn now."""
     batch = next(draw)
     done = int(state[0].count)
@@ -66,5 +68,5 @@ def select_data(
         for one in drawn
     ]
     easiest = np.argsort(np.concatenate(scored), kind="stable")[:size]
-    pool = {name: np.concatenate([one[name] for one in drawn]) for name in own}
+    pool: Drawn = {name: np.concatenate([one[name] for one in drawn]) for name in own}
     return batch | {name: pool[name][easiest] for name in own}, state

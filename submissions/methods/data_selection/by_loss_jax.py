@@ -10,7 +10,9 @@ import jax
 import numpy as np
 import optax
 
-from submissions.contract import Arrays, Card, Problem
+from submissions.contract import Card, Problem
+
+Drawn = dict[str, jax.Array | np.ndarray]
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
@@ -44,11 +46,11 @@ def submission(
 
 
 def select_data(
-    params: Arrays,
+    params: Drawn,
     state: optax.OptState,
-    draw: Iterator[Arrays],
-    problem: Problem[jax.Array],
-) -> tuple[Arrays, optax.OptState]:
+    draw: Iterator[Drawn],
+    problem: Problem[jax.Array | np.ndarray],
+) -> tuple[Drawn, optax.OptState]:
     """The hardest examples of the pool, as many as one batch has."""
     batch = next(draw)
     done = int(state[0].count)
@@ -58,7 +60,7 @@ def select_data(
     # Fields that all examples share, a catalogue say, are shorter than the batch.
     size = max(len(array) for array in batch.values())
     own = [name for name, array in batch.items() if len(array) == size]
-    pool = batch | {name: np.concatenate([one[name] for one in drawn]) for name in own}
-    losses = np.asarray(problem.losses(params, pool))
+    pool: Drawn = {name: np.concatenate([one[name] for one in drawn]) for name in own}
+    losses = np.asarray(problem.losses(params, batch | pool))
     hardest = np.argsort(-losses, kind="stable")[:size]
     return batch | {name: pool[name][hardest] for name in own}, state

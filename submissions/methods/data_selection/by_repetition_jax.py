@@ -7,13 +7,12 @@ cosine.
 
 import random
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from submissions.contract import Arrays, Card, Problem
+from submissions.contract import Arrays, Card, Problem, State
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
@@ -21,8 +20,6 @@ SEARCH_SPACE = {
     "share": {"min": 0.05, "max": 0.9, "scaling": "linear"},
     "times": {"min": 2.0, "max": 100.0, "scaling": "log"},
 }
-
-State = dict[str, Any]
 
 
 def submission(

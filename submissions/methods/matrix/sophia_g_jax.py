@@ -6,7 +6,7 @@ Weight decay is decoupled, multiplied by the rate, and applies to weight matrice
 The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
 
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -65,8 +65,9 @@ def bartlett(seed: int) -> optax.GradientTransformationExtraArgs:
         updates: optax.Updates,
         key: jax.Array,
         params: optax.Params | None = None,
-        obj_fn: Any = None,
-        **_: Any,
+        *,
+        obj_fn: Callable[[optax.Params | None, jax.Array], optax.Updates],
+        **_: object,
     ) -> tuple[optax.Updates, jax.Array]:
         kept, used = jax.random.split(key)
         return obj_fn(params, used), kept

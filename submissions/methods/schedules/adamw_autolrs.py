@@ -167,5 +167,5 @@ class AutoLrs:
         if len(told) < self.candidates:
             return state | new | {"tried": [*tried, proposal(tried, told, self.kappa)]}
         best = tried[int(np.argmin(told))]
-        nothing = {"weights": {}, "memory": {}}
+        nothing: State = {"weights": {}, "memory": {}}
         return state | new | nothing | {"searching": False, "tried": [best]}

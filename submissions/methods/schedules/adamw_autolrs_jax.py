@@ -5,14 +5,13 @@ single precision. What a finished trial says is worked out on the host.
 """
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from submissions.contract import Arrays, Card, Problem
+from submissions.contract import Arrays, Card, Problem, State
 
 SEARCH_SPACE = {
     "lr_min": {"min": 1e-5, "max": 1e-3, "scaling": "log"},
@@ -23,8 +22,6 @@ GRID = np.linspace(0.0, 1.0, 201)
 """The logarithm of the rate, from `lr_min` to `lr_max`."""
 SPOILT = 1e6
 """The forecast of a rate whose losses are not finite."""
-
-State = dict[str, Any]
 
 
 def submission(
@@ -178,7 +175,7 @@ class AutoLrs:
         tried: np.ndarray,
         forecasts: np.ndarray,
         told: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[np.float32, np.float32]:
         """The forecast of a trial, and the place of the next."""
         count = int(told) + 1
         found = forecast(np.asarray(losses)[: int(length)], int(length) * self.trials)

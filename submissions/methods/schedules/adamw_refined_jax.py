@@ -4,21 +4,17 @@ The JAX twin of `adamw_refined`, whose docstring describes the method: the same 
 steps.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import optax
 
-from submissions.contract import Arrays, Card, Problem
+from submissions.contract import Arrays, Card, Problem, State
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-4, "max": 3e-2, "scaling": "log"},
     "weight_decay": {"min": 1e-4, "max": 1.0, "scaling": "log"},
     "first": {"feasible_points": [0.1, 0.2, 0.4]},
 }
-
-State = dict[str, Any]
 
 
 def submission(

@@ -29,7 +29,7 @@ from submissions.contract import SubmissionError
 from submissions.source import Source
 from workloads.contract import Weights
 
-DEFAULT_WORKLOAD = "homeostatic-toy-v2"
+DEFAULT_WORKLOAD = "homeostatic-toy-v3"
 STEPS, PAUSES = 13, (5, 9)
 """How long it trains, and where it is cut off: at no step where a round count begins anew."""
 PATIENT_STEPS, PATIENT_PAUSES = 64, (5, 37)

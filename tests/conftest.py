@@ -39,7 +39,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache with the toy data and no references of other runs."""
     cache = tmp_path_factory.mktemp("cache")
     before = os.environ.get("GRADATHLON_CACHE")
-    for id in ("lm-toy-v2", "homeostatic-toy-v2"):
+    for id in ("lm-toy-v2", "homeostatic-toy-v3"):
         workloads.get(id).fetch()
     from workloads.fetch import cache_folder
 

@@ -38,7 +38,7 @@ def parity(ctx: click.Context, /, named: tuple[str, ...], rows: int | None, step
 
     \b
     Examples:
-        gradathlon parity lm-toy-v2 homeostatic-toy-v2
+        gradathlon parity lm-toy-v2 homeostatic-toy-v3
         gradathlon parity lm-standard-v2 --rows 1 --steps 3
     """
     chosen = list(dict.fromkeys(named)) or [

@@ -43,7 +43,7 @@ def reference_steps(
     \b
     Examples:
         gradathlon reference-steps lm-toy-v2
-        gradathlon reference-steps homeostatic-toy-v2 --measure --adopt
+        gradathlon reference-steps homeostatic-toy-v3 --measure --adopt
     """
     from suite.targets import reference
     from suite.targets.stages import Settings

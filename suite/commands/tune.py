@@ -26,7 +26,7 @@ def tune(submission: str, workload: str, **options: Option) -> None:
     \b
     Examples:
         gradathlon tune adamw lm-toy-v2
-        gradathlon tune ./my_opt.py homeostatic-toy-v2 --points 32 --clock steps
+        gradathlon tune ./my_opt.py homeostatic-toy-v3 --points 32 --clock steps
     """
     place, resume, output = taken_place(options), options.pop("resume"), options.pop("output")
     workloads.get(workload)

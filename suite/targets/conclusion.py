@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 
 from cluster.hardware import fingerprint, versions
 from scoring.ground.words import Facts
-from suite.races import REFERENCE_IN
 from suite.targets.stages import BUDGET_FACTOR, ENTRANTS, Candidate, Stages
 from suite.targets.statistics import (
     Curve,
@@ -78,6 +77,7 @@ def _race(winner: Candidate, reference: Candidate, target: float, hits: Hits) ->
     own = [winner.method, ENTRANTS[winner.method]]
     steps = max(statistics.median(hit[0] for hit in hits[name]) for name in own)
     seconds = max(statistics.median(hit[1] for hit in hits[name]) for name in own)
+    names = {"torch": reference.method, "jax": ENTRANTS[reference.method]}
     return Race.model_validate(
         {
             "target": target,
@@ -91,7 +91,7 @@ def _race(winner: Candidate, reference: Candidate, target: float, hits: Hits) ->
                     "hyperparameters": reference.point,
                     "steps": [hit[0] for hit in hits[name]],
                 }
-                for framework, name in REFERENCE_IN.items()
+                for framework, name in names.items()
             },
         }
     )

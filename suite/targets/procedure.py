@@ -10,6 +10,8 @@
    a half of the horizon had reached there, less 3 standard deviations (from the median deviation,
    which a few failures do not widen), is unreliable (a rate at the edge of divergence wins on 3
    seeds and fails on others): the next of the finalists takes its place.
+   Where a target must hold, the winner alone runs here and is the reference: NadamW may hold so
+   little that a target for it, too, would be met by all at once.
 4. The target is what the worst of all these runs reached, loosened by one standard deviation
    over seeds (so that fresh seeds, too, meet it in at least 90 % of runs: without this slack, a
    check on 20 others met it in 18) and rounded away from them; the budget is 4 times the slower
@@ -49,7 +51,7 @@ from suite.targets.statistics import (
 )
 from suite.targets.write import Result, adopted_folder, write_result
 from suite.tuning import Point, unit_points
-from workloads.config import WorkloadId
+from workloads.config import Reference, WorkloadId
 from workloads.errors import WorkloadError
 
 POINTS = {"nadamw": 16, "adamw": 8, "sgd": 8}
@@ -161,9 +163,9 @@ class Procedure:
     def fresh(
         self, ranked: list[Candidate], seeds: tuple[int, int]
     ) -> tuple[Candidate, Candidate, dict[str, list[Curve]]]:
-        """The winner, the best NadamW, and their curves on fresh seeds, in both frameworks."""
+        """The winner, the reference, and their curves on fresh seeds, in both frameworks."""
         candidates = list(ranked)
-        while ours := [c for c in candidates if c.method == REFERENCE]:
+        while ours := [c for c in candidates if self.metric.held or c.method == REFERENCE]:
             winner, reference = candidates[0], ours[0]
             curves = self._fresh_curves(dict.fromkeys([winner, reference]), seeds)
             unsteady = [c for c in curves if not self._reliable(curves[c])]
@@ -177,7 +179,7 @@ class Procedure:
                 self._put_aside(candidate, curves[candidate])
                 candidates.remove(candidate)
         raise WorkloadError(
-            f"{self.stages.settings.workload}: every {REFERENCE} among the finalists failed on a "
+            f"{self.stages.settings.workload}: every reference among the finalists failed on a "
             "fresh seed; its runs differ more between seeds than points do"
         )
 
@@ -257,7 +259,7 @@ def _base_points(id: WorkloadId) -> list[Candidate]:
         raise WorkloadError(
             f"{base} has no target yet; set one with: gradathlon set-targets {base}"
         )
-    return _told(log, race.reference["torch"].hyperparameters)
+    return _told(log, race.reference["torch"])
 
 
 def _log_points(path: Path) -> list[Candidate]:
@@ -269,7 +271,7 @@ def _log_points(path: Path) -> list[Candidate]:
     try:
         log = json.loads(read_text(path))
         ours = [t["hyperparameters"] for t in log["tuned"] if t["submission"] == REFERENCE]
-        return _told(log, ours[0])
+        return _told(log, Reference(submission=REFERENCE, hyperparameters=ours[0]))
     except (OSError, ValueError, LookupError, TypeError):
         raise WorkloadError(
             f"{path}: no log of set-targets with a point of {REFERENCE}; name a "
@@ -277,10 +279,11 @@ def _log_points(path: Path) -> list[Candidate]:
         ) from None
 
 
-def _told(log: Facts, reference: Facts) -> list[Candidate]:
+def _told(log: Facts, reference: Reference) -> list[Candidate]:
     points = [(t["submission"], t["hyperparameters"]) for t in log["tuned"][:BASE_POINTS]]
-    if (REFERENCE, reference) not in points:
-        points.append((REFERENCE, reference))
+    own = (reference.submission, reference.hyperparameters)
+    if own not in points:
+        points.append(own)
     return [Candidate(name, index, point) for index, (name, point) in enumerate(points)]
 
 

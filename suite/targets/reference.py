@@ -15,7 +15,7 @@ import workloads
 from cluster.hardware import fingerprint, versions
 from scoring.ground.words import Facts, Framework
 from suite.targets.procedure import FRESH
-from suite.targets.stages import REFERENCE, Candidate, Settings, Stages
+from suite.targets.stages import Candidate, Settings, Stages
 from suite.targets.statistics import first_meeting
 from suite.targets.write import Result, adopted_folder, write_result
 from workloads.config import Race
@@ -60,7 +60,8 @@ def measure(settings: Settings, frameworks: Sequence[Framework]) -> tuple[Steps,
     stages = Stages(settings, workload)
     crossings: dict[Framework, list[float]] = {}
     for framework in frameworks:
-        candidate = Candidate(REFERENCE, 0, dict(race.reference[framework].hyperparameters))
+        point = dict(race.reference[framework].hyperparameters)
+        candidate = Candidate(race.reference["torch"].submission, 0, point)
         entries = [(candidate, FRESH + seed) for seed in range(SEEDS)]
         curves = stages.race(f"fresh seeds, {framework}", entries, stages.length, framework)
         hits = [first_meeting(stages.metric, curves[entry], race.target) for entry in entries]

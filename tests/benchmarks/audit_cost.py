@@ -74,7 +74,7 @@ def share(workload_id: str, name: str) -> tuple[float, float]:
 
 if __name__ == "__main__":
     set_environment(Resources())
-    for id in sys.argv[1:] or ["homeostatic-toy-v2"]:
+    for id in sys.argv[1:] or ["homeostatic-toy-v3"]:
         for one in ("adamw", "adamw_jax"):
             calls, part = share(id, one)
             print(f"{id} {one}: {calls:.1f} calls a step, {100 * part:.3f} % of it")

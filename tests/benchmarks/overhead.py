@@ -1,6 +1,6 @@
 """What the harness costs: its loop against a bare loop, side by side in one run.
 
-    python -m tests.benchmarks.overhead lm-toy-v2 homeostatic-toy-v2
+    python -m tests.benchmarks.overhead lm-toy-v2 homeostatic-toy-v3
     python -m tests.benchmarks.overhead lm-laptop-v2 --windows 40 --period 4
 
 Both train the same model on the same batches with the same AdamW on one pinned core, in turns: a
@@ -41,7 +41,7 @@ SEED = 5
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("workloads", nargs="*", default=["lm-toy-v2", "homeostatic-toy-v2"])
+    parser.add_argument("workloads", nargs="*", default=["lm-toy-v2", "homeostatic-toy-v3"])
     parser.add_argument("--windows", type=int, default=24, help="evaluation periods to time")
     parser.add_argument("--period", type=int, help="steps of a window")
     parser.add_argument("--one", metavar="FRAMEWORK", help="of one workload, in this process")

@@ -25,7 +25,7 @@ SUBMISSIONS = ("adamw", "adamw_jax")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("workloads", nargs="*", default=["lm-toy-v2", "homeostatic-toy-v2"])
+    parser.add_argument("workloads", nargs="*", default=["lm-toy-v2", "homeostatic-toy-v3"])
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
     head = ("workload", "submission", "trials", "median", "p10", "p90", "cpu / wall")

@@ -10,7 +10,7 @@ from cluster.spec import TrialSpec
 from scoring.ground.words import Budget, Target
 from submissions.source import find
 
-WORKLOAD = "homeostatic-toy-v2"
+WORKLOAD = "homeostatic-toy-v3"
 METRIC = "prequential/accuracy_mean4"
 Make = Callable[..., TrialSpec]
 

@@ -22,7 +22,7 @@ from submissions.load import execute
 from submissions.source import find
 
 FILES = Path(__file__).parents[1] / "submissions" / "algoperf"
-WORKLOAD = "homeostatic-toy-v2"
+WORKLOAD = "homeostatic-toy-v3"
 # JAX compiles anew for each learner that a check makes.
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("jax_external", "jax_self")]
 Make = Callable[..., TrialSpec]
@@ -148,7 +148,7 @@ def test_training_goes_on_from_the_weights_that_were_evaluated() -> None:
     assert any(not np.array_equal(alone[key], evaluated[key]) for key in alone)
 
 
-@pytest.mark.parametrize("family", ["homeostatic-toy-v2", "lm-toy-v2", "recommender-toy-v2"])
+@pytest.mark.parametrize("family", ["homeostatic-toy-v3", "lm-toy-v2", "recommender-toy-v2"])
 def test_smoothing_is_the_same_in_both_frameworks(family: str) -> None:
     """And is that of labels of which a share is given to all classes alike."""
     import jax

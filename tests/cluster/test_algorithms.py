@@ -19,7 +19,7 @@ from scoring.ground.words import Budget
 from submissions.contract import SubmissionError
 from submissions.source import parse
 
-WORKLOAD = "homeostatic-toy-v2"
+WORKLOAD = "homeostatic-toy-v3"
 STEPS = 4
 OBJECT = """
 class Object:

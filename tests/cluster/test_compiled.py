@@ -180,7 +180,7 @@ def test_what_torch_compiles_for_a_submission_is_warmed_up_and_begins_afresh(kin
     weights = []
     for source in (text, plain.replace('@torch.compile(backend="eager")', "")):
         torch._dynamo.reset()
-        bench = Bench(parse("compiles", source, "compiles.py"), "homeostatic-toy-v2")
+        bench = Bench(parse("compiles", source, "compiles.py"), "homeostatic-toy-v3")
         batches = [bench.workload.batch_like(seed) for seed in range(3)]
         learner = make_learner("torch", bench.entry({}), batches)
         before = compilations()

@@ -91,7 +91,7 @@ def test_a_check_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
 
 def test_an_unknown_workload_is_the_callers_error() -> None:
     with pytest.raises(WorkloadError, match="unknown scale 'tiny'; did you mean 'toy'"):
-        check(find("adamw"), ["homeostatic-tiny-v2"])
+        check(find("adamw"), ["homeostatic-tiny-v3"])
 
 
 HIDDEN = {

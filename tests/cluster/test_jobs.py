@@ -26,7 +26,7 @@ pytestmark = [
 ]
 SUITE = """
 title: one short trial
-workloads: [homeostatic-toy-v2]
+workloads: [homeostatic-toy-v3]
 submissions: [./my_opt.py]
 ruleset: self
 studies: 1

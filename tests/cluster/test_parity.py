@@ -35,7 +35,7 @@ def test_both_back_ends_of_every_toy_workload_agree(id: str) -> None:
 
 
 def test_a_comparison_runs_in_a_process_of_its_own() -> None:
-    found = compare("homeostatic-toy-v2", rows=2, steps=3)
+    found = compare("homeostatic-toy-v3", rows=2, steps=3)
     assert found.ok, found
 
 
@@ -57,7 +57,7 @@ Spoil = Callable[[Step], Step]
 
 
 def test_standard_scales_are_compared_in_float32_uncompiled() -> None:
-    workload = workloads.get("homeostatic-standard-v2")
+    workload = workloads.get("homeostatic-standard-v3")
     ours = parity.in_float32(workload)
     assert (ours.settings.compute.dtype, ours.settings.compute.compile) == ("float32", False)
     assert workload.settings.compute.dtype == "bfloat16", "the workload itself is unchanged"
@@ -98,7 +98,7 @@ def test_any_difference_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) ->
             yield ours, spoil(theirs)
 
     monkeypatch.setattr(parity, "_both_sides", spoilt)
-    found = _compare("homeostatic-toy-v2", False, **SMALL)
+    found = _compare("homeostatic-toy-v3", False, **SMALL)
     assert not found.ok
     assert not getattr(found, wrong) < 1e-5
     if name == "one gradient":
@@ -114,7 +114,7 @@ def test_a_wrong_model_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
         return right(self, params | {"layers.0.bias": params["layers.0.bias"] + 1e-2}, batch, rng)
 
     monkeypatch.setattr(HomeostaticJax, "loss", wrong)
-    found = _compare("homeostatic-toy-v2", False, **SMALL)
+    found = _compare("homeostatic-toy-v3", False, **SMALL)
     assert not found.ok
     assert found.loss > parity.GRADIENT_TOLERANCE
 

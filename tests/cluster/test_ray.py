@@ -88,7 +88,7 @@ def test_no_more_trials_at_once_than_asked_for_and_each_is_told_what_is_known(ma
 
 
 STEPS = {
-    "homeostatic-toy-v2": 1600,
+    "homeostatic-toy-v3": 1600,
     "lm-toy-v2": 300,
     "recommender-toy-v2": 600,
     "rl_nap-toy-v1": 6000,
@@ -200,7 +200,7 @@ from cluster.spec import TrialSpec
 from scoring.ground.words import Budget
 from submissions.source import find
 
-spec = TrialSpec(Path("run").absolute(), "homeostatic-toy-v2", "my_opt",
+spec = TrialSpec(Path("run").absolute(), "homeostatic-toy-v3", "my_opt",
                  find("./my_opt.py"), {}, 0, 0, 1, None, Budget(100_000, 1000.0))
 try:
     list(cluster.run_all([spec], watch=lambda news: print(news.phase, flush=True)))

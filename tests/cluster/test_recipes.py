@@ -85,7 +85,7 @@ def test_a_run_over_nodes_that_share_nothing_ends_in_a_board(tmp_path: Path) -> 
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     if not shutil.which("ray", path=path) or not shutil.which("gradathlon", path=path):
         pytest.skip("the commands are not installed")
-    suite = ["demo", "-s", "adamw", "-w", "homeostatic-toy-v2", "--clock", "steps"]
+    suite = ["demo", "-s", "adamw", "-w", "homeostatic-toy-v3", "--clock", "steps"]
     done = subprocess.run(
         [RECIPES / "local-nodes.sh", "1", *suite, "-o", "out"],
         cwd=tmp_path,

@@ -10,7 +10,7 @@ from cluster import step_cost
 from cluster.step_cost import measure
 from submissions.source import find
 
-ID = "homeostatic-toy-v2"
+ID = "homeostatic-toy-v3"
 
 
 @pytest.mark.parametrize("name", ["adamw", "adamw_jax"])

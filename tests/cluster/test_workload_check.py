@@ -12,7 +12,7 @@ from cluster.workload_check import check_workload
 from workloads.contract import Batch, ParameterSpec, Policy, Stream, Workload
 
 ANSWERS = "measure gives the stated sums, predict rows, the same in torch and JAX"
-ID = "homeostatic-toy-v2"
+ID = "homeostatic-toy-v3"
 Sound: Any = type(workloads.get(ID))
 
 

@@ -14,7 +14,7 @@ from scoring.ground.words import REFERENCES, Budget, Target
 from scoring.records import Evaluation, EventLine, Header, Outcome, Writer, record_path
 from tests.scoring.plans import write_plan
 
-LM, DIGITS = "lm-toy-v2", "homeostatic-toy-v2"
+LM, DIGITS = "lm-toy-v2", "homeostatic-toy-v3"
 TARGETS = {
     LM: Target("validation/bits_per_byte", "min", 2.45),
     DIGITS: Target("validation/prequential_accuracy_mean5", "max", 0.55),

@@ -13,7 +13,7 @@ from scoring.ground.words import TrialKey
 from scoring.records import EventLine, RecordError, record_path
 from tests.scoring.conftest import HARDWARE, Run, header, lines, write
 
-LM, SHIFT = "lm-toy-v2", "homeostatic-toy-v2"
+LM, SHIFT = "lm-toy-v2", "homeostatic-toy-v3"
 TORCH, JAX = "reference-torch", "reference-jax"
 NewRun = Callable[..., Run]
 

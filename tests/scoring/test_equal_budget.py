@@ -20,7 +20,7 @@ from .conftest import Run
 
 NewRun = Callable[..., Run]
 OPEN = Target("validation/loss", "min", None)
-LM, SHIFT = "lm-toy-v2", "homeostatic-toy-v2"
+LM, SHIFT = "lm-toy-v2", "homeostatic-toy-v3"
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from suite.cli import main
 from tests.scoring.conftest import Run
 
 NewRun = Callable[..., Run]
-LM, DIGITS = "lm-toy-v2", "homeostatic-toy-v2"
+LM, DIGITS = "lm-toy-v2", "homeostatic-toy-v3"
 
 
 @pytest.fixture

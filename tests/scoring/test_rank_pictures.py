@@ -20,7 +20,7 @@ from scoring.report.rank_pictures import (
 )
 from tests.scoring.conftest import Run
 
-LM, SHIFT = "lm-toy-v2", "homeostatic-toy-v2"
+LM, SHIFT = "lm-toy-v2", "homeostatic-toy-v3"
 
 
 @pytest.fixture

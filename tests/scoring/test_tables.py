@@ -12,7 +12,7 @@ from scoring.board import Board, Cell, Row, compute
 from scoring.report import tables
 from tests.scoring.conftest import Run
 
-LM, SHIFT = "lm-toy-v2", "homeostatic-toy-v2"
+LM, SHIFT = "lm-toy-v2", "homeostatic-toy-v3"
 
 
 def cells(*times: float) -> dict[str, Cell]:
@@ -40,7 +40,7 @@ def test_markdown(board: Board) -> None:
     assert tables.markdown(board) == (
         "**gradathlon score, time-to-result in wall-clock seconds**\n\n"
         "| rank | submission | framework | score | 95 % | P(best) "
-        "| lm-toy-v2 | homeostatic-toy-v2 |\n"
+        "| lm-toy-v2 | homeostatic-toy-v3 |\n"
         "| ---: | --- | --- | ---: | ---: | ---: | ---: | ---: |\n"
         "| 1–2 | a\\|b | torch | 1.062 | 1.000–1.125 | 75 % | 5 s 2/3 | 12.2 s 2/3 |\n"
         "| 1–2 | c | jax | 1.000 |  |  | 1,234 s 2/3 | 0.5 s 2/3 |\n"
@@ -56,7 +56,7 @@ def test_terminal(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tables.terminal(board).splitlines() == [
         "gradathlon score, time-to-result in wall-clock seconds",
         "                                                                     lm-  homeostatic-",
-        "rank  submission     framework  score         95 %  P(best)       toy-v2        toy-v2",
+        "rank  submission     framework  score         95 %  P(best)       toy-v2        toy-v3",
         "──────────────────────────────────────────────────────────────────────────────────────",
         " 1–2  a|b            torch      1.062  1.000–1.125     75 %      5 s 2/3    12.2 s 2/3",
         " 1–2  c              jax        1.000                        1,234 s 2/3     0.5 s 2/3",

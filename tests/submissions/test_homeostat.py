@@ -210,7 +210,7 @@ def jax_run(workload, batches, **hyperparameters):
 @pytest.mark.parametrize("labelled", [True, False])
 @pytest.mark.parametrize("per_unit", [False, True])
 def test_both_frameworks_take_the_same_way(batches, per_unit, labelled, monkeypatch):
-    workload = workloads.get("homeostatic-toy-v2")
+    workload = workloads.get("homeostatic-toy-v3")
     chosen = {"lr": 0.03, "per_unit": per_unit}
     if not labelled:
         for problem in (TorchProblem, JaxProblem):
@@ -239,7 +239,7 @@ def test_both_frameworks_take_the_same_way(batches, per_unit, labelled, monkeypa
 
 
 def test_it_learns(batches):
-    workload = workloads.get("homeostatic-toy-v2")
+    workload = workloads.get("homeostatic-toy-v3")
     problem = TorchProblem(workload.torch_model())
     last = {name: torch.from_numpy(array) for name, array in batches[-1].items()}
     start = {name: torch.from_numpy(w) for name, w in workload.initial_weights(0).items()}

@@ -23,7 +23,7 @@ MINE = """\
 SEARCH_SPACE = {"lr": {"min": 1e-3, "max": 1.0, "scaling": "log"}}
 def submission(params, lr=0.5, decay=0.1): ...
 """
-WORKLOADS = ["lm-toy-v2", "recommender-toy-v2", "homeostatic-toy-v2"]
+WORKLOADS = ["lm-toy-v2", "recommender-toy-v2", "homeostatic-toy-v3"]
 STEPS, REFERENCE = 400, 100
 """The budget of every workload here, and the reference's time: a quarter of it."""
 
@@ -262,7 +262,7 @@ def test_a_list_of_points_is_tried_as_it_stands(racing: Racing, invoke: Any) -> 
 @pytest.mark.network
 @pytest.mark.slow
 def test_a_real_one(gradathlon: Any) -> None:
-    words = ("tune", "adamw", "homeostatic-toy-v2", "--points", "3", "--finalists", "1")
+    words = ("tune", "adamw", "homeostatic-toy-v3", "--points", "3", "--finalists", "1")
     done = gradathlon(*words, "--seeds", "1", "--clock", "steps", "-o", "out", timeout=600)
     assert done.code == 0, done.err
     assert "adamw at lr=" in done.out or "No finalist met a target" in done.out

@@ -220,7 +220,7 @@ def test_parity_compares_toy_workloads_and_fails_on_a_bad_one(
     assert result.exit_code == 1
     rows = [line.split() for line in result.stdout.splitlines()[1:]]
     assert ["lm-toy-v2", "real", "1.0e-07", "2.0e-06", "3.0e-04", "ok"] in rows
-    assert [row[-1] for row in rows if row[0] == "homeostatic-toy-v2"] == ["FAIL"]
+    assert [row[-1] for row in rows if row[0] == "homeostatic-toy-v3"] == ["FAIL"]
     assert {row[0] for row in rows} == {id for id in workloads.ids(variants=False) if "-toy-" in id}
     assert invoke("parity", "lm-toy-v2").exit_code == 0
     assert invoke("parity", "lm-toy-v9").exit_code == 2

@@ -12,7 +12,7 @@ from cluster.cells import CHECK, Cell
 from suite.cli import main
 from suite.conformance import ROWS, TABLE, Kept, Row, table
 
-WORKLOAD = "homeostatic-toy-v2"
+WORKLOAD = "homeostatic-toy-v3"
 FORGETS = '''
 """Counts its steps where no checkpoint sees it, and goes twice as far on every third."""
 

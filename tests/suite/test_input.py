@@ -181,7 +181,7 @@ BROKEN = [
     *(["show", bad] for bad in ("", "lm", "lm-toy", "lm-toy-v99", "adamw.yaml")),
     *(["check", bad] for bad in ("", "nothing.py", ".", "/dev/zero", "adamvv", "lm-toy-v99")),
     *(["try", "lm-toy-v2", "adamw", "-p", bad, "--no"] for bad in ("lr=[1", "lr", "=", "lr=")),
-    *(["try", "homeostatic-toy-v2", "adamw", "-p", bad] for bad in ("lr=[1", "lr=2020-01-01",
+    *(["try", "homeostatic-toy-v3", "adamw", "-p", bad] for bad in ("lr=[1", "lr=2020-01-01",
       "lr=!!python/object:os.x", "lr", "=1", "nothing=1", "lr=.nan", "lr=abc")),
     *(["new", bad] for bad in ("", "reference-x.py", "my opt.py", "/dev/null", "x/y.py", "a.txt")),
     *(["set-targets", bad] for bad in ("", "lm", "nothing", "lm-toy-v99")),

@@ -179,7 +179,7 @@ def test_the_table_shows_each_running_trial(rendered: Callable[..., str]) -> Non
 def test_a_narrow_terminal_shortens_names_and_keeps_numbers(
     rendered: Callable[..., str],
 ) -> None:
-    trial = spec(0, "homeostatic-laptop-v2+seasons")
+    trial = spec(0, "homeostatic-laptop-v3+seasons")
     progress = Progress([trial])
     progress.update(Update(trial.key, "training", 150, 12.5, 0.98765))
     row = rendered(progress, 70).splitlines()[-1]

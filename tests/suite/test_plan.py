@@ -21,7 +21,7 @@ from workloads.config import Race
 def suite(**changes: Any) -> NamedSuite:
     given: dict[str, Any] = {
         "title": "test",
-        "workloads": ["lm-toy-v2", "homeostatic-toy-v2"],
+        "workloads": ["lm-toy-v2", "homeostatic-toy-v3"],
         "submissions": ["adamw", "adamw_jax"],
         "ruleset": "external",
         "studies": 2,
@@ -39,7 +39,7 @@ def by_key(planned: Planned, run: Path) -> dict[Any, Any]:
 
 def test_every_trial_of_the_product_is_planned_once(raced: dict[str, Race], tmp_path: Path) -> None:
     keys = by_key(make_plan(suite()), tmp_path)
-    both = ("lm-toy-v2", "homeostatic-toy-v2")
+    both = ("lm-toy-v2", "homeostatic-toy-v3")
     product = itertools.product(both, ("adamw", "adamw_jax"), range(2), range(3))
     references = itertools.product(both, ("reference-torch", "reference-jax"), range(2), (0,))
     assert set(keys) == {*product, *references}
@@ -72,7 +72,7 @@ def test_studies_are_paired_across_submissions(
 def test_the_order_of_a_suite_changes_no_trial(raced: dict[str, Race], tmp_path: Path) -> None:
     one = by_key(make_plan(suite()), tmp_path)
     turned = suite(
-        submissions=["adamw_jax", "sgd", "adamw"], workloads=["homeostatic-toy-v2", "lm-toy-v2"]
+        submissions=["adamw_jax", "sgd", "adamw"], workloads=["homeostatic-toy-v3", "lm-toy-v2"]
     )
     other = by_key(make_plan(turned), tmp_path)
     assert all(other[key] == spec for key, spec in one.items())
@@ -93,8 +93,8 @@ def test_trials_get_target_budget_and_resources(raced: dict[str, Race], tmp_path
 def test_the_windowed_metric_is_the_one_judged(raced: dict[str, Race], tmp_path: Path) -> None:
     import workloads
 
-    metric = workloads.get("homeostatic-toy-v2").metric
-    spec = by_key(make_plan(suite()), tmp_path)["homeostatic-toy-v2", "adamw", 0, 0]
+    metric = workloads.get("homeostatic-toy-v3").metric
+    spec = by_key(make_plan(suite()), tmp_path)["homeostatic-toy-v3", "adamw", 0, 0]
     assert (spec.target.metric, spec.target.goal) == (metric.key, metric.goal)
 
 
@@ -163,8 +163,8 @@ def test_points_on_a_workload_go_before_the_others(raced: dict[str, Race], tmp_p
         if name == "adamw" and study == 1
     } == {
         ("lm-toy-v2", 0): 0.125,
-        ("homeostatic-toy-v2", 0): 0.5,
-        ("homeostatic-toy-v2", 1): 0.25,
+        ("homeostatic-toy-v3", 0): 0.5,
+        ("homeostatic-toy-v3", 1): 0.25,
     }
 
 
@@ -232,11 +232,11 @@ def test_on_the_paired_clock_a_reference_whose_steps_ship_is_not_raced(
     raced["lm-toy-v2"] = shipping([90, 80, 100, 120, 130])
     named = suite(clock="paired", ruleset="self", trials=1)
     keys = by_key(make_plan(named), tmp_path)
-    assert {key.workload for key in keys if "reference" in key.submission} == {"homeostatic-toy-v2"}
+    assert {key.workload for key in keys if "reference" in key.submission} == {"homeostatic-toy-v3"}
     # Four times the shipped median, although self tuning has one and a half times the budget.
     limits = {key.workload: spec.budget.reference_steps for key, spec in keys.items()
               if key.submission == "adamw"}  # fmt: skip
-    assert limits == {"lm-toy-v2": 400.0, "homeostatic-toy-v2": 600.0}
+    assert limits == {"lm-toy-v2": 400.0, "homeostatic-toy-v3": 600.0}
     every = by_key(make_plan(named, race_reference=True), tmp_path)
     assert len(every) == len(keys) + 4
 
@@ -246,8 +246,8 @@ def test_references_that_ship_are_raced_where_the_machine_moves_the_clock(
 ) -> None:
     raced["lm-toy-v2"] = shipping([90, 80, 100, 120, 130])
     for clock, expected in (
-        ("wall", {"lm-toy-v2", "homeostatic-toy-v2"}),
-        ("steps", {"homeostatic-toy-v2"}),
+        ("wall", {"lm-toy-v2", "homeostatic-toy-v3"}),
+        ("steps", {"homeostatic-toy-v3"}),
     ):
         keys = by_key(make_plan(suite(clock=clock)), tmp_path)
         found = {key.workload for key in keys if key.submission == "reference-torch"}

@@ -80,7 +80,7 @@ def racing(fake: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> Racing:
 def a_suite(studies: int, clock: str) -> str:
     body = {
         "title": "two",
-        "workloads": ["lm-toy-v2", "homeostatic-toy-v2"],
+        "workloads": ["lm-toy-v2", "homeostatic-toy-v3"],
         "submissions": ["one.py", "two.py"],
         "ruleset": "external",
         "studies": studies,

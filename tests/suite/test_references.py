@@ -135,7 +135,7 @@ def test_all_that_decides_a_trial_decides_where_it_is_kept(
         dataclasses.replace(spec, study=1),
         dataclasses.replace(spec, source=other_source),
         dataclasses.replace(spec, hyperparameters={**spec.hyperparameters, "lr": 1.0}),
-        dataclasses.replace(spec, workload="homeostatic-toy-v2"),
+        dataclasses.replace(spec, workload="homeostatic-toy-v3"),
         dataclasses.replace(spec, submission="reference-torch"),
         dataclasses.replace(spec, budget=dataclasses.replace(spec.budget, steps=1)),
         dataclasses.replace(spec, target=dataclasses.replace(spec.target, value=0.0)),

@@ -60,7 +60,7 @@ def test_an_unknown_picture_is_answered_with_the_nearest(run: Path, invoke: Invo
         "gradathlon: error: --picture: no picture is called 'lm-toy'; did you mean 'lm-toy-v2'?\n"
     )
     assert invoke("report", str(run), "--picture", "").stderr.endswith(
-        "''; known: board, bump, differences, homeostatic-toy-v2, lm-toy-v2, profiles, ratios\n"
+        "''; known: board, bump, differences, homeostatic-toy-v3, lm-toy-v2, profiles, ratios\n"
     )
     assert [path.name for path in Path().iterdir()] == ["first"]
 

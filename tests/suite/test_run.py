@@ -160,7 +160,7 @@ CONFLICTS = {
     "-s": (["-s", "sgd"], "-s sgd: the run in out was begun with adamw, prodigy, and"),
     "-w": (
         ["-w", "lm-toy-v2"],
-        "-w lm-toy-v2: the run in out was begun with homeostatic-toy-v2, lm-toy-v2, and",
+        "-w lm-toy-v2: the run in out was begun with homeostatic-toy-v3, lm-toy-v2, and",
     ),
     "--no-reference": (
         ["--no-reference"],

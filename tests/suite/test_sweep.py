@@ -117,7 +117,7 @@ def test_begun_again_it_goes_on_where_it_stood(sweeping: Sweeping, invoke: Any) 
 
 
 def test_workloads_of_two_metrics_are_not_drawn_together(sweeping: Sweeping, invoke: Any) -> None:
-    result = invoke(*SWEEP, "-w", "homeostatic-toy-v2", "-o", "out")
+    result = invoke(*SWEEP, "-w", "homeostatic-toy-v3", "-o", "out")
     assert result.exit_code == 2 and "a sweep is over workloads of one metric" in result.output
     assert not Path("out").exists()
 
@@ -159,7 +159,7 @@ def test_values_are_equally_far_apart_and_hold_both_ends() -> None:
 @pytest.mark.network
 @pytest.mark.slow
 def test_a_real_one(gradathlon: Callable[..., Any]) -> None:
-    words = ("sweep", "adamw", "homeostatic-toy-v2", "--parameter", "lr=1e-3:100:log")
+    words = ("sweep", "adamw", "homeostatic-toy-v3", "--parameter", "lr=1e-3:100:log")
     done = gradathlon(*words, "--points", "2", "--seeds", "1", "--steps", "800", "-o", "out")
     assert done.code == 0, done.err
     rows = {line.split()[0]: line.split()[1:] for line in done.out.splitlines() if line}

@@ -273,7 +273,7 @@ def test_seeds_that_differ_more_than_points_do_leave_a_point_reliable(race_set: 
 def test_no_target_where_no_nadamw_is_reliable(race_set: Any) -> None:
     steady = race_set.cluster.quality
     race_set.cluster.quality = lambda spec: 0.1 if spec.study == FRESH[3] else steady(spec)
-    with pytest.raises(WorkloadError, match="every nadamw among the finalists failed"):
+    with pytest.raises(WorkloadError, match="every reference among the finalists failed"):
         race_set()
 
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.network
 
 def test_a_short_trial_is_shown_and_kept(tmp_path: Path, gradathlon: Gradathlon) -> None:
     words = (
-        "homeostatic-toy-v2",
+        "homeostatic-toy-v3",
         "adamw_jax",
         "--steps",
         "450",
@@ -44,14 +44,14 @@ def test_a_short_trial_is_shown_and_kept(tmp_path: Path, gradathlon: Gradathlon)
     ],
 )
 def test_a_wrong_point_is_one_line(gradathlon: Gradathlon, point: str, expected: str) -> None:
-    done = gradathlon("try", "homeostatic-toy-v2", "adamw", "-p", point)
+    done = gradathlon("try", "homeostatic-toy-v3", "adamw", "-p", point)
     assert done.code == 2
     assert expected in done.err
 
 
 def test_a_failing_submission_makes_exit_code_1(tmp_path: Path, gradathlon: Gradathlon) -> None:
     (tmp_path / "bad.py").write_text("def submission(params):\n    raise ValueError('no')\n")
-    done = gradathlon("try", "homeostatic-toy-v2", "bad.py")
+    done = gradathlon("try", "homeostatic-toy-v3", "bad.py")
     assert done.code == 1
     assert "failed: " in done.err
     assert "ValueError: no" in done.err

@@ -47,7 +47,7 @@ def test_no_two_places_of_a_large_suite_share_a_seed() -> None:
     seeds = {
         trial_seed(seed, workload, study, trial)
         for seed in range(3)
-        for workload in ("lm-toy-v2", "homeostatic-toy-v2")
+        for workload in ("lm-toy-v2", "homeostatic-toy-v3")
         for study in range(10)
         for trial in range(20)
     }

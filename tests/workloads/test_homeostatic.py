@@ -19,7 +19,7 @@ from workloads.homeostatic.settings import DataSettings, HomeostaticScale
 from workloads.homeostatic.workload import PREQUENTIAL, Homeostatic
 from workloads.images import PIXELS, Images, Labelled
 
-TOY = "homeostatic-toy-v2"
+TOY = "homeostatic-toy-v3"
 IDS = [id for id in workloads.ids() if id.startswith("homeostatic-")]
 SCALES = [id for id in IDS if "+" not in id]
 
@@ -110,6 +110,11 @@ def test_shifts_come_evenly_and_never_before_the_first_batch():
     assert shift_steps(stream(periods=(3,), season=3), 13) == [3, 6, 9, 12]
 
 
+def test_a_season_without_shifts():
+    assert shift_steps(stream(periods=(0,), season=50), 200) == []
+    assert shift_steps(stream(periods=(0, 2), season=4), 13) == [4, 6, 12]
+
+
 def test_seasons_take_turns():
     found = shift_steps(stream(periods=(4, 2), season=4), 17)
     assert found == [4, 6, 8, 12, 14, 16]
@@ -158,7 +163,7 @@ def test_what_a_batch_is_made_of():
 @pytest.mark.parametrize("id", IDS)
 def test_the_judged_window_is_whole_shift_periods_and_years(id):
     settings = workloads.get(id).settings
-    for period in settings.data.periods:
+    for period in filter(None, settings.data.periods):
         assert settings.evaluation_period % period == 0
     judged = settings.evaluation_period * settings.metric_window
     assert judged % settings.data.year == 0
@@ -166,7 +171,8 @@ def test_the_judged_window_is_whole_shift_periods_and_years(id):
 
 
 def test_variants_shift_faster_slower_and_in_turns():
-    periods = {id.partition("+")[2]: workloads.get(id).settings.data.periods for id in IDS[:4]}
+    periods = {id.partition("+")[2]: workloads.get(id).settings.data.periods for id in IDS[:5]}
+    assert periods["still"] == [0]
     assert periods["fast"][0] < periods[""][0] < periods["slow"][0]
     assert len(set(periods["seasons"])) == 2
 
@@ -183,9 +189,9 @@ def settings_with(**changes):
     ("changes", "message"),
     [
         (
-            {"evaluation_period": 130},
-            "evaluation_period 130 is no whole number of shift periods of 100 steps; "
-            "make it a multiple of 100",
+            {"evaluation_period": 125},
+            "evaluation_period 125 is no whole number of shift periods of 50 steps; "
+            "make it a multiple of 50",
         ),
         (
             {"data__rates": [1, 2], "data__season": 600},
@@ -194,12 +200,11 @@ def settings_with(**changes):
         ),
         (
             {"data__rates": [3]},
-            "shift_period 100 over rate 3 is no whole number of steps; choose another rate",
+            "shift_period 50 over rate 3 is no whole number of steps; choose another rate",
         ),
         (
             {"data__rates": [1, 2], "data__season": 120},
-            "season 120 is no whole number of shift periods of 100 steps; "
-            "make it a multiple of 100",
+            "season 120 is no whole number of shift periods of 50 steps; make it a multiple of 50",
         ),
     ],
 )
@@ -210,7 +215,7 @@ def test_a_window_that_cuts_a_period_is_refused(changes, message):
 
 def test_a_window_of_three_years_is_whole():
     changes = {"data__rates": [1, 2], "data__season": 100, "metric_window": 3}
-    assert settings_with(**changes).data.periods == [100, 50]
+    assert settings_with(**changes).data.periods == [50, 25]
 
 
 def test_a_rate_of_thousands_has_no_period():
@@ -242,9 +247,9 @@ def test_the_metric_is_what_training_predicted_before_it_learned(held_out):
     workload, model = workloads.get(TOY), FakeModel()
     source = workload.stream(0)
     draw(source, 101)
-    window = Window(101, {"loss": 50.0}, drawn={"correct": 1515.0, "count": 2020.0})
+    window = Window(101, {"loss": 50.0}, drawn={"correct": 606.0, "count": 2020.0})
     metrics = workload.evaluate(answering(model.measure), "validation", source, window)
-    assert metrics == {PREQUENTIAL: 0.75, "validation/accuracy": 0.25}
+    assert metrics == {PREQUENTIAL: 0.3, "validation/accuracy": 0.25}
     cut = workload.settings.data.validation
     np.testing.assert_array_equal(
         model.batches[0]["label"], source.permutation[held_out.classes[:cut]]
@@ -252,6 +257,19 @@ def test_the_metric_is_what_training_predicted_before_it_learned(held_out):
     assert (source.permutation != np.arange(10)).any()
     assert workload.metric.name == PREQUENTIAL
     assert workload.metric.goal == "max"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.24, 0.26, 0.9, 1.0])
+def test_who_knows_nothing_of_unseen_images_is_no_better_on_the_stream(share):
+    """However many of the stream's labels are told right, by a lookup or a look ahead."""
+    workload = workloads.get(TOY)
+    chance = {"loss": 0.0, "correct": 50.0, "count": 500.0}
+    window = Window(200, {}, drawn={"correct": 4000 * share, "count": 4000.0})
+    source = workload.stream(0)
+    metrics = workload.evaluate(answering(lambda batch: chance), "validation", source, window)
+    assert metrics[PREQUENTIAL] == pytest.approx(min(share, 0.1 + workload.settings.data.guard))
+    assert workload.race is not None
+    assert not workload.metric.target(workload.race.target).met_by(metrics[PREQUENTIAL])
 
 
 def test_the_test_set_is_what_validation_never_saw(held_out):
@@ -359,7 +377,7 @@ def test_by_products_and_measure_count_by_hand():
 
 
 def test_bfloat16_computes_near_float32_over_float32_weights():
-    exact = small_float32("homeostatic-standard-v2")
+    exact = small_float32("homeostatic-standard-v3")
     compute = exact.settings.compute.model_copy(update={"dtype": "bfloat16"})
     settings = exact.settings.model_copy(update={"compute": compute})
     rough = Homeostatic(exact.id, settings, exact.metric, None)

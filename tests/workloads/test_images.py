@@ -65,7 +65,7 @@ def test_missing_files_are_told_in_one_line(folder):
     write_fashion(folder / "fashion-mnist", IMAGES, True)
     (folder / "fashion-mnist" / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(WorkloadError) as told:
-        workloads.get("homeostatic-laptop-v2").fetch()
+        workloads.get("homeostatic-laptop-v3").fetch()
     message = str(told.value)
     assert "\n" not in message
     assert str(folder / "fashion-mnist") in message

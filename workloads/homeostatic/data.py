@@ -20,7 +20,8 @@ class ShiftStream(Stream):
     """Shuffled epochs in which two classes drawn at random exchange labels at every shift.
 
     Shifts are never undone, so that they add up to a random permutation. `periods` are the steps
-    between shifts, one a season; seasons are `season` steps long and follow each other in turn.
+    between shifts, one a season, 0 where none comes; seasons are `season` steps long and follow
+    each other in turn.
     """
 
     def __init__(
@@ -80,7 +81,8 @@ class ShiftStream(Stream):
 
     def _shift_is_due(self) -> bool:
         season, since = divmod(self._step, self._season)
-        return self._step > 0 and since % self._periods[season % len(self._periods)] == 0
+        period = self._periods[season % len(self._periods)]
+        return self._step > 0 and period > 0 and since % period == 0
 
     def _shift(self) -> None:
         drawn = self._random(_SHIFT, self._step).choice(CLASSES, size=2, replace=False)

@@ -20,20 +20,22 @@ class DataSettings(Model):
     """How many held-out images an evaluation looks at; the others are the test set."""
     shift_period: pydantic.PositiveInt
     """Steps between shifts at rate 1."""
-    rates: list[pydantic.PositiveFloat] = pydantic.Field(min_length=1)
-    """How many times as often classes shift, season after season; one rate is for ever."""
+    rates: list[pydantic.NonNegativeFloat] = pydantic.Field(min_length=1)
+    """How many times as often classes shift, season after season; one rate is for ever, 0 never."""
     season: pydantic.PositiveInt
     """Steps of a season, where there are several."""
+    guard: pydantic.NonNegativeFloat = 0.15
+    """How far above the accuracy on held-out images the judged one may lie."""
 
     @property
     def periods(self) -> list[int]:
-        """Steps between shifts, season after season."""
-        return [round(self.shift_period / rate) for rate in self.rates]
+        """Steps between shifts, season after season; 0 where there are none."""
+        return [round(self.shift_period / rate) if rate else 0 for rate in self.rates]
 
     @property
     def season_steps(self) -> int:
         """Steps of a season; a single one is a shift period."""
-        return self.season if len(self.rates) > 1 else self.periods[0]
+        return self.season if len(self.rates) > 1 else self.periods[0] or self.shift_period
 
     @property
     def year(self) -> int:
@@ -43,12 +45,12 @@ class DataSettings(Model):
     @pydantic.model_validator(mode="after")
     def _whole_periods(self) -> DataSettings:
         for rate, period in zip(self.rates, self.periods, strict=True):
-            if not math.isclose(period * rate, self.shift_period):
+            if rate and not math.isclose(period * rate, self.shift_period):
                 raise ValueError(
                     f"shift_period {self.shift_period} over rate {rate:g} is no whole number of "
                     "steps; choose another rate"
                 )
-            if self.season_steps % period:
+            if period and self.season_steps % period:
                 raise ValueError(
                     f"season {self.season} is no whole number of shift periods of {period} steps; "
                     f"make it a multiple of {period}"
@@ -78,7 +80,7 @@ class HomeostaticScale(Scale):
     def _whole_windows(self) -> HomeostaticScale:
         # Right after a shift accuracy is low and later it is high: an average over a piece of a
         # period would depend on where it was cut.
-        for period in self.data.periods:
+        for period in filter(None, self.data.periods):
             if self.evaluation_period % period:
                 raise ValueError(
                     f"evaluation_period {self.evaluation_period} is no whole number of shift "

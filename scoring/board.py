@@ -196,6 +196,8 @@ def _board(protocol: str, clock: Clock, trials: pd.DataFrame, judged: Judged) ->
     competing = [scores[name] for name in racing]
     rank = dict(zip(racing, judged.ranked(competing), strict=True))
     chance = dict(zip(racing, chances_of_best(competing), strict=True))
+    met = trials["time"].lt(math.inf).groupby([trials["submission"], trials["workload"]])
+    tried = {key: (int(sum), int(size)) for key, sum, size in met.agg(["sum", "size"]).itertuples()}
     rows = [
         Row(
             rank_low=rank.get(name, (0, 0))[0],
@@ -205,7 +207,7 @@ def _board(protocol: str, clock: Clock, trials: pd.DataFrame, judged: Judged) ->
             framework=framework[name],
             score=scores[name].score,
             interval=scores[name].interval,
-            cells=_cells(trials, name, judged.times[name], scores[name].ratios),
+            cells=_cells(name, judged.times[name], scores[name].ratios, tried),
             is_reference=name not in rank,
         )
         for name in order
@@ -215,11 +217,14 @@ def _board(protocol: str, clock: Clock, trials: pd.DataFrame, judged: Judged) ->
 
 
 def _cells(
-    trials: pd.DataFrame, name: str, times: Mapping[str, Studies], ratios: Mapping[str, float]
+    name: str,
+    times: Mapping[str, Studies],
+    ratios: Mapping[str, float],
+    tried: Mapping[tuple[str, str], tuple[int, int]],
 ) -> dict[str, Cell]:
     cells = {}
     for workload, ratio in ratios.items():
-        tried = trials[(trials["submission"] == name) & (trials["workload"] == workload)]
+        reached, trials = tried.get((name, workload), (0, 0))
         studies = times.get(workload, {})
         values = tuple(studies[study] for study in sorted(studies))
         cells[workload] = Cell(
@@ -227,7 +232,7 @@ def _cells(
             time=float(np.median(values)) if values else math.inf,
             ratio=float(ratio),
             study_times=values,
-            reached=int((tried["time"] < math.inf).sum()),
-            trials=len(tried),
+            reached=reached,
+            trials=trials,
         )
     return cells

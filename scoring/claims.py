@@ -14,6 +14,7 @@ from pathlib import Path
 
 from scoring import run_file
 from scoring.ground.words import Budget, Framework, Target, TrialKey, is_reference, reference_of
+from scoring.index import Index
 from scoring.profiles import TAU_MAX
 from scoring.records import Record, RecordError, key_of, read_placed, record_files
 from scoring.run_file import Course, Plan, RunFile
@@ -46,8 +47,8 @@ class Claims:
     missing: list[TrialKey]
 
 
-def read_claims(run: Path) -> Claims:
-    """Read a run, leaving out what is wrong with it.
+def read_claims(run: Path, *, afresh: bool = False) -> Claims:
+    """Read a run, leaving out what is wrong with it; `afresh` believes no index.
 
     Raises:
         RecordError: not a run folder.
@@ -56,16 +57,20 @@ def read_claims(run: Path) -> Claims:
     if not (run / "trials").is_dir():
         raise RecordError(f"{run}: not a run: it has no folder `trials`")
     plan = run_file.read(run)
+    index = None if afresh else Index(run)
+    read = index.read if index else read_placed
     records, refused = [], []
     for path in record_files(run):
         try:
-            record = read_placed(path)
+            record = read(path)
             if plan is not None:
                 _check_planned(record, plan)
         except RecordError as error:
             refused.append(Refused(key_of(path), str(error)))
         else:
             records.append(record)
+    if index:
+        index.save()
     seen = {record.header.key for record in records} | {one.key for one in refused}
     planned = planned_trials(plan) if plan else iter(())
     return Claims(run, plan, records, refused, [key for key in planned if key not in seen])

@@ -15,8 +15,9 @@ import numpy as np
 
 from scoring.details import LARGEST
 from scoring.ground.clocks import CLOCKS
+from scoring.ground.pursuit import Pursuit
 from scoring.ground.words import Clock, Facts
-from scoring.lines import Evaluation, Header
+from scoring.lines import NOT_FINITE, Evaluation, Header
 
 BEGINNING = b'{"kind": "eval", '
 """How a line of an evaluation begins as it is written here."""
@@ -38,6 +39,8 @@ class Evaluations(Sequence[Evaluation]):
         self.cpu_s = cpu_s
         self.paired = paired
         self.metrics = metrics
+        self.pursuit: tuple[object, Pursuit] | None = None
+        """What they made of a target, once that was asked: the question and the answer."""
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -155,13 +158,16 @@ def _transposed(rows: Sequence[Facts], names: Sequence[str]) -> dict[str, Sequen
 def _reals(column: Sequence[object], low: float = -math.inf) -> np.ndarray | None:
     """The column as numbers; None where one is no number, or not from `low` to the largest."""
     kinds = set(map(type, column))
+    if str in kinds:
+        column = [NOT_FINITE.get(one, one) if type(one) is str else one for one in column]
+        kinds = set(map(type, column))
     if not kinds <= {float, int}:
         return None
     try:
         numbers = np.array(column, dtype=float)
     except OverflowError:
         return None
-    if int in kinds and np.abs(numbers).max() > LARGEST:
-        return None
+    if int in kinds and (np.abs(numbers) >= LARGEST).any():
+        return None  # rounded to it, one may be beyond it
     bounded = low == -math.inf or bool(((numbers >= low) & (numbers < math.inf)).all())
     return numbers if bounded else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import math
 import re
 from collections.abc import Sequence
@@ -225,6 +226,15 @@ def first_hit(header: Header, evaluations: Sequence[Evaluation]) -> int | None:
 
 def pursuit_of(header: Header, evaluations: Sequence[Evaluation]) -> Pursuit:
     """What a trial's evaluations made of its target: all taken at once."""
+    if not isinstance(evaluations, Evaluations):
+        return _pursuit(header, evaluations)
+    asked = (header.target, header.budget, header.clock)
+    if evaluations.pursuit is None or evaluations.pursuit[0] != asked:
+        evaluations.pursuit = asked, _pursuit(header, evaluations)
+    return dataclasses.replace(evaluations.pursuit[1])
+
+
+def _pursuit(header: Header, evaluations: Sequence[Evaluation]) -> Pursuit:
     target = header.target
     if target is None or target.value is None or not len(evaluations):
         return Pursuit(len(evaluations))

@@ -21,7 +21,6 @@ from scoring.times import (
     ended_at,
     first_hit,
     has_before,
-    hit_readings,
     time_to_result,
 )
 
@@ -150,7 +149,7 @@ def _merge(claims: Sequence[Claims]) -> dict[_Place, tuple[Path, Record]]:
             place = _place(record.header.key, claim.run)
             if place not in merged:
                 merged[place] = (claim.run, record)
-            elif record.path.read_bytes() != merged[place][1].path.read_bytes():
+            elif record.sha256 != merged[place][1].sha256:
                 raise RecordError(
                     f"{record.path}: the same trial is told differently in "
                     f"{merged[place][1].path}; "
@@ -258,7 +257,7 @@ def _row(run: Path, record: Record) -> dict[str, object]:
     target = _target(record)
     hit = first_hit(header, record.evaluations)
     reached, ended = time_to_result(header, record.evaluations), ended_at(record)
-    at_hit = hit_readings(header, record.evaluations)
+    at_hit = Readings.all(math.inf) if hit is None else Readings.of(record.evaluations[hit])
     extra = outcome.extra if outcome else {}
     return {
         "workload": header.workload,

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import pydantic
 
 FORMAT = 1
-_NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+"""Numbers that JSON has none of, as they are written."""
 
 
 StepsAre = Literal["updates", "batches"]
@@ -173,7 +174,7 @@ def _header(body: dict[str, Any]) -> Header:
     check_format(body.pop("format", None))
     for name, key in (("target", "value"), ("budget", "seconds")):
         if isinstance(part := body.get(name), dict) and isinstance(part.get(key), str):
-            part[key] = _NOT_FINITE.get(part[key], part[key])
+            part[key] = NOT_FINITE.get(part[key], part[key])
     try:
         header = header_form().validate_json(json.dumps(body), strict=True)
     except pydantic.ValidationError as error:
@@ -272,8 +273,8 @@ def _seconds(body: Facts, key: str) -> float:
 
 
 def _number(value: object, key: str) -> float:
-    if isinstance(value, str) and value in _NOT_FINITE:
-        return _NOT_FINITE[value]
+    if isinstance(value, str) and value in NOT_FINITE:
+        return NOT_FINITE[value]
     if type(value) is float or (type(value) is int and abs(value) <= LARGEST):
         return value
     raise ValueError(f"{key}: expected a number, found {short(value)}")

@@ -107,8 +107,9 @@ def _differing(versions: Sequence[dict[str, str]]) -> list[str]:
 
 def _missing(trials: pd.DataFrame) -> Iterator[str]:
     workloads = sorted(trials["workload"].unique())
-    for name, rows in trials.groupby("submission"):
-        counts = rows.groupby("workload")["study"].nunique()
+    studies = trials.groupby(["submission", "workload"])["study"].nunique()
+    for name, own in studies.groupby(level=0):
+        counts = own.droplevel(0)
         for workload in workloads:
             if workload not in counts:
                 counted = "not run" if is_reference(str(name)) else "counted as missed"
@@ -118,19 +119,24 @@ def _missing(trials: pd.DataFrame) -> Iterator[str]:
             yield f"{name} has unequal numbers of studies: {places}"
 
 
+_TOLD = {
+    "failed": "failed",
+    "lost": "met the target and lost it",
+    "unfinished": "are unfinished",
+}
+
+
 def _ends(trials: pd.DataFrame) -> Iterator[str]:
-    for name, rows in trials.groupby("submission"):
-        for end, verb in (
-            ("failed", "failed"),
-            ("lost", "met the target and lost it"),
-            ("unfinished", "are unfinished"),
-        ):
-            which = rows[(rows["end"] == end) & (rows["evaluation"] < 0)]
-            if which.empty:
+    counts = trials["submission"].value_counts()
+    which = trials[trials["end"].isin([*_TOLD]) & (trials["evaluation"] < 0)]
+    for name, rows in which.groupby("submission"):
+        for end, verb in _TOLD.items():
+            own = rows[rows["end"] == end]
+            if own.empty:
                 continue
-            reasons = sorted({" ".join(text.split()) for text in which["reason"] if text})
+            reasons = sorted({" ".join(text.split()) for text in own["reason"] if text})
             why = f": {_some(reasons, '; ')}" if reasons else ""
-            yield f"{len(which)} of {len(rows)} trials of {name} {verb}{why}"
+            yield f"{len(own)} of {counts[name]} trials of {name} {verb}{why}"
 
 
 def _mixtures(trials: pd.DataFrame, clock: Clock) -> Iterator[str]:

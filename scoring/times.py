@@ -11,10 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from scoring.columns import values
 from scoring.consistency import first_hit
 from scoring.ground.clocks import CLOCKS, Moment
-from scoring.ground.words import Clock, Target, best
+from scoring.ground.words import Clock, Target
 from scoring.records import Evaluation, Header, Record
 
 __all__ = [
@@ -92,12 +94,16 @@ def between(before: float, now: float, share: float) -> float:
 
 def ended_at(record: Record) -> Readings:
     """The last readings that a trial left, zero when it left none."""
-    last: Sequence[Moment] = [*record.evaluations[-1:]]
-    if record.outcome is not None:
-        last = [record.outcome]
-    return Readings.of(last[0]) if last else Readings.all(0.0)
+    last: Moment | None = record.outcome
+    if last is None and len(record.evaluations):
+        last = record.evaluations[-1]
+    return Readings.all(0.0) if last is None else Readings.of(last)
 
 
 def best_metric(evaluations: Sequence[Evaluation], target: Target) -> float:
     """The best value that any evaluation saw, NaN when there is none."""
-    return best(values(evaluations, target.metric).tolist(), target.goal)
+    series = values(evaluations, target.metric)
+    finite = series[np.isfinite(series)]
+    if not finite.size:
+        return math.nan
+    return float(finite.min() if target.goal == "min" else finite.max())

@@ -33,7 +33,7 @@ def differences(run: Path) -> list[str]:
         ConfigError: the folder holds no records.
         WorkloadError: the data of a workload cannot be had here.
     """
-    records = read_claims(run).records
+    records = read_claims(run, afresh=True).records
     if not records:
         raise ConfigError(f"{run}: no records in it that can be believed; see gradathlon validate")
     hits = [one for one in records if one.outcome and one.outcome.end == "reached"]
@@ -104,7 +104,7 @@ _Times = dict[tuple[str, str], dict[int, float]]
 
 def _times(run: Path) -> _Times:
     times: _Times = {}
-    for record in read_claims(run).records:
+    for record in read_claims(run, afresh=True).records:
         header = record.header
         time = time_to_result(header, record.evaluations).on(header.clock)
         studies = times.setdefault((header.workload, header.submission), {})

@@ -16,15 +16,8 @@ import zipfile
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from scoring.ground.cache import cache_folder as cache_folder
 from workloads.errors import WorkloadError
-
-
-def cache_folder() -> Path:
-    """Where fetched data live: `$GRADATHLON_CACHE`, or the user's cache folder."""
-    import pooch
-
-    folder = os.environ.get("GRADATHLON_CACHE")
-    return Path(folder) if folder else Path(pooch.os_cache("gradathlon"))
 
 
 def data_folder() -> Path | None:

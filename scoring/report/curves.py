@@ -22,7 +22,7 @@ from scoring.times import first_hit, time_to_result
 
 CROWD = 150
 """From so many curves on, those that were not their study's fastest are drawn fainter."""
-POINTS = 8000
+POINTS = 6000
 """About so many points are drawn of a workload's curves, but of each at least `LEAST_POINTS`."""
 SIDE_POINTS = 400
 """The same of a metric that is not judged."""

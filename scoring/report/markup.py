@@ -24,6 +24,8 @@ def escape(text: object) -> str:
     """Text that is safe between tags and within a quoted attribute, in HTML and in XML."""
     if isinstance(text, Markup):
         return text
+    if type(text) is int or type(text) is float:
+        return str(text)  # most of a page; nothing in it needs escaping
     return html.escape(_FORBIDDEN.sub("\ufffd", str(text)), quote=True)
 
 
@@ -50,7 +52,10 @@ def join(*children: object) -> Markup:
 
 def embedded_json(value: object) -> Markup:
     """Compact JSON that can stand within `<script>`: no `<`, ASCII only, NaN and infinity null."""
-    text = json.dumps(_finite(value), separators=(",", ":"), allow_nan=False)
+    try:
+        text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(value), separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 

@@ -288,10 +288,9 @@ def _fact(value: object) -> str:
 
 
 def _legend(records: Sequence[Record], looks: Styles) -> Markup:
-    frameworks = {
-        name: {one.header.framework for one in records if one.header.submission == name}
-        for name in looks
-    }
+    frameworks: dict[str, set[str]] = {name: set() for name in looks}
+    for record in records:
+        frameworks[record.header.submission].add(record.header.framework)
     buttons = [
         element(
             "button",

@@ -29,7 +29,7 @@ def validate(ctx: click.Context, runs: tuple[Path, ...]) -> None:
 
     problematic = False
     for run in runs:
-        claims = read_claims(run)
+        claims = read_claims(run, afresh=True)
         problems = [one.reason for one in claims.refused]
         problems += [
             f"{run}: planned, but not there: {key.workload} {key.submission} "

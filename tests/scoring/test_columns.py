@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scoring import records
@@ -50,6 +50,8 @@ def plain(found: records.Record) -> list[str]:
 
 
 @settings(deadline=None, max_examples=50)
+@example(rows=[0.0] * records.MANY + [LARGEST + 1], paired=False)
+@example(rows=[0.0] * records.MANY + [math.nan, math.inf, -LARGEST], paired=True)
 @given(rows=st.lists(metrics, min_size=records.MANY, max_size=20), paired=st.booleans())
 def test_what_is_read_at_once_is_what_is_read_by_line(
     tmp_path_factory: pytest.TempPathFactory, rows: list[float], paired: bool

@@ -1,0 +1,171 @@
+"""Records out of an index are those that lie in the run, as they are now."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from scoring import index
+from scoring.claims import Claims, read_claims
+from scoring.ground.words import Budget, Held, Target, TrialKey
+from scoring.lines import Evaluation, EventLine, Header, Line, Outcome
+from scoring.records import Record, record_path
+from tests.scoring.conftest import Run, header, write
+
+COUNT = 6
+
+
+def body(head: Header, paired: bool = False) -> Iterator[Line]:
+    yield head
+    for place in range(1, 11):
+        metrics = {"validation/loss": 3.0 - place / 5, "other": float("nan")}
+        turns = float(place) if paired else None
+        yield Evaluation(100 * place, 10.0 * place, 9.0 * place, metrics, turns)
+        if place == 2:
+            yield EventLine(200, 20.0, "shift", {"to": [1, None], "why": "é"})
+    yield Outcome("reached", 1000, 100.0, 90.0, "met", {"step_s_median": 0.1}, 10.0)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run whose index is worth it, with a cache of its own."""
+    monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(index, "FROM", COUNT)
+    target = Target("validation/loss", "min", 1.0, Held(0, 0.1))
+    for study in range(COUNT):
+        held = {"target": target, "budget": Budget(4000, 400.0, 50.0)} if study % 2 else {}
+        head = header(study=study, clock="paired" if held else "wall", **held)
+        path = write(record_path(tmp_path / "run", head.key), list(body(head, bool(held))))
+        long_ago(path)
+    return tmp_path / "run"
+
+
+def long_ago(path: Path) -> None:
+    os.utime(path, (1e9, 1e9))
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if all files had been written long ago; the time at which one changes cannot be set."""
+    monkeypatch.setattr(index, "SETTLED_NS", -10 * 10**9)
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that are parsed."""
+    seen: list[Path] = []
+    real: Callable[[Path], Record] = index.read_placed
+
+    def read(path: Path) -> Record:
+        seen.append(path)
+        return real(path)
+
+    monkeypatch.setattr(index, "read_placed", read)
+    return seen
+
+
+def indexes(run: Path) -> list[Path]:
+    return list((run.parent / "cache" / "records").glob("*"))
+
+
+def same(one: Claims, other: Claims) -> bool:
+    assert [repr(r.evaluations[:]) for r in one.records]
+    return all(
+        a.path == b.path
+        and (a.header, a.events, a.outcome, a.torn) == (b.header, b.events, b.outcome, b.torn)
+        and (a.sha256, repr(list(a.evaluations))) == (b.sha256, repr(list(b.evaluations)))
+        for a, b in zip(one.records, other.records, strict=True)
+    )
+
+
+@pytest.mark.usefixtures("settled")
+def test_what_was_read_once_is_not_parsed_again(run: Path, parsed: list[Path]) -> None:
+    first = read_claims(run)
+    assert len(parsed) == COUNT
+    second = read_claims(run)
+    assert len(parsed) == COUNT, "all of it came out of the index"
+    assert same(first, second)
+    assert same(second, read_claims(run, afresh=True))
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("keep_mtime", [False, True])
+def test_a_changed_record_is_read_anew(run: Path, parsed: list[Path], keep_mtime: bool) -> None:
+    read_claims(run)
+    path = record_path(run, TrialKey("lm-toy-v2", "adamw", 3, 0))
+    text = path.read_text()
+    changed = text.replace('"validation/loss": 2.0', '"validation/loss": 2.5')
+    assert len(changed) == len(text)
+    assert changed != text
+    time.sleep(0.02)  # a file system's clock ticks every few milliseconds
+    path.write_text(changed)
+    if keep_mtime:
+        long_ago(path)
+    again = read_claims(run)
+    assert parsed[COUNT:] == [path]
+    assert again.records[3].evaluations[4].metrics["validation/loss"] == 2.5
+    assert same(again, read_claims(run, afresh=True))
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_record_that_went_and_one_that_came(run: Path) -> None:
+    read_claims(run)
+    record_path(run, TrialKey("lm-toy-v2", "adamw", 0, 0)).unlink()
+    head = header(study=9)
+    write(record_path(run, head.key), list(body(head)))
+    studies = [record.header.study for record in read_claims(run).records]
+    assert studies == [1, 2, 3, 4, 5, 9]
+
+
+def test_what_was_written_just_now_is_not_kept(run: Path, parsed: list[Path]) -> None:
+    read_claims(run)  # every file's state changed within the last seconds
+    read_claims(run)
+    assert len(parsed) == 2 * COUNT
+    assert not indexes(run)
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("damage", ["cut", "empty", "noise", "code", "folder"])
+def test_a_damaged_index_is_as_none(run: Path, parsed: list[Path], damage: str) -> None:
+    first = read_claims(run)
+    (path,) = indexes(run)
+    data = path.read_bytes()
+    path.unlink()
+    if damage == "folder":
+        path.mkdir()
+    else:
+        code = data.replace(index._code().encode(), b"0" * 64)
+        damaged = {"cut": data[: len(data) // 2], "empty": b"", "noise": b"\xff" * 99, "code": code}
+        path.write_bytes(damaged[damage])
+    assert same(first, read_claims(run))
+    assert len(parsed) == 2 * COUNT
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_cache_that_cannot_be_written_stops_no_reader(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run.parent / "file").write_text("in the way")
+    monkeypatch.setenv("GRADATHLON_CACHE", str(run.parent / "file"))
+    assert len(read_claims(run).records) == COUNT
+
+
+@pytest.mark.usefixtures("settled")
+def test_the_oldest_indexes_give_way(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "LARGEST", 10)
+    read_claims(run)
+    (old,) = indexes(run)
+    run.rename(run.with_name("moved"))
+    read_claims(run.with_name("moved"))
+    (new,) = indexes(run)
+    assert new != old, "an index belongs to a place"
+
+
+def test_a_small_run_has_none(new_run: Callable[..., Run]) -> None:
+    folder = new_run().add("lm-toy-v2", "adamw", [100.0]).folder
+    assert json.dumps(len(read_claims(folder).records)) == "1"

@@ -305,7 +305,7 @@ def test_one_row_a_trial(new_run: NewRun) -> None:
     run = new_run().add(LM, "adamw", [[20, math.inf]])
     path = record_path(run.folder, TrialKey(LM, "adamw", 1, 0))
     head, first, second, outcome = lines(header(study=1, hyperparameters={"lr": 1, "b": 0.9}), 30)
-    write(path, [head, first, EventLine(3, 1.0, "shift", {}), second, outcome])
+    write(path, [head, first, EventLine(200, 20.0, "shift", {}), second, outcome])
     trials = load([run.folder])
     assert trials["wall"].tolist() == [20.0, math.inf, 30.0]
     assert trials["steps"].tolist() == [200.0, math.inf, 300.0]

@@ -18,7 +18,7 @@ import workloads
 from cluster import tree
 from cluster.bench import Bench
 from cluster.checkpoint import StateError
-from cluster.faults import as_raised
+from cluster.faults import as_raised, told
 from cluster.process import set_environment
 from cluster.review import worth_a_look
 from cluster.world import World
@@ -130,11 +130,11 @@ def check_here(source: Source, workload_ids: Sequence[str]) -> list[Finding]:
             if not finding.ok:
                 break
     except SubmissionError as error:
-        findings.append(Finding(False, _where(findings, workload_ids), one_line(str(error))))
+        findings.append(Finding(False, _where(findings, workload_ids), told(error, kind=False)))
     except BaseException as raised:  # this process is the submission's own
         cause = as_raised(raised)
         where = traceback.extract_tb(cause.__traceback__)[-1]
-        detail = f"{type(cause).__name__}: {cause} ({where.filename}:{where.lineno})"
+        detail = f"{told(cause)} ({where.filename}:{where.lineno})"
         findings.append(Finding(False, _where(findings, workload_ids), one_line(detail)))
     return findings
 

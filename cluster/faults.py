@@ -20,6 +20,8 @@ from types import FrameType
 NODE = "node"
 """In an outcome's `extra["fault"]`: the node's and not the submission's; raced again on resume."""
 _REMOVAL_S = 1.0
+LONGEST = 1000
+"""Characters of what is told of an error; the traceback holds more."""
 
 
 class NodeError(Exception):
@@ -63,6 +65,18 @@ def as_raised(error: BaseException) -> BaseException:
     """What was raised, where a generator of ours has made another error of it."""
     cause = error.__cause__
     return cause if isinstance(error, RuntimeError) and isinstance(cause, StopIteration) else error
+
+
+def told(error: BaseException, *, kind: bool = True) -> str:
+    """An error in one line of bounded length, its kind first; its text may be anyone's code."""
+    try:
+        text = str(error)
+    except BaseException:  # what a submission raises may raise when it is told
+        text = "its text cannot be had"
+    text = " ".join(text.split())
+    text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    name = type(error).__name__
+    return f"{name}: {text}" if kind and text else text or name
 
 
 class Interrupts:

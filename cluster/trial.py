@@ -26,7 +26,7 @@ from cluster.course import Course
 from cluster.deadline import Deadline, Overdue
 from cluster.ending import Why, is_holding, most_steps, why_broken, why_over, why_pruned
 from cluster.entry import Seeds
-from cluster.faults import NodeError, as_raised, check_code, check_interrupt, ours
+from cluster.faults import NodeError, as_raised, check_code, check_interrupt, ours, told
 from cluster.learners.contract import DeviceError, Learner, LearnersPolicy
 from cluster.node_data import fetch_once
 from cluster.pacer import Pacer
@@ -170,8 +170,7 @@ class _Trial:
         if self._clock.running:
             self.course.reading = self._clock.read()  # no barrier: the device may be what failed
         is_expected = isinstance(error, _KNOWN)
-        reason = str(error) if is_expected else f"{type(error).__name__}: {error}"
-        reason = " ".join(reason.split()).removesuffix(":") or type(error).__name__
+        reason = told(error, kind=not is_expected)
         changes = [] if isinstance(error, SubmissionError) else self._world.taken()
         reason += f" (the submission changed: {', '.join(changes)})" if changes else ""
         trace = "".join(traceback.format_exception(error))[-20_000:]

@@ -20,14 +20,25 @@ def taken(cores: int) -> list[str]:
             torch.get_default_dtype(),
             torch.float32,
         ),
-        f"matrices are multiplied in {torch.get_float32_matmul_precision()!r} precision": (
-            torch.get_float32_matmul_precision(),
+        f"matrices are multiplied in {_matmul_precision()!r} precision": (
+            _matmul_precision(),
             "highest",
+        ),
+        "autocast is switched on": (_autocasts(), []),
+        "inference mode is switched on": (torch.is_inference_mode_enabled(), False),
+        f"the default device is {torch.get_default_device()}": (
+            torch.get_default_device(),
+            _DEVICE,
         ),
         "algorithms are deterministic": (torch.are_deterministic_algorithms_enabled(), False),
         "denormals are flushed": (_flushes_denormals(), False),
     }
-    return [what for what, (setting, right) in wanted.items() if setting != right]
+    changes = [what for what, (setting, right) in wanted.items() if setting != right]
+    return changes + [
+        f"{place}.fp32_precision is {value!r}"
+        for place, value in _precisions().items()
+        if value != _PRECISIONS[place] and not {value, _PRECISIONS[place]} <= _SAME
+    ]
 
 
 def give_back(cores: int) -> None:
@@ -35,6 +46,7 @@ def give_back(cores: int) -> None:
     torch.set_grad_enabled(True)
     torch.set_num_threads(cores)
     torch.set_default_dtype(torch.float32)
+    _give_back_precision()
     torch.set_float32_matmul_precision("highest")
     if torch.are_deterministic_algorithms_enabled():  # switching it imports torch's compiler
         torch.use_deterministic_algorithms(False)
@@ -49,8 +61,33 @@ def give_back(cores: int) -> None:
             delattr(optimizer, name)
 
 
+def _give_back_precision() -> None:
+    if torch.get_default_device() != _DEVICE:
+        torch.set_default_device(None)
+    for kind in _autocasts():
+        torch.set_autocast_enabled(kind, False)
+    for place, value in _precisions().items():
+        if value != _PRECISIONS[place]:
+            _BACKENDS[place].fp32_precision = _PRECISIONS[place]
+
+
+def _matmul_precision() -> str:
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:  # one backend's was set apart
+        return "mixed"
+
+
+def _autocasts() -> list[str]:
+    return [kind for kind in ("cpu", "cuda") if torch.is_autocast_enabled(kind)]
+
+
+def _precisions() -> dict[str, str]:
+    return {place: str(backend.fp32_precision) for place, backend in _BACKENDS.items()}
+
+
 def _flushes_denormals() -> bool:
-    return float(torch.full((1,), 2e-39) * 0.5) == 0.0
+    return float(torch.full((1,), 2e-39, device=_DEVICE) * 0.5) == 0.0
 
 
 def _optimizers() -> list[type[Any]]:
@@ -66,5 +103,20 @@ def _original() -> dict[_Place, dict[str, object]]:
     }
 
 
+_BACKENDS: dict[str, Any] = {
+    "torch.backends": torch.backends,
+    "torch.backends.mkldnn": torch.backends.mkldnn,
+    "torch.backends.mkldnn.matmul": torch.backends.mkldnn.matmul,
+    "torch.backends.mkldnn.conv": torch.backends.mkldnn.conv,
+    "torch.backends.mkldnn.rnn": torch.backends.mkldnn.rnn,
+    "torch.backends.cuda.matmul": torch.backends.cuda.matmul,
+    "torch.backends.cudnn": torch.backends.cudnn,
+    "torch.backends.cudnn.conv": torch.backends.cudnn.conv,
+    "torch.backends.cudnn.rnn": torch.backends.cudnn.rnn,
+}
+"""Each has a precision of its own, beside the one of all matrices."""
+_SAME = {"none", "ieee"}
+_DEVICE = torch.get_default_device()
+_PRECISIONS = _precisions()
 _ORIGINAL = _original()
 _NAMES = {optimizer: frozenset(vars(optimizer)) for optimizer in _optimizers()}

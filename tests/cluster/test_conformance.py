@@ -11,6 +11,7 @@ import pytest
 import submissions
 from cluster import conformance
 from cluster.conformance import DEFAULT_WORKLOAD, Finding, check, check_here
+from cluster.faults import told
 from submissions.source import find
 from workloads.errors import WorkloadError
 
@@ -314,6 +315,17 @@ def test_a_submission_that_never_comes_back_is_caught(
     (finding,) = check(find(str(path)))
     assert not finding.ok
     assert finding.detail == "no answer within 1 CPU seconds; look for an endless loop"
+
+
+def test_an_error_is_told_in_one_line_whatever_its_text() -> None:
+    class UntoldError(Exception):
+        def __str__(self) -> str:
+            raise ZeroDivisionError
+
+    assert told(UntoldError()) == "UntoldError: its text cannot be had"
+    assert told(ValueError("x\n" * 10**6)) == f"ValueError: {'x ' * 500}..."
+    assert told(ValueError("a\n b"), kind=False) == "a b"
+    assert told(KeyboardInterrupt()) == "KeyboardInterrupt"
 
 
 def test_a_submission_that_waits_for_ever_is_caught(

@@ -38,6 +38,10 @@ TAKES = {
     "torch.use_deterministic_algorithms(True)": "algorithms are deterministic",
     "torch.set_flush_denormal(True)": "denormals are flushed",
     "torch.set_grad_enabled(False)": "gradients are switched off",
+    "torch.autocast('cpu', dtype=torch.bfloat16).__enter__()": "autocast is switched on",
+    "torch.set_default_device('meta')": "the default device is meta",
+    "torch.backends.mkldnn.matmul.fp32_precision = 'bf16'": "matmul.fp32_precision is 'bf16'",
+    "torch.backends.fp32_precision = 'tf32'": "torch.backends.fp32_precision is 'tf32'",
     "torch.optim.AdamW.step = torch.nn.functional.cross_entropy = None": "NoneType",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 from types import ModuleType
 from typing import Any
 
@@ -103,16 +104,15 @@ def _original() -> dict[_Place, dict[str, object]]:
     }
 
 
+_PLACES = (
+    *("", "mkldnn", "mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn"),
+    *("cuda.matmul", "cudnn", "cudnn.conv", "cudnn.rnn"),
+)
 _BACKENDS: dict[str, Any] = {
-    "torch.backends": torch.backends,
-    "torch.backends.mkldnn": torch.backends.mkldnn,
-    "torch.backends.mkldnn.matmul": torch.backends.mkldnn.matmul,
-    "torch.backends.mkldnn.conv": torch.backends.mkldnn.conv,
-    "torch.backends.mkldnn.rnn": torch.backends.mkldnn.rnn,
-    "torch.backends.cuda.matmul": torch.backends.cuda.matmul,
-    "torch.backends.cudnn": torch.backends.cudnn,
-    "torch.backends.cudnn.conv": torch.backends.cudnn.conv,
-    "torch.backends.cudnn.rnn": torch.backends.cudnn.rnn,
+    f"torch.backends.{place}".rstrip("."): operator.attrgetter(place)(torch.backends)
+    if place
+    else torch.backends
+    for place in _PLACES
 }
 """Each has a precision of its own, beside the one of all matrices."""
 _SAME = {"none", "ieee"}

@@ -20,7 +20,7 @@ from .conftest import Make
 from .test_resume import race
 from .test_trial import FRAMEWORKS, metrics
 
-WORKLOAD = "rl_nap-toy-v1"
+WORKLOAD = "rl_nap-toy-v2"
 
 
 def learner(submission: str) -> tuple[Learner, Any]:
@@ -78,7 +78,6 @@ def test_a_trial_of_play_that_was_cut_off_ends_as_one_left_alone(
     make: Make, submission: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Evaluated more often than at the workload's pace, and cut off between two copies."""
-    pytest.importorskip("minatar")
     real = workloads.get
 
     def get(text: str) -> Any:
@@ -97,4 +96,4 @@ def test_a_trial_of_play_that_was_cut_off_ends_as_one_left_alone(
     assert outcome.steps == 400
     assert metrics(resumed) == metrics(whole)
     assert len({line.metrics["train/value"] for line in whole.evaluations}) == 4
-    assert outcome.extra["test"]["test/return"] >= 0
+    assert outcome.extra["test"]["test/space_invaders"] >= 0

@@ -91,7 +91,7 @@ STEPS = {
     "homeostatic-toy-v3": 1600,
     "lm-toy-v2": 300,
     "recommender-toy-v2": 600,
-    "rl_nap-toy-v1": 6000,
+    "rl_nap-toy-v2": 6000,
     "lifelong-toy-v2": 900,
     "climate-toy-v2": 500,
 }

@@ -14,7 +14,7 @@ from scoring.records import Evaluation, Outcome, read_run, record_path
 from scoring.robustness import laxer_ratios, leave_one_out, speed_up, told
 from tests.scoring.conftest import Run, header, write
 
-LM, SHIFT, RL = "lm-toy-v2", "homeostatic-toy-v3", "rl_nap-toy-v1"
+LM, SHIFT, RL = "lm-toy-v2", "homeostatic-toy-v3", "rl_nap-toy-v2"
 
 
 def curve(folder: Path, submission: str, values: list[float], study: int = 0) -> None:

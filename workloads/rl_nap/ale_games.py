@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from scoring.ground.words import StateDict
@@ -22,23 +20,25 @@ class AleGames(Games):
 
     can_continue = False
 
-    def __init__(self, game: str, seeds: Sequence[int], *, every_action: bool, clip: bool) -> None:
+    def __init__(
+        self, game: str, copies: int, seed: int, *, every_action: bool, clip: bool
+    ) -> None:
         from ale_py.vector_env import AtariVectorEnv
         from gymnasium.vector import AutoresetMode
 
         self._vector = AtariVectorEnv(
             game,
-            len(seeds),
+            copies,
             repeat_action_probability=STICKY,
             full_action_space=every_action,
             reward_clipping=clip,
             autoreset_mode=AutoresetMode.SAME_STEP,
         )
         # It takes one seed, and counts on from it.
-        self.observations: Array = np.array(self._vector.reset(seed=int(seeds[0]) % 2**31)[0])
+        self.observations: Array = np.array(self._vector.reset(seed=seed % 2**31)[0])
 
-    def step(self, actions: Array, only: Array | None = None) -> tuple[Array, Array]:
-        """See `Games.step`; nobody stands still."""
+    def step(self, actions: Array) -> tuple[Array, Array]:
+        """See `Games.step`."""
         seen, rewards, terminated, truncated, _ = self._vector.step(actions.astype(np.int64))
         self.observations = np.array(seen)
         return rewards.astype(np.float32), terminated | truncated

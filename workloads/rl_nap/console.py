@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
+import numpy as np
+
 from workloads.errors import WorkloadError
-from workloads.rl_nap.games import Games
+from workloads.rl_nap.games import Games, Together
 
 Source = Literal["minatar", "ale"]
 SIDE: dict[Source, int] = {"minatar": 10, "ale": 84}
@@ -16,18 +18,11 @@ FRAMES = 4
 """How many grey frames in a row make an observation of ALE."""
 ACTIONS: dict[Source, int] = {"minatar": 6, "ale": 18}
 """How many actions there are in all; a single game needs only some of them."""
-MINATAR_CHANNELS = {
-    "asterix": 4,
-    "breakout": 4,
-    "freeway": 7,
-    "seaquest": 10,
-    "space_invaders": 6,
-}
+MINATAR_CHANNELS = {"asterix": 4, "breakout": 4, "catch": 2, "space_invaders": 6}
 MINATAR_ACTIONS: dict[str, tuple[int, ...]] = {
     "asterix": (0, 1, 2, 3, 4),
     "breakout": (0, 1, 3),
-    "freeway": (0, 2, 4),
-    "seaquest": (0, 1, 2, 3, 4, 5),
+    "catch": (0, 1, 3),
     "space_invaders": (0, 1, 3, 5),
 }
 ALE_ACTIONS = {
@@ -76,38 +71,51 @@ class Console:
         return ALE_ACTIONS[game] if self.source == "ale" else len(MINATAR_ACTIONS[game])
 
     def fetch(self) -> None:
-        """Make sure that the games are installed.
+        """Make sure that the games are installed; those with MinAtar's rules are our own.
 
         Raises:
             WorkloadError: they are not; the message says how to install them.
         """
-        package = "MinAtar" if self.source == "minatar" else "the Arcade Learning Environment"
+        if self.source == "minatar":
+            return
         try:
-            if self.source == "minatar":
-                import minatar  # noqa: F401
-            else:
-                import ale_py.vector_env  # noqa: F401
+            import ale_py.vector_env  # noqa: F401
         except ImportError as error:
             raise WorkloadError(
-                f"{', '.join(self.games)}: {package} cannot be imported ({error}); "
-                "run `pip install 'gradathlon[rl]'`"
+                f"{', '.join(self.games)}: the Arcade Learning Environment cannot be imported "
+                f"({error}); run `pip install 'gradathlon[rl]'`"
             ) from None
 
-    def start(self, game: str, seeds: Sequence[int], *, judged: bool = False) -> Games:
-        """As many copies of `game` as there are seeds, each at the start of an episode.
+    def start(self, games: Sequence[str], copies: int, seed: int, *, judged: bool = False) -> Games:
+        """So many copies of each of these games, each at the start of an episode.
 
-        Where it is `judged`, rewards are the game's own; training on ALE sees only their sign.
+        Where they are `judged`, rewards are the games' own; training on ALE sees only their sign.
 
         Raises:
             WorkloadError: the games are not installed.
         """
         self.fetch()
+        seeds = np.random.SeedSequence(seed).generate_state(len(games)).tolist()
+        started = [
+            self._start(game, copies, its, judged=judged)
+            for game, its in zip(games, seeds, strict=True)
+        ]
+        return started[0] if len(started) == 1 else Together(started)
+
+    def _start(self, game: str, copies: int, seed: int, *, judged: bool) -> Games:
+        several = len(self.games) > 1
         if self.source == "ale":
             from workloads.rl_nap.ale_games import AleGames
 
-            return AleGames(game, seeds, every_action=len(self.games) > 1, clip=not judged)
-        from workloads.rl_nap.minatar_games import MinAtarGames
+            return AleGames(game, copies, seed, every_action=several, clip=not judged)
+        from workloads.rl_nap.catch_game import Catch
+        from workloads.rl_nap.minatar_games import Asterix, Breakout, MinAtarGame, SpaceInvaders
 
-        several = len(self.games) > 1
+        kinds: dict[str, Callable[..., MinAtarGame]] = {
+            "asterix": Asterix,
+            "breakout": Breakout,
+            "catch": Catch,
+            "space_invaders": SpaceInvaders,
+        }
         actions = tuple(range(self.actions)) if several else MINATAR_ACTIONS[game]
-        return MinAtarGames(game, seeds, actions, self.shape)
+        return kinds[game](copies, seed, actions, self.shape)

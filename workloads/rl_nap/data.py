@@ -19,7 +19,7 @@ _CHOICES, _GAMES = 0, 1  # which of a seed's independent random sequences
 
 
 class PlayStream(Stream):
-    """Plays one step in every copy of the game for every batch, and draws the batch from memory.
+    """Draws each batch from memory, and plays a step in every copy of the games now and then.
 
     Where games are played in turn, the buffer and the share of random actions begin anew with
     each.
@@ -35,12 +35,14 @@ class PlayStream(Stream):
             data.environments, self._console.shape, data.rows, binary=self._console.binary
         )
         self._pending: list[str] = []
+        self._ready: list[Batch] = []
         self._games = self._start()
 
     @property
-    def turn(self) -> int:
-        """Which of the configured games is being played."""
-        return self._turn % len(self._console.games)
+    def playing(self) -> list[int]:
+        """Which of the configured games are being played."""
+        turns = self._data.turns
+        return turns[self._turn % len(turns)]
 
     @property
     def exploration(self) -> float:
@@ -62,18 +64,30 @@ class PlayStream(Stream):
             policy.keep()
         while len(self._replay) <= data.first_rows:
             self._play(self._random.integers(0, self._console.actions, data.environments))
-        sample = self._replay.draw(self._random, self._batch_size, data.n_step, data.discount)
+        if not self._ready:
+            self._ready = self._round(policy)
+        self._step += 1
+        return self._ready.pop(0)
+
+    def _round(self, policy: Policy) -> list[Batch]:
+        """A step of play in every copy, and the batches until the next one."""
+        data, size = self._data, self._batch_size
+        count = size * data.play_period
+        sample = self._replay.draw(self._random, count, data.n_step, data.discount)
         # One call for both: what to do now, and what would be done in what is remembered.
         values = policy(np.concatenate([self._games.observations, sample.following]))
         now, later = np.split(values.argmax(1), [data.environments])
-        worth = policy.kept(sample.following)[np.arange(self._batch_size), later]
+        worth = policy.kept(sample.following)[np.arange(count), later]
         self._play(self._explore(now))
-        self._step += 1
-        return {
+        batch = {
             "observation": sample.observations,
             "action": sample.actions,
             "target": (sample.returns + sample.discounts * worth).astype(np.float32),
         }
+        return [
+            {name: rows[first : first + size] for name, rows in batch.items()}
+            for first in range(0, count, size)
+        ]
 
     def state(self) -> StateDict:
         """Position, games, memory and random numbers.
@@ -88,7 +102,11 @@ class PlayStream(Stream):
             "random": self._random.bit_generator.state,
         }
         if self._games.can_continue:
-            state |= {"games": self._games.state(), "replay": self._replay.state()}
+            state |= {
+                "games": self._games.state(),
+                "replay": self._replay.state(),
+                "ready": [dict(batch) for batch in self._ready],
+            }
         return state
 
     def load_state(self, state: StateDict) -> None:
@@ -101,6 +119,7 @@ class PlayStream(Stream):
         if self._games.can_continue:
             self._games.load_state(state["games"])
             self._replay.load_state(state["replay"])
+            self._ready = [dict(batch) for batch in state["ready"]]
 
     def events(self) -> list[Event]:
         """Which games began since the last call, other than the first."""
@@ -116,13 +135,17 @@ class PlayStream(Stream):
         self._turn = self._step // self._data.switch_period
         self.close()
         self._games = self._start()
-        self._pending.append(self._console.games[self.turn])
+        self._pending.extend(self._names())
+
+    def _names(self) -> list[str]:
+        return [self._console.games[index] for index in self.playing]
 
     def _start(self) -> Games:
-        seeds = np.random.SeedSequence((self._seed, _GAMES, self._turn, self._step))
-        game = self._console.games[self.turn]
-        games = self._console.start(game, seeds.generate_state(self._data.environments).tolist())
+        source = np.random.SeedSequence((self._seed, _GAMES, self._turn, self._step))
+        names, (seed,) = self._names(), source.generate_state(1).tolist()
+        games = self._console.start(names, self._data.environments // len(names), seed)
         self._replay.clear()
+        self._ready = []
         self._replay.see(games.observations)
         return games
 

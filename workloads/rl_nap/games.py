@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -13,19 +12,16 @@ from workloads.contract import Array
 
 
 class Games(abc.ABC):
-    """Copies of a game played in lock step; one that ends begins anew at once."""
+    """Copies of games played in lock step; one that ends begins anew at once."""
 
     observations: Array
     """What is seen now: uint8 (copies, channels, height, width)."""
-    can_continue: ClassVar[bool]
+    can_continue: bool
     """Whether `state` holds all that `load_state` needs to go on where it was taken."""
 
     @abc.abstractmethod
-    def step(self, actions: Array, only: Array | None = None) -> tuple[Array, Array]:
-        """Rewards float32 (copies,), and whether an episode ended, bool (copies,).
-
-        With `only`, bool (copies,), the others may stand still; theirs mean nothing.
-        """
+    def step(self, actions: Array) -> tuple[Array, Array]:
+        """Rewards float32 (copies,), and whether an episode ended, bool (copies,)."""
 
     @abc.abstractmethod
     def state(self) -> StateDict:
@@ -39,6 +35,42 @@ class Games(abc.ABC):
         """Release threads."""
 
 
+class Together(Games):
+    """Several games side by side: the copies of the first, then those of the second, and so on."""
+
+    def __init__(self, games: Sequence[Games]) -> None:
+        self._games = tuple(games)
+        self._ends = np.cumsum([len(each.observations) for each in games])[:-1]
+        self.can_continue = all(each.can_continue for each in games)
+        self._see()
+
+    def step(self, actions: Array) -> tuple[Array, Array]:
+        """See `Games.step`."""
+        parts = np.split(actions, self._ends)
+        came = [each.step(part) for each, part in zip(self._games, parts, strict=True)]
+        self._see()
+        rewards, over = zip(*came, strict=True)
+        return np.concatenate(rewards), np.concatenate(over)
+
+    def state(self) -> StateDict:
+        """Each game's."""
+        return {"each": [each.state() for each in self._games]}
+
+    def load_state(self, state: StateDict) -> None:
+        """See `Games.load_state`."""
+        for each, its in zip(self._games, state["each"], strict=True):
+            each.load_state(its)
+        self._see()
+
+    def close(self) -> None:
+        """End the threads of each."""
+        for each in self._games:
+            each.close()
+
+    def _see(self) -> None:
+        self.observations = np.concatenate([each.observations for each in self._games])
+
+
 def play(games: Games, act: Callable[[Array], Array], limit: int) -> Array:
     """Undiscounted return float64 (copies,) of the first episode of each copy.
 
@@ -48,8 +80,8 @@ def play(games: Games, act: Callable[[Array], Array], limit: int) -> Array:
     going = np.ones(len(games.observations), bool)
     returns = np.zeros(len(going))
     for _ in range(limit):
-        rewards, over = games.step(act(games.observations), going)
-        returns[going] += rewards[going]
+        rewards, over = games.step(act(games.observations))
+        returns += rewards * going
         going &= ~over
         if not going.any():
             break

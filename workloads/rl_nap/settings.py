@@ -11,20 +11,39 @@ from workloads.rl_nap.console import KNOWN, Console, Source
 from workloads.rl_nap.network import Convolution, Network
 
 
+class Game(Model):
+    """A game, and the returns that the metric counts as 0 and as 1."""
+
+    name: str
+    random: float
+    """Of random play."""
+    good: float
+    """Of good play: the family's page says whose."""
+
+    @pydantic.model_validator(mode="after")
+    def _good_is_more(self) -> Game:
+        if self.good <= self.random:
+            raise ValueError(
+                f"{self.name}: good play returns {self.good:g}, no more than random play's "
+                f"{self.random:g}; give it a return that a good player has"
+            )
+        return self
+
+
 class DataSettings(Model):
     """Which games are played, and how they are remembered."""
 
     source: Source
-    games: list[str] = pydantic.Field(min_length=1)
-    """Only the first is played, unless in `sequence`."""
-    units: list[pydantic.PositiveFloat] = pydantic.Field(min_length=1)
-    """What each game's return is divided by in the metric, so that games weigh alike."""
+    games: list[Game] = pydantic.Field(min_length=1)
+    """All played by one network."""
     sequence: bool = False
-    """Whether the games are played in turn by one network."""
+    """Whether the games are played in turn, and not side by side."""
     switch_period: pydantic.PositiveInt
     """Steps of a game, in a sequence."""
     environments: pydantic.PositiveInt
-    """Copies of the game; each makes one step for one step of training."""
+    """Copies of games that are played at the same time, of all games together."""
+    play_period: pydantic.PositiveInt = 1
+    """Steps of training for each step of play, which all copies make at once."""
     replay: pydantic.PositiveInt
     """Transitions remembered, of all copies together."""
     learning_starts: pydantic.PositiveInt
@@ -37,18 +56,24 @@ class DataSettings(Model):
     copy_period: pydantic.PositiveInt
     """Steps after which the target weights become the present ones."""
     episodes: pydantic.PositiveInt
-    """How many are played at an evaluation, from fixed seeds."""
+    """How many of each game are played at an evaluation, from fixed seeds."""
     episode_steps: pydantic.PositiveInt
     """After how many steps an evaluation cuts an episode off."""
 
     @property
     def console(self) -> Console:
         """The games that the network plays."""
-        return Console(self.source, tuple(self.games if self.sequence else self.games[:1]))
+        return Console(self.source, tuple(game.name for game in self.games))
+
+    @property
+    def turns(self) -> list[list[int]]:
+        """Which games are played at the same time, turn by turn; then again from the first."""
+        every = list(range(len(self.games)))
+        return [[index] for index in every] if self.sequence else [every]
 
     @property
     def cycle(self) -> int:
-        """Steps after which the games come round again; 1 where there is one."""
+        """Steps after which the games come round again; 1 where all are played at once."""
         return self.switch_period * len(self.games) if self.sequence else 1
 
     @property
@@ -65,11 +90,14 @@ class DataSettings(Model):
     def _games_are_known(self) -> DataSettings:
         known = KNOWN[self.source]
         for game in self.games:
-            if game not in known:
-                raise ValueError(f"{self.source} has no game {game!r}{nearest(game, known)}")
-        if len(self.units) != len(self.games):
+            if game.name not in known:
+                raise ValueError(
+                    f"{self.source} has no game {game.name!r}{nearest(game.name, known)}"
+                )
+        if self.environments % len(self.turns[0]):
             raise ValueError(
-                f"{len(self.units)} units for {len(self.games)} games; give each game its own"
+                f"{self.environments} environments cannot be shared by {len(self.games)} games; "
+                "make it a multiple"
             )
         if self.sequence and len(self.games) < 2:
             raise ValueError("a sequence needs two games or more")
@@ -101,6 +129,8 @@ class PlayScale(Scale):
 
     data: DataSettings
     model: ModelSettings
+    sequence_hint: pydantic.PositiveInt | None = None
+    """In place of `step_hint` where games are played in turn, which takes longer."""
 
     @property
     def network(self) -> Network:
@@ -115,6 +145,14 @@ class PlayScale(Scale):
             project=self.model.project,
             dtype=self.compute.dtype,
         )
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _horizon_of_a_sequence(cls, given: object) -> object:
+        if not isinstance(given, dict) or not isinstance(given.get("data"), dict):
+            return given
+        longer = given.get("sequence_hint") if given["data"].get("sequence") else None
+        return given if longer is None else given | {"step_hint": longer}
 
     @pydantic.model_validator(mode="after")
     def _whole_cycles(self) -> PlayScale:

@@ -81,17 +81,19 @@ class Play(Workload[PlayScale]):
     def evaluate(
         self, judged: Judged, split: Split, stream: Stream, window: Window
     ) -> dict[str, float]:
-        """Mean undiscounted return of the greedy policy over fixed episodes of the present game.
+        """How well the greedy policy plays fixed episodes of the present games.
 
-        It is divided by the game's unit. `weights/norm_ratio` is the mean over the hidden
-        matrices of their norm over the initial one: 1 with projection.
+        A game's mean undiscounted return counts 0 where it is that of random play and 1 where it
+        is that of good play; the metric is the mean over the games. `weights/norm_ratio` is the
+        mean over the hidden matrices of their norm over the initial one: 1 with projection.
         """
         assert isinstance(stream, data.PlayStream)
-        settings, turn = self.settings.data, stream.turn
-        source = np.random.SeedSequence((_JUDGED, _SPLITS[split], turn))
-        seeds = source.generate_state(settings.episodes).tolist()
-        console = settings.console
-        games = console.start(console.games[turn], seeds, judged=True)
+        settings, playing = self.settings.data, stream.playing
+        played = [settings.games[index] for index in playing]
+        names = [game.name for game in played]
+        source = np.random.SeedSequence((_JUDGED, _SPLITS[split], *playing))
+        (seed,) = source.generate_state(1).tolist()
+        games = settings.console.start(names, settings.episodes, seed, judged=True)
 
         def greedy(observations: Array) -> Array:
             return judged.predict({"observation": observations})["action"]
@@ -100,7 +102,13 @@ class Play(Workload[PlayScale]):
             returns = play(games, greedy, settings.episode_steps)
         finally:
             games.close()
-        metrics = {f"{split}/return": float(returns.mean()) / settings.units[turn]}
+        means = returns.reshape(len(playing), settings.episodes).mean(1)
+        shares = [
+            (mean - game.random) / (game.good - game.random)
+            for game, mean in zip(played, means, strict=True)
+        ]
+        metrics = {f"{split}/return": float(np.mean(shares))}
+        metrics |= {f"{split}/{name}": float(mean) for name, mean in zip(names, means, strict=True)}
         if split == "validation":
             metrics["weights/norm_ratio"] = self._norm_ratio(judged.weights())
             if window.steps:
@@ -125,8 +133,9 @@ class Play(Workload[PlayScale]):
 
     def observations_like(self) -> list[Array]:
         """What is remembered, with and without what is seen now."""
-        remembered = self.batch_like()["observation"]
-        seen = remembered[np.arange(self.settings.data.environments) % len(remembered)]
+        settings = self.settings.data
+        remembered = np.concatenate([self.batch_like()["observation"]] * settings.play_period)
+        seen = remembered[np.arange(settings.environments) % len(remembered)]
         return [np.concatenate([seen, remembered]), remembered]
 
     def torch_model(self) -> TorchModel:

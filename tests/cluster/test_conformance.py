@@ -178,7 +178,7 @@ def submission(params, workload):
 """
     failure = only_failure(findings(tmp_path, text))
     assert failure.title == "its schedulers last as long as a trial"
-    assert "OneCycleLR fails at step 8001" in failure.detail
+    assert "OneCycleLR fails at step 3001" in failure.detail
     assert "`workload.max_steps`" in failure.detail
     longer = findings(tmp_path, text.replace("step_hint", "max_steps"))
     assert all(finding.ok for finding in longer)

@@ -53,6 +53,30 @@ def raced(monkeypatch: pytest.MonkeyPatch) -> dict[str, Race]:
     return special
 
 
+class Told:
+    """Writes evaluations of a trial whose judged values are given, with what they are means of."""
+
+    def __init__(self, spec: TrialSpec, writer: Writer) -> None:
+        assert spec.target is not None
+        self._metric, self._judged = workloads.get(spec.workload).metric, spec.target.metric
+        self._writer = writer
+        self._values: list[float] = []
+
+    def write(self, steps: int, seconds: float, value: float, paired: float | None = None) -> None:
+        name, window = self._metric.name, self._metric.window
+        if window > 1 and not self._values:
+            for number in range(1, window):
+                at = round(steps * number / window)
+                early = Evaluation(at, 0.0, 0.0, {name: value}, None if paired is None else 0.0)
+                self._writer.write(early)
+            self._values = [value] * (window - 1)
+        metrics = {self._judged: value}
+        if window > 1:
+            self._values.append(window * value - sum(self._values[1 - window :]))
+            metrics = {name: self._values[-1], **metrics}
+        self._writer.write(Evaluation(steps, seconds, seconds, metrics, paired))
+
+
 class FakeCluster:
     """Stands in for `cluster.run_all`: trials end at once, as `end_of` says."""
 

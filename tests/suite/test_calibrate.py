@@ -13,11 +13,11 @@ import yaml
 
 from cluster.attempts import header_of, write_not_begun
 from cluster.spec import TrialSpec
-from scoring.records import Evaluation, Outcome, Writer, record_attempts
+from scoring.records import Outcome, Writer, record_attempts
 from suite import config
 from suite.trials import record_of
 
-from .conftest import FakeCluster
+from .conftest import FakeCluster, Told
 
 MINE = """\
 SEARCH_SPACE = {"lr": {"min": 1e-3, "max": 1.0, "scaling": "log"}}
@@ -60,8 +60,7 @@ class Racing(FakeCluster):
         outcome = Outcome(end, steps, at / 10, at / 10, end, paired=paired)  # type: ignore[arg-type]
         writer.write(header_of(spec, []))
         if end != "failed":
-            metrics = {spec.target.metric: value}
-            writer.write(Evaluation(steps, at / 10, at / 10, metrics, paired))
+            Told(spec, writer).write(steps, at / 10, value, paired)
         writer.write(outcome)
         writer.close()
         return outcome

@@ -15,11 +15,11 @@ import yaml
 from cluster.attempts import header_of, write_not_begun
 from cluster.spec import TrialSpec
 from scoring import board
-from scoring.records import Evaluation, Outcome, Writer, read_run, record_attempts
+from scoring.records import Outcome, Writer, read_run, record_attempts
 from submissions.source import find
 from suite.pruning import in_order
 
-from .conftest import FakeCluster
+from .conftest import FakeCluster, Told
 from .test_live import spec as live_spec
 
 SUBMISSIONS = {
@@ -47,14 +47,14 @@ class Racing(FakeCluster):
         writer = Writer(spec.record(len(record_attempts(spec.run, spec.key))))
         writer.write(header_of(spec, []))
         assert spec.target is not None
+        told = Told(spec, writer)
         end, steps, wall_s = "budget", 0, 0.0
         for number in range(1, 11):
             steps, wall_s = number * step, rate * number
             met = hit == number
             off = -chance.uniform(0.0, 3.0) if met else chance.uniform(0.1, 1.0)
             off *= 1.0 if spec.target.goal == "min" else -1.0
-            metrics = {spec.target.metric: spec.target.value + off}
-            writer.write(Evaluation(steps, wall_s, wall_s, metrics))
+            told.write(steps, wall_s, spec.target.value + off)
             time = {"wall": wall_s, "steps": float(steps)}[spec.clock]
             if met or (spec.stop and time >= spec.stop.after):
                 end = "reached" if met else "pruned"

@@ -56,7 +56,7 @@ class Racing(FakeCluster):
         off = 1.0 if spec.target.goal == "min" else -1.0
         value = spec.target.value + (0.0 if met else off)
         writer = Writer(spec.record(len(record_attempts(spec.run, spec.key))))
-        steps = max(1, math.ceil(at))
+        steps = 20 * max(1, math.ceil(at / 20))  # whole evaluation periods, for any window
         outcome = Outcome(end, steps, at / 10, at / 10, end, paired=paired)  # type: ignore[arg-type]
         writer.write(header_of(spec, []))
         if end != "failed":
@@ -117,7 +117,8 @@ def test_the_point_found_is_the_best_of_all_and_a_suite_can_race_it(
 
 
 def test_the_shape_is_as_stated(racing: Racing, invoke: Any) -> None:
-    invoke(*CALIBRATE, "--finalists", "2", "--seeds", "4")
+    shaped = invoke(*CALIBRATE, "--finalists", "2", "--seeds", "4")
+    assert shaped.exit_code == 0, shaped.output[-700:]
     screen = [spec for spec in racing.trained if spec.study == 0]
     finals = [spec for spec in racing.trained if spec.study > 0]
     points = [len({s.trial for s in screen if s.workload == id}) for id in WORKLOADS]
@@ -201,7 +202,7 @@ def test_a_text_that_changed_is_not_gone_on_with(racing: Racing, invoke: Any) ->
 def test_failures_score_nothing_and_are_told(racing: Racing, invoke: Any) -> None:
     racing.end_of = lambda spec: "failed" if spec.trial in (3, 4) else "reached"
     result = invoke(*CALIBRATE)
-    assert result.exit_code == 0
+    assert result.exit_code == 0, result.output[-700:]
     assert "of 24 trials failed and score nothing: failed (" in result.stderr
     racing.end_of = lambda spec: "failed"
     result = invoke(*CALIBRATE[:-1], "other")

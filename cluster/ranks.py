@@ -21,13 +21,13 @@ from pathlib import Path
 from socket import socketpair
 
 import workloads
+from cluster.compiled import compiled
 from cluster.cores import pin
 from cluster.entry import Seeds
 from cluster.faults import NodeError
 from cluster.learners.contract import Draw, Learner, Rank, Taken
 from cluster.process import seed_globals, set_environment
 from cluster.spec import TrialSpec
-from cluster.warm_up import compiled
 from scoring.ground.words import StateDict
 from submissions.contract import TrainingComplete
 from workloads.contract import Array, Batch, Judged, Weights

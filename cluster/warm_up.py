@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from cluster.entry import Seeds, make_entry
-from cluster.learners import make_learner
-from cluster.learners.contract import Learner, Rank
+from cluster.compiled import WARM_UP_STEPS, compiled
+from cluster.entry import Seeds
+from cluster.learners.contract import Learner
 from cluster.pacer import Pacer
-from cluster.process import seed_globals
-from cluster.spec import Pace, TrialSpec
+from cluster.spec import TrialSpec
 from workloads.contract import Stream, Workload
-
-WARM_UP_STEPS = 3
 
 
 def warm_learner(spec: TrialSpec, workload: Workload, seeds: Seeds, stream: Stream) -> Learner:
@@ -62,26 +59,3 @@ def _leading(spec: TrialSpec, workload: Workload, seeds: Seeds) -> Learner:
 
     team = Team(spec)
     return TeamLearner(team, compiled(spec, workload, spec, seeds, team.rank))
-
-
-def compiled(
-    spec: TrialSpec,
-    workload: Workload,
-    raced: Pace | TrialSpec,
-    seeds: Seeds,
-    rank: Rank | None = None,
-) -> Learner:
-    """The learner of a submission, compiled and warmed up."""
-    entry = make_entry(
-        workload,
-        raced.source,
-        raced.hyperparameters,
-        seeds,
-        budget=spec.budget,
-        resources=spec.resources,
-        rank=rank,
-    )
-    seed_globals(seeds.own)
-    batches = [workload.batch_like(seed) for seed in range(WARM_UP_STEPS)]
-    observations = workload.observations_like()
-    return make_learner(raced.source.framework, entry, batches, observations)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cluster import ranks, tree
+from cluster.compiled import compiled
 from cluster.cores import available_cores
 from cluster.entry import Seeds
 from cluster.faults import NodeError
@@ -16,7 +17,6 @@ from cluster.learners.contract import Learner
 from cluster.ranks import Team, TeamLearner
 from cluster.spec import TrialSpec
 from cluster.supervisor import supervise
-from cluster.warm_up import compiled
 from scoring.ground.documents import ConfigError
 from scoring.ground.words import Budget, Resources
 from scoring.records import Outcome, read_record, record_attempts

@@ -28,6 +28,7 @@ from workloads.climate.archive import (
     prognostic_names,
 )
 from workloads.climate.recipe import MODEL, Recipe
+from workloads.climate.settings import ClimateScale
 from workloads.climate.slab import STEPS_A_DAY, YEAR, Slab
 from workloads.contract import Array
 from workloads.digest import data_digest
@@ -238,11 +239,13 @@ def _damaged(recipe: Recipe, reason: str) -> WorkloadError:
 def _whose(recipe: Recipe) -> str:
     """The newest workload that trains on the recipe's archive, after a space."""
     import workloads
-    from workloads.climate.workload import Climate
 
-    every = (workloads.get(id) for id in workloads.ids(variants=False))
-    made = [w for w in every if isinstance(w, Climate) and w.settings.data.source == recipe.name]
-    return f" {made[-1].id}" if made else ""
+    made = ""
+    for id in workloads.ids(variants=False):
+        settings = workloads.get(id).settings
+        if isinstance(settings, ClimateScale) and settings.data.source == recipe.name:
+            made = f" {id}"
+    return made
 
 
 def check_climate(recipe: str, climate: Mapping[str, Mapping[str, float]]) -> None:

@@ -33,7 +33,7 @@ def spec(id: str, submission: str, run: Path) -> TrialSpec:
         budget=Budget(EVALUATIONS * workloads.get(id).settings.evaluation_period, 500.0),
         clock="steps",
         resources=Resources(),
-        ruleset="test",
+        ruleset="try",
     )
 
 

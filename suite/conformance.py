@@ -12,6 +12,8 @@ from scoring.ground.documents import ConfigError
 from scoring.ground.files import read_text
 from scoring.ground.words import Facts
 from suite.columns import markdown
+from workloads.config import WorkloadId
+from workloads.errors import WorkloadError
 
 ROWS, TABLE = "rows.jsonl", "table.md"
 _LONGEST = 160
@@ -74,48 +76,73 @@ class Kept:
     def _row(self, line: str, number: int) -> Row:
         try:
             fields: Facts = json.loads(line)
-            return Row(**{**fields, "cell": Cell(**fields["cell"])})
-        except (ValueError, TypeError, KeyError) as error:
+            row = Row(**{**fields, "cell": Cell(**fields["cell"])})
+            _place(row.cell.asked)
+        except (ValueError, TypeError, KeyError, WorkloadError) as error:
             advice = "remove that line, or name another folder with -o"
             raise ConfigError(
                 f"{self._path}:{number}: no row of a table ({error}); {advice}"
             ) from None
+        return row
 
 
 def table(rows: Sequence[Row], questions: Sequence[str], *, values: bool = False) -> str:
     """Markdown: a line a submission, a column a family, and above it what they come to.
 
-    With `values`, beside each ok the judged metric at the short trial's end.
+    A column's head is the newest version that somebody answered on; an answer on an earlier one
+    stands there too, and says so, where there is none on a later. With `values`, beside each ok
+    the judged metric at the short trial's end.
     """
-    cells = {(row.submission, row.cell.asked): row for row in rows}
-    columns = [name for name in questions if any(key[1] == name for key in cells)]
+    cells: dict[tuple[str, str], Row] = {}
+    heads: dict[str, str] = {}
+    for row in sorted(rows, key=lambda row: _version(row.cell.asked)):
+        place = _place(row.cell.asked)
+        cells[row.submission, place] = row
+        heads[place] = _head(row.cell.asked)
+    places = [place for place in dict.fromkeys(map(_place, questions)) if place in heads]
+    shown = [row for (_, place), row in cells.items() if place in places]
     names = sorted({(row.framework, row.submission) for row in rows})
     lines = [
-        (name, framework, *(_text(cells.get((name, column)), values) for column in columns))
+        (name, framework, *(_text(cells.get((name, one)), heads[one], values) for one in places))
         for framework, name in names
     ]
-    heads = ("submission", "framework", *(_head(column) for column in columns))
-    return f"{_summary(rows, columns)}\n\n{markdown(heads, lines)}\n"
+    head = ("submission", "framework", *(heads[place] for place in places))
+    return f"{_summary(rows, shown)}\n\n{markdown(head, lines)}\n"
+
+
+def _place(question: str) -> str:
+    """What has a column of its own: the question, without the workload's version."""
+    if question == CHECK:
+        return question
+    return str(dataclasses.replace(WorkloadId.parse(question), version=0))
+
+
+def _version(question: str) -> int:
+    return 0 if question == CHECK else WorkloadId.parse(question).version
 
 
 def _head(question: str) -> str:
     return question if question == CHECK else question.replace("-toy", "")
 
 
-def _text(row: Row | None, values: bool) -> str:
+def _text(row: Row | None, head: str, values: bool) -> str:
     if row is None:
         return ""
     cell = row.cell
-    if cell.ok:
-        anew = ", anew" if cell.asked != CHECK and cell.resumes is None else ""
-        return f"ok{anew}" + (f" {cell.value:.3g}" if values and cell.value is not None else "")
-    return cell.told if len(cell.told) <= _LONGEST else f"{cell.told[:_LONGEST]}..."
+    if not cell.ok:
+        return cell.told if len(cell.told) <= _LONGEST else f"{cell.told[:_LONGEST]}..."
+    parts = ["ok"]
+    if _head(cell.asked) != head:
+        parts.append(f"on v{_version(cell.asked)}")
+    if values and cell.value is not None:
+        parts.append(f"{cell.value:.3g}")
+    anew = ", anew" if cell.asked != CHECK and cell.resumes is None else ""
+    return " ".join(parts) + anew
 
 
-def _summary(rows: Sequence[Row], columns: Sequence[str]) -> str:
-    counted = [row.cell for row in rows if row.cell.asked in columns]
-    trials = [cell for cell in counted if cell.asked != CHECK]
-    checks = [cell for cell in counted if cell.asked == CHECK]
+def _summary(rows: Sequence[Row], shown: Sequence[Row]) -> str:
+    trials = [row.cell for row in shown if row.cell.asked != CHECK]
+    checks = [row.cell for row in shown if row.cell.asked == CHECK]
     parts = [f"{len({row.submission for row in rows})} submissions"]
     if checks:
         parts.append(f"{_good(checks)} of {len(checks)} checks passed")

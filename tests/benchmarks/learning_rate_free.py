@@ -1,77 +1,130 @@
 """The question of "How far away are truly hyperparameter-free learning algorithms?" as a table.
 
-    python -m tests.benchmarks.learning_rate_free DEFAULTS.. [--calibrated RUN..]
+    python -m tests.benchmarks.learning_rate_free RUN.. [--calibrated DIR..]
 
-DEFAULTS are runs of the suite `learning-rate-free`, whole or in parts (`-s NAME -w ID`), with or
-without references; those after `--calibrated` raced the points that `gradathlon calibrate` found.
-Prints Markdown: how many studies of each method met each target and its median steps to it in those
-of NadamW at its defaults, the score that these ratios make, and what its trials cost.
+RUN are runs of the suite `learning-rate-free`, whole or in parts (`-s NAME -w ID`); DIR are folders
+of `gradathlon calibrate`, of which the best finalist's fresh seeds count. Prints Markdown: how many
+studies of each method met each target and its median steps to it in those of the tuned reference,
+which ship with the target; the score that these ratios make; and the processor time of its trials,
+those of its calibration included.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import math
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from scoring.board import Cell, Row, compute
+import pandas as pd
+
+import workloads
 from scoring.frame import load
 from scoring.gradathlon import mean_score
+from scoring.ground.words import is_reference
 from suite.columns import markdown
 
-YARDSTICK = "nadamw_jax"
+
+@dataclasses.dataclass(frozen=True)
+class Met:
+    """What a method's studies on a workload came to.
+
+    Attributes:
+        reached, studies: how many met the target, and of how many.
+        ratio: their median time over the reference's; infinite where most missed.
+    """
+
+    reached: int
+    studies: int
+    ratio: float
+
+    def __str__(self) -> str:
+        told = f", {self.ratio:.2f}" if math.isfinite(self.ratio) else ""
+        return f"{self.reached} of {self.studies}{told}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A method at one kind of point."""
+
+    method: str
+    point: str
+    met: Mapping[str, Met]
+    core_hours: float
+
+    def score(self, ids: Sequence[str]) -> float:
+        """Over all of these workloads; NaN where it was not raced on one."""
+        ratios = {id: one.ratio for id, one in self.met.items()}
+        return mean_score(ratios) if set(ids) == set(ratios) else math.nan
 
 
 def main() -> None:
     """Print the table of both kinds of points, best score first."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("defaults", type=Path, nargs="+")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--calibrated", type=Path, nargs="*", default=[])
     given = parser.parse_args()
-    steps = yardstick(_rows(given.defaults))
-    lines = _lines("defaults", given.defaults, steps)
-    if given.calibrated:
-        lines += _lines("calibrated", given.calibrated, steps)
-    lines.sort(key=lambda line: (-line[0], line[1]))
-    print(markdown(("method", "point", *steps, "score", "core-hours"), [one[1] for one in lines]))
+    lines = list(at_defaults(given.runs))
+    lines += map(calibrated, given.calibrated)
+    ids = sorted({id for line in lines for id in line.met})
+    lines.sort(key=lambda line: (-_number(line.score(ids)), line.method))
+    rows = [
+        (
+            line.method,
+            line.point,
+            *(str(line.met.get(id, "")) for id in ids),
+            "" if math.isnan(line.score(ids)) else f"{line.score(ids):.3f}",
+            f"{line.core_hours:.3f}",
+        )
+        for line in lines
+    ]
+    print(markdown(("method", "point", *ids, "score", "core-hours"), rows))
 
 
-def yardstick(rows: Sequence[Row]) -> dict[str, float]:
-    """NadamW's median steps by workload."""
-    (row,) = (row for row in rows if row.submission == YARDSTICK)
-    return {id: cell.time for id, cell in row.cells.items()}
+def at_defaults(runs: Sequence[Path]) -> Iterator[Line]:
+    """A line for each submission of the runs."""
+    for name, trials in load(runs).groupby("submission"):
+        if not is_reference(str(name)):
+            yield Line(str(name), "defaults", met(trials), _core_hours(trials))
 
 
-def ratios(cells: Mapping[str, Cell], steps: Mapping[str, float]) -> dict[str, float]:
-    """To the yardstick's, by workload; infinite where more than half of the studies missed."""
-    times = {id: cells[id].time if id in cells else math.inf for id in steps}
-    return {id: time / steps[id] if math.isfinite(time) else math.inf for id, time in times.items()}
+def calibrated(folder: Path) -> Line:
+    """The best finalist of a calibration, on its fresh seeds."""
+    log = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))
+    trials = load([folder])
+    chosen = log["finalists"][0]["candidate"]
+    fresh = trials[(trials["study"] > 0) & (trials["trial"] == chosen)]
+    return Line(str(fresh["submission"].iloc[0]), "calibrated", met(fresh), _core_hours(trials))
 
 
-def _rows(runs: Sequence[Path]) -> Sequence[Row]:
-    # The other protocol wants a reference's trials in every run.
-    return compute(runs, clock="steps", protocol="algoperf").rows
+def met(trials: pd.DataFrame, clock: str = "steps") -> dict[str, Met]:
+    """By workload, of one submission's trials, one a study."""
+    found = {}
+    for key, here in trials.groupby("workload"):
+        times, id = list(here[clock]), str(key)
+        reached = sum(map(math.isfinite, times))
+        ratio = statistics.median(times) / _reference(id, str(here["framework"].iloc[0]))
+        found[id] = Met(reached, len(times), ratio)
+    return found
 
 
-def _lines(
-    point: str, runs: Sequence[Path], steps: Mapping[str, float]
-) -> list[tuple[float, tuple[str, ...]]]:
-    hours = load(runs).groupby("submission")["cpu_end"].sum() / 3600
-    lines = []
-    for row in _rows(runs):
-        compared = ratios(row.cells, steps)
-        cells = [_cell(row.cells.get(id), ratio) for id, ratio in compared.items()]
-        score, name = mean_score(compared), row.submission
-        lines.append((score, (name, point, *cells, f"{score:.3f}", f"{hours[name]:.3f}")))
-    return lines
+def _number(score: float) -> float:
+    return -1.0 if math.isnan(score) else score
 
 
-def _cell(cell: Cell | None, ratio: float) -> str:
-    if cell is None or not cell.trials:
-        return ""
-    told = f", {ratio:.2f}" if math.isfinite(ratio) else ""
-    return f"{cell.reached} of {cell.trials}{told}"
+def _reference(id: str, framework: str) -> float:
+    """The tuned reference's median steps to the target over fresh seeds."""
+    race = workloads.get(id).race
+    assert race is not None, f"{id} has no target"
+    (steps,) = (one.steps for name, one in race.reference.items() if name == framework)
+    return statistics.median(steps)
+
+
+def _core_hours(trials: pd.DataFrame) -> float:
+    return float(trials["cpu_end"].sum()) / 3600
 
 
 if __name__ == "__main__":

@@ -96,8 +96,22 @@ def test_a_table_has_a_line_a_submission_and_a_column_a_family() -> None:
         " after a kill. Steps: lm-v2 20, climate-v2 20."
     )
     assert head == "| submission | framework | check | climate-v2 | lm-v2 |"
-    assert lines[0] == f"| `a` | torch | ok 0.25 | {'x' * 160}... | ok, anew 0.25 |"
+    assert lines[0] == f"| `a` | torch | ok 0.25 | {'x' * 160}... | ok 0.25, anew |"
     assert lines[1] == "| `b` | torch |  |  | ok 0.25 |"
+
+
+def test_an_answer_on_an_earlier_version_stands_until_there_is_a_later_one() -> None:
+    rows = [
+        row("a", "lm-toy-v3"),
+        row("a", "lm-toy-v2", "broken then"),
+        row("b", "lm-toy-v2"),
+        row("b", "lm-toy-v3+qknorm"),
+    ]
+    text = table(rows, ["lm-toy-v3", "lm-toy-v3+qknorm", "lm-toy-v2"], values=True)
+    summary, _, head, _, *lines = text.splitlines()
+    assert summary.startswith("2 submissions, 3 of 3 short trials ok, 3 continued")
+    assert head == "| submission | framework | lm-v3 | lm-v3+qknorm |"
+    assert lines == ["| `a` | torch | ok 0.25 |  |", "| `b` | torch | ok on v2 0.25 | ok 0.25 |"]
 
 
 def test_a_changed_submission_is_asked_anew(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 On shared hardware a second is not a second: the same trial takes 18 s or 31 s as its neighbours
 please, and CPU time moves with them (caches, frequency, a virtual machine's siblings). What stays
-is the ratio of two programs that run on the same core at the same moment. So every half second
+is the ratio of two programs that run on the same core at the same moment. So every half second or so
 the trial's clock is stopped for a short turn of the reference's own training steps (same model,
 data, framework, process and core), and the window of the submission that lies between two turns
 is divided by the reference's seconds a step there and then. The sum over windows is the paired
@@ -23,12 +23,17 @@ from workloads.contract import Batch, Stream
 
 WINDOW_S = 0.5
 """Seconds of the submission between two turns of the reference, at least."""
-TURN_S = 0.03
+TURN_S = 0.05
 """Seconds of a turn, or one step if that is longer."""
-SHARE = 0.06
+SHARE = 0.07
 """Turns take about this share of the time: where a single step is long they come less often."""
 WARM_BELOW_S = 0.004
 """Steps shorter than this get one first that is not timed: caches hold the submission's data."""
+
+
+MEMORY = 8
+"""Turns whose mean is the pace. One alone is often off by a sixth beside a busy neighbour; dividing
+by it would count too many steps, since the mean of 1 / x is more than 1 / the mean."""
 
 
 @dataclasses.dataclass
@@ -39,24 +44,32 @@ class PairedTime:
         steps: reference steps that the submission's closed windows were worth.
         wall_s: the clock's reading at the end of the last closed window.
         turned_s: its reading at the reference's last turn.
-        pace_s: the reference's seconds a step at that turn.
+        pace_s: the reference's seconds a step, of the last turns.
+        turns: how many these were, since the trial began or went on.
     """
 
     steps: float = 0.0
     wall_s: float = 0.0
     turned_s: float = 0.0
     pace_s: float = 0.0
+    turns: int = 0
+
+    def start(self, pace_s: float) -> None:
+        """Begin, or go on, perhaps on another machine: what was measured before is forgotten."""
+        self.pace_s, self.turns = pace_s, 1
 
     def close(self, wall_s: float, pace_s: float | None = None) -> None:
         """End a window at the reading `wall_s`, with the reference's pace measured there, if it is.
 
-        The pace within the window is taken as the mean of those at its two ends.
+        The mean of the first turns is a plain one; later ones weigh more than what lies further
+        back, which fades over about `MEMORY` turns.
         """
-        now_s = self.pace_s if pace_s is None else pace_s
-        self.steps += (wall_s - self.wall_s) / ((self.pace_s + now_s) / 2)
-        self.wall_s, self.pace_s = wall_s, now_s
         if pace_s is not None:
+            self.turns += 1
+            self.pace_s += (pace_s - self.pace_s) / min(self.turns, MEMORY)
             self.turned_s = wall_s
+        self.steps += (wall_s - self.wall_s) / self.pace_s
+        self.wall_s = wall_s
 
 
 class Pacer:
@@ -88,6 +101,7 @@ class Pacer:
             began = now_ns()
             self._steps(count)
             self._step_s = (now_ns() - began) / 1e9 / count
+            self._learner.drain()  # reads by-products on the host, which no step does
         finally:
             random.setstate(python)
             np.random.set_state(legacy)
@@ -101,7 +115,6 @@ class Pacer:
     def _steps(self, count: int) -> None:
         for _ in range(count):
             self._learner.step(self._draw)
-        self._learner.drain()  # also a barrier: by-products are read on the host
         self._learner.synchronize()
 
     def _draw(self) -> Batch:

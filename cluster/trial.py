@@ -136,7 +136,7 @@ class _Trial:
                 return
             yield self._news()
             self._clock = Clock(learner.synchronize, course.reading, compilations)
-            course.paired.pace_s = self._turn()
+            course.paired.start(self._turn())
             deadline.arm(course.reading)
             self._clock.start()
             if not self._saved:

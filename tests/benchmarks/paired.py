@@ -3,7 +3,7 @@
     python -m tests.benchmarks.paired FOLDER [-w lm-toy-v2] [-s adamw -s muon_jax] [--studies 2]
 
 Races the same trials twice, as any run does: on the machine as it is, and beside busy neighbours
-that multiply matrices larger than the caches, one a core. Seeds are the same, so that both make
+that add arrays far larger than the caches, one on each other core. Seeds are the same, so that both make
 the same steps. Prints for each submission and workload, by clock, the reading a step and by how
 much the neighbours moved it. Quiet must mean quiet: let nothing else run. No assertion.
 """
@@ -25,19 +25,30 @@ from scoring.ground.clocks import CLOCKS
 from scoring.records import Record, read_run
 
 _BUSY = """
+import os, sys
+os.sched_setaffinity(0, {int(sys.argv[1])})
 import numpy
-a = numpy.random.default_rng(0).standard_normal((1500, 1500), dtype=numpy.float32)
+a, b = numpy.zeros(2**25), numpy.ones(2**25)
 while True:
-    a = a @ a.T
-    a /= abs(a).max()
+    a += b
 """
 
 
 @contextlib.contextmanager
 def neighbours(count: int) -> Iterator[None]:
-    """Busy processes beside what is measured, of one thread each."""
+    """Busy processes beside what is measured, of one thread each, from the last core downwards.
+
+    Trials take cores from the first upwards: as many neighbours as there are other cores share
+    memory and caches with the trial, and more of them its core too.
+    """
+    cores = sorted(os.sched_getaffinity(0), reverse=True)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    busy = [subprocess.Popen([sys.executable, "-c", _BUSY], env=environment) for _ in range(count)]
+    busy = [
+        subprocess.Popen(
+            [sys.executable, "-c", _BUSY, str(cores[place % len(cores)])], env=environment
+        )
+        for place in range(count)
+    ]
     try:
         yield
     finally:
@@ -70,7 +81,7 @@ def main() -> None:
     parser.add_argument("-s", "--submission", action="append")
     parser.add_argument("--studies", type=int, default=2)
     parser.add_argument("--at-once", type=int, default=1)
-    parser.add_argument("--neighbours", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--neighbours", type=int, default=max(1, (os.cpu_count() or 1) - 1))
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     suite = given.folder / "suite.yaml"

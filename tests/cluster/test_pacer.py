@@ -18,7 +18,9 @@ def test_a_machine_twice_as_slow_changes_no_paired_time(
     windows: list[tuple[float, float]], first: float
 ) -> None:
     """Whatever slows both by the same factor cancels, window by window."""
-    quiet, loaded = PairedTime(pace_s=first), PairedTime(pace_s=2 * first)
+    quiet, loaded = PairedTime(), PairedTime()
+    quiet.start(first)
+    loaded.start(2 * first)
     wall = 0.0
     for window_s, pace_s in windows:
         wall += window_s
@@ -28,10 +30,30 @@ def test_a_machine_twice_as_slow_changes_no_paired_time(
 
 
 def test_the_reference_itself_takes_as_much_paired_time_as_steps() -> None:
-    time = PairedTime(pace_s=0.01)
+    time = PairedTime()
+    time.start(0.01)
     for window in range(1, 11):
         time.close(0.5 * window, 0.01)
     assert time.steps == pytest.approx(10 * 0.5 / 0.01)
+
+
+def test_a_noisy_pace_moves_paired_time_by_little() -> None:
+    """One turn of four is preempted for half a step; single turns would count 3 % too many."""
+    time, generator = PairedTime(), np.random.default_rng(0)
+    draws = np.where(generator.random(2000) < 0.25, 1.5, 1.0)
+    time.start(float(draws.mean()))
+    for window, pace_s in enumerate(draws, start=1):
+        time.close(float(window), float(pace_s))
+    assert time.steps == pytest.approx(len(draws) / draws.mean(), rel=0.01)
+
+
+def test_a_trial_that_goes_on_elsewhere_forgets_the_pace_of_before() -> None:
+    time = PairedTime()
+    time.start(0.01)
+    time.close(1.0, 0.01)
+    time.start(0.04)
+    time.close(5.0)
+    assert time.steps == pytest.approx(1.0 / 0.01 + 4.0 / 0.04)
 
 
 class FakeLearner:
@@ -92,7 +114,7 @@ def test_a_turn_leaves_the_global_generators_alone() -> None:
 def test_turns_take_a_small_share_however_long_a_step_is(step_s: float) -> None:
     learner, time = FakeLearner(step_s), PairedTime()
     pacer = Pacer(learner, DrawsAtRandom())  # type: ignore[arg-type]
-    time.pace_s = pacer.turn(learner.now_ns)
+    time.start(pacer.turn(learner.now_ns))
     began, wall_s = learner.now_s, 0.0
     while wall_s < 200:
         wall_s += step_s

@@ -2,10 +2,10 @@
 
 On shared hardware a second is not a second: the same trial takes 18 s or 31 s as its neighbours
 please, and CPU time moves with them (caches, frequency, a virtual machine's siblings). What stays
-is the ratio of two programs that run on the same core at the same moment. So every half second or so
-the trial's clock is stopped for a short turn of the reference's own training steps (same model,
-data, framework, process and core), and the window of the submission that lies between two turns
-is divided by the reference's seconds a step there and then. The sum over windows is the paired
+is the ratio of two programs that run on the same core at the same moment. So every half second or
+more the trial's clock is stopped for a short turn of the reference's own training steps (same
+model, data, framework, process and core), and the window of the submission that lies between two
+turns is divided by the reference's seconds a step about then. The sum over windows is the paired
 time: how many steps the reference would have made meanwhile.
 """
 

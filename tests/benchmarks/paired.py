@@ -3,9 +3,9 @@
     python -m tests.benchmarks.paired FOLDER [-w lm-toy-v2] [-s adamw -s muon_jax] [--studies 2]
 
 Races the same trials twice, as any run does: on the machine as it is, and beside busy neighbours
-that add arrays far larger than the caches, one on each other core. Seeds are the same, so that both make
-the same steps. Prints for each submission and workload, by clock, the reading a step and by how
-much the neighbours moved it. Quiet must mean quiet: let nothing else run. No assertion.
+that add arrays far larger than the caches, one on each other core. Seeds are the same, so that
+both make the same steps. Prints for each submission and workload, by clock, the reading a step and
+by how much the neighbours moved it. Quiet must mean quiet: let nothing else run. No assertion.
 """
 
 from __future__ import annotations

@@ -47,6 +47,8 @@ def clear(spec: TrialSpec) -> None:
 def _read(path: Path) -> Stop | None:
     try:
         body = json.loads(path.read_text())
-        return Stop(float(body["after"]), str(body["why"]))
+        optimism = body["optimism"]
+        forecast = None if optimism is None else float(optimism)
+        return Stop(float(body["after"]), str(body["why"]), forecast)
     except (OSError, ValueError, LookupError, TypeError):
         return None

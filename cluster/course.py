@@ -31,6 +31,8 @@ class Course:
         turns_s: seconds of the reference's turns.
         judged: the judged metric at the last evaluation; None before its window is full.
         history: the metric at every evaluation, as measured.
+        judged_at: the official clock at every evaluation that was judged.
+        judgements: the judged metric there.
         pursuit: how far it is with its target.
         met_at: steps at which it met the target first.
         windows: seconds a step took, between each two evaluations.
@@ -46,6 +48,8 @@ class Course:
     turns_s: float = 0.0
     judged: float | None = None
     history: list[float] = dataclasses.field(default_factory=list)
+    judged_at: list[float] = dataclasses.field(default_factory=list)
+    judgements: list[float] = dataclasses.field(default_factory=list)
     pursuit: Pursuit = dataclasses.field(default_factory=Pursuit)
     met_at: int | None = None
     windows: list[float] = dataclasses.field(default_factory=list)

@@ -7,6 +7,7 @@ import math
 from cluster import bounds
 from cluster.course import Course
 from cluster.spec import HOLDING_FACTOR, TrialSpec
+from scoring.forecast import is_hopeless
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import End
 from scoring.records import Evaluation
@@ -65,9 +66,28 @@ def why_broken(course: Course, workload: Workload, finite: bool) -> Why:
     return None if finite else ("diverged", f"a weight is not finite at step {course.steps}")
 
 
-def why_pruned(spec: TrialSpec, evaluation: Evaluation) -> Why:
+def why_pruned(spec: TrialSpec, course: Course, evaluation: Evaluation) -> Why:
     """Asked at evaluations alone: the one after the limit may show when it was met before."""
-    stop = bounds.latest(spec)
-    if stop is None or CLOCKS[spec.clock].read(evaluation) < stop.after:
+    now, stop = CLOCKS[spec.clock].read(evaluation), bounds.latest(spec)
+    if course.judged is not None:
+        course.judged_at.append(now)
+        course.judgements.append(course.judged)
+    if stop is None:
         return None
-    return "pruned", stop.why
+    if now >= stop.after:
+        return "pruned", stop.why
+    if stop.optimism is not None and spec.target is not None:
+        limit = min(stop.after, _time_budget(spec))
+        curve = course.judged_at, course.judgements
+        if is_hopeless(*curve, spec.target, limit, stop.optimism):
+            unit = CLOCKS[spec.clock].unit
+            return "pruned", f"forecast: its curve would not meet the target in {limit:.4g} {unit}"
+    return None
+
+
+def _time_budget(spec: TrialSpec) -> float:
+    """The official clock's reading at which the trial ends at the latest."""
+    if spec.clock == "steps":
+        return float(spec.budget.steps)
+    paired = spec.budget.reference_steps
+    return spec.budget.seconds if spec.clock != "paired" or paired is None else paired

@@ -42,10 +42,12 @@ class Stop:
         after: time on the official clock; the trial ends `pruned` at the first evaluation from
             then on that does not meet the target, and does not begin where there is no time.
         why: the rule, in words.
+        optimism: set, the trial also stops where `scoring.forecast` gives it up.
     """
 
     after: float
     why: str
+    optimism: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -307,7 +307,7 @@ class _Trial:
         over = why_over(spec, course, workload, self._enough)
         if over or is_holding(spec, course):
             return over
-        return why_pruned(spec, evaluation)
+        return why_pruned(spec, course, evaluation)
 
     def _out_of_time(self) -> tuple[End, str]:
         self.course.reading = self._clock.read()

@@ -6,6 +6,7 @@ is left to the reader of lines, which accepts or refuses it in words.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +25,10 @@ BEGINNING = b'{"kind": "eval", '
 
 
 class Evaluations(Sequence[Evaluation]):
-    """A sequence of evaluations with the same metrics; one is built when it is asked for."""
+    """A sequence of evaluations; one is built when it is asked for.
+
+    `present` tells of a metric that some of them lack which have it; the others' values are NaN.
+    """
 
     def __init__(
         self,
@@ -33,12 +37,14 @@ class Evaluations(Sequence[Evaluation]):
         cpu_s: np.ndarray,
         paired: np.ndarray | None,
         metrics: Mapping[str, np.ndarray],
+        present: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         self.steps = steps
         self.wall_s = wall_s
         self.cpu_s = cpu_s
         self.paired = paired
         self.metrics = metrics
+        self.present = present or {}
         self.pursuit: tuple[object, Pursuit] | None = None
         """What they made of a target, once that was asked: the question and the answer."""
 
@@ -59,12 +65,18 @@ class Evaluations(Sequence[Evaluation]):
                 self.cpu_s[place],
                 None if self.paired is None else self.paired[place],
                 {name: values[place] for name, values in self.metrics.items()},
+                {name: has[place] for name, has in self.present.items()},
             )
+        lacking = {name for name, has in self.present.items() if not has[place]}
         return Evaluation(
             int(self.steps[place]),
             float(self.wall_s[place]),
             float(self.cpu_s[place]),
-            {name: float(values[place]) for name, values in self.metrics.items()},
+            {
+                name: float(values[place])
+                for name, values in self.metrics.items()
+                if name not in lacking
+            },
             None if self.paired is None else float(self.paired[place]),
         )
 
@@ -115,8 +127,8 @@ def parse(lines: Sequence[bytes]) -> Evaluations | None:
         names += ["paired"] if "paired" in rows[0] else []
         columns = _transposed(rows, names)
         metrics = columns.pop("metrics")
-        judged = _transposed(metrics, list(metrics[0]))
-        if text.count(b'":') != len(lines) * (len(names) + len(judged)):
+        judged, present = _metrics(metrics)
+        if text.count(b'":') != len(lines) * len(names) + sum(map(len, metrics)):
             return None  # a key stands twice in a line
     except (ValueError, LookupError, TypeError, AttributeError):
         return None
@@ -136,7 +148,28 @@ def parse(lines: Sequence[bytes]) -> Evaluations | None:
         cpu_s,
         times.get("paired"),
         {name: column for name, column in measured.items() if column is not None},
+        present,
     )
+
+
+def _metrics(
+    rows: Sequence[Facts],
+) -> tuple[dict[str, Sequence[Any]], dict[str, np.ndarray]]:
+    """Their columns by name, and of those that some rows lack, which have it.
+
+    Raises:
+        AttributeError: one is no mapping.
+    """
+    names = list(rows[0].keys())
+    if set(map(len, rows)) == {len(names)}:
+        with contextlib.suppress(KeyError):
+            return _transposed(rows, names), {}
+    names = list(dict.fromkeys(name for row in rows for name in row.keys()))  # noqa: SIM118
+    columns: dict[str, Sequence[Any]] = {
+        name: [row.get(name, math.nan) for row in rows] for name in names
+    }
+    has = {name: np.array([name in row for row in rows]) for name in names}
+    return columns, {name: present for name, present in has.items() if not present.all()}
 
 
 def _transposed(rows: Sequence[Facts], names: Sequence[str]) -> dict[str, Sequence[Any]]:

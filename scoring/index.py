@@ -2,7 +2,9 @@
 
 The index lies in the reader's own cache, not with the run: a run that came from elsewhere brings
 none that could lie. A record is taken from it as long as its file has the size and the times that
-it had when it was read, and the index as long as the code that reads records is the same.
+it had when it was read, and the index as long as the code that reads records is the same. It is a
+folder of parts, each written at one stroke: whoever reads a run adds what was not there yet, and
+the driver of a run adds a part now and then while it races.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from scoring.columns import Evaluations
 from scoring.ground.cache import cache_folder
 from scoring.ground.words import Budget, Facts, Held, Target
 from scoring.lines import EventLine, Header, Outcome
-from scoring.records import Record, read_placed
+from scoring.records import Record, RecordError, read_placed
 
 FROM = 500
 """From so many records on, a run is worth an index."""
@@ -33,6 +35,8 @@ SETTLED_NS = 2_000_000_000
 """A file written a shorter time ago might be written again without a change of its times."""
 LARGEST = 2_000_000_000
 """Bytes of all indexes together; the oldest give way."""
+PARTS = 64
+"""From so many parts on, an index is written anew as one."""
 _CLOCKS = ("steps", "wall_s", "cpu_s")
 _Stamp = tuple[int, int, int]
 _Known = dict[str, tuple[_Stamp, Record]]
@@ -42,14 +46,19 @@ class Index:
     """Reads the records of one run, each again only where its file is another than it was."""
 
     def __init__(self, run: Path) -> None:
-        name = hashlib.sha256(str(run.absolute()).encode()).hexdigest()[:24]
-        self._path = cache_folder() / "records" / name
+        self._folder = _folder_of(run)
         self._before: _Known = {}
         self._now: _Known = {}
-        self._read = self._parsed = 0
-        # Whatever is wrong with it, there are the records themselves.
-        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
-            self._before = dict(_load(self._path))
+        self._new: _Known = {}
+        self._read = 0
+        self._parts = sorted(self._folder.glob("*"))
+        self._is_whole = True
+        for part in self._parts:
+            # Whatever is wrong with it, there are the records themselves.
+            try:
+                self._before |= dict(_load(part))
+            except (OSError, ValueError, LookupError, TypeError, AttributeError):
+                self._is_whole = False
 
     def read(self, path: Path) -> Record:
         """The record that lies at `path` in its run.
@@ -57,25 +66,76 @@ class Index:
         Raises:
             RecordError: as `scoring.records.read_placed`.
         """
-        name, stamp = "/".join(path.parts[-3:]), _stamp(path)
+        name, stamp = _name(path), _stamp(path)
         self._read += 1
         if (known := self._before.get(name)) and known[0] == stamp:
             self._now[name] = known
             return dataclasses.replace(known[1], path=path)
         record = read_placed(path)
-        columns = isinstance(record.evaluations, Evaluations)
-        if columns and stamp and stamp == _stamp(path) and _settled(stamp):
-            self._now[name] = stamp, record
-            self._parsed += 1
+        if lasting := _lasting(path, record, stamp):
+            self._now[name] = self._new[name] = lasting
         return record
 
     def save(self) -> None:
         """Write what was read, where that is worth it; trouble stops no reader."""
-        if self._read < FROM or self._parsed <= len(self._now) // 16:
+        if self._read < FROM or len(self._new) <= len(self._now) // 16:
             return
+        anew = not self._is_whole or len(self._parts) >= PARTS
+        anew = anew or len(self._before) > 2 * len(self._now)
         with contextlib.suppress(OSError):
-            _save(self._path, self._now)
-            _make_room(self._path)
+            _save(self._folder, self._now if anew else self._new)
+            for part in self._parts if anew else ():
+                part.unlink()
+            _make_room(self._folder)
+
+
+class Keeper:
+    """Keeps the index of a run that is raced, so that whoever reads it first need not parse it."""
+
+    def __init__(self, run: Path) -> None:
+        self._folder = _folder_of(run)
+        self._waiting: list[Path] = []
+
+    def ended(self, path: Path) -> None:
+        """A trial has ended, and `path` is its record."""
+        self._waiting.append(path)
+        if len(self._waiting) >= FROM:
+            self._write()
+
+    def _write(self) -> None:
+        """Write a part of those that are certain not to change; the others wait."""
+        read: _Known = {}
+        waiting = []
+        for path in self._waiting:
+            stamp = _stamp(path)
+            if stamp and not _settled(stamp):
+                waiting.append(path)
+                continue
+            with contextlib.suppress(RecordError):
+                record = read_placed(path)
+                if lasting := _lasting(path, record, stamp):
+                    read[_name(path)] = lasting
+        self._waiting = waiting
+        with contextlib.suppress(OSError):
+            _save(self._folder, read)
+            _make_room(self._folder)
+
+
+def _folder_of(run: Path) -> Path:
+    name = hashlib.sha256(str(run.absolute()).encode()).hexdigest()[:24]
+    return cache_folder() / "indexes" / name
+
+
+def _name(path: Path) -> str:
+    return "/".join(path.parts[-3:])
+
+
+def _lasting(path: Path, record: Record, stamp: _Stamp | None) -> tuple[_Stamp, Record] | None:
+    """What was just read with the stamp that the file had before, if it will not change unseen."""
+    columns = isinstance(record.evaluations, Evaluations)
+    if columns and stamp and stamp == _stamp(path) and _settled(stamp):
+        return stamp, record
+    return None
 
 
 def _stamp(path: Path) -> _Stamp | None:
@@ -101,7 +161,8 @@ def _code() -> str:
     return digest.hexdigest()
 
 
-def _save(path: Path, records: _Known) -> None:
+def _save(folder: Path, records: _Known) -> None:
+    """Write a part, whole or not at all."""
     rows, parts, at = {}, [], 0
     for name, (stamp, record) in records.items():
         columns = record.evaluations
@@ -113,14 +174,14 @@ def _save(path: Path, records: _Known) -> None:
         at += len(columns) * (len(series) + len(columns.metrics))
     text = json.dumps({"code": _code(), "records": rows}).encode()
     text += b" " * (-len(text) % 8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, new = tempfile.mkstemp(dir=path.parent)
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, new = tempfile.mkstemp(dir=folder.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
             for part in parts:
                 file.write(part.tobytes())
-        Path(new).replace(path)
+        Path(new).replace(folder / f"{time.time_ns():020}")
     except BaseException:
         Path(new).unlink(missing_ok=True)
         raise
@@ -135,6 +196,9 @@ def _told(record: Record, columns: Evaluations) -> Facts:
         "sha256": record.sha256,
         "paired": columns.paired is not None,
         "metrics": list(columns.metrics),
+        "present": {
+            name: np.packbits(has).tobytes().hex() for name, has in columns.present.items()
+        },
     }
 
 
@@ -148,7 +212,7 @@ def _load(path: Path) -> Iterator[tuple[str, tuple[_Stamp, Record]]]:
     begin = 8 + int.from_bytes(data[:8], "little")
     told = pydantic_core.from_json(bytes(data[8:begin]), cache_strings="keys")
     if told["code"] != _code():
-        return
+        raise ValueError("read by other code")
     numbers = np.frombuffer(data[begin:], dtype=float)
     for name, row in told["records"].items():
         yield name, (tuple(row["stamp"]), _record(path, row, numbers))
@@ -163,10 +227,14 @@ def _record(path: Path, row: Facts, numbers: np.ndarray) -> Record:
     metrics = dict(zip(row["metrics"], block[len(names) :], strict=True))
     steps = clocks.pop("steps").astype(np.int64)
     paired = clocks.pop("paired", None)
+    present = {
+        name: np.unpackbits(np.frombuffer(bytes.fromhex(bits), np.uint8), count=row["count"]) > 0
+        for name, bits in row["present"].items()
+    }
     return Record(
         path,
         _header(row["header"]),
-        Evaluations(steps, clocks["wall_s"], clocks["cpu_s"], paired, metrics),
+        Evaluations(steps, clocks["wall_s"], clocks["cpu_s"], paired, metrics, present),
         tuple(EventLine(**event) for event in row["events"]),
         Outcome(**row["outcome"]) if row["outcome"] else None,
         row["torn"],
@@ -185,11 +253,11 @@ def _header(body: Facts) -> Header:
 
 
 def _make_room(kept: Path) -> None:
-    """Delete the oldest indexes until the rest, `kept` among them, is small enough."""
-    others = [path for path in kept.parent.iterdir() if path != kept]
-    by_age = sorted(others, key=lambda path: path.stat().st_mtime)
-    total = sum(path.stat().st_size for path in (kept, *others))
-    for path in by_age:
+    """Delete the oldest parts of other indexes until the rest, with `kept`, is small enough."""
+    files = [path for path in kept.parent.rglob("*") if path.is_file()]
+    others = [path for path in files if path.parent != kept]
+    total = sum(path.stat().st_size for path in files)
+    for path in sorted(others, key=lambda path: path.stat().st_mtime):
         if total <= LARGEST:
             return
         total -= path.stat().st_size

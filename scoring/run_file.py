@@ -6,6 +6,7 @@ What was planned is what is scored: the workloads, how many studies and trials, 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -186,4 +187,13 @@ def read(folder: Path) -> RunFile | None:
         ConfigError: it is damaged, with the line of the wrong key.
     """
     path = folder / NAME
-    return read_yaml(path, RunFile) if path.exists() else None
+    if not path.exists():
+        return None
+    about = path.stat()
+    return _read(path, (about.st_size, about.st_mtime_ns, about.st_ctime_ns))
+
+
+@functools.lru_cache(maxsize=8)
+def _read(path: Path, state: tuple[int, ...]) -> RunFile:
+    """What is in the file as long as its state is this one; a large plan takes a second."""
+    return read_yaml(path, RunFile)

@@ -5,6 +5,8 @@ its fastest trial's, so that the run's own board, with its intervals and ranks, 
 whole race would have. `score` also stops what is beyond `TAU_MAX` times the reference, and what can
 no longer move the median over studies: no score changes, to the last digit, but intervals and ranks
 may see a missed study where the whole race has a slow one. The rules are `scoring.pruning`'s.
+`forecast` also gives up trials whose learning curve promises too little, and may err: a trial that
+would have met its target late counts as missed (`scoring.forecast`).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Literal
 from cluster.spec import Finished, Limits, Stop, TrialSpec
 from scoring import pruning
 from scoring.bootstrap import Resampler
+from scoring.forecast import OPTIMISM
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import ENDS
 from scoring.ground.words import is_reference, reference_of
@@ -25,7 +28,7 @@ from scoring.run_file import Plan
 from scoring.times import ended_at, time_to_result
 from suite.trials import record_of
 
-Mode = Literal["board", "score", "none"]
+Mode = Literal["board", "score", "forecast", "none"]
 _WHY = {
     pruning.FASTEST: "its study has a trial that took {} {}",
     pruning.REFERENCE: "{} {} are too many times the reference's time to score",
@@ -53,7 +56,7 @@ class Pruner:
         """What `run_all` asks; None where no trial could ever be stopped."""
         if self._mode == "board" and max(self._planned.values(), default=0) > 1:
             return self._by_fastest
-        return self._by_all if self._mode == "score" else None
+        return self._by_all if self._mode in ("score", "forecast") else None
 
     def hear(self, trial: Finished) -> None:
         """A trial has ended."""
@@ -82,9 +85,13 @@ class Pruner:
 
     def _stop(self, spec: TrialSpec, after: float, rule: str) -> Stop | None:
         aimless = spec.target is None or spec.target.value is None  # raced at equal budget
-        if aimless or is_reference(spec.submission) or not math.isfinite(after):
+        optimism = OPTIMISM if self._mode == "forecast" else None
+        if aimless or is_reference(spec.submission):
             return None
-        return Stop(after, _WHY[rule].format(f"{after:.4g}", CLOCKS[spec.clock].unit))
+        if not math.isfinite(after):
+            return None if optimism is None else Stop(after, "", optimism)
+        why = _WHY[rule].format(f"{after:.4g}", CLOCKS[spec.clock].unit)
+        return Stop(after, why, optimism)
 
     def _known(self, spec: TrialSpec) -> pruning.Known:
         entry = (spec.workload, spec.submission)
@@ -132,7 +139,7 @@ def in_order(specs: Sequence[TrialSpec], mode: Mode) -> list[TrialSpec]:
         studies.setdefault((spec.workload, spec.submission, spec.study), []).append(spec)
     nearest = {study: iter(sorted(trials, key=_distance)) for study, trials in studies.items()}
     ordered = [next(nearest[spec.workload, spec.submission, spec.study]) for spec in specs]
-    if mode == "score":
+    if mode in ("score", "forecast"):
         ordered.sort(key=lambda spec: not is_reference(spec.submission))
     return ordered
 

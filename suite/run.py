@@ -25,6 +25,7 @@ from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
 from scoring.ground.errors import UserError
 from scoring.ground.words import Budget, Clock, Resources
+from scoring.index import Keeper
 from scoring.records import RecordError, record_attempts
 from scoring.report import page, tables
 from suite import config, references, run_file
@@ -307,7 +308,7 @@ def _shelf(request: Request, specs: Sequence[TrialSpec]) -> references.Shelf | N
 
 def _race(request: Request, planned: Planned, specs: Sequence[TrialSpec]) -> list[Finished]:
     finished = []
-    pruner = Pruner(specs, request.prune, planned.plan)
+    pruner, keeper = Pruner(specs, request.prune, planned.plan), Keeper(specs[0].run)
     copy = Copy(specs[0].run, request.copy_to, say) if request.copy_to else None
     used, cores = Utilisation(), _resources(specs).all_cores
     shelf = _shelf(request, specs)
@@ -331,6 +332,7 @@ def _race(request: Request, planned: Planned, specs: Sequence[TrialSpec]) -> lis
             shown.finish(trial)
             used.finish(trial)
             pruner.hear(trial)
+            keeper.ended(record_attempts(trial.spec.run, trial.spec.key)[-1])
             references.keep(trial, shelf)
             if copy:
                 copy.ended(trial.spec.key)

@@ -71,7 +71,9 @@ class Document:
             self._root = yaml.compose(text, Loader=yaml.SafeLoader)
             self._nodes = 0
             self._refuse_duplicates(self._root)
-            self.data = yaml.safe_load(text)
+            # Not parsed again: of a large file that takes seconds.
+            constructor = yaml.constructor.SafeConstructor()
+            self.data = constructor.construct_document(self._root) if self._root else None
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             where = f":{mark.line + 1}" if mark else ""

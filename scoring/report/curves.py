@@ -120,7 +120,8 @@ def side_plot(
     plot: str, metric: str, records: Sequence[Record], clock: Clock, looks: Styles
 ) -> Markup:
     """A metric that is not judged against the clock; marks stand where the target was met."""
-    race = _race(records, clock, looks, Target(metric, "min", None), points=SIDE_POINTS)
+    target = Target(metric, "min", None)
+    race = _race(records, clock, looks, target, points=SIDE_POINTS)
     description = f"{metric} of {len(race.curves)} trials against the clock; it is not judged."
     return picture(plot, metric, description, _drawing(plot, race, _axis(race, clock)))
 
@@ -132,8 +133,11 @@ def _race(
     target: Target | None = None,
     points: int = POINTS,
 ) -> _Race:
-    target = target or next(record.header.target for record in records if record.header.target)
-    curves = curves_of(records, target, clock, looks)
+    if target is not None:  # another metric than the judged one, which evaluations may lack
+        curves = [_measured(curve) for curve in curves_of(records, target, clock, looks)]
+    else:
+        target = next(record.header.target for record in records if record.header.target)
+        curves = curves_of(records, target, clock, looks)
     scales = {name: _clock_scale(curves, name) for name in CLOCKS}
     y = _metric_scale(curves, target)
     most = max(LEAST_POINTS, points // len(curves))
@@ -146,6 +150,13 @@ def _race(
     )
     thin = [_at(curve, own) for curve, own in zip(curves, places, strict=True)]
     return _Race(target, thin, clock, scales, y)
+
+
+def _measured(curve: Curve) -> Curve:
+    """The curve without evaluations that have no number."""
+    places = np.flatnonzero(np.isfinite(curve.values)).tolist()
+    has_hit = curve.hit is None or curve.hit in places
+    return _at(curve if has_hit else dataclasses.replace(curve, hit=None), places)
 
 
 def _at(curve: Curve, places: Sequence[int]) -> Curve:

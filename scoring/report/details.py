@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
+from scoring.columns import Evaluations, values
 from scoring.ground.words import Clock
 from scoring.records import Record
 from scoring.report.curves import side_plot
 from scoring.report.hyperparameters import SHOWN, scatter_plot, tried
 from scoring.report.markup import Markup, element
+from scoring.report.parts import parts_of, parts_plot
 from scoring.report.plots import Styles
 from scoring.times import time_to_result
 
-METRICS = 8
+METRICS = 12
 """So many of a workload's other metrics are drawn, validation's first."""
 
 
@@ -28,7 +32,16 @@ def details(
         caption = f"Time to the target over {name}, a dot a trial"
         yield plot, caption, f"{workload}-{name}", drawn
     fastest = list(_fastest(records, clock))
-    for number, metric in enumerate(other_metrics(fastest)[:METRICS]):
+    others = other_metrics(fastest)
+    parts = parts_of(others)
+    for number, (word, metrics) in enumerate(parts.items()):
+        plot = f"parts{place}-{number}"
+        drawn = parts_plot(plot, word, metrics, fastest, clock, looks)
+        caption = f"{word[0].upper()}{word[1:]}: the fastest trial of each submission"
+        yield plot, caption, f"{workload}-{word.replace(' ', '-')}", drawn
+    drawn_already = {name for metrics in parts.values() for name in metrics}
+    others = [name for name in others if name not in drawn_already]
+    for number, metric in enumerate(others[:METRICS]):
         plot = f"side{place}-{number}"
         drawn = side_plot(plot, metric, fastest, clock, looks)
         caption = f"{metric}: each submission's fastest trial; it is not judged"
@@ -39,14 +52,17 @@ def other_metrics(records: Sequence[Record]) -> list[str]:
     """The metrics that change as the records' trials go, but for the judged one."""
     names: set[str] = set()
     for record in records:
-        target = record.header.target
-        for one in (*record.evaluations[:1], *record.evaluations[-1:]):
-            names |= one.metrics.keys() - {target.metric if target else ""}
-    changing = [
-        name
-        for name in names
-        if len({one.metrics.get(name) for r in records for one in r.evaluations[:5]} - {None}) > 1
-    ]
+        target, seen = record.header.target, record.evaluations
+        every = (
+            seen.metrics if isinstance(seen, Evaluations) else {n for e in seen for n in e.metrics}
+        )
+        names |= set(every) - {target.metric if target else ""}
+    changing = []
+    for name in names:
+        series = np.concatenate([values(record.evaluations, name) for record in records])
+        finite = series[np.isfinite(series)]
+        if finite.size and finite.min() < finite.max():
+            changing.append(name)
     return sorted(changing, key=lambda name: (not name.startswith("validation/"), name))
 
 

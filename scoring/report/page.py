@@ -25,6 +25,7 @@ from scoring.ground.ends import ENDS, UNFINISHED
 from scoring.ground.words import REFERENCES, Clock, is_reference
 from scoring.protocols import PROTOCOLS
 from scoring.records import Record, run_of
+from scoring.report import crowds
 from scoring.report.axes import short
 from scoring.report.curves import CROWD, STYLE, curve_plot, readable_clocks
 from scoring.report.details import details, folded
@@ -113,7 +114,7 @@ def render(board: Board, records: Sequence[Record], *, across_frameworks: bool =
         "profiles": _profiles(board, looks) if board.rows else _NO_PROFILES,
         "workloads": join(*sections),
         "filters": _filters(records, looks),
-        "trials": trials_table(records, looks),
+        "trials": _trials(board, records, looks),
         "style": sheet(dark_scope=":root:not(.light)")
         + STYLE
         + DOTS
@@ -146,9 +147,10 @@ def _workloads(
         own = [one for one in records if one.header.workload == workload and one.header.target]
         if not own:
             continue
-        svg, data = curve_plot(f"curves{place}", workload, own, board.clock, looks)
+        drawn = crowds.shown(own, board.clock, crowds.CURVES)
+        svg, data = curve_plot(f"curves{place}", workload, drawn, board.clock, looks)
         plots[f"curves{place}"] = data
-        crowd = "crowd" if len(own) >= CROWD else None
+        crowd = "crowd" if len(drawn) >= CROWD else None
         caption = "Judged metric against the clock; markers: target met"
         figures = [_figure(svg, f"curves{place}", caption, f"{workload}-curves", crowd)]
         if workload in board.workloads:
@@ -164,7 +166,7 @@ def _workloads(
             element(
                 "section",
                 element("h2", workload, id=heading),
-                element("p", _race(own), class_="soft"),
+                element("p", _race(own, len(drawn)), class_="soft"),
                 element("div", *figures, class_="pair-of-plots"),
                 folded("Hyperparameters and other metrics", more),
                 aria_labelledby=heading,
@@ -173,10 +175,11 @@ def _workloads(
     return sections, plots
 
 
-def _race(records: Sequence[Record]) -> str:
+def _race(records: Sequence[Record], drawn: int) -> str:
     head = records[0].header
     assert head.target is not None
     budget = f"Budget: {head.budget.steps:,} steps or {head.budget.seconds:,.0f} s. "
+    budget += crowds.told(drawn, len(records), "drawn")
     if head.target.value is None:
         return f"No target: {head.target.metric} is compared at equal budget. {budget}"
     verb = "at most" if head.target.goal == "min" else "at least"
@@ -184,8 +187,8 @@ def _race(records: Sequence[Record]) -> str:
     held = f", held for {stretch.evaluations} evaluations more" if stretch else ""
     reached = sum(record.outcome is not None and ENDS[record.outcome.end].met for record in records)
     return (
-        f"Target: {head.target.metric} {verb} {short(head.target.value, 4)}{held}. {budget}"
-        f"{reached} of {len(records)} trials reached it."
+        f"Target: {head.target.metric} {verb} {short(head.target.value, 4)}{held}. "
+        f"{reached} of {len(records)} trials reached it. {budget}"
     )
 
 
@@ -325,6 +328,14 @@ def _notes(board: Board) -> Markup:
     if any(row.rank_low < row.rank_high for row in board.rows):
         notes.insert(0, RANKS_TOLD)
     return element("ul", *(element("li", note) for note in notes), class_="notes")
+
+
+def _trials(board: Board, records: Sequence[Record], looks: Styles) -> Markup:
+    listed = crowds.shown(records, board.clock, crowds.ROWS)
+    left_out = crowds.told(len(listed), len(records), "listed")
+    how = "All: gradathlon score RUN --format trials"
+    note = element("p", f"{left_out} {how}", class_="soft") if left_out else None
+    return join(note, trials_table(listed, looks))
 
 
 def _filters(records: Sequence[Record], looks: Styles) -> Markup:

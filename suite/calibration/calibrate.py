@@ -24,6 +24,7 @@ import numpy as np
 import workloads
 from cluster.spec import Finished, Stop, TrialSpec
 from scoring.bootstrap import FEW, Resampler, Studies
+from scoring.forecast import OPTIMISM
 from scoring.gradathlon import Entry, score, workload_score
 from scoring.ground.documents import ConfigError
 from scoring.ground.words import Point, TrialKey, is_reference
@@ -145,12 +146,15 @@ class Calibration:
         self.say(f"{names}: {len(candidates)} points, of which {rung.keep} go on")
         specs = [self._spec(id, SCREEN, one) for one in candidates for id in rung.workloads]
 
+        optimism = OPTIMISM if self.order.prune == "forecast" else None
+
         def limits(spec: TrialSpec) -> Stop | None:
             latest = latest_ratio(self.parts, candidates, rung, spec.trial, spec.workload)
             if latest >= TAU_MAX:
-                return Stop(TAU_MAX * _unit(spec), f"{TAU_MAX:g} times the reference's time")
+                why = f"{TAU_MAX:g} times the reference's time"
+                return Stop(TAU_MAX * _unit(spec), why, optimism)
             why = f"this point can no longer be among the best {rung.keep}"
-            return Stop(latest * _unit(spec), why)
+            return Stop(latest * _unit(spec), why, optimism)
 
         def heard(trial: Finished) -> None:
             record = record_part(trial.spec)

@@ -31,6 +31,8 @@ class Order(Begun):
         seeds: fresh seeds of each finalist on each workload.
         defaults: whether the defaults meet the fresh seeds in any case.
         clock: what time is counted on.
+        prune: `exact` ends what can no longer be kept; `forecast` also what its learning curve
+            says will miss its target.
         seed: what all points and seeds derive from.
         cores: that a trial holds.
         gpus: that a trial holds.
@@ -46,6 +48,7 @@ class Order(Begun):
     seeds: int = pydantic.Field(gt=0, lt=MOST)
     defaults: bool
     clock: TunedClock
+    prune: Literal["exact", "forecast"] = "exact"
     seed: int = pydantic.Field(ge=0, lt=2**63)
     cores: int = pydantic.Field(gt=0, le=MOST)
     gpus: int = pydantic.Field(ge=0, le=MOST)

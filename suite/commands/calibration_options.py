@@ -53,6 +53,14 @@ def order_options(command: F) -> F:
             help="What counts as time: paired is in the reference's steps, measured in turns with "
             "it; steps are exact and cheaper, and blind to what a step costs.",
         ),
+        click.option(
+            "--prune",
+            type=click.Choice(["exact", "forecast"]),
+            help="Which of the ladder's trials are ended early. exact: those whose point can no "
+            "longer be kept, which changes nothing. forecast: also those whose learning curve says "
+            "that they will miss the target, which errs now and then.",
+            show_default="exact",
+        ),
         click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="What all derives from."),
     ]
     return _all(options, command)

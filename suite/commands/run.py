@@ -88,12 +88,13 @@ from suite.run import run as carry_out
 )
 @click.option(
     "--prune",
-    type=click.Choice(["board", "score"]),
+    type=click.Choice(["board", "score", "forecast"]),
     default="board",
     show_default=True,
     help="Which trials are ended early. board: what is slower than the fastest of its study, which "
     "changes nothing on the run's board. score: also what is too slow to score or to move a median "
-    "over studies, which changes no score, but may widen intervals.",
+    "over studies, which changes no score, but may widen intervals. forecast: also what its "
+    "learning curve says will miss its target, which errs now and then.",
 )
 @click.option("--no-prune", is_flag=True, help="End no trial early.")
 @click.option(

@@ -3,7 +3,9 @@
     python -m tests.benchmarks.scale FOLDER [--trials 10000] [--evaluations 200]
 
 Writes a made-up run to FOLDER (once; 270 MB at the defaults) and calls the commands as a user
-would, each in a process of its own. No assertion: times are for reading.
+would, each in a process of its own: `score` of a run that comes from elsewhere, then what the
+driver of a run does for the index while it races, then the commands on such a run. No assertion:
+times are for reading.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scoring.ground.words import Budget, Framework, Target, TrialKey
@@ -90,11 +93,22 @@ def _lines(header: Header, evaluations: int) -> Iterator[str]:
     yield encode(Outcome(end, evaluations * PERIOD, seconds, seconds * 0.99, "because", extra))
 
 
+_KEPT = """
+from pathlib import Path
+from scoring.index import Keeper
+from scoring.records import record_files
+keeper = Keeper(Path(sys.argv[1]))
+for path in record_files(Path(sys.argv[1])):
+    keeper.ended(path)
+"""
+_CALLED = """
+from suite.cli import main
+main(sys.argv[1:], standalone_mode=False)
+"""
 _MEASURED = """
 import json, resource, sys
-from suite.cli import main
 try:
-    main(sys.argv[1:], standalone_mode=False)
+    exec(sys.argv.pop(1))
 finally:
     used = resource.getrusage(resource.RUSAGE_SELF)
     told = {"cpu_s": used.ru_utime + used.ru_stime, "mib": used.ru_maxrss / 1024}
@@ -102,10 +116,14 @@ finally:
 """
 
 
-def measure(*words: str) -> dict[str, float]:
-    """CPU seconds and MiB of a command."""
+def measure(code: str, words: Sequence[str], cache: Path) -> dict[str, float]:
+    """CPU seconds and MiB of a command, or of other code, with a cache of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", _MEASURED, *words], capture_output=True, text=True, check=True
+        [sys.executable, "-c", _MEASURED, code, *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "GRADATHLON_CACHE": str(cache)},
     )
     told: dict[str, float] = json.loads(done.stderr.strip().splitlines()[-1])
     return told
@@ -120,17 +138,22 @@ def main() -> None:
     run = given.folder / f"run{given.trials}x{given.evaluations}"
     if not run.exists():
         print(f"{write_run(run, given.trials, given.evaluations)} trials written", file=sys.stderr)
-    page = given.folder / "report.html"
-    print(f"{'command':24} {'CPU s':>8} {'MiB':>8}")
-    for name, words in (
-        ("score", ("score", str(run))),
-        ("score again", ("score", str(run))),
-        ("report", ("report", str(run), "-o", str(page))),
-        ("export trials", ("score", str(run), "--format", "trials")),
-    ):
-        told = measure(*words)
-        print(f"{name:24} {told['cpu_s']:8.1f} {told['mib']:8.0f}")
-    print(f"the page: {os.path.getsize(page) / 1e6:.1f} MB")
+    page, place = given.folder / "report.html", str(run)
+    print(f"{'command':24} {'CPU s':>8} {'MiB':>8}", flush=True)
+    with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
+        elsewhere, here = (Path(scratch) / name for name in ("elsewhere", "here"))
+        for name, code, words, cache in (
+            ("score, from elsewhere", _CALLED, ["score", place], elsewhere),
+            ("index, while it races", _KEPT, [place], here),
+            ("score", _CALLED, ["score", place], here),
+            ("score again", _CALLED, ["score", place], here),
+            ("report", _CALLED, ["report", place, "-o", str(page)], here),
+            ("export trials", _CALLED, ["score", place, "--format", "trials"], here),
+        ):
+            told = measure(code, words, cache)
+            print(f"{name:24} {told['cpu_s']:8.1f} {told['mib']:8.0f}", flush=True)
+        size = sum(path.stat().st_size for path in here.rglob("*") if path.is_file())
+    print(f"the page: {os.path.getsize(page) / 1e6:.1f} MB, the index: {size / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":

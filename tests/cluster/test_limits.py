@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Literal
 
@@ -77,3 +78,27 @@ def test_a_bound_that_comes_while_a_trial_trains_ends_it_at_its_next_evaluation(
     (done,) = cluster.run_all([spec], executor="in_process", watch=watch)
     assert (done.outcome.end, done.outcome.steps) == ("pruned", 600)
     assert done.outcome.reason == "another was faster"
+
+
+@pytest.mark.parametrize("optimism", [1e-9, 1e9])
+def test_a_trial_may_be_given_up_by_its_curve(make: Make, optimism: float) -> None:
+    """When there are enough evaluations for one; never where optimism has no bounds."""
+    spec = replace(steps_trial(make, 0), budget=Budget(4000, 100.0))
+    stop = Stop(math.inf, "", optimism)
+    (done,) = cluster.run_all([spec], executor="in_process", limits=lambda _: stop)
+    if optimism > 1:
+        assert (done.outcome.end, done.outcome.steps) == ("budget", 4000)
+    else:
+        assert (done.outcome.end, done.outcome.reason) == (
+            "pruned",
+            "forecast: its curve would not meet the target in 4000 steps",
+        )
+        assert 1600 <= done.outcome.steps < 4000
+
+
+def test_a_bound_on_the_way_keeps_the_optimism(make: Make) -> None:
+    spec = steps_trial(make, 0)
+    spec.record(0).parent.mkdir(parents=True)
+    for stop in (Stop(2.0, "late", 4.0), Stop(1.0, "later")):
+        bounds.publish(spec, stop)
+        assert bounds.latest(spec) == stop

@@ -86,6 +86,19 @@ def test_plain_evaluations_stand_in_columns(tmp_path: Path) -> None:
     assert within(header(), found).tolist() == within(header(), list(found)).tolist()
 
 
+def test_metrics_that_some_evaluations_lack_stand_in_columns(tmp_path: Path) -> None:
+    lines = [*PLAIN]
+    lines[0] = line(1, metrics={LOSS: 2.0})
+    lines[4] = line(5, metrics={"more": math.inf, LOSS: 2.0})
+    path = record(tmp_path, lines)
+    found, expected = read_record(path).evaluations, by_line(path).evaluations
+    assert isinstance(found, Evaluations)
+    assert [one.metrics for one in found] == [one.metrics for one in expected]
+    assert [one.metrics for one in found[3:6]] == [one.metrics for one in expected[3:6]]
+    for name in (LOSS, "other", "more"):
+        assert repr(values(found, name).tolist()) == repr(values(expected, name).tolist())
+
+
 @pytest.mark.parametrize(
     ("place", "changed"),
     [
@@ -101,6 +114,9 @@ def test_plain_evaluations_stand_in_columns(tmp_path: Path) -> None:
         (4, line(5).replace('"wall_s": 5.0, ', "")),
         (4, line(5).replace('"steps"', '"kind": "song", "steps"')),
         (4, line(5).replace("2.0", "null")),
+        (4, line(5, metrics={LOSS: 2.0, "more": 1.0}).replace("1.0", "null")),
+        (4, line(5, metrics={LOSS: 2.0}).replace("2.0", "true")),
+        (4, line(5).replace('"metrics": {', '"metrics": [{').replace("}}", "}]}")),
         (4, line(5) + "]"),
         (4, line(5) + "," + line(6)),
         (4, encode(header())),
@@ -124,7 +140,6 @@ def test_what_is_wrong_is_refused_in_the_same_words(
     "changed",
     [
         line(5, metrics={LOSS: math.nan}),
-        line(5, metrics={LOSS: 2.0, "more": 1.0}),
         line(5).replace('": ', '":'),
         line(5).replace('"steps"', '"mood": "sunny", "steps"'),
     ],

@@ -14,7 +14,7 @@ from scoring import index
 from scoring.claims import Claims, read_claims
 from scoring.ground.words import Budget, Held, Target, TrialKey
 from scoring.lines import Evaluation, EventLine, Header, Line, Outcome
-from scoring.records import Record, record_path
+from scoring.records import Record, record_files, record_path
 from tests.scoring.conftest import Run, header, write
 
 COUNT = 6
@@ -24,6 +24,7 @@ def body(head: Header, paired: bool = False) -> Iterator[Line]:
     yield head
     for place in range(1, 11):
         metrics = {"validation/loss": 3.0 - place / 5, "other": float("nan")}
+        metrics |= {"diagnostics/rank": 1.0 / place} if place % 3 == 1 else {}
         turns = float(place) if paired else None
         yield Evaluation(100 * place, 10.0 * place, 9.0 * place, metrics, turns)
         if place == 2:
@@ -70,7 +71,8 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def indexes(run: Path) -> list[Path]:
-    return list((run.parent / "cache" / "records").glob("*"))
+    """The parts of all indexes."""
+    return list((run.parent / "cache" / "indexes").glob("*/*"))
 
 
 def same(one: Claims, other: Claims) -> bool:
@@ -144,6 +146,8 @@ def test_a_damaged_index_is_as_none(run: Path, parsed: list[Path], damage: str) 
         path.write_bytes(damaged[damage])
     assert same(first, read_claims(run))
     assert len(parsed) == 2 * COUNT
+    assert same(first, read_claims(run))
+    assert len(parsed) == 2 * COUNT, "it has been written anew"
 
 
 @pytest.mark.usefixtures("settled")
@@ -163,7 +167,75 @@ def test_the_oldest_indexes_give_way(run: Path, monkeypatch: pytest.MonkeyPatch)
     run.rename(run.with_name("moved"))
     read_claims(run.with_name("moved"))
     (new,) = indexes(run)
-    assert new != old, "an index belongs to a place"
+    assert new.parent != old.parent, "an index belongs to a place"
+
+
+def more(run: Path, studies: range) -> None:
+    for study in studies:
+        head = header(study=study)
+        long_ago(write(record_path(run, head.key), list(body(head))))
+
+
+@pytest.mark.usefixtures("settled")
+def test_new_records_become_a_part_of_their_own(run: Path, parsed: list[Path]) -> None:
+    read_claims(run)
+    more(run, range(COUNT, 2 * COUNT))
+    read_claims(run)
+    assert len(indexes(run)) == 2
+    again = read_claims(run)
+    assert len(parsed) == 2 * COUNT, "each was parsed once"
+    assert same(again, read_claims(run, afresh=True))
+
+
+@pytest.mark.usefixtures("settled")
+def test_many_parts_become_one(
+    run: Path, monkeypatch: pytest.MonkeyPatch, parsed: list[Path]
+) -> None:
+    monkeypatch.setattr(index, "PARTS", 2)
+    counts = []
+    for place in range(4):
+        more(run, range(place * COUNT or COUNT, (place + 1) * COUNT))
+        read_claims(run)
+        counts.append(len(indexes(run)))
+    assert counts == [1, 2, 1, 2]
+    assert len(parsed) == 4 * COUNT, "each was parsed once"
+    assert same(read_claims(run), read_claims(run, afresh=True))
+
+
+@pytest.mark.usefixtures("settled")
+def test_who_races_keeps_the_index_of_its_run(run: Path, parsed: list[Path]) -> None:
+    keeper = index.Keeper(run)
+    for path in record_files(run):
+        assert not indexes(run)
+        keeper.ended(path)
+    assert len(indexes(run)) == 1
+    assert len(parsed) == COUNT
+    first = read_claims(run)
+    assert len(parsed) == COUNT, "whoever reads it first need not parse it"
+    assert same(first, read_claims(run, afresh=True))
+
+
+def test_who_races_waits_until_a_record_is_certain(
+    run: Path, monkeypatch: pytest.MonkeyPatch, parsed: list[Path]
+) -> None:
+    keeper, paths = index.Keeper(run), list(record_files(run))
+    for path in paths:
+        keeper.ended(path)
+    assert not parsed
+    monkeypatch.setattr(index, "SETTLED_NS", -10 * 10**9)
+    keeper.ended(paths[0])
+    assert set(parsed) == set(paths)
+
+
+@pytest.mark.usefixtures("settled")
+def test_what_changed_since_the_driver_read_it_is_parsed(run: Path, parsed: list[Path]) -> None:
+    keeper = index.Keeper(run)
+    for path in record_files(run):
+        keeper.ended(path)
+    time.sleep(0.02)  # a file system's clock ticks every few milliseconds
+    path.write_text(path.read_text() + " ")
+    assert read_claims(run).records[-1].torn
+    assert parsed[COUNT:] == [path]
 
 
 def test_a_small_run_has_none(new_run: Callable[..., Run]) -> None:

@@ -13,6 +13,7 @@ import yaml
 
 from cluster.attempts import header_of, write_not_begun
 from cluster.spec import TrialSpec
+from scoring.forecast import OPTIMISM
 from scoring.records import Outcome, Writer, record_attempts
 from suite import config
 from suite.trials import record_of
@@ -148,6 +149,16 @@ def test_limits_spare_trials_and_change_nobody_who_goes_on(
     ]
     assert rungs[0]["rungs"] == rungs[1]["rungs"]
     assert rungs[0]["core_hours"] < rungs[1]["core_hours"]
+
+
+def test_forecasts_are_asked_for_on_the_ladder_alone(racing: Racing, invoke: Any) -> None:
+    assert invoke(*CALIBRATE, "--prune", "forecast").exit_code == 0
+    screened = [spec.stop for spec in racing.trained if spec.study == 0]
+    assert screened and all(stop and stop.optimism == OPTIMISM for stop in screened)
+    assert all(spec.stop is None for spec in racing.trained if spec.study > 0)
+    assert yaml.safe_load(Path("out/calibration.yaml").read_text())["prune"] == "forecast"
+    again = invoke("calibrate", "mine.py", "--resume", "-o", "out", "--prune", "exact")
+    assert again.exit_code == 2 and "was begun with forecast" in again.output
 
 
 class Killed(BaseException):

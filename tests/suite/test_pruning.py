@@ -15,6 +15,7 @@ import yaml
 from cluster.attempts import header_of, write_not_begun
 from cluster.spec import TrialSpec
 from scoring import board
+from scoring.forecast import OPTIMISM
 from scoring.records import Outcome, Writer, read_run, record_attempts
 from submissions.source import find
 from suite.pruning import in_order
@@ -159,6 +160,23 @@ def test_a_study_that_cannot_matter_is_not_begun_and_told(racing: Racing, invoke
     assert all(outcome.reason.startswith("not begun: ") for outcome in racers if outcome)
     shown = json.loads(invoke("score", "pruned", "--format", "json").stdout)
     assert shown
+
+
+def test_a_forecast_is_asked_for_of_every_racer_beside_the_exact_rules(
+    racing: Racing, invoke: Any
+) -> None:
+    invoke("run", a_suite(3, "steps"), "-o", "scores", "--prune", "score")
+    bounds = {spec.key: spec.stop and spec.stop.after for spec in racing.trained}
+    racing.trained.clear()
+    invoke("run", a_suite(3, "steps"), "-o", "forecasts", "--prune", "forecast")
+    for spec in racing.trained:
+        if spec.submission not in SUBMISSIONS:
+            assert spec.stop is None, "a reference"
+            continue
+        assert spec.stop is not None
+        assert spec.stop.optimism == OPTIMISM
+        after = None if math.isinf(spec.stop.after) else spec.stop.after
+        assert after == bounds[spec.key]
 
 
 def test_one_trial_a_study_leaves_nothing_to_prune(racing: Racing, invoke: Any) -> None:

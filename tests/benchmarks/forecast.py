@@ -98,6 +98,7 @@ def replayed(runs: Sequence[Path]) -> list[Trial]:
     """Every trial of the runs' submissions on workloads that have a reference."""
     gathered = gather(runs)
     clock = official_clock(gathered.trials)
+    gathered.trials["time"] = gathered.trials[clock]
     references = {place[1]: studies for place, studies in raced(gathered.trials, clock)}
     tries = gathered.trials.groupby(["workload", "submission", "study"]).size()
     budgets = gathered.trials.groupby("workload")[f"{clock}_end"].max()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import tempfile
 from collections.abc import Callable, Collection, Mapping
@@ -15,6 +16,7 @@ from cluster.entry import Seeds, make_entry
 from cluster.learners import make_learner
 from cluster.learners.contract import Entry, Learner
 from cluster.process import seed_globals
+from cluster.world import end_copies
 from scoring.ground.words import Budget, Resources
 from submissions.source import Source
 from workloads.contract import Batch, Weights
@@ -67,7 +69,7 @@ class Bench:
         Raises:
             StateError: what the submission remembers cannot be kept, and is asked for.
         """
-        draw = self._batches()
+        draw, process = self._batches(), os.getpid()
         learner = self._begin(hyperparameters)
         for step in range(steps):
             if step in evaluated_at:
@@ -75,6 +77,7 @@ class Bench:
                 learner.resume_training()
                 learner = self._resumed(learner, hyperparameters) if interrupted else learner
             learner.step(draw)
+            end_copies(process)
         learner.prepare_evaluation()
         learner.judged().measure(self.workload.batch_like())
         learner.resume_training()

@@ -21,7 +21,7 @@ from cluster.checkpoint import StateError
 from cluster.faults import as_raised, told
 from cluster.process import set_environment
 from cluster.review import worth_a_look
-from cluster.world import World
+from cluster.world import World, end_copies
 from scoring.ground.words import Point, Resources
 from submissions.algoperf.machine import read_otherwise
 from submissions.bundle import MAIN, split
@@ -112,7 +112,10 @@ def _how(exit_code: int | None) -> str:
 
 def _answer(pipe: Connection, source: Source, workload_ids: Sequence[str]) -> None:
     _stdout_to_stderr()
-    pipe.send(check_here(source, workload_ids))
+    process = os.getpid()
+    findings = check_here(source, workload_ids)
+    end_copies(process)
+    pipe.send(findings)
 
 
 def _stdout_to_stderr() -> None:
@@ -158,6 +161,7 @@ def _findings(source: Source, workload_ids: Sequence[str]) -> Iterator[Finding]:
     if here:
         yield Finding(True, "its words for AlgoPerf's machine, read for this one", ", ".join(here))
     world = World(source.framework, Resources().cores)
+    others = frozenset(tree.descendants(os.getpid()))
     chosen = first_point(source)
     bench, first = _bench(source, workload_ids, chosen)
     changes = world.taken()
@@ -178,13 +182,8 @@ def _findings(source: Source, workload_ids: Sequence[str]) -> Iterator[Finding]:
     yield _continues(bench, chosen, first, steps, pauses)
     yield from _lasts(bench, chosen)
     for other in workload_ids:
-        if other == str(bench.workload.id):
-            continue
-        if not _races_on(source, other):
-            yield Finding(True, f"it does not race on {other}", "AlgoPerf's files want labels")
-            continue
-        Bench(source, other).run(chosen, FEW_STEPS)
-        yield Finding(True, f"it takes the shapes of {other}")
+        if other != str(bench.workload.id):
+            yield _takes_shapes(source, other, chosen)
     for point in _points(source):
         after = bench.run(point, STEPS)
         shown = ", ".join(
@@ -193,6 +192,22 @@ def _findings(source: Source, workload_ids: Sequence[str]) -> Iterator[Finding]:
         )
         title = f"it trains at {shown}"
         yield Finding(True, title, "" if _finite(after) else "diverges here, which a race allows")
+    if left := _left(world, others):
+        yield Finding(True, "it leaves behind, as a race would tell", ", ".join(left))
+
+
+def _left(world: World, others: frozenset[int]) -> list[str]:
+    """What lies about, one phrase each; `others` are processes that were there before."""
+    processes = sum(map(tree.alive, tree.descendants(os.getpid(), others)))
+    left = ({"leftover_processes": processes} if processes else {}) | world.left()
+    return [f"{name.replace('_', ' ')}: {value}" for name, value in left.items()]
+
+
+def _takes_shapes(source: Source, id: str, chosen: Mapping[str, object]) -> Finding:
+    if not _races_on(source, id):
+        return Finding(True, f"it does not race on {id}", "AlgoPerf's files want labels")
+    Bench(source, id).run(chosen, FEW_STEPS)
+    return Finding(True, f"it takes the shapes of {id}")
 
 
 def _read_otherwise(source: Source) -> list[str]:

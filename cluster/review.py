@@ -39,6 +39,7 @@ _FIXED = frozenset(
         "sched_setaffinity",
         "setrlimit",
         "chdir",
+        "fork",
         "_getframe",
         "addaudithook",
     )

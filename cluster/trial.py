@@ -321,6 +321,7 @@ class _Trial:
         return "budget", self._enough or (spec.steps_spent if beyond else spec.time_spent)
 
     def _end(self, end: End, reason: str, **extra: Any) -> None:
+        self._world.end_copies()
         course = self.course
         wall_s, cpu_s = course.reading.wall_s, course.reading.cpu_s
         noted = {"audit": AUDIT.seen(), "compilations": self._clock.compilations}

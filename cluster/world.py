@@ -17,6 +17,8 @@ import threading
 from submissions.contract import SubmissionError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+COPY = 70
+"""How a copy of a trial's process ends."""
 
 
 class World:
@@ -24,6 +26,7 @@ class World:
 
     def __init__(self, framework: str, cores: int) -> None:
         self._cores = cores
+        self._process = os.getpid()
         if framework == "torch":
             import cluster.learners.world_torch  # noqa: F401 - remembers torch as it is now
         self._affinity = os.sched_getaffinity(0)
@@ -31,12 +34,17 @@ class World:
         self._threads = set(threading.enumerate())
         self._signals = {number: signal.getsignal(number) for number in _SIGNALS}
 
+    def end_copies(self) -> None:
+        """Where a submission forked and came back twice: there is one trial, and this is not it."""
+        end_copies(self._process)
+
     def check(self) -> None:
         """See that nothing was changed that makes it another race.
 
         Raises:
             SubmissionError: something was: all of it, in one line.
         """
+        self.end_copies()
         changes = self.taken()
         if changes:
             raise SubmissionError(
@@ -90,6 +98,12 @@ class World:
             from cluster.learners import world_jax
 
             world_jax.give_back()
+
+
+def end_copies(process: int) -> None:
+    """End this process, if it is a copy of that one."""
+    if os.getpid() != process:
+        os._exit(COPY)
 
 
 def _folder() -> str:

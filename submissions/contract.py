@@ -151,7 +151,10 @@ class Problem(Protocol[Array]):
         """The loss of each example alone, (examples,), in one call; differentiable."""
 
     def measure(self, params: dict[str, Array], batch: dict[str, Array]) -> dict[str, Array]:
-        """What the workload counts on a batch, as sums: `count`, `loss`, perhaps `correct`."""
+        """What the workload counts on a batch, as sums: `count` and `loss`.
+
+        Perhaps also `correct`, and `predicted`: how often the model names each class.
+        """
 
     def project(self, params: dict[str, Array]) -> dict[str, Array]:
         """These weights brought back to where the workload keeps its own; new ones.

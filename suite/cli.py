@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
+import os
+import sys
+from collections.abc import Iterator
 
 import click
 
@@ -15,6 +19,7 @@ INTERRUPTED = 130
 _SURROUNDINGS = (
     errno.EACCES,
     errno.EDQUOT,
+    errno.EFBIG,
     errno.ENAMETOOLONG,
     errno.ENOSPC,
     errno.EPERM,
@@ -76,6 +81,40 @@ def _short(text: str) -> str:
     return "\n".join(one if len(one) <= _LONGEST else f"{one[:_LONGEST]}..." for one in lines)
 
 
+@contextlib.contextmanager
+def _output(ctx: click.Context) -> Iterator[None]:
+    """Output is written within: what cannot be is told in one line, exit code 2."""
+    try:
+        try:
+            yield
+        finally:
+            _flush()
+    except OSError as error:
+        if error.errno not in _SURROUNDINGS:
+            raise
+        # What fails while it is written to has no name any more.
+        what = error.filename or "the output cannot be written"
+        click.echo(_short(f"gradathlon: error: {what}: {error.strerror}"), err=True)
+        ctx.exit(BAD_INPUT)
+
+
+def _flush() -> None:
+    """Now, while an error can still be told: at its end Python has no better than a traceback.
+
+    Raises:
+        OSError: standard output cannot be written.
+    """
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno != errno.EPIPE:  # which click has a way with
+            with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        raise
+
+
 class FrontDoor(click.Group):
     """Finds commands by name, and turns errors that are a user's to mend into one line, exit 2.
 
@@ -87,7 +126,8 @@ class FrontDoor(click.Group):
         for word in args:
             if "\n" in word or "\r" in word:
                 raise click.UsageError(f"{word!r} holds a line break", ctx)
-        return super().parse_args(ctx, args)
+        with _output(ctx):  # of --help and --version
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command that was named."""
@@ -99,7 +139,8 @@ class FrontDoor(click.Group):
         from scoring.ground.errors import UserError
 
         try:
-            return super().invoke(ctx)
+            with _output(ctx):
+                return super().invoke(ctx)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except KeyboardInterrupt:
@@ -107,11 +148,6 @@ class FrontDoor(click.Group):
             ctx.exit(INTERRUPTED)
         except UserError as error:
             click.echo(_short(f"gradathlon: error: {error}"), err=True)
-            ctx.exit(BAD_INPUT)
-        except OSError as error:
-            if error.errno not in _SURROUNDINGS or error.filename is None:
-                raise
-            click.echo(_short(f"gradathlon: error: {error.filename}: {error.strerror}"), err=True)
             ctx.exit(BAD_INPUT)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -52,6 +52,7 @@ def make_plan(
     entered = _find_all(suite.submissions)
     raced = {id: workloads.get(id) for id in suite.workloads}
     _check_ranks(suite, entered, raced)
+    _check_labels(entered, raced)
     sources = {f"{name}.py": source for name, source in entered.items()}
     courses: dict[str, Course] = {}
     frameworks = sorted({source.framework for source in entered.values()}) if reference else []
@@ -118,6 +119,16 @@ def _check_ranks(
             )
         if size % ranks:
             raise ConfigError(f"{where} {id}'s batch of {size} cannot be divided by {ranks}")
+
+
+def _check_labels(entered: Mapping[str, Source], raced: Mapping[str, Workload]) -> None:
+    for name, source in entered.items():
+        for id, workload in raced.items():
+            if source.api == "algoperf" and not workload.supervised:
+                raise ConfigError(
+                    f"{name!r} is written for AlgoPerf, whose files want labelled examples, and "
+                    f"{id} has none; leave out one of the two (-s, -w)"
+                )
 
 
 def _find_all(words: list[str]) -> dict[str, Source]:

@@ -33,6 +33,7 @@ from suite.columns import columns
 from suite.live import display, one_line, trial_name
 from suite.plan import Planned, make_plan
 from suite.pruning import Mode, Pruner, in_order
+from suite.remarks import remarks
 from suite.remote import Copy
 from suite.utilisation import Utilisation
 from suite.wandb_board.words import Place
@@ -138,7 +139,7 @@ def run(request: Request) -> int:
     except KeyboardInterrupt:
         say(f"stopped; to go on: gradathlon run --resume -o {folder}")
         return INTERRUPTED
-    _show_board(folder)
+    _show_board(folder, planned)
     return _report_failures(finished, request.address)
 
 
@@ -342,7 +343,7 @@ def _race(request: Request, planned: Planned, specs: Sequence[TrialSpec]) -> lis
     return finished
 
 
-def _show_board(folder: Path) -> None:
+def _show_board(folder: Path, planned: Planned) -> None:
     try:
         gathered = frame.gather([folder])
         computed = board.compute_from(gathered)
@@ -350,6 +351,10 @@ def _show_board(folder: Path) -> None:
         say(f"no leaderboard: {error}")
         return
     click.echo(tables.terminal(computed).rstrip("\n"))
+    entrants = planned.plan.submissions.items()
+    raced = {name: planned.sources[entrant.file] for name, entrant in entrants}
+    for line in remarks(gathered.records, raced):
+        say(line)
     written = folder / "report.html"
     try:
         page.write_whole(written, page.render(computed, gathered.records))

@@ -133,7 +133,7 @@ class OptimizerAlgorithm:
     def _backward(self, batch: Tensors, taking: Taking | None = None) -> torch.Tensor:
         run = self.run
         with torch.enable_grad():
-            value, sums = taking or run.loss(run.whole(batch), run.generator)
+            value, sums = taking or run.call(run.params, "loss", run.whole(batch), run.generator)
             for optimizer in self.optimizers:
                 optimizer.zero_grad(set_to_none=True)
             value.backward()

@@ -2,8 +2,8 @@
 
 Compiled functions of tensors serve whoever calls them again. Where torch compiles for the very
 object (`optimizer.step = torch.compile(optimizer.step)`), that of the warm-up races, brought back
-to where the one is that `submission()` makes on the clock. Where that cannot be, as with SGD's
-momentum, which does not exist before its first step, `compilations` in the outcome tells.
+to where the one is that `submission()` makes on the clock. Where that cannot be, as with a state
+that an optimizer of one's own makes late, `compilations` in the outcome tells.
 """
 
 from __future__ import annotations
@@ -72,6 +72,16 @@ def _initialise(fresh: State, warm: State) -> None:
         fresh._init_group(group, *([] for _ in range(lists)))
     for parameter in warm.state:
         parameter.grad = None
+    if type(fresh) is torch.optim.SGD:
+        _begin_momentum(fresh)
+
+
+def _begin_momentum(fresh: torch.optim.SGD) -> None:
+    """SGD's first gradient becomes its momentum, as it does where that is zero; undampened only."""
+    for group in fresh.param_groups:
+        if group["momentum"] and not group["dampening"]:
+            for parameter in group["params"]:
+                fresh.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def _alike(warm: State, fresh: State) -> bool:

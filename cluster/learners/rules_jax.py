@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import optax
 import optax.contrib
 
+from cluster.learners.world_jax import see_that_loss_is_the_races
 from submissions.contract import Arrays, JaxSubmission, State, SubmissionError
 from workloads.model_jax import JaxModel
 
@@ -42,6 +43,7 @@ class Problem:
     def _taken(
         self, params: Arrays, batch: Arrays, rng: jax.Array, smoothing: float | jax.Array
     ) -> tuple[jax.Array, Arrays]:
+        see_that_loss_is_the_races(params)
         loss = self._model.loss
         # A traced share may be zero or not: only a plain zero leaves the plain loss.
         plain = isinstance(smoothing, int | float) and not smoothing
@@ -53,6 +55,8 @@ class Problem:
         return jax.value_and_grad(self.loss)(params, batch)
 
     def losses(self, params: Arrays, batch: Arrays) -> jax.Array:
+        see_that_loss_is_the_races(params)
+
         def one(example: Arrays) -> jax.Array:
             rows = self._whole({name: value[None] for name, value in example.items()})
             return self._model.loss(params, rows, self._rng)[0]

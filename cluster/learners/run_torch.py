@@ -12,6 +12,7 @@ import torch
 
 from cluster.learners.contract import Draw, Entry, Rank
 from cluster.learners.team_torch import TorchTeam, average_gradients_of
+from cluster.learners.world_torch import see_that_loss_is_the_races
 from submissions.contract import SubmissionError
 from workloads.contract import Batch
 from workloads.model_torch import Tensors, TorchModel
@@ -74,7 +75,9 @@ class Run:
 
     def call(self, params: Tensors, method: str, *args: Any) -> Any:
         """A method of the model at other weights than the live ones, or at these."""
-        if params is self.params:
+        live = params is self.params  # whose types are looked at when they are judged
+        see_that_loss_is_the_races(self.device.type, {} if live else params)
+        if live:
             return self.loss(*args) if method == "loss" else getattr(self.model, method)(*args)
         if method == "loss" and self._team:
             at = functools.partial(self._methods.at, self._team.share(params), "loss")
@@ -83,6 +86,7 @@ class Run:
 
     def alone(self, params: Tensors, batch: Tensors) -> torch.Tensor:
         """The loss of a batch that is not shared out between ranks."""
+        see_that_loss_is_the_races(self.device.type, params)
         return self._methods.at(params, "loss", batch, self.generator)[0]
 
     def to_device(self, batch: Batch) -> Tensors:
@@ -109,14 +113,14 @@ class Run:
         self.draws += 1
         if self.prequential:
             with torch.no_grad():
-                self._note_drawn(self.model.measure(batch))
+                self._note_drawn(self.call(self.params, "measure", batch))
         return self._own(batch)
 
     def draw_and_take_loss(self, draw: Draw) -> tuple[Tensors, Taking]:
         """The next batch, and its loss and by-products, taken at once: its measure too."""
         batch = self.to_device(draw())
         self.draws += 1
-        value, sums = self.loss(batch, self.generator)
+        value, sums = self.call(self.params, "loss", batch, self.generator)
         if self.prequential:
             self._note_drawn(sums)
         return self._own(batch), (value, sums)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import jax
+from collections.abc import Mapping
 
+import jax
+import jax.numpy as jnp
+
+from submissions.contract import SubmissionError
+
+_PRECISION = "jax_default_matmul_precision"
 _WANTED: dict[str, object] = {
     "jax_enable_x64": False,
-    "jax_default_matmul_precision": None,
+    _PRECISION: None,
     "jax_disable_jit": False,
     "jax_debug_nans": False,
     "jax_numpy_dtype_promotion": "standard",
@@ -19,6 +25,26 @@ def taken() -> list[str]:
     return [
         f"{name} is {settings[name]}" for name, right in _WANTED.items() if settings[name] != right
     ]
+
+
+def see_that_loss_is_the_races(weights: Mapping[str, jax.Array]) -> None:
+    """A loss is about to be taken, or traced: in the workload's arithmetic.
+
+    Raises:
+        SubmissionError: it would be taken in another one.
+    """
+    precision = getattr(jax.config, _PRECISION)
+    odd = next((name for name, p in weights.items() if p.dtype != jnp.float32), None)
+    if precision is not None:
+        what = f"{_PRECISION} is {precision}"
+    elif odd is not None:
+        what = f"{odd!r} is {weights[odd].dtype}"
+    else:
+        return
+    raise SubmissionError(
+        f"a loss is taken where {what}: the precision of a model is the workload's; take losses at "
+        "float32 weights, outside of such settings"
+    )
 
 
 def give_back() -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import inspect
 import operator
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
 import torch
+
+from submissions.contract import SubmissionError
 
 _Place = ModuleType | type[Any]
 
@@ -35,11 +38,40 @@ def taken(cores: int) -> list[str]:
         "denormals are flushed": (_flushes_denormals(), False),
     }
     changes = [what for what, (setting, right) in wanted.items() if setting != right]
-    return changes + [
+    return changes + _odd_precisions()
+
+
+def _odd_precisions() -> list[str]:
+    """The backends whose own precision was changed, one phrase each."""
+    return [
         f"{place}.fp32_precision is {value!r}"
         for place, value in _precisions().items()
         if value != _PRECISIONS[place] and not {value, _PRECISIONS[place]} <= _SAME
     ]
+
+
+def see_that_loss_is_the_races(kind: str, weights: Mapping[str, torch.Tensor]) -> None:
+    """A loss is about to be taken: in the workload's arithmetic, whatever it was a moment ago.
+
+    What is switched on round a single loss is off again when `taken` looks.
+
+    Raises:
+        SubmissionError: it would be taken in another one.
+    """
+    what = ""
+    if torch.is_autocast_enabled(kind):
+        what = "autocast is switched on"
+    elif (precision := _matmul_precision()) != "highest":
+        phrases = [f"matrices are multiplied in {precision!r} precision", *_odd_precisions()]
+        what = ", ".join(phrases)
+    else:
+        odd = next((name for name, p in weights.items() if p.dtype is not torch.float32), None)
+        what = f"{odd!r} is {weights[odd].dtype}" if odd is not None else ""
+    if what:
+        raise SubmissionError(
+            f"a loss is taken where {what}: the precision of a model is the workload's; take "
+            "losses at float32 weights, outside of such settings"
+        )
 
 
 def give_back(cores: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.conformance import DEFAULT_WORKLOAD, Finding, check
+from cluster.conformance import DEFAULT_WORKLOAD, Finding, check, default_workloads
 from cluster.supervisor import supervise
 from scoring.ground.words import Budget
 from scoring.records import Outcome, Record, read_record, record_attempts
@@ -18,6 +18,7 @@ CASES = Path(__file__).resolve().parents[3] / "shared" / "cases" / "submissions"
 PASS = [
     "accumulates_16",
     "lbfgs_closure",
+    "lbfgs_without_closure_word",
     "rolls_back_one_bad_step",
     "schedule_free_without_eval_jax",
     "changes_directory",
@@ -74,6 +75,11 @@ def test_what_diverges_on_random_pixels_is_tried_on_another_family() -> None:
     assert [finding for finding in found if not finding.ok] == []
 
 
+def test_muon_on_hidden_matrices_takes_the_shapes_of_every_family() -> None:
+    found = findings("muon_on_weights", *default_workloads())
+    assert [finding for finding in found if not finding.ok] == []
+
+
 STEPS = 800
 ENDS = {
     "casts_weights": "is bfloat16 (400, 784), the workload's is float32",
@@ -106,6 +112,8 @@ GO_ON = [
     "deque_in_state",
     "eats_memory",
     "keeps_hard_half",
+    "lbfgs_closure",
+    "lbfgs_without_closure_word",
     "lazy_eval_params",
     "learns_then_predicts",
     "multi_transform_by_role_jax",

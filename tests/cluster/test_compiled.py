@@ -164,8 +164,13 @@ class Mine(torch.optim.SGD):
 def submission(params, lr=0.01):
     return Mine(params, lr=lr)
 """
+TORCHS = {
+    "adamw": "torch.optim.AdamW(params, lr=lr)",
+    "adam": "torch.optim.Adam(params, lr=lr, weight_decay=0.1)",
+    "momentum": "torch.optim.SGD(params, lr=lr, momentum=0.9, nesterov=True, weight_decay=0.1)",
+}
 COMPILED = {
-    "of torch's own": OWN.replace("MADE", "torch.optim.AdamW(params, lr=lr)").replace("OBJECT", ""),
+    **{name: OWN.replace("MADE", made).replace("OBJECT", "") for name, made in TORCHS.items()},
     "custom": OWN.replace("MADE", "Mine(params, lr)").replace("OBJECT", CUSTOM),
     "by tensors": BY_TENSORS,
 }

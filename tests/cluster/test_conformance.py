@@ -362,6 +362,44 @@ def submission(params, lr=0.1):
     assert wild.detail == "diverges here, which a race allows"
 
 
+LEAVES = """
+import subprocess, threading, time, torch
+def submission(params):
+    subprocess.Popen(["sleep", "20"])
+    threading.Thread(target=time.sleep, args=(1,), daemon=True).start()
+    return torch.optim.SGD(params, lr=0.1)
+"""
+
+
+def test_what_a_race_would_tell_of_leftovers_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(LEAVES)
+    last = check(find(str(path)))[-1]
+    assert last.ok
+    assert last.title == "it leaves behind, as a race would tell"
+    assert "leftover processes: " in last.detail
+
+
+FORKS = """
+import os, torch
+class Forks(torch.optim.SGD):
+    def step(self, closure=None):
+        if not self.state:
+            os.fork()
+        return super().step()
+def submission(params):
+    return Forks(params, lr=0.1, momentum=0.5)
+"""
+
+
+def test_a_copy_that_comes_back_from_a_fork_answers_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(FORKS)
+    found = {finding.title: finding for finding in check(find(str(path)))}
+    assert all(finding.ok for finding in found.values())
+    assert found["a reviewer will look at"].detail == "line 6 calls fork"
+
+
 OWN_PROCESS = """
 import multiprocessing, pathlib, torch
 if multiprocessing.parent_process() is None:

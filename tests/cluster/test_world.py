@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import cluster
+from cluster.world import COPY
 from scoring.ground.words import Budget
 from scoring.records import Outcome
 
@@ -45,9 +46,13 @@ TAKES = {
     "torch.optim.AdamW.step = torch.nn.functional.cross_entropy = None": "NoneType",
 }
 
+BUDGET = Budget(200, 100.0)
+
 
 def race(make: Make, *texts: str) -> list[Outcome]:
-    specs = [make("odd", text, trial=k, budget=Budget(200, 100.0)) for k, text in enumerate(texts)]
+    specs = [
+        make("odd", text, trial=k, budget=BUDGET, clock="steps") for k, text in enumerate(texts)
+    ]
     return [done.outcome for done in cluster.run_all(specs, executor="in_process")]
 
 
@@ -62,6 +67,59 @@ def test_what_changes_the_race_ends_the_trial_and_not_the_next(make: Make) -> No
             assert TAKES[earlier] not in outcome.reason, "an earlier trial's is met here"
     assert after.end == "budget"
     assert callable(torch.optim.AdamW.step), "inherited, and hidden by an attribute of its own"
+
+
+ALONE = """
+import contextlib, os, torch
+
+@contextlib.contextmanager
+def lower():
+    torch.backends.mkldnn.matmul.fp32_precision = 'bf16'
+    yield
+    torch.backends.mkldnn.matmul.fp32_precision = 'ieee'
+
+class Mine:
+    def init(self, params):
+        return {}
+    def update(self, params, state, batch, problem):
+        with AROUND:
+            _, gradients = problem.value_and_grad(WEIGHTS, batch)
+        for name, p in params.items():
+            p.sub_(0.01 * gradients[name].float())
+        return state
+
+def submission(params):
+    return Mine()
+"""
+NOTHING = "contextlib.nullcontext()"
+LESS = {
+    "torch.autocast('cpu', dtype=torch.bfloat16)": "autocast is switched on",
+    "lower()": "matrices are multiplied in 'mixed' precision, torch.backends.mkldnn.matmul",
+}
+
+
+@pytest.mark.parametrize("around", LESS)
+def test_a_loss_of_its_own_is_taken_in_the_workloads_precision(make: Make, around: str) -> None:
+    text = ALONE.replace("WEIGHTS", "params")
+    odd, after = race(make, text.replace("AROUND", around), text.replace("AROUND", NOTHING))
+    assert odd.end == "failed"
+    assert f"a loss is taken where {LESS[around]}" in odd.reason
+    assert after.end == "budget"
+
+
+def test_losses_are_taken_at_float32_weights(make: Make) -> None:
+    halved = "{n: p.bfloat16().requires_grad_() for n, p in params.items()}"
+    (odd,) = race(make, ALONE.replace("AROUND", NOTHING).replace("WEIGHTS", halved))
+    assert odd.end == "failed"
+    assert "a loss is taken where 'layers.0.weight' is torch.bfloat16" in odd.reason
+
+
+def test_a_copy_that_comes_back_from_a_fork_takes_no_part(make: Make) -> None:
+    before = os.getpid()
+    (forked,) = race(make, TEXT.replace("WHAT", "os.fork()"))
+    assert os.getpid() == before, "the copy ended itself"
+    assert forked.end == "budget"
+    assert os.waitpid(-1, 0)[1] >> 8 == COPY
 
 
 def test_cores_that_were_not_lent_are_noticed(make: Make) -> None:
@@ -93,3 +151,25 @@ def test_jax_settings_are_the_races_too(make: Make) -> None:
     assert odd.end == "failed"
     assert "jax_enable_x64 is True" in odd.reason
     assert after.end == "budget"
+
+
+OWN_JAX = """
+import jax
+
+class Mine:
+    def init(self, params):
+        return {}
+    def update(self, params, state, batch, problem):
+        with jax.default_matmul_precision("bfloat16"):
+            _, gradients = problem.value_and_grad(params, batch)
+        return jax.tree.map(lambda p, g: p - 0.01 * g, params, gradients), state
+
+def submission():
+    return Mine()
+"""
+
+
+def test_a_loss_is_traced_in_the_workloads_precision_too(make: Make) -> None:
+    (odd,) = race(make, OWN_JAX)
+    assert odd.end == "failed"
+    assert "a loss is taken where jax_default_matmul_precision is bfloat16" in odd.reason

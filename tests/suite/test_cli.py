@@ -97,6 +97,34 @@ def test_a_users_error_is_one_line_without_traceback() -> None:
     )
 
 
+@pytest.mark.parametrize("words", [["--help"], ["list", "suites"]])
+def test_output_that_cannot_be_written_is_told_in_one_line(words: list[str]) -> None:
+    code = "from suite.cli import main; main(prog_name='gradathlon')"
+    for path, exit_code, told in (
+        (
+            "/dev/full",
+            2,
+            "gradathlon: error: the output cannot be written: No space left on device\n",
+        ),
+        ("", 1, ""),  # who reads no further, as `head` does, wants no word more
+    ):
+        reading, writing = os.pipe()
+        os.close(reading)
+        output = os.open(path, os.O_WRONLY) if path else writing
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words],
+            cwd=ROOT,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (exit_code, told)
+        os.close(writing)
+        if path:
+            os.close(output)
+
+
 def test_an_unknown_command_or_option_is_answered_with_the_nearest() -> None:
     done = gradathlon("scroe", "runs/x")
     assert done.returncode == 2

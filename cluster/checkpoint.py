@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from scoring.ground.words import StateDict
 
-FORMAT = 2
+FORMAT = 3
 
 Arrays = dict[str, npt.NDArray[Any]]
 _Plain = Any  # JSON
@@ -33,8 +33,9 @@ class StateError(Exception):
 def save(path: Path, state: StateDict) -> None:
     """Write `state` atomically: `path` is the old checkpoint or the new one, never half of it.
 
-    Values may be any nesting of dicts, lists, tuples, sets and deques of numpy arrays, numbers,
-    text, booleans and None; keys and members of sets may be any of the last, or tuples of them.
+    Values may be any nesting of dicts, lists, tuples, sets and deques of numpy arrays, bytes,
+    numbers, text, booleans and None; keys and members of sets may be any of the last four, or
+    tuples of them.
 
     Raises:
         StateError: it holds something else.
@@ -113,6 +114,8 @@ def _encode(value: object, name: str, arrays: Arrays) -> _Plain:
         return body if order == sorted(order) else {"laid": [order, body]}
     if isinstance(value, int | float):
         return value
+    if isinstance(value, bytes):
+        return {"bytes": value.hex()}
     return _encode_collection(value, name, arrays)
 
 
@@ -158,12 +161,18 @@ def _decode(value: Any, arrays: Arrays) -> Any:
         return arrays[body]
     if tag == "scalar":
         return arrays[body][()]
-    if tag == "laid":
-        return _decode(body[1], arrays).transpose(np.argsort(body[0]))
     if tag == "bfloat16":
         import ml_dtypes
 
         return arrays[body].view(ml_dtypes.bfloat16)
+    if tag == "bytes":
+        return bytes.fromhex(body)
+    return _decode_collection(tag, body, arrays)
+
+
+def _decode_collection(tag: str, body: Any, arrays: Arrays) -> Any:
+    if tag == "laid":
+        return _decode(body[1], arrays).transpose(np.argsort(body[0]))
     if tag == "tuple":
         return tuple(_decode(item, arrays) for item in body)
     if tag == "deque":

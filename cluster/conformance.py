@@ -282,6 +282,9 @@ def _continues(
     except StateError as error:
         detail = f"not kept: {error}; a trial that is killed starts anew"
         return Finding(True, title.replace("continues", "may not continue"), one_line(detail))
+    except Exception as error:  # before the resume the same steps were good
+        detail = f"fails after a resume, with what it remembered loaded: {told(error)}"
+        return Finding(False, title, one_line(detail))
     return _required(
         equal(whole, resumed),
         title,

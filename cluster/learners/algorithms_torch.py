@@ -14,13 +14,19 @@ import torch
 
 from cluster.learners.contract import Draw
 from cluster.learners.run_torch import Problem, Run, Taking
-from cluster.learners.state_torch import into_objects, load_optimizer
+from cluster.learners.state_torch import in_order, into_objects, load_optimizer
 from scoring.ground.words import StateDict
 from submissions.contract import State, SubmissionError, TorchSubmission
 from submissions.load import flatten, is_optimizer
 from workloads.model_torch import Tensors
 
 _ASKS = "write `CLOSURE = True` at the top level of the file"
+_GRAPH = (
+    "where it differentiates its gradients, return an object whose `update` takes them with "
+    "`create_graph=True` and steps it (submissions/README.md)"
+)
+_NO_GRAPH = "does not require grad and does not have a grad_fn"
+"""What torch says where gradients were taken without a graph of their own."""
 _HOOK = "let the hook return nothing: a `def` with the call in it, instead of a `lambda`"
 
 
@@ -55,13 +61,20 @@ class _Stepper:
         try:
             self.optimizer.step()
         except Exception as error:
-            asks = self._may_ask and "closure" in str(error).lower()
-            advice = _ASKS if asks else _HOOK if "must return None or a tuple" in str(error) else ""
+            advice = self._advice(str(error))
             if not advice:
                 raise
             name = type(self.optimizer).__name__
             what = str(error).strip().rstrip(".")
             raise SubmissionError(f"{name}: {what}; {advice}") from error
+
+    def _advice(self, said: str) -> str:
+        """What to do about an error of the optimizer's own, where that is known."""
+        if self._may_ask and "closure" in said.lower():
+            return _ASKS
+        if _NO_GRAPH in said:
+            return _GRAPH
+        return _HOOK if "must return None or a tuple" in said else ""
 
 
 class _Scheduled:
@@ -163,15 +176,23 @@ class OptimizerAlgorithm:
             state |= {n: states[p] for n, p in self.run.params.items() if p in states}
         return state
 
+    def _names(self, optimizer: Any) -> list[str]:
+        """Of its parameters, in its own order; "" where one is none of the workload's."""
+        names = {id(p): name for name, p in self.run.params.items()}
+        groups = getattr(optimizer, "param_groups", [])
+        return [names.get(id(p), "") for group in groups for p in group["params"]]
+
     def state(self) -> State:
         return {
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "orders": [self._names(optimizer) for optimizer in self.optimizers],
             "schedulers": [one.scheduler.state_dict() for one in self.schedulers],
         }
 
     def load_state(self, state: State) -> None:
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            load_optimizer(optimizer, saved)
+        kept = zip(self.optimizers, state["optimizers"], state["orders"], strict=True)
+        for optimizer, saved, then in kept:
+            load_optimizer(optimizer, in_order(saved, then, self._names(optimizer)))
         for one, saved in zip(self.schedulers, state["schedulers"], strict=True):
             one.scheduler.load_state_dict(into_objects(saved, one.scheduler.state_dict()))
 

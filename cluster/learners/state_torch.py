@@ -13,7 +13,7 @@ from scoring.ground.words import StateDict
 from submissions.contract import State
 from workloads.contract import Array
 
-_PLAIN = bool | int | float | str | np.generic
+_PLAIN = bool | int | float | str | bytes | np.generic
 
 
 def to_numpy(value: State, name: str) -> State:
@@ -85,6 +85,24 @@ def load_optimizer(optimizer: torch.optim.Optimizer, saved: StateDict) -> None:
     for number, parameter in zip(ids, params, strict=True):
         if number in saved["state"] and parameter in state:
             state[parameter] = _typed(state[parameter], saved["state"][number])
+
+
+def in_order(saved: StateDict, then: Sequence[str], now: Sequence[str]) -> StateDict:
+    """An optimizer's state for one that was given the same parameters in another order.
+
+    A `state_dict` tells parameters by their places alone, and packages that sort them by a set
+    have another order in every process. `then` and `now` are the names by place, group by group.
+    """
+    groups = saved.get("param_groups") if isinstance(saved, dict) else None
+    if then == now or "" in now or sorted(then) != sorted(now) or not groups:
+        return saved
+    places = [place for group in groups for place in group["params"]]
+    place_of = dict(zip(then, places, strict=True))
+    names = iter(now)
+    again = [
+        {**group, "params": [place_of[next(names)] for _ in group["params"]]} for group in groups
+    ]
+    return {**saved, "param_groups": again}
 
 
 def _typed(loaded: State, saved: State) -> State:

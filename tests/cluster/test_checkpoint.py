@@ -14,7 +14,12 @@ from cluster import checkpoint
 from cluster.checkpoint import StateError
 
 scalars = (
-    st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.text(max_size=8) | st.floats()
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**80), 2**80)
+    | st.binary(max_size=6)
+    | st.text(max_size=8)
+    | st.floats()
 )
 arrays = hnp.arrays(
     st.sampled_from([np.float32, np.float64, np.int32, np.int64, np.uint8, np.bool_]),

@@ -143,6 +143,46 @@ def test_memory_outside_of_the_state_is_caught(tmp_path: Path, name: str) -> Non
     assert "is not in its state" in failure.detail
 
 
+OTHER_ORDERS = """
+import torch
+TIMES = [0]
+def submission(params):
+    TIMES[0] += 1
+    turned = list(params)[::-1] if TIMES[0] % 2 else list(params)
+    return torch.optim.Adam([{"params": turned}, {"params": []}], lr=0.01)
+"""
+
+
+def test_parameters_may_come_in_another_order_each_time(tmp_path: Path) -> None:
+    assert all(finding.ok for finding in findings(tmp_path, OTHER_ORDERS))
+
+
+def test_what_fails_after_a_resume_is_told_so(tmp_path: Path) -> None:
+    failure = only_failure(findings(tmp_path, FAILS_RESUMED))
+    assert failure.title == CONTINUES
+    assert failure.detail.startswith("fails after a resume")
+    assert "KeyError: 'momentum'" in failure.detail
+
+
+FAILS_RESUMED = """
+import torch
+class Fails(torch.optim.SGD):
+    def __init__(self, params):
+        super().__init__(params, lr=0.01)
+        for p in self.param_groups[0]["params"]:
+            self.state[p]["momentum"] = torch.zeros_like(p)
+    def step(self, closure=None):
+        for state in self.state.values():
+            state["momentum"] += 1
+        return super().step(closure)
+    def state_dict(self):
+        state = super().state_dict()
+        return {**state, "state": {n: {"count": 1} for n in state["state"]}}
+def submission(params):
+    return Fails(params)
+"""
+
+
 ACCUMULATES = """
 import torch
 class Every(torch.optim.AdamW):

@@ -40,6 +40,7 @@ from scoring.ground.words import Facts, StateDict
 from scoring.records import Evaluation, EventLine, Outcome, Writer, encode, record_attempts
 from submissions.contract import SubmissionError, TrainingComplete
 from workloads.contract import Batch, Workload
+from workloads.diagnostics import diagnose, is_due
 
 _CHECKPOINT_SHARE = 0.05
 """Checkpoints may take up to this share of a trial's time."""
@@ -272,6 +273,8 @@ class _Trial:
         course.reading = reading
         metrics = workload.evaluate(learner.judged(), "validation", stream, window)
         metrics |= {"train/loss": window.sums["loss"] / window.steps}
+        if is_due(workload, course.steps):
+            metrics |= diagnose(workload, learner.judged(), stream)
         metric = workload.metric
         judged = course.judge(metrics[metric.name], metric.window)
         if judged is not None:

@@ -10,6 +10,7 @@ from cluster.learners.contract import Learner
 from cluster.pacer import Pacer
 from cluster.spec import TrialSpec
 from workloads.contract import Stream, Workload
+from workloads.diagnostics import diagnose
 
 
 def warm_learner(spec: TrialSpec, workload: Workload, seeds: Seeds, stream: Stream) -> Learner:
@@ -17,6 +18,7 @@ def warm_learner(spec: TrialSpec, workload: Workload, seeds: Seeds, stream: Stre
     learner = _leading(spec, workload, seeds)
     window = learner.drain().window(WARM_UP_STEPS)
     workload.evaluate(learner.judged(), "validation", stream, window)
+    diagnose(workload, learner.judged(), stream)
     learner.synchronize()
     return learner
 

@@ -34,6 +34,8 @@ Measure: TypeAlias = Callable[[Batch], dict[str, Array]]
 """A batch to sums over its examples (never means, never rows), reduced on the device."""
 Predict: TypeAlias = Callable[[Batch], dict[str, Array]]
 """A batch to rows, one an example: predictions, scores, actions."""
+Inspect: TypeAlias = Callable[[Batch], dict[str, Array]]
+"""A batch to what `workloads.diagnostics` makes numbers of."""
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 Split = Literal["validation", "test"]
@@ -132,11 +134,14 @@ class Judged:
         measure: a batch to sums over its examples, by the names in `Workload.sums`.
         predict: a batch, targets or not, to rows: arrays whose first axis is the batch's.
         weights: the weights themselves, copied to the host.
+        inspect: a batch to what the model's `inspect` gives of it and, of a supervised workload,
+            `gradient_norm`; None where nobody looks inside.
     """
 
     measure: Measure
     predict: Predict
     weights: Callable[[], Weights]
+    inspect: Inspect | None = None
 
 
 S = TypeVar("S", bound=Scale, covariant=True, default=Scale)
@@ -232,6 +237,14 @@ class Workload(abc.ABC, Generic[S]):
         called once when a trial has ended, only metrics named `test/...` are returned (perhaps
         none).
         """
+
+    def probe(self, stream: Stream) -> Batch | None:
+        """A batch, small and always the same, whose loss and activity diagnostics look at.
+
+        Held-out examples where they can be trained on, labelled as the stream labels them now;
+        None where there is nothing to look at.
+        """
+        return None
 
     @abc.abstractmethod
     def batch_like(self, seed: int = 0) -> Batch:

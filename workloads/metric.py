@@ -6,6 +6,9 @@ import dataclasses
 
 from scoring.ground.words import Goal, Held, Target
 
+DIAGNOSTICS = "diagnostics/"
+"""How the names of all begin that an evaluation measures for the eye alone: never judged."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Metric:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -31,9 +32,23 @@ class JaxModel(abc.ABC):
     def predict(self, params: Arrays, batch: Arrays) -> Arrays:
         """Rows, one an example of the batch, which need not hold targets."""
 
+    def inspect(self, params: Arrays, batch: Arrays) -> Arrays:
+        """What diagnostics look at in a training batch; here nothing.
+
+        Numbers (0-d), `activity...` (units,), the mean size of each unit of a layer, and
+        `features`, rows of what goes into the head.
+        """
+        return {}
+
     def project(self, params: Arrays) -> Arrays:
         """The weights brought back where they belong after an update; here unchanged."""
         return params
+
+
+def activity(layers: Sequence[jax.Array]) -> Arrays:
+    """The mean size of each unit, by layer: of rows (examples, units)."""
+    sizes = [jnp.abs(rows.astype(jnp.float32)) for rows in layers]
+    return {f"activity{at}": rows.mean(0) for at, rows in enumerate(sizes)}
 
 
 def smoothed(nats: jax.Array, logits: jax.Array, smoothing: float | jax.Array) -> jax.Array:

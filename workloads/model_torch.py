@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 
 from torch import Generator, Tensor, nn
 
@@ -31,8 +32,21 @@ class TorchModel(nn.Module, abc.ABC):
     def predict(self, batch: Tensors) -> Tensors:
         """Rows, one an example of the batch, which need not hold targets; under `no_grad`."""
 
+    def inspect(self, batch: Tensors) -> Tensors:
+        """What diagnostics look at in a training batch, under `no_grad`; here nothing.
+
+        Numbers (0-d), `activity...` (units,), the mean size of each unit of a layer, and
+        `features`, rows of what goes into the head.
+        """
+        return {}
+
     def project(self) -> None:
         """Bring the weights back where they belong after an update, in place; here nothing."""
+
+
+def activity(layers: Sequence[Tensor]) -> Tensors:
+    """The mean size of each unit, by layer: of rows (examples, units)."""
+    return {f"activity{at}": rows.float().abs().mean(0) for at, rows in enumerate(layers)}
 
 
 def smoothed(nats: Tensor, logits: Tensor, smoothing: float) -> Tensor:

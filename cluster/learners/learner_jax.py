@@ -56,6 +56,7 @@ class JaxLearner:
         self._key = jax.random.key(entry.seed)
         self._measure = jax.jit(self._model.measure)
         self._predict = jax.jit(self._model.predict)
+        self._inspect = jax.jit(self._look_inside)
         self._losses = compiled_losses(self._model, entry.workload.classes)
         self._act = jax.jit(getattr(self._model, "act", None) or _no_act)
         self._prequential = entry.workload.prequential
@@ -226,7 +227,17 @@ class JaxLearner:
             lambda batch: jax.device_get(self._measure(params, batch)),
             lambda batch: jax.device_get(self._predict(params, batch)),
             lambda: jax.device_get(params),
+            lambda batch: jax.device_get(self._inspect(params, batch)),
         )
+
+    def _look_inside(self, params: Arrays, batch: Arrays) -> Arrays:
+        """What diagnostics look at; nothing of the training is touched."""
+        seen = self._model.inspect(params, batch)
+        if not self._entry.workload.supervised:
+            return seen
+        gradients = jax.grad(self._model.loss, has_aux=True)(params, batch, jax.random.key(0))[0]
+        squares = [jnp.square(one).sum() for one in gradients.values()]
+        return seen | {"gradient_norm": jnp.sqrt(jnp.stack(squares).sum())}
 
     def finite(self) -> bool:
         weights = jax.device_get(self._judged)

@@ -125,10 +125,15 @@ class TorchLearner:
                 answer = run.call(params, method, run.to_device(batch))
             return {name: value.cpu().numpy() for name, value in answer.items()}
 
+        def inspect(batch: Batch) -> dict[str, Array]:
+            answer = run.inspect(params, run.to_device(batch))
+            return {name: value.float().cpu().numpy() for name, value in answer.items()}
+
         return Judged(
             functools.partial(ask, "measure"),
             functools.partial(ask, "predict"),
             lambda: to_numpy(params, "weights"),
+            inspect,
         )
 
     def finite(self) -> bool:

@@ -89,6 +89,20 @@ class Run:
         see_that_loss_is_the_races(self.device.type, params)
         return self._methods.at(params, "loss", batch, self.generator)[0]
 
+    def inspect(self, params: Tensors, batch: Tensors) -> Tensors:
+        """What diagnostics look at, at any weights; nothing of the training is touched."""
+        with torch.no_grad():
+            seen: Tensors = self._methods.at(params, "inspect", batch)
+        if not self.entry.workload.supervised:
+            return seen
+        leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
+        own = torch.Generator(self.device).manual_seed(0)
+        with torch.enable_grad():
+            value = self._methods.at(leaves, "loss", batch, own)[0]
+            gradients = torch.autograd.grad(value, list(leaves.values()), allow_unused=True)
+        norms = [torch.linalg.vector_norm(one) for one in gradients if one is not None]
+        return seen | {"gradient_norm": torch.linalg.vector_norm(torch.stack(norms))}
+
     def to_device(self, batch: Batch) -> Tensors:
         """The batch as tensors."""
         return {

@@ -20,6 +20,7 @@ from suite.commands import Option, Options
 from suite.live import display
 from suite.points import stated_point
 from suite.trials import record_of
+from workloads.metric import DIAGNOSTICS
 
 
 @click.command(name="try")
@@ -101,7 +102,8 @@ def _train(
 
 def _show(record: Record) -> None:
     if record.evaluations:
-        names = list(dict.fromkeys(name for line in record.evaluations for name in line.metrics))
+        measured = (name for line in record.evaluations for name in line.metrics)
+        names = [name for name in dict.fromkeys(measured) if not name.startswith(DIAGNOSTICS)]
         rows = [
             (
                 str(line.steps),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 
-from workloads.model_jax import Arrays, JaxModel
+from workloads.model_jax import Arrays, JaxModel, activity
 
 if TYPE_CHECKING:
     from workloads.climate.harmonics import Harmonics
@@ -29,8 +29,17 @@ class ClimateJax(JaxModel):
         self.harmonics = harmonics
         self.area = area
 
-    def outputs(self, params: Arrays, state: jax.Array, forcing: jax.Array) -> jax.Array:
-        """Normalised changes and diagnostics, float32 (B, outputs, nlat, nlon)."""
+    def outputs(
+        self,
+        params: Arrays,
+        state: jax.Array,
+        forcing: jax.Array,
+        seen: list[jax.Array] | None = None,
+    ) -> jax.Array:
+        """Normalised changes and diagnostics, float32 (B, outputs, nlat, nlon).
+
+        What each block's hidden layer gives goes into `seen`.
+        """
         # Channels first, then examples: a 1 x 1 convolution and its gradient are one product each.
         x = jnp.concatenate([state, forcing], 1).astype(self.dtype).swapaxes(0, 1)
         y = self._linear(params, "encoder", x)
@@ -42,6 +51,8 @@ class ClimateJax(JaxModel):
             z = _gelu(mixed + self._linear(params, block + "skip", z))
             hidden = self._norm(params, block + "norm2", z)
             hidden = _gelu(self._linear(params, block + "up", hidden))
+            if seen is not None:
+                seen.append(hidden.reshape(len(hidden), -1).T)
             y = y + self._linear(params, block + "down", hidden)
         out = self._linear(params, "decoder", jnp.concatenate([y, x], 0))
         return out.swapaxes(0, 1).astype(jnp.float32)
@@ -65,6 +76,12 @@ class ClimateJax(JaxModel):
     def predict(self, params: Arrays, batch: Arrays) -> Arrays:
         """`output`, what the model makes of `state` and `forcing`: (B, outputs, H, W)."""
         return {"output": self.outputs(params, batch["state"], batch["forcing"])}
+
+    def inspect(self, params: Arrays, batch: Arrays) -> Arrays:
+        """The activity of the blocks' hidden channels."""
+        seen: list[jax.Array] = []
+        self.outputs(params, batch["state"], batch["forcing"], seen)
+        return activity(seen)
 
     def _squared(self, params: Arrays, batch: Arrays) -> jax.Array:
         """Area-weighted squared error of every example and channel, (B, outputs)."""

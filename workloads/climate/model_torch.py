@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from workloads.model_torch import Tensors, TorchModel
+from workloads.model_torch import Tensors, TorchModel, activity
 
 if TYPE_CHECKING:
     from workloads.climate.harmonics import Harmonics
@@ -69,8 +69,11 @@ class ClimateTorch(TorchModel):
             self.register_buffer(name, value, persistent=False)
         self.register_buffer("area", torch.from_numpy(area), persistent=False)
 
-    def forward(self, state: Tensor, forcing: Tensor) -> Tensor:
-        """Normalised changes and diagnostics, float32 (B, outputs, nlat, nlon)."""
+    def forward(self, state: Tensor, forcing: Tensor, seen: list[Tensor] | None = None) -> Tensor:
+        """Normalised changes and diagnostics, float32 (B, outputs, nlat, nlon).
+
+        What each block's hidden layer gives goes into `seen`.
+        """
         x = torch.cat([state, forcing], 1).to(self.dtype)
         y = self._linear(x, self.encoder) + self.gain * self.position.to(self.dtype)
         for block in self.blocks:
@@ -78,6 +81,8 @@ class ClimateTorch(TorchModel):
             z = self._norm(y, block.norm1)
             z = F.gelu(self._convolve(z, block.spectral) + self._linear(z, block.skip))
             hidden = F.gelu(self._linear(self._norm(z, block.norm2), block.up))
+            if seen is not None:
+                seen.append(hidden.movedim(1, -1).flatten(0, -2))
             y = y + self._linear(hidden, block.down)
         return self._linear(torch.cat([y, x], 1), self.decoder).float()
 
@@ -101,6 +106,12 @@ class ClimateTorch(TorchModel):
     def predict(self, batch: Tensors) -> Tensors:
         """`output`, what the model makes of `state` and `forcing`: (B, outputs, H, W)."""
         return {"output": self(batch["state"], batch["forcing"])}
+
+    def inspect(self, batch: Tensors) -> Tensors:
+        """The activity of the blocks' hidden channels."""
+        seen: list[Tensor] = []
+        self(batch["state"], batch["forcing"], seen)
+        return activity(seen)
 
     def _squared(self, batch: Tensors) -> Tensor:
         """Area-weighted squared error of every example and channel, (B, outputs)."""

@@ -146,6 +146,13 @@ class Climate(Workload[ClimateScale]):
             return metrics
         return metrics | rollout.judge(archive, judged, settings.data.rollout_days)
 
+    def probe(self, stream: Stream) -> Batch:
+        """As many validation steps as a batch has."""
+        from workloads.climate import data
+
+        archive, size = self._archive(), self.settings.batch_size
+        return archive.batch(data.spread(archive.validation, size))
+
     def batch_like(self, seed: int = 0) -> Batch:
         """Gaussian fields."""
         random, settings = np.random.default_rng(seed), self.settings

@@ -7,7 +7,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from workloads.model_jax import Arrays, JaxModel, smoothed
+from workloads.model_jax import Arrays, JaxModel, activity, smoothed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,11 +17,18 @@ class HomeostaticJax(JaxModel):
     layers: int
     dtype: str
 
-    def logits(self, params: Arrays, image: jax.Array) -> jax.Array:
-        """Logits float32 (B, classes) of images float32 (B, pixels)."""
+    def logits(
+        self, params: Arrays, image: jax.Array, seen: list[jax.Array] | None = None
+    ) -> jax.Array:
+        """Logits float32 (B, classes) of images float32 (B, pixels).
+
+        What each hidden layer gives goes into `seen`.
+        """
         x = image.astype(self.dtype)
         for index in range(self.layers):
             x = jax.nn.elu(x) if index else x
+            if index and seen is not None:
+                seen.append(x)
             weight = params[f"layers.{index}.weight"].astype(self.dtype)
             x = x @ weight.T + params[f"layers.{index}.bias"].astype(self.dtype)
         return x.astype(jnp.float32)
@@ -58,6 +65,12 @@ class HomeostaticJax(JaxModel):
     def predict(self, params: Arrays, batch: Arrays) -> Arrays:
         """`logits` float32 (B, classes)."""
         return {"logits": self.logits(params, batch["image"])}
+
+    def inspect(self, params: Arrays, batch: Arrays) -> Arrays:
+        """The activity of hidden units, and the last of them as features."""
+        seen: list[jax.Array] = []
+        self.logits(params, batch["image"], seen)
+        return {**activity(seen), "features": seen[-1]}
 
 
 def _score(logits: jax.Array, label: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from workloads.model_torch import Tensors, TorchModel, smoothed
+from workloads.model_torch import Tensors, TorchModel, activity, smoothed
 
 
 class HomeostaticTorch(TorchModel):
@@ -21,11 +21,16 @@ class HomeostaticTorch(TorchModel):
         self.layers = nn.ModuleList(nn.Linear(inputs, outputs) for inputs, outputs in pairs)
         self.dtype: torch.dtype = getattr(torch, dtype)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Logits float32 (B, classes) of images float32 (B, pixels)."""
+    def forward(self, image: Tensor, seen: list[Tensor] | None = None) -> Tensor:
+        """Logits float32 (B, classes) of images float32 (B, pixels).
+
+        What each hidden layer gives goes into `seen`.
+        """
         x = image.to(self.dtype)
         for index, layer in enumerate(self.layers):
             x = F.elu(x) if index else x
+            if index and seen is not None:
+                seen.append(x)
             assert isinstance(layer, nn.Linear)
             x = F.linear(x, layer.weight.to(self.dtype), layer.bias.to(self.dtype))
         return x.float()
@@ -59,3 +64,9 @@ class HomeostaticTorch(TorchModel):
     def predict(self, batch: Tensors) -> Tensors:
         """`logits` float32 (B, classes)."""
         return {"logits": self(batch["image"])}
+
+    def inspect(self, batch: Tensors) -> Tensors:
+        """The activity of hidden units, and the last of them as features."""
+        seen: list[Tensor] = []
+        self(batch["image"], seen)
+        return {**activity(seen), "features": seen[-1]}

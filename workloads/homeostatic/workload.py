@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from workloads.model_torch import TorchModel
 
 PREQUENTIAL = "prequential/accuracy"
+PROBED = 100
+"""Images that diagnostics look at: as many of each class."""
 
 
 class Homeostatic(Workload[HomeostaticScale]):
@@ -106,6 +108,12 @@ class Homeostatic(Workload[HomeostaticScale]):
             most = metrics["validation/accuracy"] + self.settings.data.guard
             metrics[PREQUENTIAL] = min(right, most) if seen else right
         return metrics
+
+    def probe(self, stream: Stream) -> Batch:
+        """The first unseen images, labelled as the stream labels them now."""
+        assert isinstance(stream, data.ShiftStream)
+        held_out = images.load(self.settings.data.source).held_out
+        return held_out.batch(slice(0, PROBED), stream.permutation)
 
     def batch_like(self, seed: int = 0) -> Batch:
         """Uniform noise for images, uniform labels."""

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from workloads.lifelong.settings import GROUP, LifelongScale
-from workloads.model_jax import Arrays, JaxModel, smoothed
+from workloads.model_jax import Arrays, JaxModel, activity, smoothed
 
 EPSILON = 1e-5
 
@@ -19,8 +19,13 @@ class LifelongJax(JaxModel):
 
     settings: LifelongScale
 
-    def logits(self, params: Arrays, image: jax.Array) -> jax.Array:
-        """Logits float32 (B, classes) of images float32 (B, pixels)."""
+    def logits(
+        self, params: Arrays, image: jax.Array, seen: list[jax.Array] | None = None
+    ) -> jax.Array:
+        """Logits float32 (B, classes) of images float32 (B, pixels).
+
+        What goes into each linear layer, images apart, goes into `seen`.
+        """
         settings, dtype = self.settings, self.settings.compute.dtype
         x = image.astype(dtype)
         if settings.stages:
@@ -31,6 +36,8 @@ class LifelongJax(JaxModel):
             x = x.mean((2, 3))
         for index in range(len(settings.widths) - 1):
             x = jax.nn.relu(x) if index else x
+            if seen is not None and (index or settings.stages):
+                seen.append(x)
             weight = params[f"layers.{index}.weight"].astype(dtype)
             x = x @ weight.T + params[f"layers.{index}.bias"].astype(dtype)
         return x.astype(jnp.float32)
@@ -64,6 +71,12 @@ class LifelongJax(JaxModel):
     def predict(self, params: Arrays, batch: Arrays) -> Arrays:
         """`logits` float32 (B, classes)."""
         return {"logits": self.logits(params, batch["image"])}
+
+    def inspect(self, params: Arrays, batch: Arrays) -> Arrays:
+        """The activity of hidden units, and the last of them as features."""
+        seen: list[jax.Array] = []
+        self.logits(params, batch["image"], seen)
+        return {**activity(seen), "features": seen[-1]}
 
     def act(self, params: Arrays, observations: jax.Array) -> jax.Array:
         """The most probable class int32 (B,) of images float32 (B, pixels)."""

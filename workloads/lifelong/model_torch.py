@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workloads.lifelong.settings import GROUP, LifelongScale
-from workloads.model_torch import Tensors, TorchModel, smoothed
+from workloads.model_torch import Tensors, TorchModel, activity, smoothed
 
 
 class Stage(nn.Module):
@@ -47,8 +47,11 @@ class LifelongTorch(TorchModel):
         self.tasks = settings.data.tasks
         self.dtype: torch.dtype = getattr(torch, settings.compute.dtype)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Logits float32 (B, classes) of images float32 (B, pixels)."""
+    def forward(self, image: Tensor, seen: list[Tensor] | None = None) -> Tensor:
+        """Logits float32 (B, classes) of images float32 (B, pixels).
+
+        What goes into each linear layer, images apart, goes into `seen`.
+        """
         x = image.to(self.dtype)
         if len(self.stages):
             x = x.view(-1, self.form.channels, self.form.side, self.form.side)
@@ -57,6 +60,8 @@ class LifelongTorch(TorchModel):
             x = x.mean((2, 3))
         for index, layer in enumerate(self.layers):
             x = F.relu(x) if index else x
+            if seen is not None and (index or len(self.stages)):
+                seen.append(x)
             assert isinstance(layer, nn.Linear)
             x = F.linear(x, layer.weight.to(self.dtype), layer.bias.to(self.dtype))
         return x.float()
@@ -91,6 +96,12 @@ class LifelongTorch(TorchModel):
     def predict(self, batch: Tensors) -> Tensors:
         """`logits` float32 (B, classes)."""
         return {"logits": self(batch["image"])}
+
+    def inspect(self, batch: Tensors) -> Tensors:
+        """The activity of hidden units, and the last of them as features."""
+        seen: list[Tensor] = []
+        self(batch["image"], seen)
+        return {**activity(seen), "features": seen[-1]}
 
     def act(self, observations: Tensor) -> Tensor:
         """The most probable class int32 (B,) of images float32 (B, pixels)."""

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["RETAINED", "DataSettings", "Lifelong", "LifelongScale", "ModelSettings"]
 
 RETAINED = "validation/retained"
+PROBED = 100
+"""Images that diagnostics look at, evenly spread over the tasks."""
 
 
 class Lifelong(Workload[LifelongScale]):
@@ -121,6 +123,13 @@ class Lifelong(Workload[LifelongScale]):
         if window.steps:
             metrics["train/accuracy"] = window.sums["correct"] / window.sums["count"]
         return metrics | {f"task{index:02}/accuracy": float(accuracy[index]) for index in tasks}
+
+    def probe(self, stream: Stream) -> Batch:
+        """Some validation images of every task."""
+        assert isinstance(stream, TaskStream)
+        judged = stream.validation()
+        places = np.linspace(0, len(judged["label"]), PROBED, endpoint=False).astype(int)
+        return {name: values[places] for name, values in judged.items()}
 
     def batch_like(self, seed: int = 0) -> Batch:
         """Uniform noise for images, uniform labels and tasks."""

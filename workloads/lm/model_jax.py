@@ -9,13 +9,25 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from workloads.model_jax import Arrays, JaxModel, smoothed
+from workloads.model_jax import Arrays, JaxModel, activity, smoothed
 
 if TYPE_CHECKING:
     from workloads import contract
     from workloads.lm.settings import LmScale
 
 EPSILON = 1e-6
+
+
+class Seen:
+    """What diagnostics look at within the blocks."""
+
+    def __init__(self) -> None:
+        self.hidden: list[Array] = []
+        self.logits: list[Array] = []
+
+    def attention(self, q: Array, k: Array) -> None:
+        """Note the largest logit; queries and keys are (batch, time, heads, head_width)."""
+        self.logits.append(_past_scores(q, k).max())
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -65,6 +77,12 @@ class Transformer(JaxModel):
         """`logits` float32 (batch, context, vocabulary) of each next token."""
         return {"logits": self._logits(params, batch["tokens"])}
 
+    def inspect(self, params: Arrays, batch: Arrays) -> Arrays:
+        """The largest logit of attention, and the activity of the blocks' hidden units."""
+        seen = Seen()
+        self._logits(params, batch["tokens"], seen)
+        return {"attention_logit": jnp.stack(seen.logits).max(), **activity(seen.hidden)}
+
     def _parts(self, tokens: Array) -> Array:
         """Parts of equal size; one where a method picked a number of rows that gives none."""
         count = self.settings.model.micro_batches
@@ -80,11 +98,11 @@ class Transformer(JaxModel):
         loss = smoothed(mean, logits, smoothing)
         return loss + z_loss * jnp.square(partition).mean() if z_loss else loss, mean
 
-    def _logits(self, params: Arrays, tokens: Array) -> Array:
+    def _logits(self, params: Arrays, tokens: Array, seen: Seen | None = None) -> Array:
         params = self._scaled(params)
         x = params["embedding.weight"][tokens[:, :-1]].astype(self.settings.compute.dtype)
         for layer in range(self.settings.model.layers):
-            x = self._block(_below(params, f"blocks.{layer}."), x)
+            x = self._block(_below(params, f"blocks.{layer}."), x, seen)
         if self.settings.model.norm == "pre":
             x = _rms_norm(x, params["norm.weight"])
         return _linear(x, params["head.weight"]).astype(jnp.float32)
@@ -94,22 +112,25 @@ class Transformer(JaxModel):
         gain = self.settings.model.gain
         return {name: value * gain if value.ndim == 2 else value for name, value in params.items()}
 
-    def _block(self, p: Arrays, x: Array) -> Array:
+    def _block(self, p: Arrays, x: Array, seen: Seen | None) -> Array:
         gain1, gain2 = p["norm1.weight"], p["norm2.weight"]
         if self.settings.model.norm == "post":
-            x = _rms_norm(x + self._attend(p, x), gain1)
-            return _rms_norm(x + _transform(p, x), gain2)
-        x = x + self._attend(p, _rms_norm(x, gain1))
-        return x + _transform(p, _rms_norm(x, gain2))
+            x = _rms_norm(x + self._attend(p, x, seen), gain1)
+            return _rms_norm(x + _transform(p, x, seen), gain2)
+        x = x + self._attend(p, _rms_norm(x, gain1), seen)
+        return x + _transform(p, _rms_norm(x, gain2), seen)
 
-    def _attend(self, p: Arrays, x: Array) -> Array:
+    def _attend(self, p: Arrays, x: Array, seen: Seen | None) -> Array:
         model = self.settings.model
         split = (*x.shape[:2], model.heads, model.head_width)
         q, k, v = (_linear(x, p[f"{m}.weight"]).reshape(split) for m in ("query", "key", "value"))
         if model.qk_norm:
             q, k = _rms_norm(q, p["query_norm.weight"]), _rms_norm(k, p["key_norm.weight"])
         cos, sin = (jnp.asarray(table, x.dtype)[:, None] for table in self.rotary)
-        y = _causal_attention(_rotate(q, cos, sin), _rotate(k, cos, sin), v)
+        q, k = _rotate(q, cos, sin), _rotate(k, cos, sin)
+        if seen is not None:
+            seen.attention(q, k)
+        y = _causal_attention(q, k, v)
         return _linear(y.reshape(x.shape), p["out.weight"])
 
 
@@ -124,8 +145,10 @@ def _below(params: Arrays, prefix: str) -> Arrays:
     return {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
 
 
-def _transform(p: Arrays, x: Array) -> Array:
+def _transform(p: Arrays, x: Array, seen: Seen | None) -> Array:
     hidden = jax.nn.gelu(_linear(x, p["up.weight"]))
+    if seen is not None:
+        seen.hidden.append(hidden.reshape(-1, hidden.shape[-1]))
     return _linear(hidden, p["down.weight"])
 
 
@@ -149,8 +172,12 @@ def _causal_attention(q: Array, k: Array, v: Array) -> Array:
     if q.dtype == jnp.bfloat16 and jax.default_backend() == "gpu":
         # The scores of a standard-scale batch would not fit: cuDNN's fused kernel keeps none.
         return jax.nn.dot_product_attention(q, k, v, is_causal=True, implementation="cudnn")
+    weights = jax.nn.softmax(_past_scores(q, k), axis=-1).astype(q.dtype)
+    return jnp.einsum("bhqk,bkhd->bqhd", weights, v)
+
+
+def _past_scores(q: Array, k: Array) -> Array:
+    """Logits of attention float32 (batch, heads, query, key), minus infinity for the future."""
     scores = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=jnp.float32)
     past = jnp.tril(jnp.ones(scores.shape[-2:], bool))
-    scores = jnp.where(past, scores * q.shape[-1] ** -0.5, -jnp.inf)
-    weights = jax.nn.softmax(scores, axis=-1).astype(q.dtype)
-    return jnp.einsum("bhqk,bkhd->bqhd", weights, v)
+    return jnp.where(past, scores * q.shape[-1] ** -0.5, -jnp.inf)

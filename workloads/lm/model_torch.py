@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from workloads.model_torch import Tensors, TorchModel, smoothed
+from workloads.model_torch import Tensors, TorchModel, activity, smoothed
 
 if TYPE_CHECKING:
     from workloads.contract import Array
@@ -28,6 +28,20 @@ class Linear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         """In the type of `x`."""
         return F.linear(x, (self.weight * self.gain).to(x.dtype))
+
+
+class Seen:
+    """What diagnostics look at within the blocks."""
+
+    def __init__(self) -> None:
+        self.hidden: list[Tensor] = []
+        self.logits: list[Tensor] = []
+
+    def attention(self, q: Tensor, k: Tensor) -> None:
+        """Note the largest logit; queries and keys are (batch, heads, time, head_width)."""
+        logits = (q @ k.transpose(2, 3)).float() * q.shape[-1] ** -0.5
+        past = torch.ones(logits.shape[2:], dtype=torch.bool, device=q.device).tril()
+        self.logits.append(logits.masked_fill(~past, -torch.inf).max())
 
 
 class Block(nn.Module):
@@ -52,15 +66,15 @@ class Block(nn.Module):
         self.up = Linear(width, hidden, gain)
         self.down = Linear(hidden, width, gain)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, seen: Seen | None = None) -> Tensor:
         """(batch, time, width) to the same; `cos` and `sin` are (time, 1, head_width / 2)."""
         if self.post_norm:
-            x = _rms_norm(x + self._attend(x, cos, sin), self.norm1)
-            return _rms_norm(x + self._transform(x), self.norm2)
-        x = x + self._attend(_rms_norm(x, self.norm1), cos, sin)
-        return x + self._transform(_rms_norm(x, self.norm2))
+            x = _rms_norm(x + self._attend(x, cos, sin, seen), self.norm1)
+            return _rms_norm(x + self._transform(x, seen), self.norm2)
+        x = x + self._attend(_rms_norm(x, self.norm1), cos, sin, seen)
+        return x + self._transform(_rms_norm(x, self.norm2), seen)
 
-    def _attend(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def _attend(self, x: Tensor, cos: Tensor, sin: Tensor, seen: Seen | None) -> Tensor:
         batch, time, width = x.shape
         split = (batch, time, self.heads, width // self.heads)
         q, k, v = (m(x).view(split) for m in (self.query, self.key, self.value))
@@ -68,11 +82,16 @@ class Block(nn.Module):
             q, k = _rms_norm(q, self.query_norm), _rms_norm(k, self.key_norm)
         q, k = _rotate(q, cos, sin), _rotate(k, cos, sin)
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+        if seen is not None:
+            seen.attention(q, k)
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         return self.out(y.transpose(1, 2).reshape(x.shape))
 
-    def _transform(self, x: Tensor) -> Tensor:
-        return self.down(F.gelu(self.up(x), approximate="tanh"))
+    def _transform(self, x: Tensor, seen: Seen | None) -> Tensor:
+        hidden = F.gelu(self.up(x), approximate="tanh")
+        if seen is not None:
+            seen.hidden.append(hidden.flatten(0, 1))
+        return self.down(hidden)
 
 
 class Transformer(TorchModel):
@@ -131,6 +150,12 @@ class Transformer(TorchModel):
         logits, _ = self._logits(batch)
         return {"logits": logits.unflatten(0, (len(batch["tokens"]), -1))}
 
+    def inspect(self, batch: Tensors) -> Tensors:
+        """The largest logit of attention, and the activity of the blocks' hidden units."""
+        seen = Seen()
+        self._logits(batch, seen)
+        return {"attention_logit": torch.stack(seen.logits).max(), **activity(seen.hidden)}
+
     def _loss(self, tokens: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
         """The loss, and its plain part."""
         logits, targets = self._logits({"tokens": tokens})
@@ -140,11 +165,11 @@ class Transformer(TorchModel):
             loss = loss + self.z_loss * logits.logsumexp(-1).square().mean()
         return loss, nats
 
-    def _logits(self, batch: Tensors) -> tuple[Tensor, Tensor]:
+    def _logits(self, batch: Tensors, seen: Seen | None = None) -> tuple[Tensor, Tensor]:
         tokens = batch["tokens"].long()
         x = (self.embedding(tokens[:, :-1]) * self.gain).to(self.dtype)
         for block in self.blocks:
-            x = block(x, self.cos, self.sin)
+            x = block(x, self.cos, self.sin, seen)
         if self.norm is not None:
             x = _rms_norm(x, self.norm)
         return self.head(x).float().flatten(0, 1), tokens[:, 1:].flatten()

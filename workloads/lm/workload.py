@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 from workloads.lm.settings import LmScale
 
 EMBEDDING_STD = 0.5
+PROBED = 8
+"""Windows that diagnostics look at."""
 
 
 class LanguageModel(Workload[LmScale]):
@@ -139,6 +141,14 @@ class LanguageModel(Workload[LmScale]):
         if split == "validation" and window.steps:
             metrics["train/nats_per_token"] = window.sums["loss"] / window.steps
         return metrics
+
+    def probe(self, stream: Stream) -> Batch:
+        """The first windows of the validation text, 8 at most."""
+        from workloads.lm.data import in_order
+
+        rows = min(PROBED, self.settings.batch_size)
+        held_out = self._corpus().validation
+        return {"tokens": next(iter(in_order(held_out, rows, self.settings.data.context, 1)))}
 
     def batch_like(self, seed: int = 0) -> Batch:
         """Token ids drawn uniformly, each window of a document of its own."""

@@ -131,6 +131,13 @@ class Recommender(Workload[RecommenderScale]):
             metrics["train/contrast"] = window.sums["contrast"] / window.steps
         return metrics
 
+    def probe(self, stream: Stream) -> Batch:
+        """Ratings of warm users, evenly spread: a cold user has no id to be trained."""
+        split, settings = self._split(), self.settings.data
+        make = data.TrainingBatches(split, settings.profile, settings.id_drop)
+        rows = np.linspace(0, len(split.owner), self.settings.batch_size, endpoint=False)
+        return make(rows.astype(int), np.random.default_rng(0))
+
     def batch_like(self, seed: int = 0) -> Batch:
         """Users, films, profiles and a catalogue drawn uniformly.
 

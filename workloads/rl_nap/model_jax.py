@@ -7,7 +7,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from workloads.model_jax import Arrays, JaxModel
+from workloads.model_jax import Arrays, JaxModel, activity
 from workloads.rl_nap.network import EPSILON, Network
 
 
@@ -17,8 +17,13 @@ class PlayJax(JaxModel):
 
     network: Network
 
-    def act(self, params: Arrays, observation: jax.Array) -> jax.Array:
-        """Values float32 (B, actions) of observations uint8 (B, channels, height, width)."""
+    def act(
+        self, params: Arrays, observation: jax.Array, seen: list[jax.Array] | None = None
+    ) -> jax.Array:
+        """Values float32 (B, actions) of observations uint8 (B, channels, height, width).
+
+        What each hidden layer gives goes into `seen`.
+        """
         network = self.network
         x = jnp.asarray(observation, network.dtype) * network.scale
         for index, layer in enumerate(network.convolutions):
@@ -30,9 +35,13 @@ class PlayJax(JaxModel):
                 dimension_numbers=("NCHW", "OIHW", "NCHW"),
             )
             x = self._activated(x)
+            if seen is not None:
+                seen.append(jnp.moveaxis(x, 1, -1).reshape(-1, x.shape[1]))
         x = x.reshape(len(x), -1)
         for index in range(len(network.hidden)):
             x = self._activated(x @ params[f"layers.{index}.weight"].astype(network.dtype).T)
+            if seen is not None:
+                seen.append(x)
         return x.astype(jnp.float32) @ params["head.weight"].T + params["head.bias"]
 
     def loss(self, params: Arrays, batch: Arrays, rng: jax.Array) -> tuple[jax.Array, Arrays]:
@@ -51,6 +60,12 @@ class PlayJax(JaxModel):
         """The `value` float32 (B, actions) of each action, and the greedy `action` (B,)."""
         values = self.act(params, batch["observation"])
         return {"value": values, "action": values.argmax(1)}
+
+    def inspect(self, params: Arrays, batch: Arrays) -> Arrays:
+        """The activity of hidden units, and the last of them as features."""
+        seen: list[jax.Array] = []
+        self.act(params, batch["observation"], seen)
+        return {**activity(seen), "features": seen[-1]}
 
     def project(self, params: Arrays) -> Arrays:
         """Each hidden matrix brought back to its initial norm."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from workloads.model_torch import Tensors, TorchModel
+from workloads.model_torch import Tensors, TorchModel, activity
 from workloads.rl_nap.network import EPSILON, Network
 
 
@@ -31,16 +31,23 @@ class PlayTorch(TorchModel):
         )
         self.head = nn.Linear(network.hidden[-1], network.actions)
 
-    def act(self, observation: Tensor) -> Tensor:
-        """Values float32 (B, actions) of observations uint8 (B, channels, height, width)."""
+    def act(self, observation: Tensor, seen: list[Tensor] | None = None) -> Tensor:
+        """Values float32 (B, actions) of observations uint8 (B, channels, height, width).
+
+        What each hidden layer gives goes into `seen`.
+        """
         x = observation.to(self.dtype) * self.network.scale
         for layer, spec in zip(self.convolutions, self.network.convolutions, strict=True):
             assert isinstance(layer, nn.Conv2d)
             x = self._activated(F.conv2d(x, layer.weight.to(self.dtype), stride=spec.stride))
+            if seen is not None:
+                seen.append(x.movedim(1, -1).flatten(0, -2))
         x = x.flatten(1)
         for layer in self.layers:
             assert isinstance(layer, nn.Linear)
             x = self._activated(F.linear(x, layer.weight.to(self.dtype)))
+            if seen is not None:
+                seen.append(x)
         return F.linear(x.float(), self.head.weight, self.head.bias)
 
     def loss(self, batch: Tensors, generator: torch.Generator) -> tuple[Tensor, Tensors]:
@@ -61,6 +68,12 @@ class PlayTorch(TorchModel):
         """The `value` float32 (B, actions) of each action, and the greedy `action` (B,)."""
         values = self.act(batch["observation"])
         return {"value": values, "action": values.argmax(1)}
+
+    def inspect(self, batch: Tensors) -> Tensors:
+        """The activity of hidden units, and the last of them as features."""
+        seen: list[Tensor] = []
+        self.act(batch["observation"], seen)
+        return {**activity(seen), "features": seen[-1]}
 
     @torch.no_grad()
     def project(self) -> None:

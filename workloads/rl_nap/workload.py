@@ -9,6 +9,7 @@ policy plays.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING
 
@@ -35,9 +36,10 @@ if TYPE_CHECKING:
     from workloads.model_torch import TorchModel
 
 _SPLITS: dict[Split, int] = {"validation": 1, "test": 2}  # which fixed seeds episodes start from
-
-
+_PROBE = 3
 _JUDGED = 20240701  # no seed of training: their sequences have four numbers
+PROBED, PROBED_AFTER = 96, 20
+"""Copies of games that diagnostics look at, after so many steps of random play."""
 
 
 class Play(Workload[PlayScale]):
@@ -119,6 +121,30 @@ class Play(Workload[PlayScale]):
         norms = self.settings.network.norms
         ratios = [np.linalg.norm(weights[name]) / norm for name, norm in norms.items()]
         return float(np.mean(ratios))
+
+    def probe(self, stream: Stream) -> Batch:
+        """What random play of the present games has come to, always the same."""
+        assert isinstance(stream, data.PlayStream)
+        playing = tuple(stream.playing)
+        if playing not in self._probes:
+            self._probes[playing] = self._random_play(playing)
+        return {"observation": self._probes[playing]}
+
+    @functools.cached_property
+    def _probes(self) -> dict[tuple[int, ...], Array]:
+        return {}
+
+    def _random_play(self, playing: tuple[int, ...]) -> Array:
+        console = self.settings.data.console
+        names = [self.settings.data.games[index].name for index in playing]
+        random = np.random.default_rng((_JUDGED, _PROBE, *playing))
+        games = console.start(names, PROBED // len(names), int(random.integers(2**32)))
+        try:
+            for _ in range(PROBED_AFTER):
+                games.step(random.integers(0, console.actions, len(games.observations)))
+            return games.observations.copy()
+        finally:
+            games.close()
 
     def batch_like(self, seed: int = 0) -> Batch:
         """Uniform noise for observations, uniform actions, targets from N(0, 1)."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 
-from workloads.model_jax import Arrays, JaxModel
+from workloads.model_jax import Arrays, JaxModel, activity
 
 if TYPE_CHECKING:
     from workloads.recommender.ctr.settings import ClickScale
@@ -42,7 +42,15 @@ class DcnJax(JaxModel):
         """`score`, each example's log-odds float32 (B,)."""
         return {"score": self._score(params, batch)}
 
-    def _score(self, params: Arrays, batch: Arrays) -> jax.Array:
+    def inspect(self, params: Arrays, batch: Arrays) -> Arrays:
+        """The activity of the deep network's units."""
+        seen: list[jax.Array] = []
+        self._score(params, batch, seen)
+        return activity(seen)
+
+    def _score(
+        self, params: Arrays, batch: Arrays, seen: list[jax.Array] | None = None
+    ) -> jax.Array:
         """Log-odds of a click, float32 (B,); units are dropped where the batch says so."""
         model, size = self.settings.model, len(batch["numbers"])
         embedded = params["embedding.weight"][batch["categories"]].reshape(size, -1)
@@ -54,6 +62,8 @@ class DcnJax(JaxModel):
         deep, unit = start, 0
         for index, width in enumerate(model.hidden):
             deep = jax.nn.relu(_linear(params, f"deep.{index}", deep))
+            if seen is not None:
+                seen.append(deep)
             if "kept" in batch:
                 kept = batch["kept"][:, unit : unit + width].astype(deep.dtype)
                 deep = deep * kept * (256 / (256 - model.dropped))

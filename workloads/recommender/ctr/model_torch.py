@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from workloads.model_torch import Tensors, TorchModel
+from workloads.model_torch import Tensors, TorchModel, activity
 
 if TYPE_CHECKING:
     from workloads.recommender.ctr.settings import ClickScale
@@ -54,7 +54,13 @@ class DcnTorch(TorchModel):
         """`score`, each example's log-odds float32 (B,)."""
         return {"score": self._score(batch)}
 
-    def _score(self, batch: Tensors) -> Tensor:
+    def inspect(self, batch: Tensors) -> Tensors:
+        """The activity of the deep network's units."""
+        seen: list[Tensor] = []
+        self._score(batch, seen)
+        return activity(seen)
+
+    def _score(self, batch: Tensors, seen: list[Tensor] | None = None) -> Tensor:
         """Log-odds of a click, float32 (B,); units are dropped where the batch says so."""
         embedded = self.embedding(batch["categories"].long()).flatten(1)
         scaled = (batch["numbers"][..., None] * self.number.weight).flatten(1)
@@ -66,6 +72,8 @@ class DcnTorch(TorchModel):
         kept = batch["kept"].split(self.hidden, dim=1) if "kept" in batch else None
         for index, layer in enumerate(self.deep):
             deep = F.relu(_linear(deep, layer))  # type: ignore[arg-type]
+            if seen is not None:
+                seen.append(deep)
             if kept is not None:
                 deep = deep * kept[index].to(self.dtype) * self.scale
         return _linear(torch.cat((crossed, deep), dim=1), self.head)[:, 0].float()

@@ -114,6 +114,10 @@ class ClickRate(Workload[ClickScale]):
             f"{split}/logloss": logloss / count,
         }
 
+    def probe(self, stream: Stream) -> Batch:
+        """The first validation examples, as many as a batch has, with no unit dropped."""
+        return self._part("valid").batch(slice(0, self.settings.batch_size))
+
     def batch_like(self, seed: int = 0) -> Batch:
         """Categories drawn uniformly, numbers in [0, 1], even odds of a click.
 

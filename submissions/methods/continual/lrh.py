@@ -7,7 +7,8 @@ a step at the changed rate, along that one example's share of the batch's gradie
 strictly more of the 20 examples before the batch rightly than a step at the present rate, then the
 rate moves, but in the direction of the example's true class, and never below 1e-8.
 `rule` gives the paper's controls: `constant` never moves it, `random` makes the true class's change
-with a chance of one half, whatever it does. Where batches have no labels the rate stays.
+with a chance of one half, whatever it does. Where batches have no labels, or a workload does not
+tell what is predicted, the rate stays.
 `homeostat` is ours and another method: it looks ahead on the batch itself.
 """
 
@@ -81,8 +82,10 @@ class Learner:
         if self.rule == "random":
             return torch.where(torch.rand(()) < 0.5, due, rate)
         first = {name: array[:1] for name, array in batch.items()}
-        seen = problem.measure(params, first)["predicted"].argmax()
-        asked = torch.where(seen >= half, higher, lower)
+        seen = problem.measure(params, first)
+        if "predicted" not in seen:
+            return rate
+        asked = torch.where(seen["predicted"].argmax() >= half, higher, lower)
         _, share = problem.value_and_grad(params, first)
         size = len(batch["label"])
 

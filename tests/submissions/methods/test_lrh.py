@@ -75,6 +75,16 @@ def test_the_rate_moves_by_the_true_class_where_the_predicted_one_s_change_helps
     )
 
 
+def test_the_rate_stays_where_nobody_tells_what_is_predicted():
+    class Silent(Scripted):
+        def measure(self, params, batch):
+            told = super().measure(params, batch)
+            return {"correct": told["correct"]}
+
+    rate, *_ = run(Silent(7, True), 7)
+    assert rate == pytest.approx(LR)
+
+
 def test_it_looks_ahead_along_the_first_example_on_the_twenty_before():
     problem = Scripted(7, True)
     _, before, _, state = run(problem, 7)

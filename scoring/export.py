@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -29,11 +30,13 @@ def export(runs: Sequence[Path], table: Table, output: Path) -> int:
         raise ConfigError(f"{output}: expected a name that ends in {' or '.join(FORMS)}")
     gathered = gather(runs)
     rows = gathered.trials if table == "trials" else evaluations(gathered)
+    scratch = output.with_name(f".{output.name}.part")
     try:
         if output.suffix == ".csv":
-            rows.to_csv(output, index=False)
+            rows.to_csv(scratch, index=False)
         else:
-            rows.to_parquet(output, index=False)
+            rows.to_parquet(scratch, index=False)
+        scratch.replace(output)
     except ImportError:
         raise ConfigError(
             f"{output}: parquet needs pyarrow, which is missing: pip install "
@@ -42,6 +45,9 @@ def export(runs: Sequence[Path], table: Table, output: Path) -> int:
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigError(f"{output}: cannot be written: {reason}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            scratch.unlink()
     return len(rows)
 
 

@@ -96,8 +96,12 @@ class Writer:
         self._file.close()
 
     def _append(self, texts: Sequence[str]) -> None:
-        self._file.write("".join(f"{text}\n" for text in texts))
-        self._file.flush()
+        try:
+            self._file.write("".join(f"{text}\n" for text in texts))
+            self._file.flush()
+        except OSError as error:
+            error.filename = str(self.path)  # which Python does not know by now
+            raise
         self.lines.extend(texts)
 
 

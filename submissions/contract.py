@@ -42,9 +42,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_args
 
-from scoring.ground.errors import UserError
+from scoring.ground.errors import UserError, nearest
 from scoring.ground.words import Role
 
 if TYPE_CHECKING:
@@ -101,6 +101,12 @@ class Card:
         object.__setattr__(self, "shapes", dict(self.shapes))
         object.__setattr__(self, "roles", dict(self.roles))
 
+    if not TYPE_CHECKING:  # which knows the names
+
+        def __getattr__(self, name: str) -> object:
+            known = [field.name for field in dataclasses.fields(type(self))]
+            raise AttributeError(f"`workload` has no `{name}`{nearest(name, known)}")
+
 
 class Parameters(list["torch.Tensor"]):
     """The torch parameters: a plain list for any optimizer, with their names and roles beside it.
@@ -115,7 +121,15 @@ class Parameters(list["torch.Tensor"]):
         self.roles: dict[str, Role] = dict(roles)
 
     def of(self, *roles: Role) -> list[torch.Tensor]:
-        """The tensors whose role is among `roles`."""
+        """The tensors whose role is among `roles`; none where the model has none of it.
+
+        Raises:
+            SubmissionError: there is no such role: one line.
+        """
+        for role in roles:
+            if role not in get_args(Role):
+                what = f"`params.of({role!r})`: there is no such role"
+                raise SubmissionError(what + nearest(str(role), get_args(Role)))
         return [tensor for name, tensor in self.named.items() if self.roles[name] in roles]
 
 

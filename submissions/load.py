@@ -168,7 +168,10 @@ def _wrong_for_torch(built: object) -> str:
     # An optax transformation is a named tuple with `init` and `update`: not for torch.
     if not isinstance(built, list | tuple) or hasattr(built, "_fields"):
         fits = is_optimizer(built) or _has(built, "init", "update")
-        return "" if fits and not hasattr(built, "_fields") else _unexpected(built, "torch")
+        if fits and not hasattr(built, "_fields"):
+            return ""
+        hint = "; for JAX leave `params` out of its arguments" if fits else ""
+        return _unexpected(built, "torch") + hint
     parts = flatten(built)
     if not any(map(is_optimizer, parts)):
         return _unexpected(built, "torch")

@@ -198,7 +198,8 @@ class _Reader:
         for name in arguments:
             tuned = space is not None and name in space.names
             if name not in RESERVED and name not in defaults and not tuned:
-                advice = "give it one, or put it into SEARCH_SPACE"
+                handed = "what is handed in is called `params` (torch) and `workload`"
+                advice = f"give it one, or put it into SEARCH_SPACE; {handed}"
                 raise self._error(self._function(tree), f"`{name}` has no default; {advice}")
 
 

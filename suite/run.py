@@ -126,9 +126,9 @@ def run(request: Request) -> int:
     _check_place(request)
     _fetch_data(planned, request.address)
     was_there = folder.exists()
-    _prepare_folder(request, folder, planned, specs)
-    say(f"{len(specs)} trials into {folder}")
     try:
+        _prepare_folder(request, folder, planned, specs)
+        say(f"{len(specs)} trials into {folder}")
         with _tracking(request, folder):
             finished = _race(request, planned, specs)
     except UserError:

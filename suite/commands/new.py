@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import click
@@ -70,6 +71,8 @@ def new(path: Path, framework: str, workload: bool, repository: bool) -> None:
     except FileExistsError:
         raise ConfigError(f"{path} exists; name another file, or delete it first") from None
     except OSError as error:
+        with contextlib.suppress(OSError):  # half a file would be refused as one that exists
+            path.unlink()
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
     click.echo(str(path))
     click.echo(f"next: gradathlon check {path}", err=True)

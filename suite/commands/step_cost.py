@@ -83,8 +83,10 @@ def step_cost(
             lines.append((source.name, source.framework, *cells))
     click.echo(columns(("submission", "framework", *ids), lines))
     if output is not None:
+        from scoring.report.page import write_whole
+
         try:
-            output.write_text(json.dumps(costs, indent=2) + "\n", encoding="utf-8")
+            write_whole(output, json.dumps(costs, indent=2) + "\n")
         except OSError as error:
             raise ConfigError(f"{output}: cannot be written: {error.strerror}") from None
         click.echo(str(output), err=True)

@@ -103,6 +103,23 @@ def test_only_the_reserved_names_that_are_asked_for_are_handed_in(load):
     assert made.given["workload"].step_hint == problem.STEPS
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("params): params.of('weights')", r"there is no such role; did you mean 'weight'\?$"),
+        ("workload): workload.step_hints", r"`workload` has no `step_hints`; did you mean"),
+        (
+            "params): import optax; return optax.sgd(1.0)",
+            r"return a torch optimizer, .*; for JAX leave `params` out of its arguments$",
+        ),
+    ],
+)
+def test_what_newcomers_mistake_is_answered_with_what_there_is(load, text, told):
+    source, module = load(f"def submission({text}\n")
+    with pytest.raises(SubmissionError, match=told):
+        call(source, module)
+
+
 def test_wrong_hyperparameters_are_named(load):
     source, module = load(
         "SEARCH_SPACE = [{'lr': 1}]\ndef submission(lr, weight_decay=0): return lr\n"
@@ -138,7 +155,8 @@ def test_wrong_hyperparameters_are_named(load):
         (
             "returns_wrong",
             "6: `submission` returned a GradientTransformationExtraArgs; return a torch optimizer,"
-            " a tuple of optimizers and lr_schedulers, or an object with `init` and `update`",
+            " a tuple of optimizers and lr_schedulers, or an object with `init` and `update`; for"
+            " JAX leave `params` out of its arguments",
         ),
     ],
 )

@@ -102,7 +102,8 @@ def test_closure_and_annotated_constants_are_read():
         ),
         (
             "def submission(params, lr): ...",
-            "1: `lr` has no default; give it one, or put it into SEARCH_SPACE",
+            "1: `lr` has no default; give it one, or put it into SEARCH_SPACE; what is handed in is"
+            " called `params` (torch) and `workload`",
         ),
         (
             f"SEARCH_SPACE = {{\n    'lr': {LR},\n    'weight_decy': {LR}}}\n"

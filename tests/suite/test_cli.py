@@ -125,6 +125,29 @@ def test_output_that_cannot_be_written_is_told_in_one_line(words: list[str]) -> 
             os.close(output)
 
 
+@pytest.mark.parametrize("words", [["new", "mine.py"], ["run", "ci", "-o", "out", "-s", "sgd"]])
+@pytest.mark.network
+def test_a_disk_that_is_full_leaves_nothing_behind(words: list[str], tmp_path: Path) -> None:
+    """As a limit on the size of files has it, which is met where a full disk is."""
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (99, 99))\n"
+        "from suite.cli import main; main(prog_name='gradathlon')"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert f"{words[1 if words[0] == 'new' else 3]}: cannot be written: " in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_unknown_command_or_option_is_answered_with_the_nearest() -> None:
     done = gradathlon("scroe", "runs/x")
     assert done.returncode == 2

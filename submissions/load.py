@@ -74,9 +74,7 @@ def execute(source: Source) -> ModuleType:
             exec(compiled(main, source.origin), module.__dict__)
     except ModuleNotFoundError as error:
         unload(source)
-        raise SubmissionError(
-            f"{_where(error, source)}: imports {error.name}, {_advice(error, source)}"
-        ) from error
+        raise SubmissionError(f"{_where(error, source)}: {_missing(error, source)}") from error
     except (Exception, SystemExit) as error:
         unload(source)
         raise SubmissionError(f"{_where(error, source)}: {_what(error)}") from error
@@ -218,6 +216,16 @@ def _where(error: BaseException, source: Source) -> str:
     own = {source.origin, *(str(folder / name) for name in split(source.text)[1])}
     lines = [f"{frame.filename}:{frame.lineno}" for frame in frames if frame.filename in own]
     return lines[-1] if lines else source.origin
+
+
+def _missing(error: ModuleNotFoundError, source: Source) -> str:
+    """What is imported by whom, and what to do."""
+    frames = traceback.walk_tb(error.__traceback__)
+    packages = [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in frames]
+    package = [name for name in packages if name != "importlib"][-1]
+    if package in (_module_name(source), __name__.partition(".")[0]):
+        return f"imports {error.name}, {_advice(error, source)}"
+    return f"{package} imports {error.name}, which is not installed here; pip install it"
 
 
 def _advice(error: ModuleNotFoundError, source: Source) -> str:

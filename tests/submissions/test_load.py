@@ -132,6 +132,16 @@ def test_wrong_hyperparameters_are_named(load):
         call(source, module, lr=1, workload=3)
 
 
+def test_a_package_that_imports_what_is_not_there_is_named(load, tmp_path, monkeypatch):
+    (tmp_path / "wants_another").mkdir()
+    (tmp_path / "wants_another" / "__init__.py").write_text("from . import part\n")
+    (tmp_path / "wants_another" / "part.py").write_text("import not_there.at_all\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    says = r"1: wants_another imports not_there, which is not installed here; pip install it$"
+    with pytest.raises(SubmissionError, match=says):
+        load("import wants_another\ndef submission(): return wants_another\n")
+
+
 @pytest.mark.parametrize(
     ("name", "line"),
     [

@@ -10,6 +10,7 @@ import click
 
 import workloads
 from submissions import source
+from submissions.contract import SubmissionError
 from suite import config
 from suite.columns import columns, markdown
 
@@ -56,8 +57,13 @@ def _workloads(like: str) -> _Rows:
 
 
 def _submissions(like: str) -> _Rows:
-    for name in fnmatch.filter([*source.shipped(), *source.installed()], like):
-        source_file = source.find(name)
+    names = dict.fromkeys([*source.shipped(), *source.installed()])
+    for name in fnmatch.filter(names, like):
+        try:
+            source_file = source.find(name)
+        except SubmissionError as error:  # one package's fault is no reason to list nothing
+            yield name, "", "installed", "", f"cannot race: {error}"
+            continue
         ours = name in source.shipped()
         kind = Path(source_file.origin).parent.name.replace("_", " ") if ours else "installed"
         yield (

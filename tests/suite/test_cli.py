@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -163,6 +164,18 @@ def test_lists_hold_everything(invoke: Invoke) -> None:
     listed = invoke("list", "submissions").stdout.splitlines()[1:]
     assert [line.split()[0] for line in listed][: len(source.shipped())] == source.shipped()
     assert "demo" in invoke("list", "suites").stdout
+
+
+def test_one_package_that_cannot_race_is_listed_with_its_reason(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered = [EntryPoint(name, "their_pkg.gone", source.GROUP) for name in ("gone", "sgd")]
+    monkeypatch.setattr(source, "_entry_points", lambda: offered)
+    listed = {line.split()[0]: line for line in invoke("list", "submissions").stdout.splitlines()}
+    assert len(listed) == 1 + len(source.shipped()) + 1
+    assert "no source file for the module 'their_pkg.gone'" in listed["gone"]
+    assert "sgd: offered by Gradathlon itself and the package" in listed["sgd"]
+    assert "cannot race" not in listed["adamw"]
 
 
 @pytest.mark.parametrize("id", workloads.ids())

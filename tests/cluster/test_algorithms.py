@@ -171,54 +171,6 @@ def test_one_that_asks_for_a_closure_only_when_it_runs_is_told_the_word() -> Non
         learner(WANTS.replace("SAYS", asks))
 
 
-DIFFERENTIATES = """
-import torch
-class Own(torch.optim.SGD):
-    @torch.enable_grad()
-    def step(self, closure=None):
-        params = self.param_groups[0]["params"]
-        size = sum(p.grad.square().sum() for p in params)
-        for p, slope in zip(params, torch.autograd.grad(size, params)):
-            p.grad = p.grad.detach() + 0.01 * slope
-        return super().step()
-"""
-HELD = """
-class Held:
-    def __init__(self, optimizer):
-        self.optimizer = optimizer
-    def init(self, params):
-        return {"optimizer": self.optimizer}
-    def update(self, params, state, batch, problem):
-        with torch.enable_grad():
-            loss = problem.loss(params, batch)
-            gradients = torch.autograd.grad(loss, list(params.values()), create_graph=True)
-        for p, gradient in zip(params.values(), gradients):
-            p.grad = gradient
-        state["optimizer"].step()
-        return state
-def submission(params):
-    return Held(Own(params, lr=0.1))
-"""
-
-
-def test_one_that_differentiates_its_gradients_is_told_to_go_into_an_object() -> None:
-    alone = "def submission(params):\n    return Own(params, lr=0.1)\n"
-    with pytest.raises(SubmissionError, match=r"Own: element 0 .* an object whose `update`"):
-        learner(DIFFERENTIATES + alone)
-    made, bench = trained(DIFFERENTIATES + HELD)
-
-    def make(params: dict[str, Any]) -> Callable[[Any], None]:
-        optimizer = torch.optim.SGD(params.values(), lr=0.1)
-
-        def after(loss: Any) -> None:
-            optimizer.step()
-
-        return after
-
-    assert all(np.isfinite(value).all() for value in made.weights().values())
-    assert not same(made.weights(), bare(bench, make))
-
-
 def test_functions_beside_a_torch_submission_are_called() -> None:
     text = """
 import torch

@@ -246,5 +246,8 @@ def _advice(error: ModuleNotFoundError, source: Source) -> str:
 
 def _what(error: BaseException) -> str:
     """The exception in one line."""
-    text = str(error).strip()
+    try:
+        text = str(error).strip()
+    except BaseException:  # it may be anyone's code
+        text = ""
     return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import torch
 
+from cluster.faults import told
 from cluster.learners.contract import Draw
 from cluster.learners.run_torch import Problem, Run, Taking
 from cluster.learners.state_torch import in_order, into_objects, load_optimizer
@@ -61,12 +62,12 @@ class _Stepper:
         try:
             self.optimizer.step()
         except Exception as error:
-            advice = self._advice(str(error))
+            text = told(error, kind=False)
+            advice = self._advice(text)
             if not advice:
                 raise
             name = type(self.optimizer).__name__
-            what = str(error).strip().rstrip(".")
-            raise SubmissionError(f"{name}: {what}; {advice}") from error
+            raise SubmissionError(f"{name}: {text.rstrip('.')}; {advice}") from error
 
     def _advice(self, said: str) -> str:
         """What to do about an error of the optimizer's own, where that is known."""

@@ -104,8 +104,8 @@ class Card:
     if not TYPE_CHECKING:  # which knows the names
 
         def __getattr__(self, name: str) -> object:
-            known = [field.name for field in dataclasses.fields(type(self))]
-            raise AttributeError(f"`workload` has no `{name}`{nearest(name, known)}")
+            known = ", ".join(field.name for field in dataclasses.fields(type(self)))
+            raise AttributeError(f"`workload` has no `{name}`; it has {known}")
 
 
 class Parameters(list["torch.Tensor"]):

@@ -26,6 +26,8 @@ _GRAPH = (
     "where it differentiates its gradients, return an object whose `update` takes them with "
     "`create_graph=True` and steps it (submissions/README.md)"
 )
+_IN_PLACE = "leaf Variable that requires grad is being used in an in-place operation"
+_NO_GRAD = "write `@torch.no_grad()` above the optimizer's `def step`"
 _NO_GRAPH = "does not require grad and does not have a grad_fn"
 """What torch says where gradients were taken without a graph of their own."""
 _HOOK = "let the hook return nothing: a `def` with the call in it, instead of a `lambda`"
@@ -75,6 +77,8 @@ class _Stepper:
             return _ASKS
         if _NO_GRAPH in said:
             return _GRAPH
+        if _IN_PLACE in said:
+            return _NO_GRAD
         return _HOOK if "must return None or a tuple" in said else ""
 
 

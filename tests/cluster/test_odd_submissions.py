@@ -73,6 +73,10 @@ FAIL = {
         ),
         "Mute: its text cannot be had (",
     ),
+    "steps with gradients": (
+        steps("[p.sub_(p.grad) for p in self.param_groups[0]['params']]"),
+        "in-place operation; write `@torch.no_grad()` above the optimizer's `def step`",
+    ),
     "judges nothing": (judged("None"), "`eval_params` returned a NoneType; return a dict"),
     "judges other names": (
         judged("{name + 'x': p for name, p in params.items()}"),

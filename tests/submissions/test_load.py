@@ -107,7 +107,7 @@ def test_only_the_reserved_names_that_are_asked_for_are_handed_in(load):
     ("text", "told"),
     [
         ("params): params.of('weights')", r"there is no such role; did you mean 'weight'\?$"),
-        ("workload): workload.step_hints", r"`workload` has no `step_hints`; did you mean"),
+        ("workload): workload.step_hints", r"`workload` has no `step_hints`; it has step_hint, "),
         (
             "params): import optax; return optax.sgd(1.0)",
             r"return a torch optimizer, .*; for JAX leave `params` out of its arguments$",

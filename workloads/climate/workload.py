@@ -147,10 +147,10 @@ class Climate(Workload[ClimateScale]):
         return metrics | rollout.judge(archive, judged, settings.data.rollout_days)
 
     def probe(self, stream: Stream) -> Batch:
-        """As many validation steps as a batch has."""
+        """Validation steps, half a batch: nothing of them is compiled in torch, which takes more."""
         from workloads.climate import data
 
-        archive, size = self._archive(), self.settings.batch_size
+        archive, size = self._archive(), max(1, self.settings.batch_size // 2)
         return archive.batch(data.spread(archive.validation, size))
 
     def batch_like(self, seed: int = 0) -> Batch:

@@ -147,7 +147,7 @@ class Climate(Workload[ClimateScale]):
         return metrics | rollout.judge(archive, judged, settings.data.rollout_days)
 
     def probe(self, stream: Stream) -> Batch:
-        """Validation steps, half a batch: torch compiles nothing of them, which takes more memory."""
+        """Validation steps, half a batch: what is not compiled takes more memory."""
         from workloads.climate import data
 
         archive, size = self._archive(), max(1, self.settings.batch_size // 2)

@@ -1,12 +1,12 @@
 """Whether a trial will still meet its target, as its learning curve has it: pruning that can err.
 
-The judged metric over time is taken to follow a power law, c + a t^-b (as learning curves of many
-kinds do: Viering and Loog 2023, "The Shape of Learning Curves", arXiv 2103.10948), fitted to the
-last three quarters of the evaluations so far. It knows nothing of the submission's schedule: what
-annealing a learning rate adds late is no power law of what came before. So the improvement that it
-forecasts, and the evaluations' scatter round it, are multiplied by an optimism before a trial is
-given up; `tests/benchmarks/forecast.py` tells what that costs and saves on races that were run
-whole.
+The judged metric is taken to follow the annealing law of Tissue et al. 2024 ("Scaling law with
+learning rate annealing", arXiv 2408.11029), c + a S1^-b - d S2, fitted to the last three quarters
+of the evaluations so far: S1 is the learning rate summed up to there, S2 how far it has been
+annealed. Nobody tells a harness the rate; that of a cosine that ends with the limit stands for it,
+which many schedules are not. So the improvement that is forecast, and the evaluations' scatter
+round the curve, are multiplied by an optimism before a trial is given up;
+`tests/benchmarks/forecast.py` tells what that costs and saves on races that were run whole.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from scoring.ground.words import Target
 
-OPTIMISM = 4.0
+OPTIMISM = 10.0
 """What the forecast improvement is multiplied by, unless told otherwise."""
 EARLIEST = 0.2
 """Of the limit; before it no trial is given up."""
@@ -67,15 +67,40 @@ def shortfall(times: Series, values: Series, target: Target, limit: float) -> fl
 
 def _fit(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
     """The curve at the last of `x` and at 1, and the points' standard deviation round it."""
-    powers = x**-_EXPONENTS
-    means = powers.mean(axis=1, keepdims=True)
-    across, up = powers - means, y - y.mean()
-    squares = (across**2).sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        slopes = np.where(squares > 0, (across * up).sum(axis=1) / squares, 0.0)
-    slopes = slopes.clip(min=0.0)  # what gets worse is not expected to go on so
-    errors = ((up - slopes[:, None] * across) ** 2).mean(axis=1)
+    powers, annealed = annealing(x)
+    means, mean = powers.mean(axis=1, keepdims=True), annealed.mean()
+    sums, drops, up = powers - means, annealed - mean, y - y.mean()
+    slopes, gains = _least_squares(sums, drops, up)
+    errors = ((up - slopes[:, None] * sums - gains[:, None] * drops) ** 2).mean(axis=1)
     best = int(errors.argmin())
-    level, slope = float(y.mean() - slopes[best] * means[best, 0]), float(slopes[best])
-    now = level + slope * float(powers[best, -1])
-    return now, level + slope, math.sqrt(float(errors[best]))
+    slope, gain = float(slopes[best]), float(gains[best])
+    ends = [(powers[best, -1], annealed[-1]), (annealing(np.ones(1))[0][best, 0], 1.0)]
+    now, then = (
+        float(y.mean() + slope * (power - means[best, 0]) + gain * (drop - mean))
+        for power, drop in ends
+    )
+    return now, then, math.sqrt(float(errors[best]))
+
+
+def annealing(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """S1 to each exponent, and S2, of a cosine that ends at 1; each in a unit of its own."""
+    angle = np.pi * np.minimum(x, 1.0)
+    return ((x + np.sin(angle) / np.pi) / 2.0) ** -_EXPONENTS, (1.0 - np.cos(angle)) / 2.0
+
+
+def _least_squares(
+    sums: np.ndarray, drops: np.ndarray, up: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """By exponent, a and -d, neither of which makes a curve worse: what did is not to go on so."""
+    own, across, other = (sums**2).sum(axis=1), (sums * drops).sum(axis=1), (drops**2).sum()
+    left, right = (sums * up).sum(axis=1), (drops * up).sum()
+    area = own * other - across**2
+    is_clear = area > 1e-12 * own * other
+    with np.errstate(invalid="ignore", divide="ignore"):
+        slopes = np.where(is_clear, (left * other - right * across) / area, 0.0)
+        gains = np.where(is_clear, (right * own - left * across) / area, 1.0)
+        alone = np.where(own > 0, left / own, 0.0).clip(min=0.0)
+    slopes = np.where(gains > 0, alone, slopes)
+    gains = np.minimum(gains, 0.0)
+    alone = np.full_like(gains, min(0.0, right / other) if other > 0 else 0.0)
+    return np.where(slopes < 0, 0.0, slopes), np.where(slopes < 0, alone, gains)

@@ -36,7 +36,7 @@ from scoring.report.plots import BOTTOM, END, HEIGHT, LEFT, TOP, x_axis, y_axis
 from scoring.times import ended_at, time_to_result
 from scoring.yardsticks import raced
 
-OPTIMISMS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0)
+OPTIMISMS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 12.0, 16.0, 24.0)
 MOST_WRONG = 0.01
 
 
@@ -175,7 +175,7 @@ def picture(outcomes: Sequence[Outcome]) -> str:
             element("text", f"{optimism:g}", x=across - 8, y=up - 6, class_="soft end"),
         )
         for optimism, (across, up) in zip(OPTIMISMS, places, strict=True)
-        if optimism in (1, 2, 4, 8, 16, 32)
+        if optimism in (1, 2, 3, 4, 6, 8, 12)
     ]
     drawing = join(
         y_axis(y, "% of the trials that met their target, stopped before"),

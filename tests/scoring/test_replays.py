@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from scoring.forecast import OPTIMISM
 from scoring.lines import Line
 from scoring.pruning import FASTEST, MEDIAN, REFERENCE
 from scoring.records import Evaluation, Outcome, record_path
@@ -89,8 +90,8 @@ def test_known_curves_are_replayed(new_run: New) -> None:
     assert (misses.submission, misses.ran, misses.time) == ("misses", 400.0, math.inf)
     assert meets.time == meets.ran < 400.0
     assert misses.stop(1.0) == 80.0, "at a fifth of the limit, the first time it is asked"
-    assert meets.stop(1.0) == math.inf
-    assert forecast.outcome([misses, meets], 1.0).share_wrong == 0.0
+    assert meets.stop(OPTIMISM) == math.inf
+    assert forecast.outcome([misses, meets], OPTIMISM).share_wrong == 0.0
     assert "<svg" in forecast.picture(
         [forecast.outcome([misses, meets], k) for k in forecast.OPTIMISMS]
     )

@@ -287,9 +287,9 @@ def _target_line(y: Scale, target: Target) -> Markup | None:
         element(
             "text",
             f"target {short(target.value, 4)}",
-            x=END - 4,
+            x=LEFT + 4,  # where curves begin, and are far from it
             y=height + (15 if below else -6),
-            class_="soft halo end",
+            class_="soft halo",
         ),
     )
 

@@ -10,6 +10,7 @@ import numpy as np
 from scoring.columns import Evaluations, values
 from scoring.ground.words import Clock
 from scoring.records import Record
+from scoring.report.axes import short
 from scoring.report.curves import side_plot
 from scoring.report.hyperparameters import SHOWN, scatter_plot, tried
 from scoring.report.markup import Markup, element
@@ -64,6 +65,48 @@ def other_metrics(records: Sequence[Record]) -> list[str]:
         if finite.size and finite.min() < finite.max():
             changing.append(name)
     return sorted(changing, key=lambda name: (not name.startswith("validation/"), name))
+
+
+def figure_at_end(records: Sequence[Record], clock: Clock, looks: Styles) -> Markup | None:
+    """What each submission's fastest trial was at its end on test data, which decides nothing."""
+    found = [
+        (record, {name: value for name, value in test.items() if isinstance(value, int | float)})
+        for record in _fastest(records, clock)
+        if record.outcome and isinstance(test := record.outcome.extra.get("test"), dict)
+    ]
+    names = sorted({name for _, test in found for name in test})
+    if not names:
+        return None
+    heads = ["submission", *(name.removeprefix("test/").replace("_", " ") for name in names)]
+    numbers = {"class_": "number"}
+    rows = [
+        element(
+            "tr",
+            element(
+                "th",
+                element("i", class_=f"chip {looks[record.header.submission].colour}"),
+                f" {record.header.submission}",
+                scope="row",
+            ),
+            *(element("td", short(test.get(name, math.nan), 4), **numbers) for name in names),
+            data_s=looks[record.header.submission].series,
+        )
+        for record, test in found
+    ]
+    head = [
+        element("th", word, scope="col", class_="number" if place else None)
+        for place, word in enumerate(heads)
+    ]
+    table = element(
+        "table", element("thead", element("tr", *head)), element("tbody", *rows), class_="ended"
+    )
+    caption = "On test data when the trial ended: each submission's fastest; it is not judged"
+    where = {"class_": "scroll", "role": "region", "aria_label": "On test data", "tabindex": 0}
+    return element(
+        "figure",
+        element("figcaption", element("span", caption)),
+        element("div", table, **where),
+    )
 
 
 def _fastest(records: Sequence[Record], clock: Clock) -> Iterator[Record]:

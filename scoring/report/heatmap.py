@@ -43,15 +43,15 @@ def shade_sheet() -> Markup:
 def heatmap_svg(board: Board) -> str:
     """Rows are submissions, best score first; blue is faster than the yardstick, orange slower."""
     width = max(NAMES + CELL * len(board.workloads) + 10, LEGEND)
-    height = HEAD + LINE * len(board.rows) + 40
+    height = HEAD + LINE * len(board.rows) + 56
     head = [
         _text(clipped(name, 18), NAMES + CELL * (place + 0.5), HEAD - 12, "middle")
         for place, name in enumerate(board.workloads)
     ]
     rows = [_row(row, board, HEAD + LINE * place) for place, row in enumerate(board.rows)]
     description = (
-        "time over the yardstick's, a shade each half doubling: blue faster, orange slower, grey "
-        f"missed; beyond ×{board.tau_max:g} it counts 0"
+        "time over the yardstick's, a shade each half doubling: blue faster, orange slower,",
+        f"grey missed; beyond ×{board.tau_max:g} it counts 0",
     )
     return element(
         "svg",
@@ -59,7 +59,10 @@ def heatmap_svg(board: Board) -> str:
         element("rect", width=width, height=height, fill="#ffffff"),
         *head,
         *rows,
-        _text(description, 10, height - 14, "start", "#5d6670"),
+        *(
+            _text(line, 10, height - 30 + 16 * place, "start", "#5d6670")
+            for place, line in enumerate(description)
+        ),
         xmlns="http://www.w3.org/2000/svg",
         viewBox=f"0 0 {width} {height}",
         width=width,

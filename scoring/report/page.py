@@ -28,7 +28,7 @@ from scoring.records import Record, run_of
 from scoring.report import crowds
 from scoring.report.axes import short
 from scoring.report.curves import CROWD, STYLE, curve_plot, readable_clocks
-from scoring.report.details import details, folded
+from scoring.report.details import details, figure_at_end, folded
 from scoring.report.heatmap import shade_sheet
 from scoring.report.hyperparameters import STYLE as DOTS
 from scoring.report.markup import Markup, element, embedded_json, escape, join
@@ -161,6 +161,7 @@ def _workloads(
             _figure(drawn, plot, caption, file)
             for plot, caption, file, drawn in details(place, workload, own, board.clock, looks)
         ]
+        more += filter(None, [figure_at_end(own, board.clock, looks)])
         heading = f"workload{place}"
         sections.append(
             element(

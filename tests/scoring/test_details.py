@@ -10,7 +10,7 @@ import pytest
 
 from scoring.frame import gather
 from scoring.records import Evaluation, Record
-from scoring.report.details import details, other_metrics
+from scoring.report.details import details, figure_at_end, other_metrics
 from scoring.report.heatmap import shade, shade_sheet
 from scoring.report.hyperparameters import scatter_plot, tried
 from scoring.report.palette import styles
@@ -54,6 +54,28 @@ def test_other_metrics_are_those_that_change(records: list[Record]) -> None:
     drawn = {plot: svg for plot, _, _, svg in details(3, LM, moving, "wall", looks)}
     submissions = len({one.header.submission for one in records})
     assert drawn["side3-0"].count('class="line ') == submissions
+
+
+def test_what_trials_were_on_test_data_is_a_table(records: list[Record]) -> None:
+    looks = styles(one.header.submission for one in records)
+    assert figure_at_end(records, "wall", looks) is None
+    told = [
+        dataclasses.replace(
+            one,
+            outcome=dataclasses.replace(
+                one.outcome, extra={"test": {"test/warming_3x": 1.5, "test/rmse": math.nan}}
+            ),
+        )
+        for one in records
+        if one.outcome
+    ]
+    drawn = figure_at_end(told, "wall", looks)
+    assert drawn is not None
+    assert drawn.count('<th scope="row">') == len({one.header.submission for one in told})
+    assert '<th scope="col" class="number">rmse</th>' in drawn
+    assert (
+        drawn.count('<td class="number">1.5</td>') == drawn.count('<td class="number">–</td>') > 0
+    )
 
 
 @pytest.mark.parametrize(

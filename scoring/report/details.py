@@ -84,8 +84,12 @@ def figure_at_end(records: Sequence[Record], clock: Clock, looks: Styles) -> Mar
             "tr",
             element(
                 "th",
-                element("i", class_=f"chip {looks[record.header.submission].colour}"),
-                f" {record.header.submission}",
+                element(
+                    "span",
+                    element("i", class_=f"chip {looks[record.header.submission].colour}"),
+                    element("span", record.header.submission),
+                    class_="name",
+                ),
                 scope="row",
             ),
             *(element("td", short(test.get(name, math.nan), 4), **numbers) for name in names),

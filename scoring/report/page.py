@@ -265,7 +265,7 @@ def _facts(board: Board, records: Sequence[Record]) -> Markup:
     for title, variants in (("Hardware", hardware), ("Versions", versions)):
         for text, count in variants:
             share = f" ({count} trial{'s' * (count > 1)})" if len(variants) > 1 else ""
-            facts.append((title + share, text))
+            facts += [(title + share, text)] if text else []
     items = [
         element(
             "div",

@@ -28,7 +28,7 @@ def study_plot(plot: str, board: Board, workload: str, looks: Styles) -> Markup:
     longest = max((time for time in times if math.isfinite(time)), default=1.0)
     bottom = TOP + ROW * len(rows) + 8
     missed = any(not math.isfinite(time) for time in times)
-    x = Scale(0.0, longest * 1.05, NAMES, END - (60 if missed else 0))
+    x = Scale(0.0, longest * 1.05, NAMES, END - (84 if missed else 0))
     lines = [
         _study_row(row, workload, TOP + ROW * place + ROW / 2, x, looks)
         for place, row in enumerate(rows)

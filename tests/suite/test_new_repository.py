@@ -70,7 +70,7 @@ def test_the_workflows_steps_run(folder: Path, tmp_path: Path) -> None:
     calls = (tmp_path / "calls").read_text().splitlines()
     assert calls[0].startswith("pip install ")
     assert calls[1] == "gradathlon check my_opt.py"
-    assert calls[2] == ("gradathlon run ci -s my_opt.py -s adamw -s adamw_jax -o gradathlon-run")
+    assert calls[2] == ("gradathlon run ci -s my_opt.py -s nadamw -s nadamw_jax -o gradathlon-run")
     assert [call.split()[1] for call in calls[3:]] == ["score", "score", "report"]
     summary = (tmp_path / "summary.md").read_text()
     assert "{}" in summary

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from scoring.report.axes import short
 from scoring.report.curves import side_plot
 from scoring.report.hyperparameters import SHOWN, scatter_plot, tried
 from scoring.report.markup import Markup, element
+from scoring.report.palette import Style
 from scoring.report.parts import parts_of, parts_plot
 from scoring.report.plots import Styles
 from scoring.times import time_to_result
@@ -78,38 +79,27 @@ def figure_at_end(records: Sequence[Record], clock: Clock, looks: Styles) -> Mar
     if not names:
         return None
     heads = ["submission", *(name.removeprefix("test/").replace("_", " ") for name in names)]
-    numbers = {"class_": "number"}
-    rows = [
-        element(
-            "tr",
-            element(
-                "th",
-                element(
-                    "span",
-                    element("i", class_=f"chip {looks[record.header.submission].colour}"),
-                    element("span", record.header.submission),
-                    class_="name",
-                ),
-                scope="row",
-            ),
-            *(element("td", short(test.get(name, math.nan), 4), **numbers) for name in names),
-            data_s=looks[record.header.submission].series,
-        )
-        for record, test in found
-    ]
     head = [
         element("th", word, scope="col", class_="number" if place else None)
         for place, word in enumerate(heads)
     ]
-    table = element(
-        "table", element("thead", element("tr", *head)), element("tbody", *rows), class_="ended"
-    )
+    rows = [_row_at_end(looks[one.header.submission], one, test, names) for one, test in found]
+    table = element("table", element("thead", element("tr", *head)), element("tbody", *rows))
     caption = "On test data when the trial ended: each submission's fastest; it is not judged"
-    where = {"class_": "scroll", "role": "region", "aria_label": "On test data", "tabindex": 0}
+    scroll = element("div", table, class_="scroll", role="region", aria_label=caption, tabindex=0)
+    return element("figure", element("figcaption", element("span", caption)), scroll)
+
+
+def _row_at_end(
+    look: Style, record: Record, test: Mapping[str, float], names: Sequence[str]
+) -> Markup:
+    name = record.header.submission
+    chip = element("i", class_=f"chip {look.colour}")
     return element(
-        "figure",
-        element("figcaption", element("span", caption)),
-        element("div", table, **where),
+        "tr",
+        element("th", element("span", chip, element("span", name), class_="name"), scope="row"),
+        *(element("td", short(test.get(word, math.nan), 4), class_="number") for word in names),
+        data_s=look.series,
     )
 
 

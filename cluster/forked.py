@@ -1,8 +1,8 @@
 """Processes that have imported a framework: trials that follow are forked from one.
 
-On a worker that races one trial after the other, the imports are paid for once and not by each. The
-process that stands ready runs no submission's code: a trial is a copy of it, changes nothing in it,
-and becomes the supervisor's own child.
+On a worker that races one trial after the other, imports and the reading of data are paid for once
+and not by each. The process that stands ready runs no submission's code: a trial is a copy of it,
+changes nothing in it, and becomes the supervisor's own child.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ import time
 from collections.abc import Sequence
 from typing import NoReturn
 
+import workloads
+from cluster import tree
 from cluster.cores import pin
+from cluster.node_data import fetch_once
 from cluster.process import set_environment, threads
 from cluster.spec import TrialSpec
 from scoring.ground.words import Resources
@@ -30,10 +33,15 @@ _START = (
     "from cluster.forked import main; main()"
 )
 _MODULES = {
-    "torch": ("torch", "cluster.learners.learner_torch"),
+    # The first optimizer of torch's imports its compiler, whether it compiles or not.
+    "torch": ("torch", "torch._dynamo", "cluster.learners.learner_torch"),
     "jax": ("jax", "optax", "cluster.learners.learner_jax"),
 }
 _PATIENCE_S = 300.0
+_LONGEST = 1000
+"""Bytes of a workload's id, at most."""
+_MOST_BYTES = 2_000_000_000
+"""Of data: who holds more makes room before the next trial."""
 _LOOK_S = 0.01
 
 
@@ -100,17 +108,24 @@ class _Ready:
         """Whether it has ended."""
         return self._process.poll() is not None
 
-    def fork(self, descriptors: Sequence[int]) -> Forked:
-        """A copy of it with these for its standard input, its news and its log.
+    def fork(self, workload: str, descriptors: Sequence[int]) -> Forked:
+        """A copy of it, with these for its standard input, its news and its log.
+
+        The workload's data are opened first, unless they were for an earlier trial.
 
         Raises:
             OSError: it is gone, or must not be copied.
         """
-        socket.send_fds(self._line, [b"f"], list(descriptors))
+        socket.send_fds(self._line, [workload.encode()], list(descriptors))
         pid = int(self._line.recv(32) or 0)
         if not pid:
             raise OSError("the process that stood ready is gone, or must not be copied")
         return Forked(pid)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it holds more data than it should for the trials that come."""
+        return tree.private_bytes(self._process.pid) > _MOST_BYTES
 
     def end(self) -> None:
         """It is of no more use."""
@@ -140,7 +155,7 @@ def prepare(spec: TrialSpec, cores: Sequence[int]) -> None:
     if _ready is None or held.gpus or held.ranks > 1:
         return
     key = (spec.source.framework, held)
-    if key in _ready and (_ready[key].gone or key in _given_up):
+    if key in _ready and (_ready[key].gone or key in _given_up or _ready[key].is_large):
         _ready.pop(key).end()
     if key not in _ready and key not in _given_up:
         with contextlib.suppress(OSError):
@@ -153,7 +168,7 @@ def fork(spec: TrialSpec, descriptors: Sequence[int]) -> Forked | None:
     if _ready is None or key not in _ready:
         return None
     try:
-        return _ready[key].fork(descriptors)
+        return _ready[key].fork(spec.workload, descriptors)
     except (OSError, ValueError):
         if not _ready[key].gone:  # one that was ended from outside may be replaced
             _given_up.add(key)
@@ -167,15 +182,35 @@ def main() -> None:
         framework, resources, cores = pickle.load(file)
     pin(set(cores))
     set_environment(resources)
-    for name in ("cluster.trial", *_MODULES[framework]):
-        importlib.import_module(name)
+    import_framework(framework)
+    opened: set[str] = set()
     while True:
-        word, descriptors, _, _ = socket.recv_fds(line, 1, 3)
+        word, descriptors, _, _ = socket.recv_fds(line, _LONGEST, 3)
         if not word:
             os._exit(0)
+        if word.decode() not in opened:
+            opened.add(word.decode())
+            _open_data(word.decode())
         line.send(str(_copied(line, descriptors) if _copyable() else 0).encode())
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def import_framework(framework: str) -> None:
+    """All that a trial of the framework imports, whatever it races."""
+    for name in ("cluster.trial", *_MODULES[framework]):
+        importlib.import_module(name)
+
+
+def _open_data(id: str) -> None:
+    """Have the workload's data in this process' memory, where its trials find them.
+
+    What goes wrong, each trial tells for itself.
+    """
+    with contextlib.suppress(Exception):
+        workload = workloads.get(id)
+        fetch_once(workload)
+        workload.data_sha256()
 
 
 def _copyable() -> bool:

@@ -13,12 +13,12 @@ import ctypes
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 from multiprocessing.connection import Connection
 from pathlib import Path
-from socket import socketpair
 
 import workloads
 from cluster.compiled import compiled
@@ -28,7 +28,7 @@ from cluster.faults import NodeError
 from cluster.learners.contract import Draw, Learner, Rank, Taken
 from cluster.process import seed_globals, set_environment
 from cluster.spec import TrialSpec
-from scoring.ground.words import StateDict
+from scoring.ground.words import Resources, StateDict
 from submissions.contract import TrainingComplete
 from workloads.contract import Array, Batch, Judged, Weights
 
@@ -37,6 +37,7 @@ _START = (
     "main()"
 )
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+_SHOWN = "CUDA_VISIBLE_DEVICES"
 
 
 class Team:
@@ -50,22 +51,29 @@ class Team:
         self._folder = tempfile.TemporaryDirectory(prefix="ranks-")
         store = str(Path(self._folder.name) / "store")
         count, each = spec.resources.ranks, spec.resources.cores
-        self.rank = Rank(0, count, store)
+        address = f"localhost:{_free_port()}"
+        self.rank = Rank(0, count, store, address)
         self._lines: list[Connection] = []
         self._processes: list[subprocess.Popen[bytes]] = []
         for number in range(1, count):
-            ours, theirs = socketpair()
+            ours, theirs = socket.socketpair()
             with theirs:
                 words = [sys.executable, "-c", _START, str(theirs.fileno()), json.dumps(sys.path)]
                 self._processes.append(
-                    subprocess.Popen(words, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL)
+                    subprocess.Popen(
+                        words,
+                        pass_fds=(theirs.fileno(),),
+                        stdin=subprocess.DEVNULL,
+                        env=os.environ | accelerators(spec.resources, number),
+                    )
                 )
             line = Connection(ours.detach())
             own = list(cores[number * each : (number + 1) * each])
-            line.send((spec, Rank(number, count, store), own, os.getpid()))
+            line.send((spec, Rank(number, count, store, address), own, os.getpid()))
             self._lines.append(line)
         if cores:
             pin(set(cores[:each]))
+        os.environ.update(accelerators(spec.resources, 0))
         _teams.append(self)
 
     def tell(self, *words: object) -> None:
@@ -117,16 +125,44 @@ class Team:
         return ", ".join(str(process.poll()) for process in self._processes)
 
 
+def accelerators(resources: Resources, number: int) -> dict[str, str]:
+    """The variable that shows a rank its own of the trial's accelerators, and no other."""
+    if not resources.gpus:
+        return {}
+    shown = os.environ.get(_SHOWN) or ",".join(map(str, range(resources.all_gpus)))
+    own = shown.split(",")[number * resources.gpus : (number + 1) * resources.gpus]
+    return {_SHOWN: ",".join(own)}
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("localhost", 0))
+        port: int = one.getsockname()[1]
+    return port
+
+
 _teams: list[Team] = []
 
 
-def dismiss() -> None:
-    """End the ranks of the trials of this process: their work is done."""
+def dismiss(*, goes_on: bool = False) -> None:
+    """End the ranks of the trials of this process, which goes on or ends at once."""
     while _teams:
-        _teams.pop().end()
+        team = _teams.pop()
+        if goes_on and "cluster.learners.team_jax" in sys.modules:
+            _take_leave(team)
+        team.end()
     if "cluster.learners.team_torch" in sys.modules:
         from cluster.learners.team_torch import leave
 
+        leave()
+
+
+def _take_leave(team: Team) -> None:
+    """JAX's ranks leave together; where one is gone already, the others are ended as they are."""
+    from cluster.learners.team_jax import leave
+
+    with contextlib.suppress(NodeError):
+        team.tell("leave")
         leave()
 
 
@@ -160,7 +196,7 @@ class TeamLearner:
     def synchronize(self) -> None:
         """Return once every rank has done all."""
         self._team.tell("synchronize")
-        self._own.synchronize()
+        self._here("synchronize")
         self._team.wait()
 
     def prepare_evaluation(self) -> None:
@@ -247,6 +283,11 @@ def _follow(spec: TrialSpec, rank: Rank, line: Connection) -> None:
 
     while True:
         name, *arguments = line.recv()
+        if name == "leave":
+            from cluster.learners.team_jax import leave
+
+            leave()
+            return
         if name == "begin":
             seed_globals(seeds.own)
         with contextlib.suppress(TrainingComplete):

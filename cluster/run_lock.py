@@ -7,12 +7,15 @@ import fcntl
 import os
 import platform
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from cluster.spec import ClusterError
 
 NAME = "driver.lock"
+_TRIES = 5
+"""Who only asks whether a run is driven holds its lock for a moment."""
 
 
 @contextlib.contextmanager
@@ -42,12 +45,34 @@ def seal(run: Path) -> str:
     return ""
 
 
+def is_driven(run: Path) -> bool:
+    """Whether a process drives the run now; one that was killed left its lock file, and no lock."""
+    try:
+        descriptor = os.open(run / NAME, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:  # held; or there are no locks here, and the file is all that is known
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
 def _lock(path: Path) -> int:
+    tries = 0
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            tries += 1
+            if tries < _TRIES:
+                os.close(descriptor)
+                time.sleep(0.05)
+                continue
             lines = os.pread(descriptor, 200, 0).decode(errors="replace").splitlines()
             holder = lines[0] if lines else "another process"
             os.close(descriptor)

@@ -61,7 +61,7 @@ def _measure(pipe: Connection, together: Any, spec: TrialSpec) -> None:
     with hold_cores(spec.resources.cores):
         workload, seeds = workloads.get(spec.workload), Seeds.of(spec.seed)
         stream = workload.stream(seeds.stream)
-        learner = warm_learner(spec, workload, seeds, stream)
+        learner = warm_learner(spec, workload, seeds)
         seed_globals(seeds.own)
         learner.begin()
         policy = LearnersPolicy(learner)

@@ -191,7 +191,7 @@ class _Trial:
 
     def _warm_learner(self) -> Learner:
         """Compiled and warmed up; where the trial was cut off, if it was."""
-        learner = warm_learner(self.spec, self.workload, self._seeds, self._stream)
+        learner = warm_learner(self.spec, self.workload, self._seeds)
         seed_globals(self._seeds.own)
         if self._saved:
             learner.begin()

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import sys
 
-from cluster.compiled import WARM_UP_STEPS, compiled
+from cluster.compiled import compiled
 from cluster.entry import Seeds
 from cluster.learners.contract import Learner
 from cluster.pacer import Pacer
 from cluster.spec import TrialSpec
-from workloads.contract import Stream, Workload
-from workloads.diagnostics import diagnose
+from workloads.contract import Workload
 
 
-def warm_learner(spec: TrialSpec, workload: Workload, seeds: Seeds, stream: Stream) -> Learner:
-    """The submission's learner, after steps and an evaluation whose results are thrown away."""
+def warm_learner(spec: TrialSpec, workload: Workload, seeds: Seeds) -> Learner:
+    """The submission's learner, after steps whose results are thrown away.
+
+    Nothing is evaluated: evaluations are never on the clock, the first as little as the others.
+    """
     learner = _leading(spec, workload, seeds)
-    window = learner.drain().window(WARM_UP_STEPS)
-    workload.evaluate(learner.judged(), "validation", stream, window)
-    diagnose(workload, learner.judged(), stream)
+    learner.drain()
     learner.synchronize()
     return learner
 

@@ -41,7 +41,7 @@ def make_plan(
     """Decide every trial of a suite: points, seeds, budgets, and the references to race beside.
 
     On the paired clock and in steps a reference whose steps ship with the target is only raced when
-    asked for.
+    asked for; without `reference` no other is planned.
 
     Raises:
         ConfigError: a workload without a reference, or submissions that cannot be told apart.
@@ -51,17 +51,18 @@ def make_plan(
     suite = named.suite
     entered = _find_all(suite.submissions)
     raced = {id: workloads.get(id) for id in suite.workloads}
-    _check_ranks(suite, entered, raced)
+    _check_ranks(suite, raced)
     _check_labels(entered, raced)
     sources = {f"{name}.py": source for name, source in entered.items()}
     courses: dict[str, Course] = {}
-    frameworks = sorted({source.framework for source in entered.values()}) if reference else []
+    frameworks = sorted({source.framework for source in entered.values()})
     notes = [note for source in entered.values() for note in _notes(source, suite)]
     for id, workload in raced.items():
         race = race_of(workload, suite)
-        references, sources_here = _references(id, race, frameworks)
         ships = not CLOCKS[suite.clock].of_hardware and race.target is not None
-        spared = ships and not race_reference
+        wanted = frameworks if reference else _shipped(race, frameworks) if ships else []
+        references, sources_here = _references(id, race, wanted)
+        spared = ships and not (reference and race_reference)
         courses[id] = _course(workload, race, references, spared)
         sources.update(sources_here)
         if race.target is None:
@@ -93,9 +94,7 @@ def make_plan(
     return Planned(plan, sources, tuple(notes))
 
 
-def _check_ranks(
-    suite: Suite, entered: Mapping[str, Source], raced: Mapping[str, Workload]
-) -> None:
+def _check_ranks(suite: Suite, raced: Mapping[str, Workload]) -> None:
     ranks = suite.resources.ranks
     if ranks == 1:
         return
@@ -104,12 +103,6 @@ def _check_ranks(
         raise ConfigError(
             f"{where} the {suite.clock} clock is one process's; choose clock: wall, or steps"
         )
-    for name, source in entered.items():
-        if source.framework != "torch":
-            raise ConfigError(
-                f"{where} {name!r} is written in {source.framework}, and only torch's trials run "
-                "on several ranks; leave it out, or set ranks: 1"
-            )
     for id, workload in raced.items():
         size = workload.settings.batch_size
         if not workload.divisible:
@@ -143,6 +136,15 @@ def _find_all(words: list[str]) -> dict[str, Source]:
             )
         sources[source.name] = source
     return sources
+
+
+def _shipped(race: Race, frameworks: list[Framework]) -> list[Framework]:
+    """Those whose reference need not be raced: its steps ship with the target."""
+    return [
+        name
+        for name in frameworks
+        if name in race.references and len(race.references[name].steps) >= FEW
+    ]
 
 
 def _references(

@@ -11,6 +11,9 @@ from collections.abc import Callable, Sequence
 from cluster.spec import Finished, TrialSpec, Update
 from scoring.ground.words import TrialKey
 
+_OUTLASTS = 0.1
+"""The share of a trial's time that is taken to lie before it, as long as it runs."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
@@ -39,6 +42,12 @@ class _Tally:
         """One trial more, or less, that waits."""
         self.waiting += by
         self.waiting_budget_s += by * spec.budget.seconds
+
+    def expected_s(self, used: float) -> float:
+        """The seconds of one that waits, where ended trials used that share of their budgets."""
+        if self.ended:
+            return self.ended_s / self.ended
+        return self.waiting_budget_s * used / self.waiting
 
 
 class Progress:
@@ -120,9 +129,10 @@ class Progress:
     def remaining(self) -> float | None:
         """Estimated seconds to the end; None before a trial has run to its end here.
 
-        The time passed, times work left over work done. A trial's work is its wall clock; of one
-        that has not ended, the mean of its workload's ended ones, or else its budget scaled by
-        what the ended trials of other workloads used of theirs.
+        The time passed, times work left over work done; but never less than one trial alone still
+        has before it. A trial's work is its wall clock; of one that has not ended, the mean of its
+        workload's ended ones, or else its budget scaled by what the ended trials of other workloads
+        used of theirs.
         """
         with self._lock:
             tallies = self._tallies.values()
@@ -130,22 +140,23 @@ class Progress:
             if work <= 0:
                 return None
             used = work / sum(tally.ended_budget_s for tally in tallies)
-            seconds = sum(
-                tally.waiting * tally.ended_s / tally.ended
-                if tally.ended
-                else tally.waiting_budget_s * used
-                for tally in tallies
-            )
+            waiting = [tally for tally in tallies if tally.waiting]
+            seconds = sum(tally.waiting * tally.expected_s(used) for tally in waiting)
+            longest = max((tally.expected_s(used) for tally in waiting), default=0.0)
             for key, news in self._running.items():
                 if key not in self._specs:
                     continue
                 work += news.wall_s
-                seconds += max(self._expected(self._specs[key], used) - news.wall_s, 0.0)
-            return (self._now() - self._start) * seconds / work
+                left_s = self._left_s(self._specs[key], news.wall_s, used)
+                seconds += left_s
+                longest = max(longest, left_s)
+            return max((self._now() - self._start) * seconds / work, longest)
 
-    def _expected(self, spec: TrialSpec, used: float) -> float:
+    def _left_s(self, spec: TrialSpec, wall_s: float, used: float) -> float:
         tally = self._tallies[spec.workload]
-        return tally.ended_s / tally.ended if tally.ended else spec.budget.seconds * used
+        expected_s = tally.ended_s / tally.ended if tally.ended else spec.budget.seconds * used
+        # One that outlasts the others has no known end, and yet it is not at it.
+        return max(expected_s - wall_s, _OUTLASTS * max(expected_s, wall_s))
 
     def _stop(self, key: TrialKey) -> None:
         if self._running.pop(key, None):

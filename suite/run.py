@@ -28,13 +28,12 @@ from scoring.ground.words import Budget, Clock, Resources
 from scoring.index import Keeper
 from scoring.records import RecordError, record_attempts
 from scoring.report import page, tables
-from suite import config, references, run_file
+from suite import config, references, remote, run_file
 from suite.columns import columns
 from suite.live import display, one_line, trial_name
 from suite.plan import Planned, make_plan
 from suite.pruning import Mode, Pruner, in_order
 from suite.remarks import remarks
-from suite.remote import Copy
 from suite.utilisation import Utilisation
 from suite.wandb_board.words import Place
 from workloads.fetch import cache_folder
@@ -52,6 +51,7 @@ class Request:
         submissions: names or paths instead of the suite's.
         workloads: ids instead of the suite's.
         output: the run's folder; None for one named after the suite and the time.
+        url: where the run is kept, instead of `output`; it is raced in a folder of this machine's.
         address: of a Ray cluster; None for this machine.
         at_once: trials at the same time; None for as many as there is room for.
         resume: go on with the run in `output`.
@@ -75,6 +75,7 @@ class Request:
     submissions: tuple[str, ...] = ()
     workloads: tuple[str, ...] = ()
     output: Path | None = None
+    url: str | None = None
     address: str | None = None
     at_once: int | None = None
     resume: bool = False
@@ -111,7 +112,11 @@ def run(request: Request) -> int:
         WorkloadError: an unknown workload, or data that cannot be had.
         SubmissionError: a submission that cannot race.
         ClusterError: the place to race cannot be had.
+        RemoteError: the URL cannot be written, holds another run, or is raced by another process.
     """
+    if request.url is not None:
+        scratch = remote.begin(request.url, request.resume, request.dry_run, request.copy_to)
+        request = dataclasses.replace(request, output=scratch, copy_to=request.url)
     folder, planned = _planned(request)
     for note in planned.notes:
         say(note)
@@ -126,9 +131,10 @@ def run(request: Request) -> int:
     _check_place(request)
     _fetch_data(planned, request.address)
     was_there = folder.exists()
+    place = request.url or str(folder)
     try:
         _prepare_folder(request, folder, planned, specs)
-        say(f"{len(specs)} trials into {folder}")
+        say(f"{len(specs)} trials into {place}")
         with _tracking(request, folder):
             finished = _race(request, planned, specs)
     except UserError:
@@ -137,10 +143,12 @@ def run(request: Request) -> int:
             shutil.rmtree(folder, ignore_errors=True)
         raise
     except KeyboardInterrupt:
-        say(f"stopped; to go on: gradathlon run --resume -o {folder}")
+        say(f"stopped; to go on: gradathlon run --resume -o {place}")
         return INTERRUPTED
-    _show_board(folder, planned)
-    return _report_failures(finished, request.address)
+    if written := _show_board(folder, planned):
+        there = remote.put(request.copy_to, written, say) if request.copy_to else ""
+        say(f"trials, curves and profiles as a page: {there or written}")
+    return _report_failures(finished, place, request.address)
 
 
 def _tracking(request: Request, folder: Path) -> contextlib.AbstractContextManager[None]:
@@ -197,7 +205,7 @@ def _planned(request: Request) -> tuple[Path, Planned]:
         if request.output is None:
             raise ConfigError("--resume needs the run's folder: gradathlon run --resume -o DIR")
         planned = run_file.read(request.output)
-        _refuse_conflicts(request, planned, request.output)
+        _refuse_conflicts(request, planned, request.url or str(request.output))
         return request.output, planned
     if request.suite is None:
         raise ConfigError(
@@ -212,17 +220,18 @@ def _planned(request: Request) -> tuple[Path, Planned]:
     return folder, planned
 
 
-def _refuse_conflicts(request: Request, planned: Planned, folder: Path) -> None:
+def _refuse_conflicts(request: Request, planned: Planned, place: str) -> None:
     plan = planned.plan
     for flag, is_asked, has in _asked(request, planned):
         if is_asked != has:
             raise ConfigError(
-                f"{flag} {_words(is_asked)}: the run in {folder} was begun with {_words(has)}, and "
+                f"{flag} {_words(is_asked)}: the run in {place} was begun with {_words(has)}, and "
                 f"a resumed run goes on as planned; leave {flag} out, or start a new run"
             )
-    if not request.reference and any(course.references for course in plan.workloads.values()):
+    raced = (one.raced for course in plan.workloads.values() for one in course.references.values())
+    if not request.reference and any(raced):
         raise ConfigError(
-            f"--no-reference: the run in {folder} was planned with references; leave it out, or "
+            f"--no-reference: the run in {place} was planned with references; leave it out, or "
             "start a new run"
         )
 
@@ -260,6 +269,9 @@ def _check_place(request: Request) -> None:
         from cluster.address import check_address
 
         check_address(request.address)
+    if request.copy_to is not None:
+        look = remote.check_writable if request.resume else remote.refuse_used
+        look(request.copy_to)
 
 
 def _check_resources(planned: Planned) -> None:
@@ -310,7 +322,7 @@ def _shelf(request: Request, specs: Sequence[TrialSpec]) -> references.Shelf | N
 def _race(request: Request, planned: Planned, specs: Sequence[TrialSpec]) -> list[Finished]:
     finished = []
     pruner, keeper = Pruner(specs, request.prune, planned.plan), Keeper(specs[0].run)
-    copy = Copy(specs[0].run, request.copy_to, say) if request.copy_to else None
+    copy = remote.Copy(specs[0].run, request.copy_to, say) if request.copy_to else None
     used, cores = Utilisation(), _resources(specs).all_cores
     shelf = _shelf(request, specs)
 
@@ -343,13 +355,14 @@ def _race(request: Request, planned: Planned, specs: Sequence[TrialSpec]) -> lis
     return finished
 
 
-def _show_board(folder: Path, planned: Planned) -> None:
+def _show_board(folder: Path, planned: Planned) -> Path | None:
+    """Print it; the path of the page, if there is one."""
     try:
         gathered = frame.gather([folder])
         computed = board.compute_from(gathered)
     except RecordError as error:
         say(f"no leaderboard: {error}")
-        return
+        return None
     click.echo(tables.terminal(computed).rstrip("\n"))
     entrants = planned.plan.submissions.items()
     raced = {name: planned.sources[entrant.file] for name, entrant in entrants}
@@ -360,17 +373,17 @@ def _show_board(folder: Path, planned: Planned) -> None:
         page.write_whole(written, page.render(computed, gathered.records))
     except OSError as error:
         say(f"no page: {written} cannot be written: {error.strerror}")
-    else:
-        say(f"trials, curves and profiles as a page: {written}")
+        return None
+    return written
 
 
-def _report_failures(finished: Sequence[Finished], address: str | None) -> int:
+def _report_failures(finished: Sequence[Finished], place: str, address: str | None) -> int:
     failed = [trial for trial in finished if ENDS[trial.outcome.end].fails_run]
     for trial in failed:
         reason = one_line(trial.outcome.reason)
         record = record_attempts(trial.spec.run, trial.spec.key)[-1]
         say(f"failed: {trial_name(trial.spec.key)}: {reason} ({record})")
     if failed:
-        again = f"gradathlon run --resume --retry-failed -o {failed[0].spec.run}"
+        again = f"gradathlon run --resume --retry-failed -o {place}"
         say(f"to race just those again: {again}" + (f" --address {address}" if address else ""))
     return 1 if failed else 0

@@ -12,6 +12,8 @@ from suite.trials import off_clock_s
 
 ON_THE_CLOCK = "on some trial's clock"
 OFF_THE_CLOCK = "evaluations, checkpoints and the reference's turns"
+READY = "making ready"
+FREE = "free, or between trials"
 _READY = ("preparing", "warming up")
 
 
@@ -35,7 +37,7 @@ class Utilisation:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._seen: dict[TrialKey, _Seen] = {}
-        self._spent = dict.fromkeys((ON_THE_CLOCK, "making ready", OFF_THE_CLOCK), 0.0)
+        self._spent = dict.fromkeys((ON_THE_CLOCK, OFF_THE_CLOCK, READY), 0.0)
         self._begun: float | None = None
         self._ended = 0.0
         self._held = self._most = 0
@@ -70,7 +72,7 @@ class Utilisation:
             return
         self._held -= trial.cores
         self._ended = now
-        self._spent["making ready"] += trial.cores * ((trial.trains or now) - trial.since)
+        self._spent[READY] += trial.cores * ((trial.trains or now) - trial.since)
         if trial.trains is None or trial.last is None:
             return
         clock_s, stood_still_s = trial.last.wall_s, trial.last.off_clock_s
@@ -88,13 +90,21 @@ class Utilisation:
             return {}
         whole = self._most * (self._ended - self._begun)
         shares = {what: spent / whole for what, spent in self._spent.items()}
-        return shares | {"free, or between trials": max(0.0, 1.0 - sum(shares.values()))}
+        return shares | {FREE: max(0.0, 1.0 - sum(shares.values()))}
 
     def line(self) -> str:
-        """In one line; empty where nothing raced."""
+        """In one line; empty where nothing raced.
+
+        Racing is all that a trial is made of, its evaluations and the turns of the paired clock
+        included; what is left is what the harness costs.
+        """
         shares = self.shares()
         if not shares:
             return ""
-        parts = [f"{share:.1%} {what}" for what, share in shares.items()]
+        racing = shares[ON_THE_CLOCK] + shares[OFF_THE_CLOCK]
+        parts = {what: f"{share:.1%} {what}" for what, share in shares.items()}
         cores = "1 core's" if self._most == 1 else f"{self._most} cores'"
-        return f"of {cores} time: {', '.join(parts)}"
+        return (
+            f"of {cores} time: {racing:.1%} racing ({parts[ON_THE_CLOCK]}, "
+            f"{parts[OFF_THE_CLOCK]}), {parts[READY]}, {parts[FREE]}"
+        )

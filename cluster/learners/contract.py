@@ -24,11 +24,15 @@ class DeviceError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Rank:
-    """Which of a trial's processes this is, of how many, and the file through which they meet."""
+    """Which of a trial's processes this is, of how many, and where they meet.
+
+    torch's through a file, JAX's at an address of this machine.
+    """
 
     number: int
     size: int
     store: str
+    address: str
 
 
 @dataclasses.dataclass(frozen=True)

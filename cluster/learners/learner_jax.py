@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -30,10 +31,12 @@ from cluster.learners.rules_jax import (
     make_rules,
     stacked,
 )
+from cluster.learners.team_jax import JaxTeam, here
 from scoring.ground.words import StateDict
-from submissions.contract import Arrays, State
+from submissions.contract import Arrays, State, SubmissionError
 from workloads.contract import Array, Batch, Judged, Weights
 
+Tree = TypeVar("Tree")
 _Fed = tuple[Arrays, Arrays]  # a batch, and what all examples share
 _Trained = tuple[Arrays, State, jax.Array, jax.Array | None, jax.Array]
 _Step = Callable[..., _Trained]
@@ -48,6 +51,7 @@ class JaxLearner:
         self._entry = entry
         self._model = entry.workload.jax_model()
         gpus = entry.resources.gpus
+        self._team = JaxTeam(entry.rank, gpus) if entry.rank else None
         if gpus and jax.default_backend() == "cpu":
             raise DeviceError(
                 f"a trial asks for {gpus} accelerator(s) and JAX {jax.__version__} finds none: "
@@ -60,13 +64,14 @@ class JaxLearner:
         self._losses = compiled_losses(self._model, entry.workload.classes)
         self._act = jax.jit(getattr(self._model, "act", None) or _no_act)
         self._prequential = entry.workload.prequential
-        self._tally = jax.jit(self._add_measure, donate_argnums=1)
+        self._tally = self._compile(self._add_measure, donated=(1,))
         shapes = jax.eval_shape(self._model.loss, self._initial(), batches[0], jax.random.key(0))
         self._names = ("loss", *(name for name in sorted(shapes[1]) if name != "loss"))
         self._kept: Arrays | None = None
         self._judged: Mapping[str, Array | jax.Array] | None = None
         # Compiled as they were built first: what is built again for the race is the same algorithm.
         rules = make_rules(entry.build(None), entry.module)
+        self._refuse_on_ranks(rules)
         # One that compiles its own steps gets whole batches: what it compiled would hold for ever
         # what was shared in the warm-up.
         self._sharing = entry.workload.shared if rules.compiled else ()
@@ -76,8 +81,21 @@ class JaxLearner:
         eval_params = rules.eval_params
         if rules.compiled and not eval_params:
             eval_params = implied_eval_params(self._state, self._params)
-        self._eval_params = jax.jit(eval_params) if eval_params else None
+        self._eval_params = self._compile(eval_params) if eval_params else None
         self._warm_up(batches, observations)
+
+    def _compile(self, function: Callable[..., Any], donated: tuple[int, ...] = ()) -> Any:
+        """For this device, or for all ranks."""
+        if self._team:
+            return self._team.compile(function, donated)
+        return jax.jit(function, donate_argnums=donated)
+
+    def _refuse_on_ranks(self, rules: Rules) -> None:
+        if self._team and (rules.select_data or not rules.compiled):
+            what = "selects its data" if rules.select_data else "compiles its own steps"
+            raise SubmissionError(
+                f"it {what}, which JAX submissions cannot do on several ranks; set ranks: 1"
+            )
 
     def _compile_step(self, rules: Rules) -> _Step:
         model, key, classes = self._model, self._key, self._entry.workload.classes
@@ -99,7 +117,7 @@ class JaxLearner:
                 drawn = drawn + problem.first(of_draws)
             return model.project(params), state, sums, drawn, steps + 1
 
-        return jax.jit(train, donate_argnums=(0, 1, 2, 3, 4))
+        return cast(_Step, self._compile(train, donated=(0, 1, 2, 3, 4)))
 
     def _open_step(self) -> _Step:
         """A step of a submission that compiles itself."""
@@ -158,16 +176,21 @@ class JaxLearner:
                 ),
                 state,
             )
-        self._state = state
+        self._state = self._placed(state)
+        self._params = self._placed(self._params)
         self._form: jax.tree_util.PyTreeDef = jax.tree.structure(state)
         self._sums, self._drawn = self._zeros()
         self._draws = 0
-        self._steps = jnp.zeros((), jnp.int32)
+        self._steps = self._placed(jnp.zeros((), jnp.int32))
         self._judged = self._kept = None
+
+    def _placed(self, tree: Tree) -> Tree:
+        """Arrays as a step takes them: on every rank, where there are several."""
+        return self._team.whole(tree) if self._team else tree
 
     def _zeros(self) -> tuple[jax.Array, jax.Array | None]:
         sums, count = jnp.zeros(len(self._names), jnp.float32), len(self._prequential)
-        return sums, jnp.zeros(count, jnp.float32) if count else None
+        return self._placed((sums, jnp.zeros(count, jnp.float32) if count else None))
 
     def step(self, draw: Draw) -> None:
         if self._rules.select_data is None:
@@ -176,8 +199,9 @@ class JaxLearner:
             batch, self._state = self._rules.select_data(
                 self._params, self._state, self._drawn_batches(draw), self._problem()
             )
+        fed = (batch, self._placed(self._shared))
         self._params, self._state, self._sums, self._drawn, self._steps = self._train(
-            self._params, self._state, self._sums, self._drawn, self._steps, (batch, self._shared)
+            self._params, self._state, self._sums, self._drawn, self._steps, fed
         )
 
     def _problem(self) -> Problem:
@@ -192,7 +216,7 @@ class JaxLearner:
 
     def _draw(self, draw: Draw) -> Batch:
         """The stream's next batch, measured before the submission sees it where that counts."""
-        batch = draw()
+        batch = self._team.batch(draw()) if self._team else draw()
         self._draws += 1
         if self._prequential and not self._rules.measures_draws:
             self._drawn = self._tally(self._params, self._drawn, batch)
@@ -222,7 +246,7 @@ class JaxLearner:
         self._judged = weights
 
     def judged(self) -> Judged:
-        params = self._judged
+        params = here(self._judged)
         return Judged(
             lambda batch: jax.device_get(self._measure(params, batch)),
             lambda batch: jax.device_get(self._predict(params, batch)),
@@ -244,11 +268,11 @@ class JaxLearner:
         return all(bool(np.isfinite(value).all()) for value in weights.values())
 
     def act(self, observations: Array) -> Array:
-        return np.asarray(self._act(self._params, observations))
+        return np.asarray(self._act(here(self._params), observations))
 
     def keep(self) -> None:
         # Copied: the next step donates the weights.
-        self._kept = {name: value.copy() for name, value in self._params.items()}
+        self._kept = {name: value.copy() for name, value in here(self._params).items()}
 
     def act_as_kept(self, observations: Array) -> Array:
         return np.asarray(self._act(self._kept, observations))
@@ -274,7 +298,7 @@ class JaxLearner:
         leaves, form = jax.tree.flatten(self._state)
         if form != self._form:
             raise StateError("state has another form than it had at the start")
-        leaves = [_to_numpy(leaf) for leaf in leaves if not callable(leaf)]
+        leaves = [_to_numpy(here(leaf)) for leaf in leaves if not callable(leaf)]
         return {
             "weights": jax.device_get(self._params),
             "algorithm": leaves,
@@ -287,9 +311,9 @@ class JaxLearner:
         leaves, structure = jax.tree.flatten(self._state)
         saved = iter(state["algorithm"])
         restored = [leaf if callable(leaf) else _from_numpy(next(saved), leaf) for leaf in leaves]
-        self._state = jax.tree.unflatten(structure, restored)
-        self._params = _copied(state["weights"])
-        self._steps = jnp.array(state["steps"])
+        self._state = self._placed(jax.tree.unflatten(structure, restored))
+        self._params = self._placed(_copied(state["weights"]))
+        self._steps = self._placed(jnp.array(state["steps"]))
         self._shared.update(state.get("shared", {}))
         self._kept = None if state["kept"] is None else _copied(state["kept"])
 

@@ -10,6 +10,7 @@ from scoring.ground.clocks import CLOCKS
 from scoring.run_file import MOST
 from suite.commands import Option
 from suite.commands.executor_option import executor_option
+from suite.remote import is_url
 from suite.run import Request
 from suite.run import run as carry_out
 
@@ -36,14 +37,16 @@ from suite.run import run as carry_out
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="The run's folder, runs/<suite>-<time> unless given. One that holds a run is refused.",
+    metavar="DIR|URL",
+    help="The run's folder, runs/<suite>-<time> unless given. One that holds a run is refused. At "
+    "a URL (s3://bucket/runs/mine, or any other that fsspec knows) records are kept as they come, "
+    "and any machine can go on with the run.",
 )
 @click.option(
     "--resume",
     is_flag=True,
-    help="Go on with the run in DIR as it was planned: ended trials are kept, others continue.",
+    help="Go on with the run in DIR, or at URL, as it was planned: ended trials are kept, others "
+    "continue.",
 )
 @click.option(
     "--retry-failed",
@@ -78,7 +81,8 @@ from suite.run import run as carry_out
 @click.option(
     "--reference/--no-reference",
     default=True,
-    help="Race the tuned reference of each framework too; scores are relative to it.",
+    help="Race the tuned reference of each framework too, where its steps do not ship with the "
+    "target; scores are relative to it.",
 )
 @click.option(
     "--race-reference",
@@ -114,11 +118,11 @@ from suite.run import run as carry_out
     "--copy-to",
     metavar="URL",
     help="Copy the run's records to this place, too, as trials end: s3://bucket/runs/mine, or any "
-    "other that fsspec knows.",
+    "other that fsspec knows. As -o URL, but the run's folder is here.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the trials that would run, and stop.")
 @click.pass_context
-def run(ctx: click.Context, /, no_prune: bool, **options: Option) -> None:
+def run(ctx: click.Context, /, no_prune: bool, output: str | None, **options: Option) -> None:
     """Race submissions on workloads; print the leaderboard.
 
     SUITE is one of `gradathlon list suites` or the path of a YAML file of your own. Each trial is
@@ -131,6 +135,11 @@ def run(ctx: click.Context, /, no_prune: bool, **options: Option) -> None:
         gradathlon run toy -s ./my_opt.py -s adamw -w lm-toy-v2 -o runs/mine
         gradathlon run toy-tuned -s ./my_opt.py --studies 1 --trials 2 --dry-run
         gradathlon run --resume -o runs/mine
+        gradathlon run demo -o s3://bucket/runs/mine
     """
+    if output is not None and is_url(output):
+        options["url"] = output
+    elif output is not None:
+        options["output"] = Path(output)
     options["prune"] = "none" if no_prune else options["prune"]
     ctx.exit(carry_out(Request(**options)))

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from cluster.run_lock import seal
+from cluster.run_lock import is_driven
 from cluster.spec import Finished, Update
 from scoring.run_file import read as read_file
 from suite import run_file
 from suite.columns import columns
 from suite.live import display, duration, summary
 from suite.progress import Progress
-from suite.remote import fetched, is_url
+from suite.remote import Driver, fetched, is_url
 from suite.watching import Follower, seconds_since_start
 
 PERIOD_S = 2.0
@@ -24,11 +24,14 @@ URL_PERIOD_S = 15.0
 @click.command()
 @click.argument("word", metavar="RUN|URL")
 @click.option("--once", is_flag=True, help="Print where the run stands, and stop.")
-def watch(word: str, once: bool) -> None:
+@click.pass_context
+def watch(ctx: click.Context, /, word: str, once: bool) -> None:
     """Show how far a run is, from another terminal or machine.
 
     Reads the records in RUN, which another process writes, and changes nothing there; or those that
-    `run --copy-to URL` copies there as trials end. It stops with the run, or with Ctrl-C.
+    `run -o URL`, or `--copy-to URL`, keeps there. It stops with the run, or with Ctrl-C; and with
+    exit code 1 when nobody races it and trials are missing. A run at a URL is taken for that after
+    two and a half minutes without a sign of life.
 
     \b
     Examples:
@@ -43,26 +46,43 @@ def watch(word: str, once: bool) -> None:
     follower = Follower(run, specs)
     ago_s = seconds_since_start(file)
     if once:
-        _print(run, follower, Progress(specs, ago_s=ago_s), is_url(word))
+        _print(follower, Progress(specs, ago_s=ago_s))
+        if not follower.whole and not _driven(word, run):
+            click.echo(_left_alone(word), err=True)
         return
     with display(specs, ago_s) as shown:
         while True:
-            driven = seal(run)
+            driven = _driven(word, run)
             for news in follower.look():
                 if isinstance(news, Finished):
                     shown.finish(news)
                 else:
                     shown.update(news)
-            if follower.whole or not (driven or is_url(word)):
+            if follower.whole or not driven:
                 break
             time.sleep(URL_PERIOD_S if is_url(word) else PERIOD_S)
             if is_url(word):
                 fetched(word)
-    if not follower.whole:  # never of a URL
-        click.echo(f"nobody races it now; to go on: gradathlon run --resume -o {run}", err=True)
+    if not follower.whole:
+        click.echo(_left_alone(word), err=True)
+        ctx.exit(1)
 
 
-def _print(run: Path, follower: Follower, progress: Progress, from_url: bool) -> None:
+def _driven(word: str, run: Path) -> bool:
+    """Whether any process races the run now."""
+    if not is_url(word):
+        return is_driven(run)
+    driver = Driver.of(word)
+    return driver is not None and driver.lives
+
+
+def _left_alone(word: str) -> str:
+    driver = Driver.of(word) if is_url(word) else None
+    silent = f" ({driver.name} is silent for {duration(driver.silent_s)})" if driver else ""
+    return f"nobody races it now{silent}; to go on: gradathlon run --resume -o {word}"
+
+
+def _print(follower: Follower, progress: Progress) -> None:
     for news in follower.look():
         if isinstance(news, Update):
             progress.update(news)
@@ -82,5 +102,3 @@ def _print(run: Path, follower: Follower, progress: Progress, from_url: bool) ->
     click.echo(summary(progress))
     if rows:
         click.echo(columns(("workload", "submission", "trial", "step", "metric", "clock"), rows))
-    if not follower.whole and not seal(run) and not from_url:
-        click.echo(f"nobody races it now; to go on: gradathlon run --resume -o {run}", err=True)

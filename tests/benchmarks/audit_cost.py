@@ -56,7 +56,7 @@ def share(workload_id: str, name: str) -> tuple[float, float]:
         )
         seeds = Seeds.of(spec.seed)
         stream = workload.stream(seeds.stream)
-        learner: Learner = warm_learner(spec, workload, seeds, stream)
+        learner: Learner = warm_learner(spec, workload, seeds)
         learner.begin()
         policy = LearnersPolicy(learner)
         hook.watch(files_of(source), Path(folder), [])

@@ -94,17 +94,26 @@ class Nodes:
 
 @contextlib.contextmanager
 def small_disk(folder: Path) -> Iterator[None]:
-    """A disk of 20 MB, where this user may mount one."""
+    """A disk of 20 MB, where this user may mount one; gone with this process, however that ends."""
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=20m", "none", str(folder)],
         capture_output=True,
         check=False,
     )
+    # Its standard input ends with this process, or below.
+    keeper = subprocess.Popen(
+        ["sh", "-c", 'cat > /dev/null; umount -l "$1"', "keeper", str(folder)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert keeper.stdin
     try:
         yield
     finally:
-        if mounted.returncode == 0:
-            subprocess.run(["umount", "-l", str(folder)], check=False)
+        keeper.stdin.close()
+        code = keeper.wait()
+        assert code == 0 or mounted.returncode, "it is still mounted"
 
 
 def trials_of(locks: Path) -> list[int]:

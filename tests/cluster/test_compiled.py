@@ -99,7 +99,7 @@ def compiled_on_the_clock(spec: TrialSpec, workload: Workload[Any], steps: int) 
     seeds = Seeds.of(spec.seed)
     stream = workload.stream(seeds.stream)
     try:
-        learner = warm_learner(spec, workload, seeds, stream)
+        learner = warm_learner(spec, workload, seeds)
         policy = LearnersPolicy(learner)
         before = compilations()
         learner.begin()

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from cluster import tree
+from cluster import forked, tree
 from cluster.spec import TrialSpec
 from scoring.ground.words import Budget
 from scoring.records import read_record, record_attempts
+from workloads import images
 
-from .conftest import Make
+from .conftest import WORKLOAD, Make
 from .test_trial import metrics
 
 pytestmark = pytest.mark.network
@@ -84,6 +85,13 @@ def test_trials_are_forked_from_one_process_and_train_as_in_their_own(
         assert record.outcome
         assert "doubt" not in record.outcome.extra
     assert not [pid for pid in tree.descendants(1) if _stands_ready(pid, tmp_path)]
+
+
+def test_data_are_read_before_trials_are_forked_and_what_fails_is_left_to_them() -> None:
+    images.load.cache_clear()
+    forked._open_data(WORKLOAD)
+    assert images.load.cache_info().currsize == 1
+    forked._open_data("nothing-toy-v1")
 
 
 def test_a_process_with_a_second_thread_is_not_copied(make: Make, tmp_path: Path) -> None:

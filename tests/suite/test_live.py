@@ -90,6 +90,23 @@ def test_time_left_scales_the_time_passed_by_the_work_left() -> None:
     assert progress.remaining() == pytest.approx(12.0 * 25.0 / 15.0)
 
 
+@pytest.mark.parametrize("wall_s", [0.0, 9.99, 10.0, 35.0])
+def test_as_long_as_a_trial_runs_some_time_is_left(wall_s: float) -> None:
+    time = Time()
+    trials = [spec(study) for study in range(5)]
+    progress = Progress(trials, time)
+    for trial in trials:
+        progress.update(Update(trial.key, "training"))
+    for trial in trials[:4]:
+        progress.finish(ended(trial, wall_s=10.0))
+    progress.update(Update(trials[4].key, "training", 50, wall_s))
+    time.now += 10.0
+    left = progress.remaining()
+    assert left is not None
+    assert left >= max(10.0 - wall_s, 1.0)
+    assert "about 0.0 s left" not in summary(progress)
+
+
 def test_a_workload_nobody_has_ended_is_judged_by_its_budget() -> None:
     time = Time()
     quick, slow = spec(0), spec(0, "lm-laptop-v2", seconds=400.0)
@@ -196,7 +213,8 @@ def test_a_trial_put_back_runs_no_more_and_has_its_work_before_it() -> None:
     progress.update(Update(trials[1].key, "training", 50, 5.0))
     progress.finish(ended(trials[0], wall_s=10.0))
     time.now += 10.0
-    assert progress.remaining() == pytest.approx(10.0 * 5.0 / 15.0)
+    # Half of a trial, which no other core can take a part of.
+    assert progress.remaining() == pytest.approx(5.0)
     progress.update(Update(trials[1].key, "queued"))
     assert progress.counts().running == 0
     assert progress.remaining() == pytest.approx(10.0 * 10.0 / 10.0)

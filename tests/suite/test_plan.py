@@ -241,6 +241,30 @@ def test_on_the_paired_clock_a_reference_whose_steps_ship_is_not_raced(
     assert len(every) == len(keys) + 4
 
 
+@pytest.mark.parametrize("clock", ["steps", "wall"])
+def test_no_reference_is_raced_and_one_whose_steps_ship_is_a_yardstick_all_the_same(
+    clock: str, raced: dict[str, Race], tmp_path: Path
+) -> None:
+    raced["lm-toy-v2"] = shipping([90, 80, 100, 120, 130])
+    planned = make_plan(suite(clock=clock), reference=False)
+    keys = by_key(planned, tmp_path)
+    assert {key.submission for key in keys} == {"adamw", "adamw_jax"}
+    known = {id: set(course.references) for id, course in planned.plan.workloads.items()}
+    both = {"torch", "jax"} if clock == "steps" else set()
+    assert known == {"lm-toy-v2": both, "homeostatic-toy-v3": set()}
+
+
+def test_without_raced_references_the_paired_clock_takes_those_whose_steps_ship(
+    raced: dict[str, Race], tmp_path: Path
+) -> None:
+    raced["lm-toy-v2"] = shipping([90, 80, 100, 120, 130])
+    named = suite(clock="paired", workloads=["lm-toy-v2"])
+    calm = make_plan(named).specs(tmp_path)
+    assert make_plan(named, reference=False).specs(tmp_path) == calm
+    with pytest.raises(ConfigError, match="leave --no-reference out"):
+        make_plan(suite(clock="paired"), reference=False).specs(tmp_path)
+
+
 def test_references_that_ship_are_raced_where_the_machine_moves_the_clock(
     raced: dict[str, Race], tmp_path: Path
 ) -> None:

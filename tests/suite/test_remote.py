@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from suite.remote import Copy, RemoteError, fetched
+from cluster.spec import TrialSpec
+from suite.remote import SILENT_S, Copy, Driver, RemoteError, fetched
 from tests.suite.conftest import FakeCluster
 
 Invoke = Callable[..., Any]
@@ -32,6 +35,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
     import fsspec
 
+    fsspec.get_filesystem_class("s3").clear_instance_cache()  # of another test's server
     bucket = f"bucket-{uuid.uuid4().hex}"
     fsspec.filesystem("s3", skip_instance_cache=True).mkdir(bucket)
     yield f"s3://{bucket}/runs/mine"
@@ -100,6 +104,156 @@ def test_a_place_that_fails_for_a_while_gets_the_rest_at_the_end(
 
 def fail(*words: object, **options: object) -> None:
     raise OSError("no\nway")
+
+
+class StopError(Exception):
+    """The machine is gone."""
+
+
+def stop_after(fake: FakeCluster, count: int) -> None:
+    def stop(spec: TrialSpec) -> None:
+        if len(fake.trained) == count:
+            raise StopError
+
+    fake.before = stop
+
+
+@pytest.mark.parametrize("kind", ["memory", "s3"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_a_run_at_a_url_is_gone_on_with_by_another_machine(
+    kind: str,
+    request: pytest.FixtureRequest,
+    fake: FakeCluster,
+    invoke: Invoke,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url: str = request.getfixturevalue(kind)
+    before = set(Path.cwd().iterdir())
+    stop_after(fake, 5)
+    with pytest.raises(StopError):
+        invoke("run", "demo", "-o", url)
+    assert Driver.of(url) is None, "it said that it ended"
+    done = invoke("watch", url)
+    assert done.exit_code == 1
+    assert f"nobody races it now; to go on: gradathlon run --resume -o {url}" in done.stderr
+    first = {spec.key for spec in fake.trained}
+    fake.before = lambda spec: None
+    monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path / "another"))
+    done = invoke("run", "--resume", "-o", url)
+    assert done.exit_code == 0
+    assert f"trials into {url}" in done.stderr
+    assert f"as a page: {url}/report.html" in done.stderr
+    assert len(fake.trained) == len({spec.key for spec in fake.trained}) == 14
+    assert first < {spec.key for spec in fake.trained}
+    assert invoke("score", url).stdout == done.stdout
+    assert invoke("watch", url).exit_code == 0
+    assert {path.name for path in set(Path.cwd().iterdir()) - before} <= {"cache", "another"}
+    again = invoke("run", "demo", "-o", url)
+    assert again.exit_code == 2
+    assert f"{url}: already holds a run; go on with it: gradathlon run --resume" in again.stderr
+
+
+def test_what_could_not_be_sent_is_sent_when_the_run_goes_on(
+    fake: FakeCluster, invoke: Invoke, memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fsspec
+
+    stop_after(fake, 5)
+    with pytest.raises(StopError):
+        invoke("run", "demo", "-o", memory)
+    system, root = fsspec.core.url_to_fs(memory)
+    lost = [path for path in system.find(root) if path.endswith("study0-trial0.jsonl")][:3]
+    system.rm(lost)
+    fake.before = lambda spec: None
+    assert invoke("run", "--resume", "-o", memory).exit_code == 0
+    assert len(fake.trained) == 14, "this machine still had them"
+    assert all(system.exists(path) for path in lost)
+
+
+def test_another_run_at_the_same_url_is_not_taken_for_what_was_there(
+    fake: FakeCluster, invoke: Invoke, memory: str
+) -> None:
+    import fsspec
+
+    assert invoke("run", "demo", "-o", memory).exit_code == 0
+    system, root = fsspec.core.url_to_fs(memory)
+    system.rm(root, recursive=True)
+    assert invoke("run", "demo", "-s", "adamw", "-o", memory).exit_code == 0
+    assert "prodigy" not in invoke("score", memory, "--format", "trials").stdout
+
+
+def test_a_driver_that_gives_signs_of_life_is_left_alone(
+    fake: FakeCluster, invoke: Invoke, memory: str
+) -> None:
+    import fsspec
+
+    stop_after(fake, 5)
+    with pytest.raises(StopError):
+        invoke("run", "demo", "-o", memory)
+    system, root = fsspec.core.url_to_fs(memory)
+
+    def sign(ago_s: float) -> None:
+        said = {"driver": "process 7 on elsewhere", "time": time.time() - ago_s}
+        system.pipe_file(f"{root}/driver.json", json.dumps(said).encode())
+
+    fake.before = lambda spec: None
+    sign(SILENT_S / 2)
+    done = invoke("run", "--resume", "-o", memory)
+    assert done.exit_code == 2
+    assert "process 7 on elsewhere races this run already" in done.stderr
+    assert "nobody" not in invoke("watch", memory, "--once").stderr
+    sign(2 * SILENT_S)
+    done = invoke("watch", memory)
+    assert done.exit_code == 1
+    assert "nobody races it now (process 7 on elsewhere is silent for 5 min" in done.stderr
+    assert invoke("run", "--resume", "-o", memory).exit_code == 0
+
+
+def test_records_that_grow_are_sent_before_their_trial_ends(
+    fake: FakeCluster, invoke: Invoke, memory: str
+) -> None:
+    assert invoke("run", "demo", "-s", "adamw", "-o", "out").exit_code == 0
+    run = Path("out").absolute()
+    record = fake.trained[0].record(0)
+    whole = record.read_bytes()
+    record.write_bytes(whole[:100])
+    copy = Copy(run, memory, print, every_s=0.01)
+    record.write_bytes(whole)
+    there = Path(str(record.relative_to(run)))
+    until = time.monotonic() + 60
+    while (fetched(memory) / there).read_bytes() != whole and time.monotonic() < until:
+        time.sleep(0.05)
+    driver = Driver.of(memory)
+    assert driver is not None
+    assert driver.lives
+    assert driver.is_of_this_machine
+    copy.close()
+    assert (fetched(memory) / there).read_bytes() == whole
+    assert Driver.of(memory) is None
+
+
+@pytest.mark.parametrize("flag", ["-o", "--copy-to"])
+def test_a_url_that_cannot_be_written_is_told_before_anything_starts(
+    flag: str, fake: FakeCluster, invoke: Invoke, memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    before = set(Path.cwd().iterdir())
+    monkeypatch.setattr(MemoryFileSystem, "pipe_file", fail)
+    done = invoke("run", "demo", flag, memory)
+    assert done.exit_code == 2
+    assert done.stderr == f"gradathlon: error: {memory}: cannot be written: no way\n"
+    assert not fake.trained
+    assert set(Path.cwd().iterdir()) == before
+
+
+def test_a_run_at_a_url_is_not_copied_elsewhere(
+    fake: FakeCluster, invoke: Invoke, memory: str
+) -> None:
+    done = invoke("run", "demo", "-o", memory, "--copy-to", f"{memory}-too")
+    assert done.exit_code == 2
+    assert f"--copy-to: the run is kept at {memory} already" in done.stderr
 
 
 @pytest.mark.parametrize("url", ["nowhere://x/y", "memory://nothing/here"])

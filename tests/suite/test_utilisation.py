@@ -27,7 +27,10 @@ def test_shares_add_up_and_say_what_the_cores_did() -> None:
     assert shares["making ready"] == 4 / 20
     assert shares[OFF_THE_CLOCK] == 2 / 20
     assert abs(sum(shares.values()) - 1) < 1e-12
-    assert used.line().startswith("of 2 cores' time: 60.0% on some trial's clock, 20.0% making")
+    assert used.line() == (
+        "of 2 cores' time: 70.0% racing (60.0% on some trial's clock, 10.0% evaluations, "
+        "checkpoints and the reference's turns), 20.0% making ready, 10.0% free, or between trials"
+    )
 
 
 def test_a_trial_put_back_counts_what_it_did_and_one_that_ended_before_nothing() -> None:

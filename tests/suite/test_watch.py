@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import fcntl
+import os
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,8 +11,8 @@ from typing import Any
 import pytest
 
 from cluster.attempts import header_of
-from cluster.run_lock import drive
-from cluster.spec import Finished, TrialSpec, Update
+from cluster.run_lock import drive, is_driven
+from cluster.spec import ClusterError, Finished, TrialSpec, Update
 from scoring.records import Evaluation, Outcome, Writer
 from suite import run_file
 from suite.watching import Follower
@@ -52,9 +55,33 @@ def test_a_run_that_nobody_drives_is_told_with_the_way_to_go_on(
 ) -> None:
     for words in ((), ("--once",)):
         done = invoke("watch", "out", *words)
-        assert done.exit_code == 0
+        assert done.exit_code == (0 if words else 1)
         assert "nobody races it now; to go on: gradathlon run --resume -o out" in done.stderr
     assert f"5/{len(stopped)} done, 0 running" in done.stdout
+
+
+def test_a_driver_that_was_killed_left_a_lock_file_that_nobody_holds(
+    stopped: list[TrialSpec], invoke: Invoke
+) -> None:
+    (Path("out") / "driver.lock").write_text("process 7 on elsewhere\n0\n")
+    assert not is_driven(Path("out"))
+    done = invoke("watch", "out")
+    assert done.exit_code == 1
+    assert "nobody races it now; to go on" in done.stderr
+
+
+def test_who_asks_whether_a_run_is_driven_is_in_nobodys_way(tmp_path: Path) -> None:
+    with drive(tmp_path):
+        assert is_driven(tmp_path)
+        with pytest.raises(ClusterError, match="races this run already"), drive(tmp_path):
+            pass
+    assert not is_driven(tmp_path)
+    (tmp_path / "driver.lock").touch()
+    asking = os.open(tmp_path / "driver.lock", os.O_RDONLY)
+    fcntl.flock(asking, fcntl.LOCK_SH)
+    threading.Timer(0.1, os.close, [asking]).start()
+    with drive(tmp_path):
+        assert is_driven(tmp_path)
 
 
 def test_a_look_tells_who_runs_and_how_far(stopped: list[TrialSpec], invoke: Invoke) -> None:

@@ -128,23 +128,22 @@ try:
     found = trained(learner, spec)
 except BaseException as error:
     found = told(error, kind=True)
-sys.stdout.buffer.write(pickle.dumps(found))
-sys.stdout.flush()
+with open(sys.argv[1], "wb") as file:  # gloo prints
+    pickle.dump(found, file)
 ranks.dismiss(goes_on=True)
 """
 TWO_LOSSES = """
-import jax, optax
+import jax
 
 class Mine:
     def init(self, params):
-        return optax.adam(1e-3).init(params)
+        return ()
 
     def update(self, params, state, batch, problem):
         _, gradients = problem.value_and_grad(params, batch)
         near = jax.tree.map(lambda p, g: p + 0.01 * g, params, gradients)
         _, gradients = problem.value_and_grad(near, batch)
-        updates, state = optax.adam(1e-3).update(gradients, state, params)
-        return optax.apply_updates(params, updates), state
+        return jax.tree.map(lambda p, g: p - 0.05 * g, params, gradients), state
 
 def submission():
     return Mine()
@@ -162,14 +161,10 @@ def submission():
 
 def on_jax(spec: TrialSpec) -> dict[str, np.ndarray] | str:
     """As `trained`, in a process of its own, since JAX wants all ranks before its first sum."""
-    done = subprocess.run(
-        [sys.executable, "-c", ON_JAX],
-        input=pickle.dumps(spec),
-        stdout=subprocess.PIPE,
-        check=True,
-        timeout=600,
-    )
-    answer: dict[str, np.ndarray] | str = pickle.loads(done.stdout)
+    path = spec.run.with_name(f"answer-{spec.resources.ranks}")
+    words = [sys.executable, "-c", ON_JAX, str(path)]
+    subprocess.run(words, input=pickle.dumps(spec), check=True, timeout=600)
+    answer: dict[str, np.ndarray] | str = pickle.loads(path.read_bytes())
     return answer
 
 

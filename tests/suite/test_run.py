@@ -197,7 +197,7 @@ def test_another_suite_conflicts_with_the_run(fake: FakeCluster, invoke: Invoke)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["run"], "name a suite: one of ci, demo"),
+        (["run"], "name a suite: one of ci, data-selection, demo"),
         (["run", "dmeo"], "unknown suite 'dmeo'; did you mean 'demo'?"),
         (["run", "demo", "-s", "prodigi"], "unknown submission 'prodigi'; did you mean 'prodigy'?"),
         (["run", "demo", "-w", "lm-toy-v3"], "workload 'lm-toy-v3': this Gradathlon has version 2"),

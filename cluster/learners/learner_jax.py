@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +31,7 @@ from cluster.learners.rules_jax import (
     make_rules,
     stacked,
 )
-from cluster.learners.team_jax import JaxTeam, here
+from cluster.learners.team_jax import Function, JaxTeam, here
 from scoring.ground.words import StateDict
 from submissions.contract import Arrays, State, SubmissionError
 from workloads.contract import Array, Batch, Judged, Weights
@@ -84,11 +84,11 @@ class JaxLearner:
         self._eval_params = self._compile(eval_params) if eval_params else None
         self._warm_up(batches, observations)
 
-    def _compile(self, function: Callable[..., Any], donated: tuple[int, ...] = ()) -> Any:
+    def _compile(self, function: Function, donated: tuple[int, ...] = ()) -> Function:
         """For this device, or for all ranks."""
         if self._team:
             return self._team.compile(function, donated)
-        return jax.jit(function, donate_argnums=donated)
+        return cast(Function, jax.jit(function, donate_argnums=donated))
 
     def _refuse_on_ranks(self, rules: Rules) -> None:
         if self._team and (rules.select_data or not rules.compiled):
@@ -117,7 +117,7 @@ class JaxLearner:
                 drawn = drawn + problem.first(of_draws)
             return model.project(params), state, sums, drawn, steps + 1
 
-        return cast(_Step, self._compile(train, donated=(0, 1, 2, 3, 4)))
+        return self._compile(train, donated=(0, 1, 2, 3, 4))
 
     def _open_step(self) -> _Step:
         """A step of a submission that compiles itself."""

@@ -8,7 +8,7 @@ only the order of sums differs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import jax
 import numpy as np
@@ -18,6 +18,7 @@ from cluster.learners.contract import DeviceError, Rank
 from workloads.contract import Array, Batch
 
 Tree = TypeVar("Tree")
+Function = TypeVar("Function", bound=Callable[..., object])
 _PATIENCE_S = 600
 _LEAVE_S = 60
 _FOR_EVER_S = 10**8
@@ -57,9 +58,10 @@ class JaxTeam:
         self._divided = NamedSharding(ranks, PartitionSpec("ranks"))
         self._rank = rank
 
-    def compile(self, function: Callable[..., Any], donated: tuple[int, ...] = ()) -> Any:
+    def compile(self, function: Function, donated: tuple[int, ...] = ()) -> Function:
         """As `jax.jit`; what it gives lies whole on every rank. All ranks must call it."""
-        return jax.jit(function, donate_argnums=donated, out_shardings=self.everywhere)
+        jitted = jax.jit(function, donate_argnums=donated, out_shardings=self.everywhere)
+        return cast(Function, jitted)
 
     def whole(self, tree: Tree) -> Tree:
         """The same arrays, which every rank has, as one that lies whole on each."""
@@ -80,7 +82,7 @@ class JaxTeam:
         }
         return cast(Batch, placed)
 
-    def _whole(self, value: Any) -> jax.Array:
+    def _whole(self, value: Array | jax.Array) -> jax.Array:
         if isinstance(value, jax.Array) and value.sharding == self.everywhere:
             return value
         here = value if isinstance(value, jax.Array) else jax.numpy.asarray(value)
@@ -97,7 +99,7 @@ def here(tree: Tree) -> Tree:
     return jax.tree.map(_here, tree)
 
 
-def _here(value: Any) -> Any:
+def _here(value: object) -> object:
     if isinstance(value, jax.Array) and not value.is_fully_addressable:
         return value.addressable_data(0)
     return value

@@ -64,7 +64,7 @@ class JaxLearner:
         self._losses = compiled_losses(self._model, entry.workload.classes)
         self._act = jax.jit(getattr(self._model, "act", None) or _no_act)
         self._prequential = entry.workload.prequential
-        self._tally = self._compile(self._add_measure, donated=(1,))
+        self._tally: Callable[..., jax.Array] = self._compile(self._add_measure, donated=(1,))
         shapes = jax.eval_shape(self._model.loss, self._initial(), batches[0], jax.random.key(0))
         self._names = ("loss", *(name for name in sorted(shapes[1]) if name != "loss"))
         self._kept: Arrays | None = None

@@ -24,6 +24,7 @@ import pandas as pd
 import workloads
 from scoring.frame import load
 from scoring.gradathlon import mean_score
+from scoring.ground.ends import UNFINISHED
 from scoring.ground.words import is_reference
 from suite.columns import markdown
 
@@ -85,10 +86,12 @@ def main() -> None:
 
 
 def at_defaults(runs: Sequence[Path]) -> Iterator[Line]:
-    """A line for each submission of the runs."""
-    for name, trials in load(runs).groupby("submission"):
+    """A line for each submission of the runs, of its trials that have ended."""
+    trials = load(runs)
+    ended = trials[trials["end"] != UNFINISHED]
+    for name, own in ended.groupby("submission"):
         if not is_reference(str(name)):
-            yield Line(str(name), "defaults", met(trials), _core_hours(trials))
+            yield Line(str(name), "defaults", met(own), _core_hours(own))
 
 
 def calibrated(folder: Path) -> Line:

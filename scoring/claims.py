@@ -18,6 +18,7 @@ from scoring.index import Index
 from scoring.profiles import TAU_MAX
 from scoring.records import Record, RecordError, key_of, read_placed, record_files
 from scoring.run_file import Course, Plan, RunFile
+from scoring.seeds import trial_seed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,10 +126,12 @@ def _check_planned(record: Record, plan: RunFile) -> None:
     limits = (header.budget.steps, header.budget.reference_steps)
     if limits != (budget.steps, budget.reference_steps) or not same:
         raise _contradiction(record, "budget", _text(header.budget), _text(budget))
+    seed = trial_seed(plan.suite.seed, header.workload, header.study, header.trial)
     claims_made = {
         "clock": (header.clock, plan.suite.clock),
         # A reference races at points of its own, whatever the ruleset.
         "ruleset": (header.ruleset, "" if is_reference(header.submission) else plan.suite.ruleset),
+        "seed": (str(header.seed), str(seed)),
         "settings_sha256": (header.settings_sha256, course.settings_sha256),
     }
     for what, (aim, planned) in claims_made.items():

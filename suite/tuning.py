@@ -1,31 +1,17 @@
-"""Hyperparameter points and seeds: what each trial is given, drawn from the suite's one seed."""
+"""Hyperparameter points: what each trial is given, drawn from the suite's one seed."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from scoring.seeds import derive_seed
 
 if TYPE_CHECKING:
     from submissions.source import Source
 
 Scalar = None | bool | int | float | str
 Point = dict[str, Scalar]
-
-
-def derive_seed(*parts: int | str) -> int:
-    """A seed below 2**31 that depends on all of `parts` and on nothing else, on any machine."""
-    text = "/".join(map(str, parts))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
-
-
-def trial_seed(seed: int, workload: str, study: int, trial: int) -> int:
-    """The seed of a trial's data order, initial weights and randomness.
-
-    The submission does not enter: trials of the same place in a suite start alike, so that
-    studies are paired across submissions.
-    """
-    return derive_seed("trial", seed, workload, study, trial)
 
 
 def unit_points(dimensions: int, count: int, *parts: int | str) -> list[list[float]]:

@@ -32,6 +32,7 @@ from scoring.profiles import TAU_MAX
 from scoring.ranking import Score, chances_of_best
 from scoring.records import Record
 from scoring.run_file import Holding, Suite
+from scoring.seeds import trial_seed
 from scoring.times import best_metric, time_to_result
 from submissions.source import find
 from suite.calibration.ladder import Part, Rung, kept, ladder, latest_ratio, total
@@ -39,7 +40,7 @@ from suite.calibration.order import Order, candidates
 from suite.config import NamedSuite
 from suite.plan import make_plan
 from suite.trials import Place, core_hours, race, record_of, tell_failures
-from suite.tuning import trial_seed, with_defaults
+from suite.tuning import with_defaults
 
 SCREEN = 0
 """The study of the ladder's trials; the fresh seeds are the studies after it."""

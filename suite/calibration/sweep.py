@@ -21,12 +21,12 @@ from scoring.ground.ends import ENDS
 from scoring.ground.words import Budget, Point, Resources, Scalar
 from scoring.records import Record
 from scoring.run_file import MOST
+from scoring.seeds import trial_seed
 from scoring.sensitivity import Sweep
 from submissions.source import Source, find, parse
 from suite.calibration.begun import Begun
 from suite.calibration.grid import Grid
 from suite.trials import Place, core_hours, race, tell_failures
-from suite.tuning import trial_seed
 from workloads.contract import Workload
 
 INITIAL = "initial"

@@ -10,12 +10,13 @@ from cluster import Executor
 from cluster.spec import TrialSpec
 from scoring.ground.words import Budget, Framework, Resources
 from scoring.records import Record
+from scoring.seeds import derive_seed
 from submissions.source import find
 from suite import trials
 from suite.races import REFERENCE_IN
 from suite.targets.statistics import Curve, bests, judged_curve
 from suite.trials import Place
-from suite.tuning import Point, derive_seed
+from suite.tuning import Point
 from workloads.contract import Workload
 from workloads.errors import WorkloadError
 

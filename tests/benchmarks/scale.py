@@ -23,6 +23,7 @@ from pathlib import Path
 from scoring.ground.words import Budget, Framework, Target, TrialKey
 from scoring.lines import encode
 from scoring.records import Evaluation, Header, Outcome, record_path
+from scoring.seeds import trial_seed
 from tests.scoring.plans import write_plan
 
 WORKLOADS = 6
@@ -60,7 +61,7 @@ def _headers(ids: list[str], names: list[str], budget: Budget) -> Iterator[Heade
                     *key[:2],
                     framework,
                     *key[2:],
-                    seed=place,
+                    seed=trial_seed(0, workload, *key[2:]),
                     hyperparameters={"lr": 10 ** random.Random(str(key)).uniform(-4, -1)},
                     source_sha256="0" * 64,
                     target=TARGET,

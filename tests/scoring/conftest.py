@@ -12,6 +12,7 @@ import pytest
 
 from scoring.ground.words import Budget, Clock, Target, TrialKey
 from scoring.records import Evaluation, Header, Line, Outcome, Writer, record_path
+from scoring.seeds import trial_seed
 
 TARGET = Target("validation/loss", "min", 1.0)
 HARDWARE = {"cpu": "Test CPU", "cores": 1, "digest": "aaaa"}
@@ -35,7 +36,9 @@ def header(workload: str = "lm-toy-v2", submission: str = "adamw", **changes: An
         hardware=HARDWARE,
         versions={"torch": "2.13"},
     )
-    return dataclasses.replace(base, **changes)
+    made = dataclasses.replace(base, **changes)
+    planned = trial_seed(0, made.workload, made.study, made.trial)
+    return made if "seed" in changes else dataclasses.replace(made, seed=planned)
 
 
 def lines(head: Header, time: float, end: str | None = None, **extra: Any) -> list[Line]:

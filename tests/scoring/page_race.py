@@ -12,6 +12,7 @@ from unittest import mock
 
 from scoring.ground.words import REFERENCES, Budget, Target
 from scoring.records import Evaluation, EventLine, Header, Outcome, Writer, record_path
+from scoring.seeds import trial_seed
 from tests.scoring.plans import write_plan
 
 LM, DIGITS = "lm-toy-v2", "homeostatic-toy-v3"
@@ -88,7 +89,7 @@ def _header(workload: str, submission: str, framework: str, study: int, trial: i
         framework=framework,
         study=study,
         trial=trial,
-        seed=rng.randrange(2**31),
+        seed=trial_seed(0, workload, study, trial),
         hyperparameters={
             "lr": 10 ** rng.uniform(-4, -1),
             "one_minus_beta1": 10 ** rng.uniform(-2, -0.5),

@@ -190,6 +190,7 @@ def test_a_workload_that_was_not_planned_stands_apart(new_run: NewRun) -> None:
         ("target: validation/loss 1.2", {"target": Target("validation/loss", "min", 1.2)}),
         ("budget: 4000 steps and 500 s", {"budget": Budget(4000, 500.0)}),
         ("clock: cpu", {"clock": "cpu"}),
+        ("seed: 8", {"seed": 8}),
         ("study: 5", {"study": 5}),
         ("trial: 1", {"trial": 1}),
     ],

@@ -5,10 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scoring.seeds import derive_seed, trial_seed
 from submissions.source import parse
 from suite.tuning import (
-    derive_seed,
-    trial_seed,
     tuned_points,
     unit_points,
     with_defaults,

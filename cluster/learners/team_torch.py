@@ -67,6 +67,8 @@ class TorchTeam:
         self._summed = summed
         self._device = device
         self._generator = generator
+        if together.is_initialized() and together.get_world_size() != rank.size:
+            together.destroy_process_group()  # that of one, of a file raced here before
         if not together.is_initialized():
             together.init_process_group(
                 "nccl" if device.type == "cuda" else "gloo",

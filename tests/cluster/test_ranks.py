@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from cluster import ranks, tree
 from cluster.compiled import compiled
@@ -103,6 +104,19 @@ def test_two_ranks_take_the_steps_of_one(make: Make, id: str, text: str | None) 
     together = trained(TeamLearner(team, compiled(spec, workload, spec, seeds, team.rank)), spec)
     for name, value in alone.items():
         np.testing.assert_allclose(together[name], value, rtol=2e-4, atol=2e-5, err_msg=name)
+
+
+def test_a_group_of_one_that_a_file_left_here_is_no_team(make: Make) -> None:
+    """Else rank 0 would average with itself, and wait for the others' next batch for ever."""
+    from submissions.algoperf.helpers_torch import join_group_of_one
+
+    join_group_of_one()
+    spec = make("adamw", None, workload=toy("homeostatic"), resources=TWO)
+    workload, seeds = workload_at_hand(spec.workload), Seeds.of(spec.seed)
+    team = Team(spec)
+    learner = TeamLearner(team, compiled(spec, workload, spec, seeds, team.rank))
+    assert torch.distributed.get_world_size() == TWO.ranks
+    assert "loss" in trained(learner, spec)
 
 
 ON_JAX = """

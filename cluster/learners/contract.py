@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import Protocol, TypeVar
+from typing import NoReturn, Protocol, TypeVar
 
 from cluster.spec import HOLDING_FACTOR
 from scoring.ground.words import Budget, Resources, StateDict
@@ -22,6 +22,17 @@ class DeviceError(Exception):
     """The accelerator that a trial asks for cannot be used."""
 
 
+class Field(Protocol):
+    """A batch's array, of any framework."""
+
+    @property
+    def ndim(self) -> int:
+        """How many axes it has."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
 @dataclasses.dataclass(frozen=True)
 class Rank:
     """Which of a trial's processes this is, of how many, and where they meet.
@@ -33,6 +44,18 @@ class Rank:
     size: int
     store: str
     address: str
+
+    def share(self, batch: Mapping[str, Field]) -> tuple[slice, frozenset[str]] | None:
+        """This rank's examples, and the fields of the batch that have a row for each.
+
+        None where the batch cannot be divided evenly.
+        """
+        count = max(len(value) for value in batch.values() if value.ndim)
+        if count % self.size:
+            return None
+        each = count // self.size
+        rows = {name for name, value in batch.items() if value.ndim and len(value) == count}
+        return slice(self.number * each, (self.number + 1) * each), frozenset(rows)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,6 +217,18 @@ def refuse_other_form(name: str, form: tuple[object, str], wanted: tuple[object,
         what, right = (f"{dtype} {shape}" for shape, dtype in (form, wanted))
         advice = "a submission trains the workload's model and may not change it"
         raise SubmissionError(f"the weight {name!r} is {what}, the workload's is {right}; {advice}")
+
+
+def refuse_other_arithmetic(what: str) -> NoReturn:
+    """A loss that is taken in another precision is another model's.
+
+    Raises:
+        SubmissionError: always; `what` is a clause.
+    """
+    raise SubmissionError(
+        f"a loss is taken where {what}: the precision of a model is the workload's; take losses at "
+        "float32 weights, outside of such settings"
+    )
 
 
 def make_card(workload: Workload, budget: Budget, seed: int) -> Card:

@@ -72,12 +72,9 @@ class JaxTeam:
 
         One that cannot be divided evenly stays whole.
         """
-        size = max(len(value) for value in batch.values() if value.ndim)
-        shared = not size % self._rank.size
+        mine, rows = self._rank.share(batch) or (slice(None), frozenset())
         placed = {
-            name: self._part(value)
-            if shared and value.ndim and len(value) == size
-            else self._whole(value)
+            name: self._part(value, mine) if name in rows else self._whole(value)
             for name, value in batch.items()
         }
         return cast(Batch, placed)
@@ -88,10 +85,9 @@ class JaxTeam:
         here = value if isinstance(value, jax.Array) else jax.numpy.asarray(value)
         return jax.make_array_from_single_device_arrays(here.shape, self.everywhere, [here])
 
-    def _part(self, value: Array) -> jax.Array:
-        each = len(value) // self._rank.size
-        mine = jax.numpy.array(value[self._rank.number * each : (self._rank.number + 1) * each])
-        return jax.make_array_from_single_device_arrays(value.shape, self._divided, [mine])
+    def _part(self, value: Array, mine: slice) -> jax.Array:
+        part = jax.numpy.array(value[mine])
+        return jax.make_array_from_single_device_arrays(value.shape, self._divided, [part])
 
 
 def here(tree: Tree) -> Tree:

@@ -107,15 +107,11 @@ class TorchTeam:
         return value + (means[0] - value.detach()), told
 
     def _part(self, batch: Tensors) -> Tensors | None:
-        size = max(len(value) for value in batch.values() if value.ndim)
-        if size % self._rank.size:
+        share = self._rank.share(batch)
+        if share is None:
             return None
-        each = size // self._rank.size
-        mine = slice(self._rank.number * each, (self._rank.number + 1) * each)
-        return {
-            name: value[mine] if value.ndim and len(value) == size else value
-            for name, value in batch.items()
-        }
+        mine, rows = share
+        return {name: value[mine] if name in rows else value for name, value in batch.items()}
 
     def _own(self) -> torch.Generator:
         """What is drawn within a loss differs between ranks, and follows from the trial's seed."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 
-from submissions.contract import SubmissionError
+from cluster.learners.contract import refuse_other_arithmetic
 
 _PRECISION = "jax_default_matmul_precision"
 _WANTED: dict[str, object] = {
@@ -41,10 +41,7 @@ def see_that_loss_is_the_races(weights: Mapping[str, jax.Array]) -> None:
         what = f"{odd!r} is {weights[odd].dtype}"
     else:
         return
-    raise SubmissionError(
-        f"a loss is taken where {what}: the precision of a model is the workload's; take losses at "
-        "float32 weights, outside of such settings"
-    )
+    refuse_other_arithmetic(what)
 
 
 def give_back() -> None:

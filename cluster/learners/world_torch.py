@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from submissions.contract import SubmissionError
+from cluster.learners.contract import refuse_other_arithmetic
 
 _Place = ModuleType | type[Any]
 
@@ -68,10 +68,7 @@ def see_that_loss_is_the_races(kind: str, weights: Mapping[str, torch.Tensor]) -
         odd = next((name for name, p in weights.items() if p.dtype is not torch.float32), None)
         what = f"{odd!r} is {weights[odd].dtype}" if odd is not None else ""
     if what:
-        raise SubmissionError(
-            f"a loss is taken where {what}: the precision of a model is the workload's; take "
-            "losses at float32 weights, outside of such settings"
-        )
+        refuse_other_arithmetic(what)
 
 
 def give_back(cores: int) -> None:

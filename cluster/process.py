@@ -8,6 +8,7 @@ import os
 import random
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from cluster.hardware import instructions
 from scoring.ground.words import Resources
@@ -29,6 +30,9 @@ def set_environment(resources: Resources) -> None:
     os.environ.update(threads(resources))
     for name, value in _compiled().items():
         os.environ.setdefault(name, value)
+    # numpy's own algebra was loaded before. On more threads than it has cores it takes hundreds of
+    # times as long: they wait for each other at every column.
+    threadpool_limits(resources.cores, user_api="blas")
     _keep_freed_memory()
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -37,3 +38,21 @@ def _faults() -> int:
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
 def test_a_trial_keeps_what_it_freed_for_its_next_step() -> None:
     assert _faults() < 1000
+
+
+def test_the_algebra_of_numpy_keeps_to_the_cores_of_a_trial_wherever_it_was_loaded() -> None:
+    asks = (
+        "import json, numpy; from threadpoolctl import threadpool_info\n"
+        "from scoring.ground.words import Resources\n"
+        "from cluster.process import set_environment\n"
+        "def told(): return [one['num_threads'] for one in threadpool_info()"
+        " if one['user_api'] == 'blas']\n"
+        "before = told(); set_environment(Resources()); print(json.dumps([before, told()]))\n"
+    )
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
+    words = [sys.executable, "-c", asks]
+    output = subprocess.run(words, check=True, capture_output=True, text=True, env=environment)
+    before, after = json.loads(output.stdout)
+    if before != [2] * len(before):
+        pytest.skip("numpy's algebra takes no number of threads here")
+    assert after == [1] * len(after)

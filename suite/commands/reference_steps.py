@@ -13,7 +13,15 @@ from suite.commands.executor_option import executor_option
 
 @click.command(name="reference-steps")
 @click.argument("workloads", nargs=-1, required=True, metavar="WORKLOAD...")
-@click.option("--measure", is_flag=True, help="Race ten fresh seeds a framework anew.")
+@click.option("--measure", is_flag=True, help="Race fresh seeds anew.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 1000),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="With --measure: so many in each framework.",
+)
 @click.option(
     "--framework",
     "frameworks",
@@ -44,6 +52,7 @@ def reference_steps(
     Examples:
         gradathlon reference-steps lm-toy-v2
         gradathlon reference-steps homeostatic-toy-v3 --measure --adopt
+        gradathlon reference-steps rl_nap-toy-v2 --measure --framework torch --seeds 5
     """
     from suite.targets import reference
     from suite.targets.stages import Settings
@@ -60,7 +69,8 @@ def reference_steps(
                 resources=Resources(),
                 at_once=options["at_once"],
             )
-            steps, log = reference.measure(settings, options["frameworks"] or ("torch", "jax"))
+            frameworks = options["frameworks"] or ("torch", "jax")
+            steps, log = reference.measure(settings, frameworks, options["seeds"])
         else:
             steps = reference.logged_steps(id)
         for framework, counts in steps.items():

@@ -43,6 +43,21 @@ from suite.commands.executor_option import executor_option
     help="Tune nothing: a new version races the points in the log of the version before it.",
 )
 @click.option(
+    "--points",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="With --from-base or --from-log: only the N best points.",
+    show_default="3",
+)
+@click.option(
+    "fresh",
+    "--fresh",
+    type=(click.IntRange(2, 1000), click.IntRange(0, 1000)),
+    metavar="OWN OTHER",
+    help="Fresh seeds in the framework tuned in and in the other, 0 for none there.",
+    show_default="8 5; with --from-base or --from-log 5 2",
+)
+@click.option(
     "--framework",
     type=click.Choice(["torch", "jax"]),
     default="jax",
@@ -65,6 +80,7 @@ def set_targets(workload: str, output: Path, trials: Path | None, **options: Opt
     Example:
         gradathlon set-targets lm-toy-v2
         gradathlon set-targets lm-toy-v2+qknorm --from-base
+        gradathlon set-targets lm-toy-v2+qknorm --from-base --points 1 --fresh 5 0
     """
     from suite.targets.procedure import set_targets as carry_out
     from suite.targets.stages import Settings
@@ -74,6 +90,10 @@ def set_targets(workload: str, output: Path, trials: Path | None, **options: Opt
         raise ConfigError(
             f"{folder} already holds trials; go on with them: add --resume, or name another folder "
             "with --trials"
+        )
+    if options["points"] and not (options["from_base"] or options["from_log"]):
+        raise ConfigError(
+            "--points: only with --from-base or --from-log; otherwise points are drawn"
         )
     carry_out(
         Settings(
@@ -88,5 +108,7 @@ def set_targets(workload: str, output: Path, trials: Path | None, **options: Opt
             at_once=options["at_once"],
             from_base=options["from_base"],
             from_log=options["from_log"],
+            points=options["points"],
+            fresh=options["fresh"],
         )
     )

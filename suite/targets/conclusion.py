@@ -74,7 +74,7 @@ def _target(metric: Metric, curves: Sequence[Curve], deviation: float) -> float:
 
 
 def _race(winner: Candidate, reference: Candidate, target: float, hits: Hits) -> Race:
-    own = [winner.method, ENTRANTS[winner.method]]
+    own = [name for name in (winner.method, ENTRANTS[winner.method]) if name in hits]
     steps = max(statistics.median(hit[0] for hit in hits[name]) for name in own)
     seconds = max(statistics.median(hit[1] for hit in hits[name]) for name in own)
     names = {"torch": reference.method, "jax": ENTRANTS[reference.method]}
@@ -89,7 +89,7 @@ def _race(winner: Candidate, reference: Candidate, target: float, hits: Hits) ->
                 framework: {
                     "submission": name,
                     "hyperparameters": reference.point,
-                    "steps": [hit[0] for hit in hits[name]],
+                    "steps": [hit[0] for hit in hits.get(name, [])],
                 }
                 for framework, name in names.items()
             },
@@ -106,9 +106,7 @@ def _log(
     settings = stages.settings
     hardware = fingerprint(settings.resources)
     return {
-        "command": f"gradathlon set-targets {settings.workload}"
-        f"{' --from-base' if settings.from_base else ''}"
-        f"{' --from-log LOG' if settings.from_log else ''} --framework {settings.framework}",
+        "command": settings.command,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "metric": stages.metric.key,
         "horizon": stages.horizon,

@@ -20,7 +20,8 @@
 With `from_base`, a variant tunes nothing: the best 3 points that its base was tuned to, and the
 base's reference, run to the horizon in place of 1; 2 is left out, and in 3 there are 5 seeds, and 2
 in the other framework.
-So does a new version `from_log` with the points in the log of the version before it.
+So does a new version `from_log` with the points in the log of the version before it, or a larger
+scale with those of a smaller one. `points` and `fresh` ask for fewer of either, or for more.
 
 Parity carries tuning over to the other framework. The horizon is the workload's `step_hint`.
 Every trial is an ordinary trial with a record; begun again, the procedure goes on where it stood.
@@ -83,17 +84,18 @@ def set_targets(settings: Settings) -> Result:
     workload = workloads.get(settings.workload)
     id = workload.id
     output = adopted_folder(id) if settings.output is None else settings.output / id.family
-    base = _base_points(id) if settings.from_base else None
+    count = settings.points or BASE_POINTS
+    base = _base_points(id, count) if settings.from_base else None
     if settings.from_log is not None:
-        base = _log_points(settings.from_log)
+        base = _log_points(settings.from_log, count)
     workload.fetch()
     procedure = Procedure(Stages(settings, workload))
     if base is not None:
         ranked = procedure.again(base)
-        winner, reference, fresh = procedure.fresh(ranked, BASE_FRESH_SEEDS)
+        winner, reference, fresh = procedure.fresh(ranked, settings.fresh or BASE_FRESH_SEEDS)
     else:
         ranked = procedure.finals(procedure.tune())
-        winner, reference, fresh = procedure.fresh(ranked, FRESH_SEEDS)
+        winner, reference, fresh = procedure.fresh(ranked, settings.fresh or FRESH_SEEDS)
     log = {"tuned": procedure.tuned, "unreliable": procedure.unreliable}
     result = conclude(procedure.stages, winner, reference, fresh, log)
     path = write_result(output, id, result)
@@ -188,6 +190,8 @@ class Procedure:
         other: Framework = "jax" if own == "torch" else "torch"
         fresh: FreshCurves = {c: {} for c in candidates}
         for framework, count in zip((own, other), seeds, strict=True):
+            if not count:
+                continue
             studies = range(FRESH, FRESH + count)
             entries = [(c, study) for c in fresh for study in studies]
             curves = self.stages.race(
@@ -242,7 +246,7 @@ def better_half(ranked: list[Candidate]) -> list[Candidate]:
     return half
 
 
-def _base_points(id: WorkloadId) -> list[Candidate]:
+def _base_points(id: WorkloadId, count: int) -> list[Candidate]:
     """The best points that a variant's base was tuned to, and the base's reference.
 
     Raises:
@@ -259,10 +263,10 @@ def _base_points(id: WorkloadId) -> list[Candidate]:
         raise WorkloadError(
             f"{base} has no target yet; set one with: gradathlon set-targets {base}"
         )
-    return _told(log, race.reference["torch"])
+    return _told(log, race.reference["torch"], count)
 
 
-def _log_points(path: Path) -> list[Candidate]:
+def _log_points(path: Path, count: int) -> list[Candidate]:
     """The best points of a log, and the best of the reference's among them.
 
     Raises:
@@ -271,7 +275,7 @@ def _log_points(path: Path) -> list[Candidate]:
     try:
         log = json.loads(read_text(path))
         ours = [t["hyperparameters"] for t in log["tuned"] if t["submission"] == REFERENCE]
-        return _told(log, Reference(submission=REFERENCE, hyperparameters=ours[0]))
+        return _told(log, Reference(submission=REFERENCE, hyperparameters=ours[0]), count)
     except (OSError, ValueError, LookupError, TypeError):
         raise WorkloadError(
             f"{path}: no log of set-targets with a point of {REFERENCE}; name a "
@@ -279,8 +283,8 @@ def _log_points(path: Path) -> list[Candidate]:
         ) from None
 
 
-def _told(log: Facts, reference: Reference) -> list[Candidate]:
-    points = [(t["submission"], t["hyperparameters"]) for t in log["tuned"][:BASE_POINTS]]
+def _told(log: Facts, reference: Reference, count: int) -> list[Candidate]:
+    points = [(t["submission"], t["hyperparameters"]) for t in log["tuned"][:count]]
     own = (reference.submission, reference.hyperparameters)
     if own not in points:
         points.append(own)

@@ -23,7 +23,7 @@ from workloads.errors import WorkloadError
 
 Steps = Mapping[Framework, list[float]]
 SEEDS = 10
-"""Measured in each framework."""
+"""Measured in each framework, unless another number is asked for."""
 MEASURED = "reference_steps"
 """The log's key for steps that were measured after the target was set."""
 
@@ -46,10 +46,13 @@ def logged_steps(id: str) -> Steps:
     return {
         framework: list(log["fresh"][reference.submission]["steps"])
         for framework, reference in race.reference.items()
+        if reference.submission in log["fresh"]  # a framework may have been left out
     }
 
 
-def measure(settings: Settings, frameworks: Sequence[Framework]) -> tuple[Steps, Facts]:
+def measure(
+    settings: Settings, frameworks: Sequence[Framework], seeds: int = SEEDS
+) -> tuple[Steps, Facts]:
     """Race the reference on fresh seeds; the steps, and what to log of them.
 
     Raises:
@@ -62,7 +65,7 @@ def measure(settings: Settings, frameworks: Sequence[Framework]) -> tuple[Steps,
     for framework in frameworks:
         point = dict(race.reference[framework].hyperparameters)
         candidate = Candidate(race.reference["torch"].submission, 0, point)
-        entries = [(candidate, FRESH + seed) for seed in range(SEEDS)]
+        entries = [(candidate, FRESH + seed) for seed in range(seeds)]
         curves = stages.race(f"fresh seeds, {framework}", entries, stages.length, framework)
         hits = [first_meeting(stages.metric, curves[entry], race.target) for entry in entries]
         missed = sum(math.isinf(seconds) for _, seconds in hits)
@@ -92,9 +95,7 @@ def adopt(id: str, steps: Steps, measured_log: Facts | None = None) -> None:
     workload, race = workloads.get(id), _race(id)
     log = dict(workloads.family(workload.id.family).procedure(workload.id) or {})
     if measured_log is not None:
-        before = log.get(MEASURED, {})
-        steps_before = before["steps"] if before.get("workload") == id else {}
-        log[MEASURED] = {**measured_log, "steps": {**steps_before, **measured_log["steps"]}}
+        log[MEASURED] = {**measured_log, "steps": {**_steps_before(id), **measured_log["steps"]}}
     reference = {
         framework: one.model_copy(update={"steps": list(steps.get(framework, one.steps))})
         for framework, one in race.reference.items()
@@ -105,6 +106,13 @@ def adopt(id: str, steps: Steps, measured_log: Facts | None = None) -> None:
     remark = "".join(itertools.takewhile(lambda line: line.startswith("#"), before))
     path = write_result(folder, workload.id, Result(changed, log))
     path.write_text(remark + path.read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def _steps_before(id: str) -> Steps:
+    try:
+        return logged_steps(id)
+    except WorkloadError:  # the log is of another version
+        return {}
 
 
 def _race(id: str) -> Race:

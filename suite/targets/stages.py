@@ -55,6 +55,8 @@ class Settings:
         at_once: how many trials race at the same time; None is as many as there is room for.
         from_base: a variant races again the points that its base's target was set with.
         from_log: a version races again the points in the log of the one before it.
+        points: how many of them; None is as many as the procedure states.
+        fresh: seeds in the framework tuned in and in the other; None as the procedure states.
     """
 
     workload: str
@@ -68,6 +70,17 @@ class Settings:
     at_once: int | None = None
     from_base: bool = False
     from_log: Path | None = None
+    points: int | None = None
+    fresh: tuple[int, int] | None = None
+
+    @property
+    def command(self) -> str:
+        """What asks for the same again, for the log."""
+        words = [f"gradathlon set-targets {self.workload}"]
+        words += ["--from-base"] * self.from_base + ["--from-log LOG"] * (self.from_log is not None)
+        words += [f"--points {self.points}"] if self.points else []
+        words += ["--fresh {} {}".format(*self.fresh)] if self.fresh else []
+        return " ".join([*words, f"--framework {self.framework}"])
 
 
 class Stages:

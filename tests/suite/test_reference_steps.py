@@ -72,3 +72,19 @@ def test_adopting_keeps_the_target_its_remark_and_its_log(
     log = json.loads((mine / "toy.procedure.json").read_text())
     assert log["reference_steps"]["steps"] == steps
     assert log["fresh"]["nadamw_jax"]["steps"]
+
+
+def test_adopting_one_framework_keeps_the_other_s_steps_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id, family = workloads.get("lm-toy-v2").id, workloads.family("lm")
+    log = dict(family.procedure(id) or {})
+    log.pop(reference.MEASURED, None)  # only what the procedure itself noted
+    monkeypatch.setattr(type(family), "procedure", lambda self, id: log)
+    monkeypatch.setattr(reference, "adopted_folder", lambda id: tmp_path)
+    shutil.copy(family.path.parent / "targets" / "toy.yaml", tmp_path)
+    reference.adopt(
+        "lm-toy-v2", {"torch": [1.5]}, {"workload": "lm-toy-v2", "steps": {"torch": [1.5]}}
+    )
+    kept = json.loads((tmp_path / "toy.procedure.json").read_text())["reference_steps"]["steps"]
+    assert kept == {"torch": [1.5], "jax": log["fresh"]["nadamw_jax"]["steps"]}

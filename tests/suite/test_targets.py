@@ -24,7 +24,7 @@ from scoring.ground.limit import Limit
 from scoring.ground.words import Goal
 from scoring.records import Evaluation, Outcome, Writer, record_attempts
 from submissions.source import find
-from suite.targets import conclusion, procedure, stages
+from suite.targets import conclusion, procedure, reference, stages
 from suite.targets import write as writing
 from suite.targets.statistics import Curve, first_meeting, loosest
 from suite.targets.write import Result, adopted_folder, write_result
@@ -360,11 +360,54 @@ def test_from_a_log_its_points_are_raced_again(race_set: Any, tmp_path: Path) ->
     assert raced == [("adamw", 0.1), ("adamw", 0.2), ("adamw", 0.3), ("nadamw", 0.6)]
 
 
+def test_fewer_points_and_seeds_are_raced_where_asked_and_the_log_says_so(
+    race_set: Any, tmp_path: Path
+) -> None:
+    tuned = [
+        {"submission": "nadamw", "hyperparameters": {"lr": lr}, "best": 0.9} for lr in (0.1, 0.2)
+    ]
+    (tmp_path / "log.json").write_text(json.dumps({"tuned": tuned}))
+    race = race_set(from_log=tmp_path / "log.json", framework="jax", points=1, fresh=(3, 0))
+    again, fresh = race_set.cluster.calls
+    assert [spec.hyperparameters["lr"] for spec in again] == [0.1]
+    assert (names(fresh), len(fresh)) == (["nadamw_jax"], 3)
+    assert race.procedure["command"] == (
+        f"gradathlon set-targets {WORKLOAD} --from-log LOG --points 1 --fresh 3 0 --framework jax"
+    )
+    references = race.published.reference
+    assert references["torch"].steps == []
+    assert len(references["jax"].steps) == 3
+    assert references["torch"].hyperparameters == references["jax"].hyperparameters
+    median = statistics.median(references["jax"].steps)
+    assert race.published.budget.steps == math.ceil(4 * median)
+
+
+def test_a_full_tuning_takes_its_fresh_seeds_from_the_order_too(race_set: Any) -> None:
+    race_set(fresh=(2, 1))
+    assert tuple(map(len, race_set.cluster.calls)) == (*STAGES[:-2], 2, 1)
+
+
+def test_points_are_counted_where_there_are_some_to_count(invoke: Any) -> None:
+    refused = invoke("set-targets", WORKLOAD, "--points", "2")
+    assert refused.exit_code == 2
+    assert "--points: only with --from-base or --from-log" in refused.stderr
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"tuned": []}', '{"tuned": [1]}'])
 def test_what_is_no_log_is_told(race_set: Any, tmp_path: Path, text: str) -> None:
     (tmp_path / "log.json").write_text(text)
     with pytest.raises(WorkloadError, match=r"log\.json: no log of set-targets with a point of"):
         race_set(from_log=tmp_path / "log.json")
+
+
+def test_so_many_seeds_of_the_reference_are_measured_as_asked(
+    race_set: Any, tmp_path: Path
+) -> None:
+    settings = stages.Settings(WORKLOAD, tmp_path / "trials", None, "in_process", print)
+    steps, log = reference.measure(settings, ["jax"], 3)
+    (raced,) = race_set.cluster.calls
+    assert (names(raced), [spec.study for spec in raced]) == (["nadamw_jax"], [1000, 1001, 1002])
+    assert len(steps["jax"]) == 3 and log["steps"] == steps
 
 
 # Cut off

@@ -27,6 +27,9 @@ POINTS = 6000
 SIDE_POINTS = 400
 """The same of a metric that is not judged."""
 LEAST_POINTS = 24
+STRAY = 10.0
+"""A curve that leaves the best value so many times as far behind as trials begin does not stretch
+the axis."""
 TOLERANCE = 0.4
 """Drawing units by which a thinned curve may miss a point."""
 STYLE = """
@@ -234,10 +237,14 @@ def _clock_scale(curves: Sequence[Curve], clock: Clock) -> Scale:
 
 
 def _metric_scale(curves: Sequence[Curve], target: Target) -> Scale:
-    seen = [value for curve in curves if curve.stable for value in curve.values]
+    steady = [[v for v in one.values if math.isfinite(v)] for one in curves if one.stable]
     marks = [] if target.value is None else [target.value]
-    every = [*marks, *(value for value in seen if math.isfinite(value))]
+    every = [*marks, *(value for values in steady for value in values)]
     best = (min if target.goal == "min" else max)(every, default=0.0)
+    # A trial may come back from where it strayed, and end as others do.
+    reach = STRAY * float(np.median([abs(one[0] - best) for one in steady if one] or [0.0]))
+    near = [values for values in steady if all(abs(v - best) <= reach for v in values)]
+    seen = [value for values in near or steady for value in values]
     low, high = robust_range(seen, [*marks, best])
     return Scale(low, high, HEIGHT - BOTTOM, TOP)
 

@@ -105,6 +105,26 @@ def test_a_crowd_of_curves_is_drawn_fainter(board: Board, records: list[Record])
     assert '<g class="crowd">' not in curves_svg(board, own, LM)
 
 
+def test_trials_that_stray_and_come_back_do_not_stretch_the_axis(
+    board: Board, records: list[Record]
+) -> None:
+    own = [one for one in records if one.header.workload == LM]
+    (key,) = {one.header.target.metric for one in own if one.header.target}
+
+    def strayed(one: Record) -> Record:
+        *first, last = [
+            dataclasses.replace(line, metrics={**line.metrics, key: 1e4})
+            for line in one.evaluations
+        ]
+        back = dataclasses.replace(last, metrics=one.evaluations[-1].metrics)
+        return dataclasses.replace(one, evaluations=(*first, back))
+
+    plain, astray = own[: len(own) // 2 + 1], own[len(own) // 2 + 1 :]
+    picture = curves_svg(board, [*plain, *map(strayed, astray)], LM)
+    assert "10,000" not in picture
+    assert picture.count('class="line') == len(own)
+
+
 def test_curves_of_a_workload_without_trials_are_refused(
     board: Board, records: list[Record]
 ) -> None:

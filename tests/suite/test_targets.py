@@ -404,6 +404,7 @@ def test_so_many_seeds_of_the_reference_are_measured_as_asked(
     race_set: Any, tmp_path: Path
 ) -> None:
     settings = stages.Settings(WORKLOAD, tmp_path / "trials", None, "in_process", print)
+    race_set.cluster.quality = lambda spec: 0.9
     steps, log = reference.measure(settings, ["jax"], 3)
     (raced,) = race_set.cluster.calls
     assert (names(raced), [spec.study for spec in raced]) == (["nadamw_jax"], [1000, 1001, 1002])

@@ -69,8 +69,9 @@ def reference_steps(
                 resources=Resources(),
                 at_once=options["at_once"],
             )
-            frameworks = options["frameworks"] or ("torch", "jax")
-            steps, log = reference.measure(settings, frameworks, options["seeds"])
+            steps, log = reference.measure(
+                settings, options["frameworks"] or ("torch", "jax"), options["seeds"]
+            )
         else:
             steps = reference.logged_steps(id)
         for framework, counts in steps.items():

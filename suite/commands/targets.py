@@ -40,7 +40,7 @@ from suite.commands.executor_option import executor_option
     "--from-log",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
-    help="Tune nothing: a new version races the points in the log of the version before it.",
+    help="Tune nothing: race the points in this log, as of the version before, or another scale.",
 )
 @click.option(
     "--points",

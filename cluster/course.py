@@ -9,11 +9,9 @@ import numpy as np
 
 from cluster.clock import Reading
 from cluster.pacer import PairedTime
+from scoring.details import UNSTEADY
 from scoring.ground.pursuit import Pursuit
 from scoring.ground.words import StateDict, Target
-
-SPREAD_BOUND = 1.5
-"""A trial whose slow step times (p90) exceed its quick ones (p10) by this factor is flagged."""
 
 
 @dataclasses.dataclass
@@ -104,6 +102,6 @@ class Course:
             "step_s_median": statistics.median(self.windows),
             "step_s_p10": float(low),
             "step_s_p90": float(high),
-            "step_s_unsteady": bool(high > SPREAD_BOUND * low),
+            "step_s_unsteady": bool(high > UNSTEADY * low),
             **off_clock,
         }

@@ -82,8 +82,9 @@ def told(error: BaseException, *, kind: bool = True) -> str:
 class Interrupts:
     """Tells a user's Ctrl-C, or SIGTERM, from a KeyboardInterrupt that a submission raises.
 
-    While entered, both signals raise KeyboardInterrupt in the main thread and are remembered. In
-    another thread it does nothing.
+    While entered, both signals raise KeyboardInterrupt in the main thread and are remembered: where
+    nobody can end by it, as in a callback of the garbage collector (JAX has one), it is lost, so
+    that who races asks `check_interrupt` between steps. In another thread it does nothing.
     """
 
     def __init__(self) -> None:
@@ -112,7 +113,7 @@ _entered: list[Interrupts] = []
 
 
 def check_interrupt() -> None:
-    """Stop here if the user asked for it, perhaps while a submission swallowed the interrupt.
+    """Stop here if the user asked for it, and the interrupt was swallowed.
 
     Raises:
         KeyboardInterrupt: while `Interrupts` are entered, and one came.

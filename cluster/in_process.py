@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from cluster.attempts import cannot_matter, write_failure, write_not_begun
 from cluster.cores import hold_cores
-from cluster.faults import NODE, Interrupts, NodeError
+from cluster.faults import NODE, Interrupts, NodeError, check_interrupt
 from cluster.spec import Finished, Limits, TrialSpec, Update, Watch
 from cluster.trial import run_trial
 from scoring.records import Outcome
@@ -23,6 +23,7 @@ def run_here(
     """See `cluster.run_all`."""
     with Interrupts():
         for spec in specs:
+            check_interrupt()
             stop = limits(spec) if limits else None
             yield Finished(spec, _race(dataclasses.replace(spec, stop=stop), watch))
 

@@ -15,7 +15,7 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cluster import parcels
-from cluster.faults import Interrupts, NodeError
+from cluster.faults import Interrupts, NodeError, check_interrupt
 from cluster.forked import stand_ready
 from cluster.parcels import Errand
 from cluster.race import News, Race, longest_last_stretch
@@ -138,6 +138,7 @@ def run_on_ray(
         race = Race(ordered, watch, at_once or most, _RayFleet(bulletin), limits, pool)
         while race.unfinished:
             yield from race.look()
+            check_interrupt()
 
 
 def _here() -> NodeAffinitySchedulingStrategy:

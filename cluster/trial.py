@@ -236,6 +236,7 @@ class _Trial:
                 if course.steps == course.evaluated:
                     return False  # these weights were evaluated
                 break
+            check_interrupt()
             course.count(learner.draws - drawn if spec.counts_batches else 1)
             if self._pacer and self._pacer.due(course.paired, clock.wall_s()):
                 clock.stop()

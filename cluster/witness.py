@@ -46,10 +46,12 @@ class Witness:
         wall_s = self._until - self._since
         used_s = max(0.0, cpu_s - self._cpu_before)
         clock_s = outcome.wall_s - self._first.wall_s
+        # An attempt that was ended before its first evaluation gave back what it went on from.
+        on_clock_s = min(max(0.0, clock_s), wall_s)
         facts = {
             "witness_wall_s": round(wall_s, 3),
             "witness_cpu_s": round(used_s, 3),
-            "off_clock_share": round(max(0.0, 1 - clock_s / wall_s), 4) if wall_s else 0.0,
+            "off_clock_share": round(1 - on_clock_s / wall_s, 4) if wall_s else 0.0,
         }
         off_clock_s = _off_clock_s(outcome) - self._first.off_clock_s
         doubts = [

@@ -14,7 +14,8 @@ from typing import Any, overload
 
 import numpy as np
 
-from scoring.details import LARGEST
+from scoring import ranges
+from scoring.details import LARGEST, LATEST, is_name
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.pursuit import Pursuit
 from scoring.ground.words import Clock, Facts
@@ -139,6 +140,8 @@ def parse(lines: Sequence[bytes]) -> Evaluations | None:
     known = counted and len(rows) == len(lines) and set(kinds) == {"eval"}
     if not known or any(column is None for column in (*times.values(), *measured.values())):
         return None
+    if not all(is_name(name) and ranges.hold(name, measured[name]) for name in measured):
+        return None
     wall_s, cpu_s = times["wall_s"], times["cpu_s"]
     assert wall_s is not None
     assert cpu_s is not None
@@ -202,5 +205,5 @@ def _reals(column: Sequence[object], low: float = -math.inf) -> np.ndarray | Non
         return None
     if int in kinds and (np.abs(numbers) >= LARGEST).any():
         return None  # rounded to it, one may be beyond it
-    bounded = low == -math.inf or bool(((numbers >= low) & (numbers < math.inf)).all())
+    bounded = low == -math.inf or bool(((numbers >= low) & (numbers <= LATEST)).all())
     return numbers if bounded else None

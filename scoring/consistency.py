@@ -20,6 +20,12 @@ _MEAN = re.compile(r"(.+)_mean([2-9]|[1-9]\d{1,3})", re.ASCII)
 """How the key of a mean over evaluations is made of the metric's name and the window."""
 
 
+MOST_CORES = 4096
+"""Nothing that a record may be of has more, so that no more CPU seconds pass in a second."""
+WITNESSED = 1.1
+"""So many times the seconds that a second witness saw may a clock show without a doubt told."""
+
+
 class Consistency:
     """Takes the lines of one record in their order, and refuses the first that cannot be."""
 
@@ -55,12 +61,18 @@ class Consistency:
         elif isinstance(line, EventLine):
             self._take_event(line)
         elif isinstance(line, Outcome):
-            if self._last is not None:
-                _check_clocks(line, self._last)
-            if self._happened is not None:
-                _check_order(line, self._happened)
-            self._check_end(header, line)
-            self._ended = True
+            self._take_outcome(header, line)
+
+    def _take_outcome(self, header: Header, line: Outcome) -> None:
+        _check_clocks(line, self._last)
+        if self._first is not None and self._last is not None:
+            _check_witness(line, self._first)
+            if header.settings_sha256 and header.target and not header.target.held:
+                _check_last(line, self._last)
+        if self._happened is not None:
+            _check_order(line, self._happened)
+        self._check_end(header, line)
+        self._ended = True
 
     def _take_event(self, line: EventLine) -> None:
         # Where evaluations were taken at once, which of them came before is not known here.
@@ -70,13 +82,14 @@ class Consistency:
         self._happened = line
 
     def _take_evaluation(self, header: Header, line: Evaluation) -> None:
-        if self._last is not None:
-            if line.steps == self._last.steps:
-                raise ValueError(f"steps: {line.steps} twice; steps only rise")
-            _check_clocks(line, self._last)
+        if self._last is not None and line.steps == self._last.steps:
+            raise ValueError(f"steps: {line.steps} twice; steps only rise")
+        _check_clocks(line, self._last)
         if self._happened is not None:
             _check_order(line, self._happened)
         self._means.take(line)
+        if self._first is not None and header.settings_sha256:
+            _check_names(line, self._first)
         self._first = self._first or line
         self._last = line
         # A trial without a target may be extended: from a shorter budget, beyond a header's own.
@@ -97,6 +110,12 @@ class Consistency:
         if not rising or any((np.diff(clock) < 0).any() for clock in clocks):
             return False
         if header.target is not None and not _on_grid(header, evaluations.steps):
+            return False
+        told = [has for name, has in evaluations.present.items() if _is_always_told(name)]
+        if header.settings_sha256 and told and np.ptp(np.sum(told, axis=0)):
+            return False
+        wall_s, cpu_s = evaluations.wall_s, evaluations.cpu_s
+        if (cpu_s > MOST_CORES * (wall_s + 1)).any():
             return False
         self._first, self._last = evaluations[0], evaluations[-1]
         self._pursuit = pursuit_of(header, evaluations)
@@ -205,7 +224,41 @@ def _check_order(line: Evaluation | EventLine | Outcome, before: Evaluation | Ev
         raise ValueError(f"wall_s: {now:g} after {then:g}; a clock does not run backwards")
 
 
-def _check_clocks(line: Evaluation | Outcome, before: Evaluation) -> None:
+def _is_always_told(metric: str) -> bool:
+    """Whether every evaluation has it: not what training alone tells, nor what needs several."""
+    return not metric.startswith(("train/", "diagnostics/")) and not _MEAN.fullmatch(metric)
+
+
+def _check_names(line: Evaluation, first: Evaluation) -> None:
+    """One trial measures as much at each of its evaluations, if not of the same game."""
+    now, then = (sum(map(_is_always_told, one.metrics)) for one in (line, first))
+    if now != then:
+        raise ValueError(f"metrics: {now} of them, but the first evaluation has {then}")
+
+
+def _check_last(outcome: Outcome, last: Evaluation) -> None:
+    """What ends a trial at an evaluation ends it with that evaluation's clocks."""
+    for name in ("steps", "wall_s", "cpu_s", "paired"):
+        now, then = getattr(outcome, name), getattr(last, name)
+        if outcome.end in ("reached", "pruned") and now != then:
+            raise ValueError(f"{name}: {now}, but the evaluation that ended the trial has {then}")
+
+
+def _check_witness(outcome: Outcome, first: Evaluation) -> None:
+    """A clock beyond the seconds that another process saw is told as a doubt, or cannot be."""
+    seen_s = outcome.extra.get("witness_wall_s")
+    if seen_s is None or "doubt" in outcome.extra or "attempts" in outcome.extra:
+        return
+    since_s = outcome.wall_s - first.wall_s
+    if since_s > WITNESSED * seen_s + 1:
+        raise ValueError(f"wall_s: {since_s:g} s from the first evaluation on, within {seen_s:g} s")
+
+
+def _check_clocks(line: Evaluation | Outcome, before: Evaluation | None) -> None:
+    if line.cpu_s > MOST_CORES * (line.wall_s + 1):
+        raise ValueError(f"cpu_s: {line.cpu_s:g} CPU seconds within {line.wall_s:g} s")
+    if before is None:
+        return
     if line.steps < before.steps:
         raise ValueError(f"steps: {line.steps} after {before.steps}; steps only rise")
     for name in ("wall_s", "cpu_s", "paired"):

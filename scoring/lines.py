@@ -14,8 +14,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from scoring import details
-from scoring.details import LARGEST, short
+from scoring import details, ranges
+from scoring.details import LARGEST, LATEST, short
 from scoring.ground.ends import ENDS, End
 from scoring.ground.errors import nearest
 from scoring.ground.words import Budget, Clock, Facts, Framework, Ruleset, Target, TrialKey
@@ -185,7 +185,8 @@ def _header(body: dict[str, Any]) -> Header:
     counts |= {"seed": header.seed}
     for name, value in counts.items():
         _count({name: value}, name)
-    details.check(header.hardware, details.HARDWARE, "hardware.")
+    _check_words(header)
+    details.check_hardware(header.hardware, header.versions)
     aim = header.target.value if header.target else None
     if aim is not None and not math.isfinite(aim):
         raise ValueError(f"target.value: expected a finite number or null, found {aim}")
@@ -198,6 +199,30 @@ def _header(body: dict[str, Any]) -> Header:
     if not header.budget.seconds >= 0:
         raise ValueError(f"budget.seconds: expected 0 or more, found {header.budget.seconds}")
     return header
+
+
+def _check_words(header: Header) -> None:
+    names = {"workload": header.workload, "submission": header.submission}
+    names |= {"target.metric": header.target.metric} if header.target else {}
+    names |= {f"hyperparameters.{short(name)}": name for name in header.hyperparameters}
+    for key, name in names.items():
+        if not details.is_name(name):
+            raise ValueError(f"{key}: expected a name, found {short(name)}")
+    for name, value in header.hyperparameters.items():
+        _plain(value, f"hyperparameters.{name}")
+    for key in ("source_sha256", "settings_sha256", "data_sha256"):
+        digest = getattr(header, key)
+        if digest and not details.is_digest(digest):
+            raise ValueError(f"{key}: expected 64 hexadecimal digits, found {short(digest)}")
+
+
+def _plain(value: object, key: str) -> None:
+    """A hyperparameter is a single value, or a list of them."""
+    values = value if isinstance(value, list) else [value]
+    for one in values:
+        exact = type(one) is not int or abs(one) <= LARGEST
+        if not (one is None or isinstance(one, bool | int | float | str)) or not exact:
+            raise ValueError(f"{key}: expected a single value, found {short(value)}")
 
 
 def check_format(format: object) -> None:
@@ -227,27 +252,41 @@ def _evaluation(body: Facts) -> Evaluation:
     metrics = _given(body, "metrics")
     if not isinstance(metrics, dict):
         raise ValueError(f"metrics: expected names with numbers, found {short(metrics)}")
-    values = {name: _number(value, f"metrics.{name}") for name, value in metrics.items()}
+    values = {name: _number(value, f"metrics.{short(name)}") for name, value in metrics.items()}
+    for name, value in values.items():
+        if not details.is_name(name):
+            raise ValueError(f"metrics: expected names, found {short(name)}")
+        if not ranges.holds(name, value):
+            raise ValueError(f"metrics.{name}: {value:g} is not {ranges.range_of(name)}")
     return Evaluation(*_moment(body), values, _paired(body))
 
 
 def _event(body: Facts) -> EventLine:
     steps, wall_s = _count(body, "steps"), _seconds(body, "wall_s")
     name = _text(body, "name")
+    if not details.is_name(name):
+        raise ValueError(f"name: expected a name, found {short(name)}")
     fields = ("steps", "wall_s", "name")
-    return EventLine(
-        steps, wall_s, name, {key: value for key, value in body.items() if key not in fields}
-    )
+    told = {key: value for key, value in body.items() if key not in fields}
+    details.check(told, details.EVENT)
+    if told.get("at", 0) > steps:
+        raise ValueError(f"at: {told['at']}, but only {steps} steps were made")
+    return EventLine(steps, wall_s, name, told)
 
 
 def _outcome(body: Facts) -> Outcome:
     end, reason = _text(body, "end"), _text(body, "reason")
+    if not details.is_text(reason):
+        raise ValueError("reason: expected words, found none")
     if end not in ENDS:
         raise ValueError(f"end: {end!r} is no end of a trial{nearest(end, ENDS)}")
     fields = ("end", "steps", "wall_s", "cpu_s", "reason", "paired")
     extra = {key: value for key, value in body.items() if key not in fields}
     details.check(extra, details.OUTCOME)
-    return Outcome(ENDS[end].name, *_moment(body), reason, extra, _paired(body))
+    details.check_times(extra)
+    outcome = Outcome(ENDS[end].name, *_moment(body), reason, extra, _paired(body))
+    details.check_share(outcome.wall_s, extra)
+    return outcome
 
 
 def _moment(body: Facts) -> tuple[int, float, float]:
@@ -267,8 +306,8 @@ def _count(body: Facts, key: str) -> int:
 
 def _seconds(body: Facts, key: str) -> float:
     value = _number(_given(body, key), key)
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{key}: expected finite seconds, 0 or more, found {short(value)}")
+    if not 0 <= value <= LATEST:
+        raise ValueError(f"{key}: expected seconds, 0 to 1e10, found {short(value)}")
     return value
 
 

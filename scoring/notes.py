@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 DRIFT = 0.02
 """References of several runs that differ by more are told."""
+DEAR = 1.5
+"""Steps that take so many times the reference's CPU seconds are told where steps are the clock."""
 OFF_CLOCK = 0.5
 """Trials that spend a larger share of their seconds off the clock are told."""
 SHOWN = 3
@@ -31,6 +33,7 @@ def remarks(trials: pd.DataFrame, clock: Clock) -> list[str]:
         *_ends(trials),
         *_mixtures(trials, clock),
         *_doubts(trials, clock),
+        *(_dear_steps(trials) if clock == "steps" else ()),
     ]
 
 
@@ -179,6 +182,28 @@ def _doubts(trials: pd.DataFrame, clock: Clock) -> Iterator[str]:
             f"{len(unsteady)} of {len(trials)} trials had unsteady step times, so that their "
             f"seconds are doubtful (--clock cpu or steps): {_some(unsteady)}"
         )
+
+
+def _dear_steps(trials: pd.DataFrame) -> Iterator[str]:
+    """On the steps clock much can be computed on a batch for nothing: who did so is told."""
+    made = trials[trials["steps_end"] > 0]
+    cost = (made["cpu_end"] / made["steps_end"]).groupby(
+        [made["submission"], made["workload"], made["framework"]]
+    )
+    median = cost.median()
+    for name, own in median.groupby(level="submission"):
+        times = {}
+        for (_, workload, framework), cpu_s in own.items():
+            reference = median.get((reference_of(framework), workload, framework), 0.0)
+            if reference and cpu_s > DEAR * reference:
+                times[workload] = cpu_s / reference
+        if times:
+            told = [f"{ratio:.2g} on {workload}" for workload, ratio in times.items()]
+            yield (
+                f"a step of {name} took more CPU seconds than the reference's, times "
+                f"{_some(told)}: the steps clock counts batches, whatever is computed on them "
+                "(--clock cpu counts it)"
+            )
 
 
 def _some(texts: list[str], between: str = ", ") -> str:

@@ -6,15 +6,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pydantic
 
+from scoring.details import LARGEST, LATEST, LONGEST
 from scoring.lines import FORMAT, KINDS, EventLine, Header, Outcome
 
 FILE = Path(__file__).with_name("record.schema.json")
 _FREE = {EventLine: "details", Outcome: "extra"}
 """Whose further keys stand in the line itself, under any name."""
+_NAME = {"minLength": 1, "maxLength": LONGEST}
+_COUNT = {"minimum": 0, "maximum": LARGEST}
+_DIGEST = {"pattern": "^([0-9a-f]{64})?$"}
+_SECONDS = {"minimum": 0, "maximum": LATEST}
+_LIMITS: Mapping[str, Mapping[str, object]] = {
+    **dict.fromkeys(("wall_s", "cpu_s", "paired"), _SECONDS),
+    **dict.fromkeys(("steps", "study", "trial", "seed"), _COUNT),
+    **dict.fromkeys(("workload", "submission", "name"), _NAME),
+    **dict.fromkeys(("source_sha256", "settings_sha256", "data_sha256"), _DIGEST),
+    "reason": {"pattern": r"\S"},
+}
+"""Of keys in any kind of line, beyond their types."""
 _NOT_FINITE = {"enum": ["NaN", "Infinity", "-Infinity"]}
 
 
@@ -33,9 +47,12 @@ def schema() -> dict[str, object]:
             required.insert(0, "format")
         if "metrics" in properties:
             number = {"anyOf": [{"type": "number"}, _NOT_FINITE]}
-            properties["metrics"] = {"type": "object", "additionalProperties": number}
-        for name in properties.keys() & {"steps", "wall_s", "cpu_s", "paired"}:
-            properties[name] = properties[name] | {"minimum": 0}
+            properties["metrics"] = {"type": "object", "additionalProperties": number} | {
+                "propertyNames": _NAME
+            }
+        for name, limits in _LIMITS.items():
+            if name in properties:
+                properties[name] = {**properties[name], **limits}
         definitions[word] = {
             "type": "object",
             "description": (kind.__doc__ or "").split("\n\n")[0],

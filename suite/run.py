@@ -17,6 +17,7 @@ import cluster
 import workloads
 from cluster import doctor
 from cluster import hardware as machine
+from cluster.faults import Interrupts
 from cluster.review import refuse_missing_imports
 from cluster.spec import Finished, TrialSpec, Update
 from cluster.step_time import seconds_a_step
@@ -114,6 +115,11 @@ def run(request: Request) -> int:
         ClusterError: the place to race cannot be had.
         RemoteError: the URL cannot be written, holds another run, or is raced by another process.
     """
+    with Interrupts():
+        return _run(request)
+
+
+def _run(request: Request) -> int:
     if request.url is not None:
         scratch = remote.begin(request.url, request.resume, request.dry_run, request.copy_to)
         request = dataclasses.replace(request, output=scratch, copy_to=request.url)

@@ -193,6 +193,34 @@ def test_a_submission_that_never_comes_back_is_ended(
     assert f"{where} did not come back" in finished.outcome.reason
 
 
+SWALLOWS = """
+import os, signal, time
+class Swallows:
+    calls = 0
+    def init(self, params): return {}
+    def update(self, params, state, batch, problem):
+        problem.value_and_grad(params, batch)
+        self.calls += 1
+        if self.calls == 30:
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(10)
+            except KeyboardInterrupt:
+                pass
+        return state
+def submission(params):
+    return Swallows()
+"""
+
+
+def test_an_interrupt_that_is_swallowed_ends_the_run_all_the_same(make: Make) -> None:
+    spec = make("swallows", SWALLOWS, budget=Budget(1000, 100.0))
+    with pytest.raises(KeyboardInterrupt):
+        race(spec, make("adamw"))
+    assert read_record(spec.record(0)).evaluations == ()
+    assert not record_attempts(spec.run, make("adamw").key)
+
+
 def test_trials_that_ended_are_not_raced_again(make: Make) -> None:
     spec = make("adamw", target=0.55, budget=Budget(1200, 100.0))
     ((first, _),) = race(spec)

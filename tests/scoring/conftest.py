@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +21,11 @@ PERIOD = 10.0
 """Seconds and steps between evaluations of the built trials."""
 
 
+def sha_of(text: str) -> str:
+    """A digest that differs where the text does."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def header(workload: str = "lm-toy-v2", submission: str = "adamw", **changes: Any) -> Header:
     base = Header(
         workload=workload,
@@ -29,7 +35,7 @@ def header(workload: str = "lm-toy-v2", submission: str = "adamw", **changes: An
         trial=0,
         seed=7,
         hyperparameters={"lr": 0.01},
-        source_sha256=f"sha of {submission}",
+        source_sha256=sha_of(submission),
         target=TARGET,
         budget=Budget(4000, 400.0),
         clock="wall",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from scoring.board import Board, Row, compute
 from scoring.frame import load
 from scoring.ground.words import TrialKey
-from scoring.records import EventLine, RecordError, record_path
+from scoring.records import Evaluation, EventLine, Outcome, RecordError, record_path
 from tests.scoring.conftest import HARDWARE, Run, header, lines, write
 
 LM, SHIFT = "lm-toy-v2", "homeostatic-toy-v3"
@@ -234,17 +235,17 @@ def test_studies_of_one_entry_on_two_machines_are_compared_each_to_its_own(new_r
 
 
 def test_different_data_are_refused_and_none_opened_is_no_difference(new_run: NewRun) -> None:
-    one = new_run("a").add(LM, TORCH, [20, 21], data_sha256="a")
+    one = new_run("a").add(LM, TORCH, [20, 21], data_sha256="a" * 64)
     failed = new_run("b").add(LM, TORCH, [20, 21]).add(LM, "theirs", [20, 21])
     compute([one.folder, failed.folder])
-    other = new_run("c").add(LM, "others", [20, 21], data_sha256="b")
+    other = new_run("c").add(LM, "others", [20, 21], data_sha256="b" * 64)
     with pytest.raises(RecordError, match=f"{LM}: its trials differ in their data"):
         compute([one.folder, other.folder])
 
 
 def test_different_sources_and_targets_are_refused(new_run: NewRun) -> None:
     run = new_run().add(LM, TORCH, [20, 21]).add(LM, "mine", [20, 21])
-    edited = new_run("edited").add(SHIFT, "mine", [20], source_sha256="other")
+    edited = new_run("edited").add(SHIFT, "mine", [20], source_sha256="0" * 64)
     with pytest.raises(RecordError, match="mine: its trials differ in their source"):
         compute([run.folder, edited.folder])
     harder = header().target.__class__("validation/loss", "min", 1.25)  # type: ignore[union-attr]
@@ -323,6 +324,25 @@ def test_long_lists_in_notes_are_cut(new_run: NewRun) -> None:
         write(record_path(run.folder, TrialKey(LM, "adamw", 0, number)), broken)
     (note,) = (note for note in compute([run.folder]).notes if "failed" in note)
     assert note == "6 of 7 trials of adamw failed: reason 1; reason 2; reason 3; ..."
+
+
+def test_what_takes_longer_steps_than_the_reference_is_told_where_steps_count(
+    new_run: NewRun,
+) -> None:
+    run = new_run().add(LM, TORCH, [20]).add(LM, "adamw", [20])
+    head = header(LM, "sam")
+    costly = [
+        dataclasses.replace(line, cpu_s=4 * line.cpu_s)
+        if isinstance(line, Evaluation | Outcome)
+        else line
+        for line in lines(head, 20.0)
+    ]
+    write(record_path(run.folder, head.key), costly)
+    (note,) = (n for n in compute([run.folder], clock="steps").notes if "a step of" in n)
+    assert note.startswith(
+        "a step of sam took more CPU seconds than the reference's, times 4 on lm"
+    )
+    assert not any("a step of" in n for n in compute([run.folder], clock="cpu").notes)
 
 
 def test_what_a_second_witness_saw_is_told(new_run: NewRun) -> None:

@@ -26,6 +26,7 @@ from tests.scoring.plans import write_plan
 
 LM, SHIFT = "lm-toy-v2", "homeostatic-toy-v1"
 TORCH = "reference-torch"
+PLANNED, OTHER = "a" * 64, "b" * 64
 NewRun = Callable[..., Run]
 Lines = list[dict[str, Any]]
 
@@ -121,7 +122,7 @@ def test_what_is_no_file_of_lines_is_told_and_does_not_hang(race: Run, kind: str
 
 
 def test_off_the_grid_is_refused_where_the_record_names_its_numbers(tmp_path: Path) -> None:
-    head = header(settings_sha256="abc")
+    head = header(settings_sha256="ab" * 32)
     path = record_path(tmp_path, head.key)
     loss = {TARGET.metric: 2.0}
     seen = [Evaluation(steps, steps / 10, steps / 10, loss) for steps in (100, 200, 250)]
@@ -210,9 +211,9 @@ def test_another_race_than_the_planned_one_is_refused(
 @pytest.mark.parametrize(
     ("word", "changes"),
     [
-        ("source_sha256: another", {"source_sha256": "another"}),
+        (f"source_sha256: {OTHER}", {"source_sha256": OTHER}),
         ("hyperparameters.lr: 0.02", {"hyperparameters": {"lr": 0.02}}),
-        ("settings_sha256: others", {"settings_sha256": "others"}),
+        (f"settings_sha256: {OTHER}", {"settings_sha256": OTHER}),
     ],
 )
 def test_another_entry_than_the_planned_one_is_refused(
@@ -221,11 +222,11 @@ def test_another_entry_than_the_planned_one_is_refused(
     run = new_run()
     plan = write_plan(run.folder, {LM: (TARGET, Budget(4000, 400.0))}, {"adamw": 1}, 1)
     body = plan.model_dump(mode="json")
-    body["texts"]["adamw.py"] = {"name": "adamw", "origin": "adamw.py", "sha256": "planned"}
+    body["texts"]["adamw.py"] = {"name": "adamw", "origin": "adamw.py", "sha256": PLANNED}
     body["submissions"]["adamw"]["points"] = [[{"lr": 0.01}]]
-    body["workloads"][LM]["settings_sha256"] = "planned"
+    body["workloads"][LM]["settings_sha256"] = PLANNED
     (run.folder / "run.yaml").write_text(yaml.safe_dump(body))
-    right = {"source_sha256": "planned", "settings_sha256": "planned"}
+    right = {"source_sha256": PLANNED, "settings_sha256": PLANNED}
     head = header(LM, "adamw", **(right | changes))
     write(record_path(run.folder, head.key), lines(head, 20))
     (refused,) = read_claims(run.folder).refused

@@ -28,8 +28,9 @@ from scoring.records import (
 from tests.scoring.conftest import header, lines, write
 
 reals = st.floats(allow_nan=False, allow_infinity=False)
-seconds = st.floats(0, 1e12)
-names = st.text(max_size=20)
+seconds = st.floats(0, 1e10)
+names = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=20)
+digests = st.just("") | st.text("0123456789abcdef", min_size=64, max_size=64)
 counts = st.integers(0, 10**9)
 details = st.dictionaries(names.map(lambda name: f"x{name}"), st.one_of(reals, counts, names))
 headers = st.builds(
@@ -41,7 +42,7 @@ headers = st.builds(
     trial=counts,
     seed=counts,
     hyperparameters=details,
-    source_sha256=names,
+    source_sha256=digests,
     target=st.none() | st.builds(Target, names, st.sampled_from(["min", "max"]), reals),
     budget=st.builds(Budget, counts, st.floats(0)),
     clock=st.sampled_from(["wall", "cpu", "steps"]),

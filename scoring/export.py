@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from scoring.frame import Gathered, gather
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.documents import ConfigError
+from scoring.ground.files import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,13 +30,10 @@ def export(runs: Sequence[Path], table: Table, output: Path) -> int:
         raise ConfigError(f"{output}: expected a name that ends in {' or '.join(FORMS)}")
     gathered = gather(runs)
     rows = gathered.trials if table == "trials" else evaluations(gathered)
-    scratch = output.with_name(f".{output.name}.part")
     try:
-        if output.suffix == ".csv":
-            rows.to_csv(scratch, index=False)
-        else:
-            rows.to_parquet(scratch, index=False)
-        scratch.replace(output)
+        is_text = output.suffix == ".csv"
+        content = rows.to_csv(index=False) if is_text else rows.to_parquet(index=False)
+        write_whole(output, content)
     except ImportError:
         raise ConfigError(
             f"{output}: parquet needs pyarrow, which is missing: pip install "
@@ -45,9 +42,6 @@ def export(runs: Sequence[Path], table: Table, output: Path) -> int:
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigError(f"{output}: cannot be written: {reason}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            scratch.unlink()
     return len(rows)
 
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +19,7 @@ import workloads
 from cluster.spec import Finished, TrialSpec
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import WHOLE
+from scoring.ground.files import write_whole
 from scoring.ground.words import is_reference
 from scoring.records import Header, Record, RecordError, read_record, record_attempts
 
@@ -189,7 +188,4 @@ def _digest(text: bytes) -> str:
 
 def _write(target: Path, text: bytes) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(dir=target.parent, suffix=".tmp")
-    with os.fdopen(handle, "wb") as file:
-        file.write(text)
-    os.replace(scratch, target)
+    write_whole(target, text)

@@ -23,6 +23,7 @@ import click
 
 from cluster.run_lock import is_driven
 from scoring.ground.errors import UserError
+from scoring.ground.files import write_whole
 from scoring.ground.words import TrialKey
 from scoring.records import record_attempts
 from scoring.run_file import NAME
@@ -305,7 +306,7 @@ def _texts(url: str) -> dict[PurePosixPath, bytes]:
 
 def _write(path: Path, text: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(text)
+    write_whole(path, text)
 
 
 def _open(url: str) -> tuple[Any, str]:

@@ -25,6 +25,7 @@ from scoring import board, frame
 from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
 from scoring.ground.errors import UserError
+from scoring.ground.files import write_whole
 from scoring.ground.words import Budget, Clock, Resources
 from scoring.index import Keeper
 from scoring.records import RecordError, record_attempts
@@ -376,7 +377,7 @@ def _show_board(folder: Path, planned: Planned) -> Path | None:
         say(line)
     written = folder / "report.html"
     try:
-        page.write_whole(written, page.render(computed, gathered.records))
+        write_whole(written, page.render(computed, gathered.records))
     except OSError as error:
         say(f"no page: {written} cannot be written: {error.strerror}")
         return None

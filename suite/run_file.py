@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
 
 from scoring.ground.documents import ConfigError
+from scoring.ground.files import write_whole
 from scoring.run_file import NAME, Plan, RunFile
 from scoring.run_file import read as read_file
 from suite.plan import Planned
@@ -48,11 +48,11 @@ def write(
     try:
         (folder / TEXTS).mkdir(parents=True, exist_ok=True)
         for name, source in planned.sources.items():
-            _write_atomically(folder / TEXTS / name, source.text)
+            write_whole(folder / TEXTS / name, source.text)
         body = file.model_dump(mode="json", exclude={"format"})
         text = yaml.safe_dump({"format": 1, **body}, sort_keys=False, allow_unicode=True, width=100)
         # Last, so that a folder with this file is whole.
-        _write_atomically(folder / NAME, text)
+        write_whole(folder / NAME, text)
     except OSError as error:
         raise _unwritable(folder, error) from None
 
@@ -88,12 +88,6 @@ def _read_text(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise ConfigError(f"{path}: cannot be read: {reason}; start a new run") from None
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    scratch = path.with_name(path.name + ".tmp")
-    scratch.write_bytes(text.encode("utf-8"))
-    os.replace(scratch, path)
 
 
 def _unwritable(folder: Path, error: OSError) -> ConfigError:

@@ -1,8 +1,11 @@
-"""Reading what a person names: a regular file of a sane size, or one line that says what it is."""
+"""Reading what a person names, a regular file of a sane size, and writing it whole or not."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import stat
+import tempfile
 from pathlib import Path
 
 from scoring.ground.errors import UserError
@@ -44,3 +47,27 @@ def read_text(path: Path, largest: int = LARGEST) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise FileError(f"{path}:{line}: not UTF-8 text; save the file as UTF-8") from None
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file at one stroke; what is no file, such as a device or a pipe, is written to.
+
+    Raises:
+        OSError: it cannot be written; what was there before stays.
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
+    target = Path(os.path.realpath(path))  # a link stays one
+    # A reader, or a web server, never meets half a file.
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(name, 0o644)  # mkstemp keeps it from everyone else
+        os.replace(name, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise

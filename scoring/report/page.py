@@ -9,9 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import string
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +20,7 @@ from scoring.board import Board, compute_from
 from scoring.frame import gather
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import ENDS, UNFINISHED
+from scoring.ground.files import write_whole
 from scoring.ground.words import REFERENCES, Clock, is_reference
 from scoring.protocols import PROTOCOLS
 from scoring.records import Record, run_of
@@ -65,24 +64,6 @@ def write_page(
     gathered = gather(runs)
     board = compute_from(gathered, across_frameworks=across_frameworks, **options)
     write_whole(output, render(board, gathered.records, across_frameworks=across_frameworks))
-
-
-def write_whole(output: Path, text: str) -> None:
-    """Write `text` to `output`, replacing it at one stroke.
-
-    Raises:
-        OSError: it cannot be written; what was there before stays.
-    """
-    # A reader, or a web server, never meets half a file.
-    handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        Path(name).chmod(0o644)  # mkstemp keeps it from everyone else
-        Path(name).replace(output)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def render(board: Board, records: Sequence[Record], *, across_frameworks: bool = False) -> str:

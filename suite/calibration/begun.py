@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, TypeVar
@@ -10,6 +9,7 @@ from typing import ClassVar, Literal, TypeVar
 import yaml
 
 from scoring.ground.documents import ConfigError, Model, read_yaml
+from scoring.ground.files import write_whole
 from submissions.source import find
 
 
@@ -79,13 +79,6 @@ def resumed(kind: type[B], word: str, options: Mapping[str, object], folder: Pat
             "or begin another with -o"
         )
     return begun
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file at once or not at all."""
-    scratch = path.with_name(f"{path.name}.part")
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, path)
 
 
 def _text(value: object) -> str:

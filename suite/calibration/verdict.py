@@ -11,8 +11,8 @@ import yaml
 
 from scoring.bootstrap import FEW
 from scoring.ground.documents import ConfigError
+from scoring.ground.files import write_whole
 from scoring.ground.words import Scalar
-from suite.calibration.begun import write_whole
 from suite.calibration.calibrate import Finalist, Verdict
 from suite.columns import columns
 

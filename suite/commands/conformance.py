@@ -12,6 +12,7 @@ import workloads
 from cluster.cells import CHECK, Cell, cells, make_ready
 from cluster.conformance import default_workloads
 from cluster.node_data import fetch_all
+from scoring.ground.files import write_whole
 from submissions.source import Source, find, shipped
 from suite.commands import Option
 from suite.conformance import TABLE, Kept, Row, table
@@ -77,7 +78,7 @@ def conformance(submissions: tuple[str, ...], output: Path, **options: Option) -
     make_ready(trained)
     _ask(questions, store)
     text = table(store.rows(), [CHECK, *default_workloads(), *_others(store)])
-    (output / TABLE).write_text(text, encoding="utf-8")
+    write_whole(output / TABLE, text)
     click.echo(text, nl=False)
 
 

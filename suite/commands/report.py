@@ -45,6 +45,7 @@ def report(
         gradathlon report runs/first --picture differences -o differences.png
     """
     from scoring.ground.documents import ConfigError
+    from scoring.ground.files import write_whole
     from scoring.report import page
     from scoring.report.png import png
 
@@ -54,9 +55,9 @@ def report(
         if drawn is None:
             page.write_page(runs, output, **options)
         elif output.suffix == ".png":
-            output.write_bytes(png(drawn))
+            write_whole(output, png(drawn))
         else:
-            page.write_whole(output, drawn)
+            write_whole(output, drawn)
     except OSError as error:
         raise ConfigError(f"{output}: cannot be written: {error.strerror or error}") from None
     click.echo(str(output))

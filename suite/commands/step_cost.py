@@ -83,7 +83,7 @@ def step_cost(
             lines.append((source.name, source.framework, *cells))
     click.echo(columns(("submission", "framework", *ids), lines))
     if output is not None:
-        from scoring.report.page import write_whole
+        from scoring.ground.files import write_whole
 
         try:
             write_whole(output, json.dumps(costs, indent=2) + "\n")

@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from scoring.ground.documents import ConfigError
+from scoring.ground.files import write_whole
 from scoring.report.sweeps import sensitivity_svg, sweep_svg
 from scoring.run_file import MOST
 from scoring.sensitivity import Sweep
 from submissions.source import find
-from suite.calibration.begun import keep, resumed, write_whole
+from suite.calibration.begun import keep, resumed
 from suite.calibration.carry_out import folder_of, say
 from suite.calibration.grid import FORM, parse_grid
 from suite.calibration.sweep import Sweeping, SweepOrder, log_of

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 
 import yaml
 
 import workloads
+from scoring.ground.files import write_whole
 from workloads.config import Race, WorkloadId
 from workloads.errors import WorkloadError
 
@@ -56,15 +56,9 @@ def write_result(folder: Path, id: WorkloadId, result: Result) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # The log first: a target without its procedure must not be seen.
-        _write_whole(folder / f"{id.race}.procedure.json", log)
-        _write_whole(path, body)
+        write_whole(folder / f"{id.race}.procedure.json", log)
+        write_whole(path, body)
     except OSError as error:
         raise WorkloadError(f"{path}: cannot be written: {error.strerror}") from None
     workloads.forget()
     return path
-
-
-def _write_whole(path: Path, text: str) -> None:
-    scratch = path.with_name(f"{path.name}.part")
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, path)

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from scoring.ground.files import write_whole
+
+
+def test_a_file_is_replaced_whole_and_a_link_to_it_stays_one(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.txt", tmp_path / "link.txt"
+    link.symlink_to(real)
+    for content in ("é\r\n", b"\xff", ""):
+        write_whole(link, content)
+        assert real.read_bytes() == (content.encode() if isinstance(content, str) else content)
+    assert link.is_symlink()
+    assert sorted(tmp_path.iterdir()) == [link, real]
+
+
+def test_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    for device in ("/dev/null", "/dev/full"):
+        link = tmp_path / Path(device).name
+        link.symlink_to(device)
+    write_whole(tmp_path / "null", "text")
+    with pytest.raises(OSError, match="No space left") as error:
+        write_whole(tmp_path / "full", "text")
+    assert error.value.errno == errno.ENOSPC
+    assert Path("/dev/null").is_char_device()
+    assert Path("/dev/full").is_char_device()
+    assert {path.name for path in tmp_path.iterdir()} == {"null", "full"}
+
+
+@pytest.mark.parametrize("name", ["folder", "gone/file", "a" * 300])
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(OSError, match=r"."):
+        write_whole(tmp_path / name, "text")
+    assert sorted(tmp_path.iterdir()) == before

@@ -1,9 +1,10 @@
 """The world around a trial: global settings that a submission could change, and what it leaves.
 
 The rule: what changes the arithmetic or takes more of the machine than was lent (gradient mode,
-dtypes, precision, threads, affinity) ends the trial as `failed`, named in one line. What only lies
-about (threads, another folder, another handler for a signal) is told in the outcome. Either is
-given back before the next trial.
+dtypes, precision, threads, affinity), or runs where the clock may stand (modes of torch, callbacks
+of the garbage collector, hooks of every call), ends the trial as `failed`, named in one line. What
+only lies about (threads, another folder, another handler for a signal, functions put in torch's
+place) is told in the outcome. Either is given back before the next trial.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import signal
 import sys
 import threading
 
+from cluster.unasked import Unasked
 from submissions.contract import SubmissionError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -32,6 +34,7 @@ class World:
         self._affinity = os.sched_getaffinity(0)
         self._folder = os.getcwd()
         self._threads = set(threading.enumerate())
+        self._unasked = Unasked()
         self._signals = {number: signal.getsignal(number) for number in _SIGNALS}
 
     def end_copies(self) -> None:
@@ -54,7 +57,7 @@ class World:
 
     def taken(self) -> list[str]:
         """What was changed that makes it another race, one phrase each."""
-        changes = []
+        changes = self._unasked.taken()
         now = os.sched_getaffinity(0)
         if not now <= self._affinity:
             changes.append(f"it runs on cores {_listed(now)} and not {_listed(self._affinity)}")
@@ -62,7 +65,10 @@ class World:
         if "cluster.learners.world_torch" in sys.modules:
             from cluster.learners import world_torch
 
-            changes += world_torch.taken(self._cores)
+            try:
+                changes += world_torch.taken(self._cores)
+            except Exception as error:  # its own functions may be another's by now
+                changes.append(f"torch cannot be asked for its settings ({type(error).__name__})")
         if "jax" in sys.modules:
             from cluster.learners import world_jax
 
@@ -75,6 +81,11 @@ class World:
         leftovers: dict[str, object] = {"leftover_threads": len(threads)} if threads else {}
         if _folder() != self._folder:
             leftovers["changed_directory"] = _folder()
+        if "cluster.learners.world_torch" in sys.modules:
+            from cluster.learners import world_torch
+
+            replaced = world_torch.replaced()
+            leftovers |= {"changed_functions": replaced} if replaced else {}
         odd = [
             signal.Signals(number).name
             for number, handler in self._signals.items()
@@ -84,6 +95,7 @@ class World:
 
     def give_back(self) -> None:
         """Nothing of it is met by the next trial."""
+        self._unasked.give_back()
         with contextlib.suppress(OSError):
             os.chdir(self._folder)
         if threading.current_thread() is threading.main_thread():

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from torch.utils._device import DeviceContext
 
 from cluster.learners.contract import refuse_other_arithmetic
 
@@ -17,6 +18,8 @@ _Place = ModuleType | type[Any]
 
 def taken(cores: int) -> list[str]:
     """What differs from what the harness set, one phrase each."""
+    if _modes():  # which would see the questions, too
+        return ["a mode that sees torch's every operation is left on"]
     wanted = {
         "gradients are switched off": (torch.is_grad_enabled(), True),
         f"torch runs {torch.get_num_threads()} threads": (torch.get_num_threads(), cores),
@@ -73,6 +76,7 @@ def see_that_loss_is_the_races(kind: str, weights: Mapping[str, torch.Tensor]) -
 
 def give_back(cores: int) -> None:
     """Set everything as the harness wants it, functions and optimizers of torch's own included."""
+    _leave_modes()
     torch.set_grad_enabled(True)
     torch.set_num_threads(cores)
     torch.set_default_dtype(torch.float32)
@@ -81,6 +85,13 @@ def give_back(cores: int) -> None:
     if torch.are_deterministic_algorithms_enabled():  # switching it imports torch's compiler
         torch.use_deterministic_algorithms(False)
     torch.set_flush_denormal(False)
+    _give_back_functions()
+
+
+def _give_back_functions() -> None:
+    for name in vars(torch.Tensor).keys() - _TENSOR:
+        if hasattr(_BASE, name):
+            delattr(torch.Tensor, name)
     for place, names in _ORIGINAL.items():
         for name, value in names.items():
             if vars(place).get(name) is not value:
@@ -116,6 +127,41 @@ def _precisions() -> dict[str, str]:
     return {place: str(backend.fp32_precision) for place, backend in _BACKENDS.items()}
 
 
+def _is_torchs(value: object) -> bool:
+    """Its compiler, once imported, wraps some of them."""
+    code = getattr(value, "__code__", None)
+    return code is not None and code.co_filename.startswith(_HOME)
+
+
+def _modes() -> int:
+    """How many are on, but for that which is the default device."""
+    places = range(torch._C._len_torch_function_stack())
+    modes = [torch._C._get_function_stack_at(place) for place in places]
+    others = sum(not isinstance(mode, DeviceContext) for mode in modes)
+    return others + torch._C._len_torch_dispatch_stack()
+
+
+def _leave_modes() -> None:
+    if _modes():
+        while torch._C._len_torch_function_stack():
+            torch._C._pop_torch_function_stack()
+        while torch._C._len_torch_dispatch_stack():
+            torch._C._pop_torch_dispatch_stack(None)
+
+
+def replaced() -> list[str]:
+    """Torch's functions, and methods of its tensors, that are another's now; at most ten."""
+    odd = [
+        f"{place.__name__}.{name}"
+        for place, names in ((place, _ORIGINAL[place]) for place in _TOLD)
+        for name, value in names.items()
+        if vars(place).get(name) is not value and not _is_torchs(vars(place).get(name))
+    ]
+    hidden = vars(torch.Tensor).keys() - _TENSOR
+    odd += [f"torch.Tensor.{name}" for name in sorted(hidden) if hasattr(_BASE, name)]
+    return odd[:10]
+
+
 def _flushes_denormals() -> bool:
     return float(torch.full((1,), 2e-39, device=_DEVICE) * 0.5) == 0.0
 
@@ -126,7 +172,7 @@ def _optimizers() -> list[type[Any]]:
 
 def _original() -> dict[_Place, dict[str, object]]:
     modules: list[_Place] = [torch, torch.nn.functional, torch.nn.init, torch.optim]
-    places = [*modules, *_optimizers()]
+    places = [*modules, torch.Tensor, *_optimizers()]
     return {
         place: {name: value for name, value in vars(place).items() if inspect.isroutine(value)}
         for place in places
@@ -145,7 +191,11 @@ _BACKENDS: dict[str, Any] = {
 }
 """Each has a precision of its own, beside the one of all matrices."""
 _SAME = {"none", "ieee"}
+_HOME = torch.__file__.removesuffix("__init__.py")
 _DEVICE = torch.get_default_device()
 _PRECISIONS = _precisions()
 _ORIGINAL = _original()
+_TOLD: tuple[_Place, ...] = (torch, torch.nn.functional, torch.Tensor)
+_TENSOR, _BASE = frozenset(vars(torch.Tensor)), torch._C.TensorBase
+"""Of the methods that hide those of `_BASE`, these are torch's own."""
 _NAMES = {optimizer: frozenset(vars(optimizer)) for optimizer in _optimizers()}

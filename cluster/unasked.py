@@ -1,0 +1,41 @@
+"""What Python calls unasked: there work could be done while the clock stands, as in evaluations."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable
+from typing import Any
+
+_OURS = "jax."
+"""JAX collects its own garbage in such a callback."""
+
+
+class Unasked:
+    """As the harness left it: who is called at collections of garbage, and at every call."""
+
+    def __init__(self) -> None:
+        self._callbacks = list(gc.callbacks)
+        self._profile, self._trace = sys.getprofile(), sys.gettrace()
+
+    def taken(self) -> list[str]:
+        """What was added that the clock may miss, one phrase each."""
+        changes = []
+        if self._added():
+            changes.append("a callback runs at every collection of garbage")
+        if sys.getprofile() is not self._profile or sys.gettrace() is not self._trace:
+            changes.append("a hook of sys.setprofile or sys.settrace runs at every call")
+        return changes
+
+    def give_back(self) -> None:
+        """Call nobody any more that the harness did not know."""
+        for added in self._added():
+            gc.callbacks.remove(added)
+        if sys.getprofile() is not self._profile:
+            sys.setprofile(self._profile)
+        if sys.gettrace() is not self._trace:
+            sys.settrace(self._trace)
+
+    def _added(self) -> list[Callable[..., Any]]:
+        own = [one for one in gc.callbacks if not any(one is known for known in self._callbacks)]
+        return [one for one in own if not f"{getattr(one, '__module__', '')}.".startswith(_OURS)]

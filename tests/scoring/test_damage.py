@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import shutil
@@ -14,19 +13,13 @@ import pytest
 from click.testing import CliRunner
 
 from scoring.claims import read_claims
-from scoring.columns import Evaluations
-from scoring.ground.words import Budget, Target, TrialKey
+from scoring.details import digest_of
+from scoring.ground.words import Budget, TrialKey
 from scoring.records import (
-    Evaluation,
-    EventLine,
-    Line,
-    Outcome,
-    RecordError,
-    read_record,
     record_path,
 )
 from suite.cli import main
-from tests.scoring.conftest import TARGET, Run, header, write
+from tests.scoring.conftest import TARGET, Run
 from tests.scoring.plans import write_plan
 
 WORKLOAD = "lm-toy-v2"
@@ -34,20 +27,39 @@ NO_NUMBER: list[Any] = [None, "1", "", [1], {"a": 1}, True, 10**400]
 NO_COUNT = [*NO_NUMBER, -1, 0.5, "NaN", 2**53 + 1]
 NO_SECONDS = [*NO_NUMBER, -0.5, "NaN", "Infinity", "-Infinity"]
 NO_TEXT: list[Any] = [None, 1, [], {}, True]
+NO_NAME = ["", " ", "x ", "\nx", "x\0", "n" * 301]
+NO_DIGEST = [*NO_TEXT, "ab", "g" * 64, "A" * 64, "a" * 63, "a" * 65]
+FACTS = {
+    "cpu": "AMD EPYC",
+    "simd": "avx2",
+    "cores": 1,
+    "threads": 1,
+    "accelerators": [],
+    "system": "Linux x86_64",
+    "python": "3.11",
+    "torch": "2.13",
+    "jax": "0.10.2",
+    "jaxlib": "0.10.2",
+    "numpy": "2.4.6",
+}
+OURS = FACTS | {"digest": digest_of(FACTS), "pinned": [0]}
 NO_MAPPING: list[Any] = [None, 1, "x", [], True]
 VALUES: dict[int, dict[str, list[Any]]] = {
     0: {
         "kind": ["eval", "outcome", "trials", *NO_TEXT],
         "format": [0, 2, 1.0, "1", *NO_MAPPING[:1]],
-        "workload": ["lm-toy-v1", "../x", *NO_TEXT],
+        "workload": ["lm-toy-v1", "../x", *NO_NAME, *NO_TEXT],
         "submission": ["sgd", "", *NO_TEXT],
         "framework": ["tensorflow", "jax ", *NO_TEXT],
         "study": [1, -1, "0", None, 10**400],
         "trial": [1, -1, "0", None, 0.5],
         "seed": ["7", None, 0.5, [7], -1, 10**400],
         "ruleset": ["self", "targets", "", "outside", *NO_TEXT],
-        "hyperparameters": NO_MAPPING,
-        "source_sha256": NO_TEXT,
+        "hyperparameters": [*NO_MAPPING, {"": 1}, {"lr": {"a": 1}}, {"lr": [[1]]}, {"lr": 10**400}],
+        "source_sha256": NO_DIGEST,
+        "settings_sha256": NO_DIGEST,
+        "data_sha256": NO_DIGEST,
+        "steps_are": ["draws", *NO_TEXT],
         "target": [
             None,
             "1",
@@ -77,22 +89,36 @@ VALUES: dict[int, dict[str, list[Any]]] = {
             *({"cores": value} for value in [*NO_COUNT, 0]),
             *({"cpu": value} for value in NO_TEXT),
             *({"digest": value} for value in NO_TEXT),
+            *({"cpu": value} for value in NO_NAME),
             {"accelerators": "none"},
+            {"accelerators": [1]},
+            {"accelerators": [{"name": 1}]},
+            *({"pinned": value} for value in (0, [0.5], ["0"], [1, 1], [-1], [True])),
+            *({"ranks": value} for value in [*NO_COUNT, 0]),
+            OURS | {"digest": "0123456789ab"},
+            OURS | {"cpu": "another"},
+            OURS | {"cores": 2},
+            OURS | {"note": "more than was digested"},
         ],
-        "versions": [*NO_MAPPING, {"torch": 2}],
+        "versions": [*NO_MAPPING, {"torch": 2}, {"": "1"}, *({"torch": one} for one in NO_NAME)],
     },
     1: {
         "kind": ["trial", "outcome", "evaluation", *NO_TEXT],
         "steps": [*NO_COUNT, 4001, 200, 201],
         "wall_s": [*NO_SECONDS, 20.5],
         "cpu_s": [*NO_SECONDS, 10.5],
-        "metrics": [None, "0.5", [], 1, {"a": None}, {"a": "low"}, {"a": [1]}, {"a": 10**400}],
+        "metrics": [
+            *(None, "0.5", [], 1, {"a": None}, {"a": "low"}, {"a": [1]}, {"a": 10**400}),
+            *({name: 1.0} for name in NO_NAME),
+            *({f"diagnostics/{name}": -0.5} for name in ("weight_norm", "feature_rank")),
+            *({f"validation/{name}": 1.5} for name in ("accuracy", "ndcg_at_10", "auc")),
+        ],
         "paired": ["x", -1.0, [1], True, "NaN"],
     },
     2: {
         "steps": [*NO_COUNT, 4001, 1],
-        "wall_s": [*NO_SECONDS, 0.5, 500.0],
-        "cpu_s": [*NO_SECONDS, 0.5],
+        "wall_s": [*NO_SECONDS, 0.5, 500.0, 1e11],
+        "cpu_s": [*NO_SECONDS, 0.5, 1e9],
         "metrics": [{}, {"validation/loss": 1.5}, {"validation/loss": "NaN"}],
     },
     3: {
@@ -100,9 +126,9 @@ VALUES: dict[int, dict[str, list[Any]]] = {
         "end": ["budget", "pruned", "won", "", *NO_TEXT],
         "steps": [*NO_COUNT, 1],
         "wall_s": [*NO_SECONDS, 0.5],
-        "cpu_s": [*NO_SECONDS, 0.5],
-        "reason": NO_TEXT,
-        "witness_wall_s": NO_SECONDS,
+        "cpu_s": [*NO_SECONDS, 0.5, 1e9],
+        "reason": [*NO_TEXT, "", " \n"],
+        "witness_wall_s": [*NO_SECONDS, 1.0],
         "evaluation_s": NO_SECONDS,
         "step_s_median": NO_SECONDS,
         "off_clock_share": [*NO_SECONDS, 1.5],
@@ -111,9 +137,9 @@ VALUES: dict[int, dict[str, list[Any]]] = {
         "leftover_processes": NO_COUNT,
         "test": [*NO_MAPPING, {"test/loss": None}, {"test/loss": "low"}, {"test/loss": 10**400}],
         "weights_sha256": [*NO_TEXT, "", "ab", "g" * 64, "A" * 64],
-        "doubt": NO_TEXT,
-        "fault": NO_TEXT,
-        "audit": [None, 1, {}, "opened"],
+        "doubt": [*NO_TEXT, ""],
+        "fault": [*NO_TEXT, ""],
+        "audit": [None, 1, {}, "opened", [1], [""]],
     },
 }
 NEEDED = {
@@ -138,6 +164,22 @@ def key_changed(place: int, key: str, value: Any) -> Damage:
         lines[place] = json.dumps(json.loads(lines[place]) | {key: value})
 
     return lines_changed(change)
+
+
+def keys_changed(place: int, values: dict[str, Any]) -> Damage:
+    def damage(path: Path) -> None:
+        for key, value in values.items():
+            key_changed(place, key, value)(path)
+
+    return damage
+
+
+def both(first: Damage, second: Damage) -> Damage:
+    def damage(path: Path) -> None:
+        first(path)
+        second(path)
+
+    return damage
 
 
 def key_left_out(place: int, key: str) -> Damage:
@@ -199,6 +241,35 @@ def of_order() -> Iterator[tuple[str, Damage]]:
         yield f"line {place + 1}: {key} twice", key_twice(place, key, value)
 
 
+def of_circumstances() -> Iterator[tuple[str, Damage]]:
+    """What one key says of another."""
+    quick = {"step_s_p10": 0.01, "step_s_median": 0.01, "step_s_p90": 0.02}
+    for told in (
+        quick | {"step_s_median": 0.03},
+        quick | {"step_s_p90": 0.001},
+        quick | {"step_s_unsteady": False},
+        quick | {"step_s_p90": 0.015, "step_s_unsteady": True},
+        {"witness_wall_s": 100.0, "off_clock_share": 0.5},
+    ):
+        yield f"outcome with {told}", keys_changed(3, told)
+    for event in ({"at": 101}, {"at": -1}, {"accuracy": 1.5}, {"accuracy": [0.5, "x"]}):
+        text = json.dumps({"kind": "event", "steps": 100, "wall_s": 10.0, "name": "x"} | event)
+        yield f"event with {event}", lines_changed(lambda lines, e=text: lines.insert(2, e))
+    for name in NO_NAME:
+        text = json.dumps({"kind": "event", "steps": 100, "wall_s": 10.0, "name": name})
+        yield f"event {name!r}", lines_changed(lambda lines, e=text: lines.insert(2, e))
+    torch = {"hardware": OURS, "versions": {"torch": "2.14"}}
+    yield "another torch", keys_changed(0, torch)
+    ours = keys_changed(0, {"settings_sha256": "ab" * 32})
+    for place, told in (
+        (1, {"metrics": {"validation/loss": 2.0}}),
+        (2, {"metrics": {"validation/loss": 1.0, "other": 0.0, "more": 0.0}}),
+        (3, {"wall_s": 20.25}),
+        (3, {"steps": 201}),
+    ):
+        yield f"of ours, line {place + 1}: {told}", both(ours, keys_changed(place, told))
+
+
 def of_structure() -> Iterator[tuple[str, Damage]]:
     texts = {
         "empty object": "{}",
@@ -248,6 +319,7 @@ def damages() -> Iterator[tuple[str, Damage]]:
         for name in names:
             yield f"line {place + 1}: no {name}", key_left_out(place, name)
     yield from of_order()
+    yield from of_circumstances()
     yield from of_structure()
 
 
@@ -285,7 +357,7 @@ def test_every_damage_is_one_line_and_touches_no_other_record(race: Run) -> None
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         path.write_bytes(whole)
     assert wrong == []
-    assert count > 450
+    assert count > 620
 
 
 @pytest.mark.parametrize("command", ["score", "report", "validate", "verify", "export"])
@@ -304,57 +376,3 @@ def test_no_command_fails_at_a_damaged_record(race: Run, command: str, tmp_path:
         assert result.exit_code in (0, 1)
         path.unlink()
         race.add(WORKLOAD, "adamw", [20.0])
-
-
-MEAN = Target("accuracy_mean2", "max", 0.8)
-STEADY = [0.5, 0.6, 0.7, 0.9, 0.9]
-
-
-def means(values: list[float]) -> list[float | None]:
-    return [None, *((a + b) / 2 for a, b in itertools.pairwise(values))]
-
-
-def with_means(path: Path, told: list[float | None], settings: str = "") -> Path:
-    head = header(target=MEAN, settings_sha256=settings)
-    body: list[Line] = [head]
-    for number, (value, mean) in enumerate(zip(STEADY, told, strict=True), 1):
-        metrics = {"accuracy": value} | ({} if mean is None else {"accuracy_mean2": mean})
-        body.append(Evaluation(number * 10, float(number), float(number), metrics))
-    return write(path, [*body, Outcome("reached", 50, 5.0, 5.0, "because")])
-
-
-def test_a_mean_is_that_of_its_values(tmp_path: Path) -> None:
-    assert read_record(with_means(tmp_path / "sound.jsonl", means(STEADY))).outcome
-    for place in range(5):
-        told = means(STEADY)
-        told[place] = 0.95
-        with pytest.raises(RecordError, match=rf"jsonl:{place + 2}: metrics.accuracy_mean2: "):
-            read_record(with_means(tmp_path / f"{place}.jsonl", told))
-
-
-def test_a_mean_without_its_values_is_another_tools(tmp_path: Path) -> None:
-    for settings in ("", "ab" * 32):
-        path = with_means(tmp_path / f"{settings}.jsonl", means(STEADY), settings)
-        path.write_text(path.read_text().replace('"accuracy": 0.7, ', ""))
-        if settings:
-            with pytest.raises(RecordError, match="the mean of "):
-                read_record(path)
-        else:
-            assert read_record(path).outcome
-
-
-def test_many_evaluations_with_events_among_them_are_held_in_order(tmp_path: Path) -> None:
-    body: list[Line] = [header()]
-    for number in range(1, 31):
-        body.append(EventLine(number * 10, float(number), "shift", {}))
-        body.append(Evaluation(number * 10, float(number), float(number), {"validation/loss": 2.0}))
-    body.append(Outcome("budget", 300, 30.0, 30.0, "because"))
-    whole = read_record(write(tmp_path / "whole.jsonl", body))
-    assert (len(whole.evaluations), len(whole.events)) == (30, 30)
-    assert isinstance(whole.evaluations, Evaluations)
-    for place, steps, wall_s in ((21, 91, 11.0), (21, 99, 10.5), (21, 121, 11.0), (21, 110, 13.0)):
-        damaged = [*body]
-        damaged[place] = EventLine(steps, wall_s, "shift", {})
-        name = f"{steps}-{wall_s}.jsonl"
-        with pytest.raises(RecordError, match=r"jsonl:2[23]: (steps|wall_s): .* after"):
-            read_record(write(tmp_path / name, damaged))

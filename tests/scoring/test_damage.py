@@ -111,7 +111,7 @@ VALUES: dict[int, dict[str, list[Any]]] = {
             *(None, "0.5", [], 1, {"a": None}, {"a": "low"}, {"a": [1]}, {"a": 10**400}),
             *({name: 1.0} for name in NO_NAME),
             *({f"diagnostics/{name}": -0.5} for name in ("weight_norm", "feature_rank")),
-            *({f"validation/{name}": 1.5} for name in ("accuracy", "ndcg_at_10", "auc")),
+            *({f"validation/{name}": 1.5} for name in ("accuracy", "recall_at_10", "auc")),
         ],
         "paired": ["x", -1.0, [1], True, "NaN"],
     },

@@ -53,7 +53,7 @@ class Racing(FakeCluster):
         for number in range(1, 11):
             steps, wall_s = number * step, rate * number
             met = hit == number
-            off = -chance.uniform(0.0, 3.0) if met else chance.uniform(0.1, 1.0)
+            off = -chance.uniform(0.0, 2.5) if met else chance.uniform(0.1, 1.0)
             off *= 1.0 if spec.target.goal == "min" else -1.0
             told.write(steps, wall_s, spec.target.value + off)
             time = {"wall": wall_s, "steps": float(steps)}[spec.clock]

@@ -140,7 +140,8 @@ def parse(lines: Sequence[bytes]) -> Evaluations | None:
     known = counted and len(rows) == len(lines) and set(kinds) == {"eval"}
     if not known or any(column is None for column in (*times.values(), *measured.values())):
         return None
-    if not all(is_name(name) and ranges.hold(name, measured[name]) for name in measured):
+    series = {name: column for name, column in measured.items() if column is not None}
+    if not all(is_name(name) and ranges.hold(name, series[name]) for name in series):
         return None
     wall_s, cpu_s = times["wall_s"], times["cpu_s"]
     assert wall_s is not None
@@ -150,7 +151,7 @@ def parse(lines: Sequence[bytes]) -> Evaluations | None:
         wall_s,
         cpu_s,
         times.get("paired"),
-        {name: column for name, column in measured.items() if column is not None},
+        series,
         present,
     )
 

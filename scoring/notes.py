@@ -187,23 +187,23 @@ def _doubts(trials: pd.DataFrame, clock: Clock) -> Iterator[str]:
 def _dear_steps(trials: pd.DataFrame) -> Iterator[str]:
     """On the steps clock much can be computed on a batch for nothing: who did so is told."""
     made = trials[trials["steps_end"] > 0]
-    cost = (made["cpu_end"] / made["steps_end"]).groupby(
-        [made["submission"], made["workload"], made["framework"]]
-    )
-    median = cost.median()
-    for name, own in median.groupby(level="submission"):
-        times = {}
-        for (_, workload, framework), cpu_s in own.items():
-            reference = median.get((reference_of(framework), workload, framework), 0.0)
-            if reference and cpu_s > DEAR * reference:
-                times[workload] = cpu_s / reference
-        if times:
-            told = [f"{ratio:.2g} on {workload}" for workload, ratio in times.items()]
-            yield (
-                f"a step of {name} took more CPU seconds than the reference's, times "
-                f"{_some(told)}: the steps clock counts batches, whatever is computed on them "
-                "(--clock cpu counts it)"
-            )
+    cost = made.assign(cost=made["cpu_end"] / made["steps_end"])
+    median = {
+        (str(name), str(workload), str(framework)): float(rows["cost"].median())
+        for (name, workload, framework), rows in cost.groupby(
+            ["submission", "workload", "framework"]
+        )
+    }
+    dear: dict[str, list[str]] = {}
+    for (name, workload, framework), cpu_s in median.items():
+        reference = median.get((reference_of(framework), workload, framework), 0.0)
+        if reference and cpu_s > DEAR * reference:
+            dear.setdefault(name, []).append(f"{cpu_s / reference:.2g} on {workload}")
+    for name, told in dear.items():
+        yield (
+            f"a step of {name} took more CPU seconds than the reference's, times {_some(told)}: "
+            "the steps clock counts updates, whatever they compute (--clock cpu counts it)"
+        )
 
 
 def _some(texts: list[str], between: str = ", ") -> str:

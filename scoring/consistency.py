@@ -67,12 +67,18 @@ class Consistency:
         _check_clocks(line, self._last)
         if self._first is not None and self._last is not None:
             _check_witness(line, self._first)
-            if header.settings_sha256 and header.target and not header.target.held:
-                _check_last(line, self._last)
+            if header.settings_sha256 and header.target:
+                _check_last(header, line, self._last)
+        if header.target and self._pursuit.hit is None and _on_a_grid(header):
+            self._check_spent(header, line)
         if self._happened is not None:
             _check_order(line, self._happened)
         self._check_end(header, line)
         self._ended = True
+
+    def _check_spent(self, header: Header, line: Outcome) -> None:
+        if line.steps > header.budget.steps:
+            raise ValueError(f"steps: {line.steps} is beyond the budget of {header.budget.steps}")
 
     def _take_event(self, line: EventLine) -> None:
         # Where evaluations were taken at once, which of them came before is not known here.
@@ -181,11 +187,16 @@ class Means:
         if value is not None:
             self._recent.append(value)
         if mean is None:
+            if self._both and len(self._recent) == self.window:
+                raise ValueError(
+                    f"metrics.{self._key}: missing, but its {self.window} values are there"
+                )
             return
         if value is None or len(self._recent) < self.window:
             raise ValueError(f"metrics.{self._key}: the mean of {len(self._recent)} values")
         own = sum(self._recent) / self.window
-        if not math.isclose(mean, own, rel_tol=1e-9, abs_tol=1e-12) and math.isfinite(mean):
+        finite = math.isfinite(mean) or math.isfinite(own)
+        if finite and not math.isclose(mean, own, rel_tol=1e-9, abs_tol=1e-12):
             raise ValueError(f"metrics.{self._key}: {mean:g}, but its values' mean is {own:g}")
 
 
@@ -236,11 +247,15 @@ def _check_names(line: Evaluation, first: Evaluation) -> None:
         raise ValueError(f"metrics: {now} of them, but the first evaluation has {then}")
 
 
-def _check_last(outcome: Outcome, last: Evaluation) -> None:
+def _check_last(header: Header, outcome: Outcome, last: Evaluation) -> None:
     """What ends a trial at an evaluation ends it with that evaluation's clocks."""
+    spent = outcome.steps == last.steps == header.budget.steps and outcome.end != "failed"
+    held = header.target is not None and header.target.held is not None
+    if not spent and (held or outcome.end not in ("reached", "pruned")):
+        return
     for name in ("steps", "wall_s", "cpu_s", "paired"):
         now, then = getattr(outcome, name), getattr(last, name)
-        if outcome.end in ("reached", "pruned") and now != then:
+        if now != then:
             raise ValueError(f"{name}: {now}, but the evaluation that ended the trial has {then}")
 
 

@@ -81,10 +81,12 @@ def _are_devices(value: object) -> bool:
     )
 
 
+def _are_counts(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_count, value))
+
+
 def _are_cores(value: object) -> bool:
-    if not isinstance(value, list) or not all(map(_is_count, value)):
-        return False
-    return len(set(value)) == len(value)
+    return isinstance(value, list) and _are_counts(value) and len(set(value)) == len(value)
 
 
 def _are_texts(value: object) -> bool:
@@ -96,7 +98,7 @@ def _are_shares(value: object) -> bool:
 
 
 _COUNT: Form = "a whole number, 0 or more", _is_count
-_SECONDS: Form = "seconds, 0 to 1e10", _is_seconds
+_SECONDS: Form = "finite seconds, 0 to 1e10", _is_seconds
 _NAME: Form = f"a name of 1 to {LONGEST} characters", is_name
 _TEXT: Form = "text that says something", is_text
 _TEXTS: Form = "a list of texts", _are_texts
@@ -122,6 +124,7 @@ OUTCOME: Mapping[str, Form] = {
 }
 EVENT: Mapping[str, Form] = {
     **dict.fromkeys(("at", "images"), _COUNT),
+    "classes": ("a list of whole numbers", _are_counts),
     "accuracy": ("a share, 0 to 1, or a list of them", _are_shares),
 }
 

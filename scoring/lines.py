@@ -252,10 +252,11 @@ def _evaluation(body: Facts) -> Evaluation:
     metrics = _given(body, "metrics")
     if not isinstance(metrics, dict):
         raise ValueError(f"metrics: expected names with numbers, found {short(metrics)}")
-    values = {name: _number(value, f"metrics.{short(name)}") for name, value in metrics.items()}
+    odd = next((name for name in metrics if not details.is_name(name)), None)
+    if odd is not None:
+        raise ValueError(f"metrics: expected names, found {short(odd)}")
+    values = {name: _number(value, f"metrics.{name}") for name, value in metrics.items()}
     for name, value in values.items():
-        if not details.is_name(name):
-            raise ValueError(f"metrics: expected names, found {short(name)}")
         if not ranges.holds(name, value):
             raise ValueError(f"metrics.{name}: {value:g} is not {ranges.range_of(name)}")
     return Evaluation(*_moment(body), values, _paired(body))
@@ -284,6 +285,9 @@ def _outcome(body: Facts) -> Outcome:
     extra = {key: value for key, value in body.items() if key not in fields}
     details.check(extra, details.OUTCOME)
     details.check_times(extra)
+    for name, value in extra.get("test", {}).items():
+        if not ranges.holds(name, _number(value, name)):
+            raise ValueError(f"test.{name}: {value} is not {ranges.range_of(name)}")
     outcome = Outcome(ENDS[end].name, *_moment(body), reason, extra, _paired(body))
     details.check_share(outcome.wall_s, extra)
     return outcome
@@ -307,7 +311,7 @@ def _count(body: Facts, key: str) -> int:
 def _seconds(body: Facts, key: str) -> float:
     value = _number(_given(body, key), key)
     if not 0 <= value <= LATEST:
-        raise ValueError(f"{key}: expected seconds, 0 to 1e10, found {short(value)}")
+        raise ValueError(f"{key}: expected finite seconds, 0 to 1e10, found {short(value)}")
     return value
 
 

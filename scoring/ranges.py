@@ -16,8 +16,8 @@ _RANGES = {
     r"diagnostics/(weight_norm|spectral_norm|gradient_norm)": (0.0, math.inf),
     r"diagnostics/(effective_rank|feature_rank|dormant_units)": (0.0, 1.0),
     r".*/(bits_per_byte|nats_per_token|logloss|rmse)(_mean\d+)?": (0.0, math.inf),
-    r"(gate/.*|(validation|warm|train)/((hit_rate|recall|mrr)_at_\d+|auc)"
-    r"|(validation|train)/accuracy)": (0.0, 1.0),
+    r"(gate/.*|(validation|warm|train|test)/((hit_rate|recall|mrr)_at_\d+|auc)"
+    r"|(validation|train|test)/accuracy)": (0.0, 1.0),
 }
 
 

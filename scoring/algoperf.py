@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -19,15 +19,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def earliest_evaluation(trials: pd.DataFrame) -> pd.DataFrame:
+Tie = Literal["first", "fastest", "slowest"]
+"""Which of the trials of a study counts that hit at the same evaluation."""
+
+
+def earliest_evaluation(trials: pd.DataFrame, tie: Tie = "first") -> pd.DataFrame:
     """AlgoPerf's choice of each study's trial: the one that hit at the smallest evaluation index.
 
-    Not the smallest time: that is what the published code does. Ties go to the first row, and a
-    study none of whose trials hit is infinite.
+    Not the smallest time: that is what the published code does. A study none of whose trials hit
+    is infinite.
 
     Args:
         trials: columns submission, workload, study, `evaluation` (index of the first hit; missing
             or negative: never) and `time`, a row a trial.
+        tie: which of equal indices; the published code takes the first row.
 
     Returns:
         Columns submission, workload, study, time; a row a study.
@@ -36,10 +41,29 @@ def earliest_evaluation(trials: pd.DataFrame) -> pd.DataFrame:
     order = trials.assign(evaluation=index.where(index >= 0, math.inf))
     hits = order["evaluation"] < math.inf
     order["time"] = order["time"].where(hits, math.inf)
+    if tie != "first":
+        order = order.sort_values("time", ascending=tie == "fastest", kind="stable")
     chosen = order.sort_values("evaluation", kind="stable").drop_duplicates(
         ["submission", "workload", "study"]
     )
     return chosen[["submission", "workload", "study", "time"]]
+
+
+def median_times(trials: pd.DataFrame, tie: Tie = "first") -> pd.DataFrame:
+    """The median over studies of every submission (a row) on every workload (a column)."""
+    chosen = earliest_evaluation(trials, tie)
+    return chosen.groupby(["submission", "workload"])["time"].median().unstack()
+
+
+def leaderboard(
+    times: pd.DataFrame, held_out: Mapping[str, str]
+) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+    """By submission its ratios by workload, and its score, from median times."""
+    by_name = {
+        str(name): {str(workload): float(r) for workload, r in row.items()}
+        for name, row in ratios(times, held_out).to_dict("index").items()
+    }
+    return by_name, {name: score(row.values()) for name, row in by_name.items()}
 
 
 def ratios(

@@ -13,6 +13,7 @@ import csv
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,18 +42,25 @@ TARGETS: dict[str, tuple[str, Goal, float]] = {
     "finewebedu_lm": ("ppl", "min", 22.2995),
 }
 """The published validation targets: metric, goal, value."""
+_IDS = {id.replace("+", "_"): id for id in TARGETS}
+"""Our id by AlgoPerf's name."""
 _FRAMEWORKS: dict[str, Framework] = {"jax": "jax", "pytorch": "torch"}
 _TRIAL = re.compile(r"study_(\d+)/(.+)_(jax|pytorch)/trial_(\d+)")
 
 
-def import_logs(logs: Path, run: Path, reference: str | None = None) -> int:
-    """Write a record into `run` for every trial of the logs; how many there were.
+def import_logs(logs: Path, run: Path, reference: str | None = None) -> tuple[int, Counter[str]]:
+    """Write a record into `run` for every trial of the logs.
 
     The submission `reference` becomes the reference of its framework, which the gradathlon protocol
     compares to.
 
+    Returns:
+        How many records were written, and how many trials of what workloads were left out for want
+        of a published target: variants of version 0.5 that were not drawn as held-out.
+
     Raises:
-        RecordError: no logs, a workload without a known target, an unreadable file, a used folder.
+        RecordError: no logs, none of a workload with a known target, an unreadable file, a used
+            folder.
     """
     if (run / "trials").exists():
         raise RecordError(f"{run} already holds trials; name another folder with -o")
@@ -60,14 +68,18 @@ def import_logs(logs: Path, run: Path, reference: str | None = None) -> int:
     names = {submission for _, submission, _ in entries}
     if reference is not None and entries and reference not in names:
         raise RecordError(f"{logs}: no submission {reference!r}{nearest(reference, names)}")
-    for folder, submission, match in entries:
-        own = reference_of(_FRAMEWORKS[match[3]]) if submission == reference else submission
-        _write(folder, own, match, run)
     if not entries:
         raise RecordError(
             f"{logs}: no AlgoPerf logs; expected SUBMISSION/study_0/WORKLOAD_FRAMEWORK/trial_1/"
         )
-    return len(entries)
+    scored = [entry for entry in entries if entry[2][2] in _IDS]
+    if not scored:
+        workload_id(entries[0][2][2])
+    for folder, submission, match in scored:
+        own = reference_of(_FRAMEWORKS[match[3]]) if submission == reference else submission
+        _write(folder, own, match, run)
+    left_out = Counter(match[2] for _, _, match in entries if match[2] not in _IDS)
+    return len(scored), left_out
 
 
 def _trials(logs: Path) -> Iterator[tuple[Path, str, re.Match[str]]]:
@@ -115,9 +127,8 @@ def workload_id(name: str) -> str:
     Raises:
         RecordError: no target is known for it.
     """
-    for id in TARGETS:
-        if id.replace("+", "_") == name:
-            return id
+    if name in _IDS:
+        return _IDS[name]
     raise RecordError(f"no published target is known for workload {name!r}{nearest(name, TARGETS)}")
 
 

@@ -145,20 +145,36 @@ def _numbered_apart(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _algoperf(trials: pd.DataFrame, options: Options) -> Judged:
-    chosen = algoperf.earliest_evaluation(trials)
-    medians = chosen.groupby(["submission", "workload"])["time"].median().unstack()
     pairs = _held_out(trials) if options.held_out else {}
-    by_name = algoperf.ratios(medians, pairs).to_dict("index")
-    scores = {
-        str(name): Score(
-            {str(workload): r for workload, r in row.items()}, algoperf.score(row.values())
-        )
-        for name, row in by_name.items()
-    }
+    ratios, scores = algoperf.leaderboard(algoperf.median_times(trials), pairs)
     notes = remarks(trials, options.clock)
     notes += [f"{base} counts only where {variant} is met too" for base, variant in pairs.items()]
+    notes += _tie_notes(trials, pairs, scores)
     notes.append("the algoperf protocol has no intervals; every entry can move the others' scores")
-    return Judged(_table(chosen), scores, notes, ordered)
+    times = _table(algoperf.earliest_evaluation(trials))
+    judged = {name: Score(own, scores[name]) for name, own in ratios.items()}
+    return Judged(times, judged, notes, ordered)
+
+
+def _tie_notes(
+    trials: pd.DataFrame, pairs: Mapping[str, str], scores: Mapping[str, float]
+) -> list[str]:
+    """What hangs on which of a study's trials counts that hit at the same evaluation."""
+    ties: tuple[algoperf.Tie, ...] = ("fastest", "slowest")
+    others = [algoperf.leaderboard(algoperf.median_times(trials, tie), pairs)[1] for tie in ties]
+    moved = [
+        f"{name} {fast:.3f} or {slow:.3f}"
+        for name, own in scores.items()
+        for fast, slow in [[other[name] for other in others]]
+        if round(fast, 3) != round(own, 3) or round(slow, 3) != round(own, 3)
+    ]
+    if not moved:
+        return []
+    return [
+        "of trials that hit at the same evaluation the one with the smaller number counts; the "
+        "published code takes the one that its file system lists first. With the fastest or the "
+        f"slowest of them: {', '.join(moved)}"
+    ]
 
 
 def _tries(trials: pd.DataFrame) -> dict[str, dict[str, float]]:

@@ -26,7 +26,8 @@ def import_algoperf(logs: Path, output: Path, reference: str | None) -> None:
 
     LOGS holds a folder a submission, as SUBMISSION/study_0/WORKLOAD_FRAMEWORK/trial_1. Score the
     run as the published leaderboards do, with held-out variants for version 0.5; or, with a
-    reference, under the gradathlon protocol, with intervals and rank sets.
+    reference, under the gradathlon protocol, with intervals and rank sets. Left out are variants
+    without a published target, which count on no leaderboard.
 
     \b
     Examples:
@@ -37,6 +38,9 @@ def import_algoperf(logs: Path, output: Path, reference: str | None) -> None:
     """
     from scoring.algoperf_logs import import_logs
 
-    count = import_logs(logs, output, reference)
+    count, left_out = import_logs(logs, output, reference)
     click.echo(f"{count} trials", err=True)
+    if left_out:
+        named = ", ".join(f"{name} {trials}" for name, trials in sorted(left_out.items()))
+        click.echo(f"left out, for want of a published target: trials of {named}", err=True)
     click.echo(str(output))

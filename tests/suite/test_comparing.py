@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -105,6 +106,42 @@ def test_logs_that_are_none_and_workloads_without_target_are_told(tmp_path: Path
     assert (result.exit_code, "no AlgoPerf logs" in result.stderr) == (2, True)
     with pytest.raises(RecordError, match="no published target"):
         workload_id("mnist")
+
+
+def test_variants_that_count_on_no_leaderboard_are_left_out_and_told(tmp_path: Path) -> None:
+    for workload in ("ogbg", "ogbg_gelu", "ogbg_silu"):
+        write_logs(tmp_path / "logs", "quick", workload, [100, 110])
+    result = invoke("import-algoperf", tmp_path / "logs", "-o", tmp_path / "run")
+    assert (result.exit_code, result.stderr.splitlines()) == (
+        0,
+        [
+            "2 trials",
+            "left out, for want of a published target: trials of ogbg_gelu 2, ogbg_silu 2",
+        ],
+    )
+    shutil.rmtree(tmp_path / "logs" / "quick" / "study_0" / "ogbg_jax")
+    shutil.rmtree(tmp_path / "logs" / "quick" / "study_1" / "ogbg_jax")
+    result = invoke("import-algoperf", tmp_path / "logs", "-o", tmp_path / "none")
+    assert (result.exit_code, "workload 'ogbg_gelu'" in result.stderr) == (2, True)
+    assert not (tmp_path / "none").exists()
+
+
+def test_what_hangs_on_the_order_of_a_folder_is_told(tmp_path: Path) -> None:
+    """Two trials of the study hit at their second evaluation, at 100 s and 300 s."""
+    write_logs(tmp_path / "logs", "tied", "ogbg", [300])
+    study = tmp_path / "logs" / "tied" / "study_0" / "ogbg_jax"
+    shutil.copytree(study / "trial_1", study / "trial_2")
+    log = study / "trial_2" / "eval_measurements.csv"
+    log.write_text(log.read_text().replace("100,300", "100,100"))
+    write_logs(tmp_path / "logs", "rival", "ogbg", [200])
+    assert invoke("import-algoperf", tmp_path / "logs", "-o", tmp_path / "run").exit_code == 0
+    board = compute([tmp_path / "run"], protocol="algoperf")
+    assert {row.submission: round(row.score, 2) for row in board.rows} == {
+        "rival": 1.0,
+        "tied": 0.83,
+    }
+    (note,) = [note for note in board.notes if "its file system lists first" in note]
+    assert note.endswith(": rival 0.672 or 1.000, tied 1.000 or 0.833")
 
 
 def test_the_trials_are_exported_as_a_table(race: Run) -> None:

@@ -157,7 +157,8 @@ FORGE = """
     from scoring.records import Evaluation
     for o in gc.get_objects():
         if type(o).__name__ == "_Trial" and o._clock.running:
-            o._writer.write(Evaluation(1, 0.01, 0.01, {"prequential/accuracy": 0.9}))
+            metrics = {"prequential/accuracy": 0.9, "validation/accuracy": 0.9}
+            o._writer.write(Evaluation(1, 0.01, 0.01, metrics))
 """
 
 

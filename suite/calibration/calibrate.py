@@ -102,6 +102,10 @@ class Calibration:
         self.source = find(order.submission)
         self.points = candidates(self.source, order)
         self.specs = _specs(order, self.source.name, self.points, folder)
+        whole = _specs(
+            order.model_copy(update={"budget_factor": 1.0}), self.source.name, self.points, folder
+        )
+        self.units = {key: _unit(spec) for key, spec in whole.items()}
         self.parts: dict[int, dict[str, Part]] = {one: {} for one in range(len(self.points))}
         self.records: list[Record] = []
         for spec in self.specs.values():
@@ -153,13 +157,13 @@ class Calibration:
             latest = latest_ratio(self.parts, candidates, rung, spec.trial, spec.workload)
             if latest >= TAU_MAX:
                 why = f"{TAU_MAX:g} times the reference's time"
-                return Stop(TAU_MAX * _unit(spec), why, optimism)
+                return Stop(TAU_MAX * self.units[spec.key], why, optimism)
             why = f"this point can no longer be among the best {rung.keep}"
-            return Stop(latest * _unit(spec), why, optimism)
+            return Stop(latest * self.units[spec.key], why, optimism)
 
         def heard(trial: Finished) -> None:
-            record = record_part(trial.spec)
-            self.parts[trial.spec.trial][trial.spec.workload] = record
+            part = record_part(trial.spec, self.units[trial.spec.key])
+            self.parts[trial.spec.trial][trial.spec.workload] = part
 
         self._look_at(race(specs, self.place, limits=limits, heard=heard))
         return kept(self.parts, candidates, rung.keep)
@@ -177,7 +181,7 @@ class Calibration:
         self._look_at(records)
         times: dict[int, dict[str, dict[int, float]]] = {one: {} for one in chosen}
         for spec, record in zip(specs, records, strict=True):
-            ratio = _ratio(spec, record)
+            ratio = _ratio(spec, record, self.units[spec.key])
             times[spec.trial].setdefault(spec.workload, {})[spec.study] = ratio
         yardstick: Mapping[str, Sequence[Studies]] = {
             id: [dict.fromkeys(studies, 1.0)] for id in self.order.workloads
@@ -203,23 +207,23 @@ class Calibration:
         tell_failures(records, self.source.name, "score nothing", self.say)
 
 
-def record_part(spec: TrialSpec) -> Part:
-    """What an ended trial brought."""
+def record_part(spec: TrialSpec, unit: float) -> Part:
+    """What an ended trial brought, in the reference's time `unit`."""
     record = record_of(spec)
-    gain = float(workload_score(np.array(_ratio(spec, record))))
+    gain = float(workload_score(np.array(_ratio(spec, record, unit))))
     assert spec.target is not None
     best = best_metric(record.evaluations, spec.target)
     sign = 1.0 if spec.target.goal == "max" else -1.0
     return Part(gain, sign * best if math.isfinite(best) else -math.inf)
 
 
-def _ratio(spec: TrialSpec, record: Record) -> float:
+def _ratio(spec: TrialSpec, record: Record, unit: float) -> float:
     """The trial's time to its target over the reference's."""
-    return time_to_result(record.header, record.evaluations).on(spec.clock) / _unit(spec)
+    return time_to_result(record.header, record.evaluations).on(spec.clock) / unit
 
 
 def _unit(spec: TrialSpec) -> float:
-    """The reference's time on the trial's clock, as it was measured when the target was set."""
+    """The reference's time on the trial's clock, as measured with the target; of a whole budget."""
     if spec.budget.reference_steps is not None:
         return spec.budget.reference_steps / TAU_MAX
     race = workloads.get(spec.workload).race
@@ -246,7 +250,7 @@ def _specs(
         trials=len(points),
         clock=order.clock,
         seed=order.seed,
-        budget_factor=1.0,
+        budget_factor=order.budget_factor,
         resources=Holding(cores=order.cores, gpus=order.gpus),
         points={name: list(points)},
     )

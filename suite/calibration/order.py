@@ -31,6 +31,7 @@ class Order(Begun):
         seeds: fresh seeds of each finalist on each workload.
         defaults: whether the defaults meet the fresh seeds in any case.
         clock: what time is counted on.
+        budget_factor: a trial's share of the workload's budget.
         prune: `exact` ends what can no longer be kept; `forecast` also what its learning curve
             says will miss its target.
         seed: what all points and seeds derive from.
@@ -48,6 +49,7 @@ class Order(Begun):
     seeds: int = pydantic.Field(gt=0, lt=MOST)
     defaults: bool
     clock: TunedClock
+    budget_factor: float = pydantic.Field(1.0, gt=0, le=1000)
     prune: Literal["exact", "forecast"] = "exact"
     seed: int = pydantic.Field(ge=0, lt=2**63)
     cores: int = pydantic.Field(gt=0, le=MOST)
@@ -62,6 +64,7 @@ def new(word: str, named: NamedSuite, options: Mapping[str, object]) -> Order:
     suite = named.suite
     own = {
         "clock": tuned_clock(suite.clock),
+        "budget_factor": 1.0 if suite.budget_factor is None else suite.budget_factor,
         "seed": suite.seed,
         "cores": suite.resources.cores,
         "gpus": suite.resources.gpus,

@@ -96,7 +96,7 @@ def _suite(verdict: Verdict) -> str:
         "studies": FEW,
         "clock": order.clock,
         "seed": order.seed + 1,
-        "budget_factor": 1.0,
+        "budget_factor": order.budget_factor,
         "resources": {"cores": order.cores, "gpus": order.gpus},
         "points": {verdict.submission: [_tuned(verdict, best)]},
     }

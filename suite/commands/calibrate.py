@@ -18,7 +18,8 @@ from suite.config import load
     "--suite",
     show_default="toy",
     metavar="SUITE|FILE.yaml",
-    help="Its workloads are calibrated on; its clock, seed and resources hold unless given.",
+    help="Its workloads are calibrated on, within its budget; its clock, seed and resources hold "
+    "unless given.",
 )
 @order_options
 @place_options("calibrate")

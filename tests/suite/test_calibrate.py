@@ -49,10 +49,11 @@ class Racing(FakeCluster):
         assert spec.target is not None
         time = min(self.ratio(spec) * REFERENCE, math.inf)
         latest = spec.stop.after if spec.stop else math.inf
-        met = time <= min(STEPS, latest)
-        end = "reached" if met else "pruned" if latest < STEPS else "budget"
+        most = spec.budget.reference_steps or STEPS
+        met = time <= min(most, latest)
+        end = "reached" if met else "pruned" if latest < most else "budget"
         end = self.end_of(spec) if self.end_of(spec) == "failed" else end
-        at = time if met else min(STEPS, latest)
+        at = time if met else min(most, latest)
         paired = at if spec.pace else None
         off = 1.0 if spec.target.goal == "min" else -1.0
         value = spec.target.value + (0.0 if met else off)
@@ -129,6 +130,24 @@ def test_the_shape_is_as_stated(racing: Racing, invoke: Any) -> None:
     by_place = {(spec.workload, spec.study): spec.seed for spec in racing.trained}
     assert all(by_place[spec.workload, spec.study] == spec.seed for spec in racing.trained)
     assert len(set(by_place.values())) == len(by_place), "no fresh seed was seen before"
+
+
+def test_a_suites_budget_holds_and_is_no_other_unit_of_time(racing: Racing, invoke: Any) -> None:
+    whole = invoke(*CALIBRATE)
+    assert whole.exit_code == 0, whole.output
+    budgets = {spec.workload: spec.budget.reference_steps for spec in racing.trained}
+    half = yaml.safe_load(Path("three.yaml").read_text()) | {"budget_factor": 0.5}
+    Path("three.yaml").write_text(yaml.safe_dump(half))
+    racing.trained.clear()
+    again = invoke(*CALIBRATE[:-1], "half")
+    assert again.exit_code == 0, again.output
+    for spec in racing.trained:
+        assert spec.budget.reference_steps == pytest.approx((budgets[spec.workload] or 0) / 2)
+    logs = [
+        json.loads(Path(f"{folder}/calibration.json").read_text()) for folder in ("out", "half")
+    ]
+    assert logs[0]["finalists"] == logs[1]["finalists"], "the fastest need no more than half"
+    assert config.load("half/calibrated.yaml").suite.budget_factor == 0.5
 
 
 def test_limits_spare_trials_and_change_nobody_who_goes_on(

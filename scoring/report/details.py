@@ -27,12 +27,11 @@ def details(
     place: int, workload: str, records: Sequence[Record], clock: Clock, looks: Styles
 ) -> Iterator[tuple[str, str, str, Markup]]:
     """Id, caption, file name and plot of each, for the section at `place`."""
-    trials = tried(records, clock)
-    for number, name in enumerate(list(trials)[:SHOWN]):
+    for number, one in enumerate(tried(records, clock)[:SHOWN]):
         plot = f"point{place}-{number}"
-        drawn = scatter_plot(plot, workload, name, trials[name], clock, looks)
-        caption = f"Time to the target over {name}, a dot a trial"
-        yield plot, caption, f"{workload}-{name}", drawn
+        drawn = scatter_plot(plot, workload, one, clock, looks)
+        caption = f"{one.result[0].upper()}{one.result[1:]} over {one.name}, a dot a trial"
+        yield plot, caption, f"{workload}-{one.name}", drawn
     fastest = list(_fastest(records, clock))
     others = other_metrics(fastest)
     parts = parts_of(others)

@@ -1,17 +1,9 @@
-"""One self-contained HTML page about runs: board, profiles, learning curves and every trial.
-
-It asks the network for nothing, and stands whole without its script, which adds tooltips, a
-choice of clock, hiding, sorting and saving.
-"""
+"""The page about runs: board, profiles, learning curves and every trial; see `shell`."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import string
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +11,20 @@ from scoring import run_file
 from scoring.board import Board, compute_from
 from scoring.frame import gather
 from scoring.ground.clocks import CLOCKS
-from scoring.ground.ends import ENDS, UNFINISHED
+from scoring.ground.ends import ENDS
 from scoring.ground.files import write_whole
-from scoring.ground.words import REFERENCES, Clock, is_reference
+from scoring.ground.words import REFERENCES, is_reference
 from scoring.protocols import PROTOCOLS
 from scoring.records import Record, run_of
-from scoring.report import crowds
+from scoring.report import crowds, shell
 from scoring.report.axes import short
-from scoring.report.curves import CROWD, STYLE, curve_plot, readable_clocks
+from scoring.report.curves import CROWD, curve_plot, readable_clocks
 from scoring.report.details import details, figure_at_end, folded
-from scoring.report.heatmap import shade_sheet
-from scoring.report.hyperparameters import STYLE as DOTS
-from scoring.report.markup import Markup, element, embedded_json, escape, join
+from scoring.report.markup import Markup, element, escape, join
 from scoring.report.page_tables import board_table, equal_budget_table, trials_table
-from scoring.report.palette import sheet, styles, swatch
+from scoring.report.palette import styles
 from scoring.report.plots import Styles, profile_data, profile_plot, ratio_plot, study_plot
+from scoring.report.shell import figure
 from scoring.report.tables import RANKS_TOLD
 from scoring.report.versus import versus_data
 
@@ -74,18 +65,10 @@ def render(board: Board, records: Sequence[Record], *, across_frameworks: bool =
     raced = [record.header.submission for record in records]
     looks = styles([*raced, *(row.submission for row in board.rows)])
     sections, plots = _workloads(board, records, looks)
-    script = _resource("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     names = " and ".join(dict.fromkeys(folder.name for folder in _folders(records)))
     how = PROTOCOLS[board.protocol].reading
     shown = readable_clocks(records)
     parts = {
-        "title": escape(f"{names} · Gradathlon"),
-        "heading": escape(names),
-        "lead": escape(_lead(board, records)),
-        "facts": _facts(board, records),
-        "legend": _legend(records, looks),
-        "clocks": _clocks(board.clock, shown),
         "how": escape(how.format(yardstick=_YARDSTICK[across_frameworks])),
         "board": join(
             board_table(board, looks) if board.rows else None,
@@ -94,30 +77,27 @@ def render(board: Board, records: Sequence[Record], *, across_frameworks: bool =
         "notes": _notes(board),
         "profiles": _profiles(board, looks) if board.rows else _NO_PROFILES,
         "workloads": join(*sections),
-        "filters": _filters(records, looks),
+        "filters": shell.filter_menus(records, looks),
         "trials": _trials(board, records, looks),
-        "style": sheet(dark_scope=":root:not(.light)")
-        + STYLE
-        + DOTS
-        + shade_sheet()
-        + _resource("page.css"),
-        "script": script,
-        "script_hash": f"sha256-{digest}",
-        "data": embedded_json(
-            {
-                "clock": board.clock,
-                "clocks": [(name, CLOCKS[name].point) for name in shown],
-                "profile": profile_data(board),
-                "versus": versus_data(board, looks),
-                "plots": plots,
-            }
-        ),
     }
-    return string.Template(_resource("page.html")).substitute(parts)
-
-
-def _resource(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+    data = {
+        "clock": board.clock,
+        "clocks": shell.clock_words(shown),
+        "profile": profile_data(board),
+        "versus": versus_data(board, looks),
+        "plots": plots,
+    }
+    return shell.frame(
+        names,
+        _lead(board, records),
+        {
+            "facts": _facts(board, records),
+            "legend": shell.legend_bar(records, looks),
+            "clocks": shell.clock_choice(board.clock, shown),
+        },
+        Markup(string.Template(shell.resource("race.html")).substitute(parts)),
+        data,
+    )
 
 
 def _workloads(
@@ -133,13 +113,13 @@ def _workloads(
         plots[f"curves{place}"] = data
         crowd = "crowd" if len(drawn) >= CROWD else None
         caption = "Judged metric against the clock; markers: target met"
-        figures = [_figure(svg, f"curves{place}", caption, f"{workload}-curves", crowd)]
+        figures = [figure(svg, f"curves{place}", caption, f"{workload}-curves", crowd)]
         if workload in board.workloads:
             studies = study_plot(f"studies{place}", board, workload, looks)
             caption = "Time to result by study; the upright line is the median"
-            figures.append(_figure(studies, f"studies{place}", caption, f"{workload}-studies"))
+            figures.append(figure(studies, f"studies{place}", caption, f"{workload}-studies"))
         more = [
-            _figure(drawn, plot, caption, file)
+            figure(drawn, plot, caption, file)
             for plot, caption, file, drawn in details(place, workload, own, board.clock, looks)
         ]
         more += filter(None, [figure_at_end(own, board.clock, looks)])
@@ -174,19 +154,6 @@ def _race(records: Sequence[Record], drawn: int) -> str:
     )
 
 
-def _figure(svg: Markup, plot: str, caption: str, file: str, class_: str | None = None) -> Markup:
-    save = element(
-        "button",
-        "save as SVG",
-        type="button",
-        class_="save",
-        data_plot=plot,
-        data_file=f"{file}.svg",
-    )
-    caption_line = element("figcaption", element("span", caption), save)
-    return element("figure", caption_line, svg, class_=class_)
-
-
 def _profiles(board: Board, looks: Styles) -> Markup:
     caption = (
         f"For each submission, the share of workloads solved within τ times the yardstick's time, "
@@ -194,13 +161,13 @@ def _profiles(board: Board, looks: Styles) -> Markup:
         "Lines are set apart by a hair, so that equal ones do not hide each other."
     )
     figures = [
-        _figure(
+        figure(
             profile_plot("profiles", board, looks),
             "profiles",
             "Share of workloads solved within τ",
             "profiles",
         ),
-        _figure(
+        figure(
             ratio_plot("ratios", board, looks),
             "ratios",
             "Time-to-result over the yardstick's, by workload",
@@ -237,72 +204,7 @@ def _facts(board: Board, records: Sequence[Record]) -> Markup:
     if racing:
         rulesets = sorted({header.ruleset for header in racing})
         facts.append(("Tuning ruleset", ", ".join(rulesets)))
-    # Which of the machine's cores a trial held is no other hardware.
-    hardware = _variants(
-        {name: value for name, value in record.header.hardware.items() if name != "pinned"}
-        for record in records
-    )
-    versions = _variants(record.header.versions for record in records)
-    for title, variants in (("Hardware", hardware), ("Versions", versions)):
-        for text, count in variants:
-            share = f" ({count} trial{'s' * (count > 1)})" if len(variants) > 1 else ""
-            facts += [(title + share, text)] if text else []
-    items = [
-        element(
-            "div",
-            element("dt", name),
-            element("dd", text),
-            class_="wide" if len(text) > 40 else None,
-        )
-        for name, text in facts
-    ]
-    return element("dl", *items, class_="facts")
-
-
-def _variants(mappings: Iterable[Mapping[str, object]]) -> list[tuple[str, int]]:
-    """The different mappings as text, the most frequent first."""
-    texts = Counter(
-        " · ".join(f"{key} {_fact(value)}" for key, value in mapping.items() if value)
-        for mapping in mappings
-    )
-    return texts.most_common()
-
-
-def _fact(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _legend(records: Sequence[Record], looks: Styles) -> Markup:
-    frameworks: dict[str, set[str]] = {name: set() for name in looks}
-    for record in records:
-        frameworks[record.header.submission].add(record.header.framework)
-    buttons = [
-        element(
-            "button",
-            swatch(look, frameworks[name]),
-            name,
-            type="button",
-            aria_pressed="true",
-            disabled=True,
-            data_s=look.series,
-        )
-        for name, look in looks.items()
-    ]
-    items = [element("li", button) for button in buttons]
-    legend = element("ul", *items, class_="legend", aria_label="Submissions")
-    return join(legend, element("span", "torch solid, jax dashed", class_="dashes"))
-
-
-def _clocks(chosen: Clock, shown: Sequence[Clock]) -> Markup:
-    choices = [
-        element(
-            "label",
-            element("input", type="radio", name="clock", value=clock, checked=clock == chosen),
-            clock,
-        )
-        for clock in shown
-    ]
-    return element("fieldset", element("legend", "curves against"), *choices, class_="clocks")
+    return shell.fact_list([*facts, *shell.machine_facts(records)])
 
 
 def _notes(board: Board) -> Markup:
@@ -318,28 +220,3 @@ def _trials(board: Board, records: Sequence[Record], looks: Styles) -> Markup:
     how = "All: gradathlon score RUN --format trials"
     note = element("p", f"{left_out} {how}", class_="soft") if left_out else None
     return join(note, trials_table(listed, looks))
-
-
-def _filters(records: Sequence[Record], looks: Styles) -> Markup:
-    heads = [record.header for record in records]
-    ends = {one.outcome.end if one.outcome else UNFINISHED for one in records}
-    menus: list[tuple[str, str, list[tuple[str, str]]]] = [
-        ("workload", "w", [(name, name) for name in sorted({head.workload for head in heads})]),
-        ("submission", "s", [(str(look.series), name) for name, look in looks.items()]),
-        ("end", "e", [(end, end) for end in sorted(ends)]),
-    ]
-    labels = [
-        element(
-            "label",
-            word,
-            element(
-                "select",
-                element("option", "all", value=""),
-                *(element("option", text, value=value) for value, text in choices),
-                name=name,
-                autocomplete="off",
-            ),
-        )
-        for word, name, choices in menus
-    ]
-    return element("div", *labels, element("output"), class_="filters")

@@ -35,6 +35,11 @@ MARKERS = (
     "M0,5L4.8,-3.6H-4.8Z",
     "M-1.6,-5H1.6V-1.6H5V1.6H1.6V5H-1.6V1.6H-5V-1.6H-1.6Z",
 )
+# Along a range: blue, green, gold, orange, red, in the same two forms.
+_RAMPS = {
+    "light": ("#0072b2", "#009e73", "#c98a00", "#d55e00", "#a3235f"),
+    "dark": ("#4a9fdc", "#1fbf92", "#f0b429", "#f0803c", "#e6739f"),
+}
 _STRUCTURE = """
 svg.plot text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial,
   sans-serif; font-variant-numeric: tabular-nums; }
@@ -71,6 +76,36 @@ def styles(submissions: Iterable[str]) -> Mapping[str, Style]:
         colour = f"c{place % len(LIGHT['series'])}" if name in racing else "cr"
         chosen[name] = Style(series, colour, MARKERS[place % len(MARKERS)])
     return chosen
+
+
+def ramp(names: Sequence[str]) -> dict[str, Style]:
+    """A style for each name in order, its colour the one at its place along a range."""
+    return {
+        name: Style(place, f"v{place}", MARKERS[place % len(MARKERS)])
+        for place, name in enumerate(names)
+    }
+
+
+def ramp_sheet(count: int, dark_scope: str) -> str:
+    """The colours of a ramp of so many, light with a dark form."""
+    light, dark = (
+        [
+            f".v{place} {{ color: {_along(stops, place / max(1, count - 1))}; }}"
+            for place in range(count)
+        ]
+        for stops in _RAMPS.values()
+    )
+    darker = "".join(f"{dark_scope} {rule}\n" for rule in dark)
+    return "\n".join(light) + f"\n@media screen and (prefers-color-scheme: dark) {{\n{darker}}}\n"
+
+
+def _along(stops: Sequence[str], share: float) -> str:
+    """The colour at a share of the way along stops that are equally far apart."""
+    place = min(int(share * (len(stops) - 1)), len(stops) - 2)
+    part = share * (len(stops) - 1) - place
+    ends = [[int(stop[at : at + 2], 16) for at in (1, 3, 5)] for stop in stops[place : place + 2]]
+    mixed = (round(low + part * (high - low)) for low, high in zip(*ends, strict=True))
+    return "#" + "".join(f"{value:02x}" for value in mixed)
 
 
 def swatch(style: Style, frameworks: Iterable[str]) -> Markup:

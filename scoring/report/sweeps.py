@@ -18,7 +18,17 @@ _CROSS = "M-4,-4L4,4M-4,4L4,-4"
 
 
 def sweep_svg(sweeps: Sequence[Sweep], name: str, *, log: bool) -> str:
-    """The final metric against the hyperparameter `name`, a line a workload.
+    """The picture of `sweep_drawing`, standing alone, with a legend."""
+    looks = styles(sweep.workload for sweep in sweeps)
+    drawing, description = sweep_drawing(sweeps, name, log=log)
+    legend = [line for sweep in sweeps for line in _legend(sweep, looks[sweep.workload])]
+    legend.append(element("text", "dashed: before training", y=12, class_="soft"))
+    legend.append(element("text", "✕: a seed diverged", y=8, class_="soft"))
+    return plot_card(f"Final metric over {name}", description, drawing, legend)
+
+
+def sweep_drawing(sweeps: Sequence[Sweep], name: str, *, log: bool) -> tuple[Markup, str]:
+    """The final metric against the hyperparameter `name`, a line a workload; and it in words.
 
     Marks are means over seeds, their whiskers reach from the worst seed to the best; dashed is the
     initial value. A cross above tells that a seed diverged.
@@ -43,14 +53,20 @@ def sweep_svg(sweeps: Sequence[Sweep], name: str, *, log: bool) -> str:
         f"sensitivity {sweep.sensitivity:.3g}"
         for sweep in sweeps
     )
-    legend = [line for sweep in sweeps for line in _legend(sweep, looks[sweep.workload])]
-    legend.append(element("text", "dashed: before training", y=12, class_="soft"))
-    legend.append(element("text", "✕: a seed diverged", y=8, class_="soft"))
-    return plot_card(f"Final metric over {name}", description, drawing, legend)
+    return drawing, description
 
 
 def sensitivity_svg(sweeps: Sequence[Sweep], name: str) -> str:
-    """The sensitivity of each workload against its number of weights, logarithmic."""
+    """The picture of `sensitivity_drawing`, standing alone, with a legend."""
+    looks = styles(sweep.workload for sweep in sweeps)
+    drawing, description = sensitivity_drawing(sweeps, name)
+    legend = [_name(sweep, looks[sweep.workload]) for sweep in sweeps]
+    legend.append(element("text", "small: single seeds", y=12, class_="soft"))
+    return plot_card(f"Sensitivity to {name} over size", description, drawing, legend)
+
+
+def sensitivity_drawing(sweeps: Sequence[Sweep], name: str) -> tuple[Markup, str]:
+    """The sensitivity of each workload against its number of weights, logarithmic; and in words."""
     looks = styles(sweep.workload for sweep in sweeps)
     sizes = [sweep.size for sweep in sweeps]
     most = max(value for sweep in sweeps for value in sweep.sensitivities) or 1.0
@@ -64,9 +80,7 @@ def sensitivity_svg(sweeps: Sequence[Sweep], name: str) -> str:
     description = "; ".join(
         f"{s.workload}, {s.size:,} weights: {s.sensitivity:.3g}" for s in sweeps
     )
-    legend = [_name(sweep, looks[sweep.workload]) for sweep in sweeps]
-    legend.append(element("text", "small: single seeds", y=12, class_="soft"))
-    return plot_card(f"Sensitivity to {name} over size", description, drawing, legend)
+    return drawing, description
 
 
 def _line(sweep: Sweep, look: Style, x: Scale, y: Scale, *, log: bool) -> Markup:

@@ -34,7 +34,8 @@ def report(
     """Write one self-contained HTML page about runs, or one picture.
 
     The board with intervals, performance profiles, the metric of every trial against the clock,
-    and every trial with its hyperparameters and its end. The page needs no network. A picture
+    and every trial with its hyperparameters and its end. The page needs no network. Of the folder
+    of a sweep: the final metric over the hyperparameter, and the learning curves. A picture
     stands alone, light or dark as its reader prefers, for a README or a paper.
 
     \b
@@ -48,11 +49,21 @@ def report(
     from scoring.ground.files import write_whole
     from scoring.report import page
     from scoring.report.png import png
+    from scoring.report.sweep_page import write_sweep_page
+    from scoring.sweep_log import is_sweep
 
+    sweeps = [run for run in runs if is_sweep(run)]
+    if sweeps and (len(runs) > 1 or picture is not None):
+        raise ConfigError(
+            f"{sweeps[0]}: a sweep has a page of its own, gradathlon report {sweeps[0]}; its "
+            "pictures lie in its folder"
+        )
     drawn = None if picture is None else _picture(runs, picture, options)
     output = output or Path("report.html" if picture is None else f"{picture}.svg")
     try:
-        if drawn is None:
+        if sweeps:
+            write_sweep_page(sweeps[0], output)
+        elif drawn is None:
             page.write_page(runs, output, **options)
         elif output.suffix == ".png":
             write_whole(output, png(drawn))

@@ -9,9 +9,11 @@ import click
 
 from scoring.ground.documents import ConfigError
 from scoring.ground.files import write_whole
+from scoring.report.sweep_page import write_sweep_page
 from scoring.report.sweeps import sensitivity_svg, sweep_svg
 from scoring.run_file import MOST
 from scoring.sensitivity import Sweep
+from scoring.sweep_log import OTHER_SIZE
 from submissions.source import find
 from suite.calibration.begun import keep, resumed
 from suite.calibration.carry_out import folder_of, say
@@ -21,9 +23,6 @@ from suite.columns import columns
 from suite.commands import Option, Options
 from suite.commands.calibration_options import place_options, taken_place
 from suite.points import stated_point
-
-_OTHER_SIZE = 1.1
-"""By this factor workloads must differ in their weights to be drawn against them."""
 
 
 @click.command()
@@ -63,6 +62,7 @@ def sweep(submission: str, workload: str, more: tuple[str, ...], **options: Opti
     mean over the range of how far the final metric lies from the best, a value at which training
     diverges counting as no training (Wortsman et al. 2023, arXiv 2309.14322). DIR/sweep.svg is the
     picture; with workloads of several sizes, DIR/sensitivity.svg shows it against their weights.
+    DIR/report.html is a page with both, the learning curves and every trial.
 
     \b
     Examples:
@@ -158,11 +158,12 @@ def _write(sweeps: Sequence[Sweep], order: SweepOrder, hours: float, folder: Pat
         "sweep.svg": sweep_svg(sweeps, order.parameter, log=order.scaling == "log"),
     }
     sizes = [one.size for one in sweeps]
-    if max(sizes) > _OTHER_SIZE * min(sizes):
+    if max(sizes) > OTHER_SIZE * min(sizes):
         files["sensitivity.svg"] = sensitivity_svg(sweeps, order.parameter)
     try:
         for name, text in files.items():
             write_whole(folder / name, text)
+        write_sweep_page(folder, folder / "report.html")
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written: {error.strerror or error}") from None
-    return [folder / name for name in files]
+    return [folder / name for name in (*files, "report.html")]

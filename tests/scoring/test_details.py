@@ -23,18 +23,66 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
     return [one for one in gather([run]).records if one.header.workload == LM]
 
 
-def test_varied_hyperparameters_are_drawn_a_dot_a_trial(records: list[Record]) -> None:
-    trials = tried(records, "wall")
-    assert set(trials) == {"lr", "one_minus_beta1"}  # the decay is the same everywhere
-    looks = styles(one.header.submission for one in records)
-    svg = scatter_plot("p", LM, "lr", trials["lr"], "wall", looks)
-    missed = sum(time == math.inf for own in trials["lr"].values() for _, time in own)
-    count = sum(map(len, trials["lr"].values()))
-    assert missed > 0
+def dots(svg: str) -> tuple[int, int]:
+    """How many there are, and how many of them along the top."""
     paths = re.findall(r'<path d="([^"]*)" class="dots( missed-trials)?', svg)
-    assert sum(path.count("h0") for path, kind in paths if kind) == missed
-    assert sum(path.count("h0") for path, _ in paths) == count
+    of = [(path.count("h0"), bool(kind)) for path, kind in paths]
+    return sum(count for count, _ in of), sum(count for count, is_missed in of if is_missed)
+
+
+def test_varied_hyperparameters_are_drawn_a_dot_a_trial(records: list[Record]) -> None:
+    found = {one.name: one for one in tried(records, "wall")}
+    assert set(found) == {"lr", "one_minus_beta1"}  # the decay is the same everywhere
+    looks = styles(one.header.submission for one in records)
+    svg = scatter_plot("p", LM, found["lr"], "wall", looks)
+    missed = sum(time == math.inf for own in found["lr"].trials.values() for _, time in own)
+    count = sum(map(len, found["lr"].trials.values()))
+    assert missed > 0
+    assert dots(svg) == (count, missed)
     assert f"{missed} of {count}, along the top" in svg
+
+
+def test_at_equal_budget_the_best_metric_is_the_result(records: list[Record]) -> None:
+    target = records[0].header.target
+    assert target is not None
+    free = [
+        dataclasses.replace(
+            one,
+            header=dataclasses.replace(one.header, target=dataclasses.replace(target, value=None)),
+        )
+        for one in records
+    ]
+    (lr, _) = tried(free, "wall")
+    assert lr.metric == target.metric
+    best = min(value for own in lr.trials.values() for _, value in own)
+    assert best == min(one.metrics[target.metric] for r in free for one in r.evaluations)
+    looks = styles(one.header.submission for one in records)
+    svg = scatter_plot("p", LM, lr, "wall", looks)
+    assert dots(svg) == (sum(map(len, lr.trials.values())), 0)
+    assert f"best {target.metric}" in svg and "missed" not in svg
+    captions = [caption for _, caption, _, _ in details(0, LM, free, "wall", looks)]
+    assert f"Best {target.metric} over {lr.name}, a dot a trial" in captions
+
+
+def test_words_stand_side_by_side(records: list[Record]) -> None:
+    words = ["cosine", "constant", "a<very>long-name-of-a-decay"]
+    chosen = [
+        dataclasses.replace(
+            one,
+            header=dataclasses.replace(
+                one.header, hyperparameters={"decay": words[place % 3], "on": place % 2 == 0}
+            ),
+        )
+        for place, one in enumerate(records)
+    ]
+    found = {one.name: one for one in tried(chosen, "wall")}
+    assert found["decay"].words == sorted(words) and found["on"].words == ["False", "True"]
+    looks = styles(one.header.submission for one in records)
+    svg = scatter_plot("p", LM, found["decay"], "wall", looks)
+    assert dots(svg)[0] == sum(map(len, found["decay"].trials.values()))
+    across = {float(x) for x in re.findall(r"M([\d.]+),[\d.]+h0", svg)}
+    assert len(across) == 3
+    assert "cosine" in svg and "<very>" not in svg
 
 
 def test_other_metrics_are_those_that_change(records: list[Record]) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import random
+import re
 import statistics
 import subprocess
 from collections.abc import Callable
@@ -18,6 +19,7 @@ import yaml
 
 from suite import gate
 from suite.gate import LEVEL
+from tests.conftest import console_script
 from tests.scoring.page_race import race
 
 Invoke = Callable[..., Any]
@@ -150,6 +152,32 @@ def test_the_action_checks_races_shows_and_gates(baseline: str, code: int, tmp_p
     stages = ["check", "run", "score", "score", "report", *(["gate"] if baseline else [])]
     assert (tmp_path / "calls").read_text().split() == stages
     assert ("worse" in (tmp_path / "summary.md").read_text()) == bool(baseline)
+
+
+RACED = """#!/bin/sh
+case "$1" in check) ;; run) cp -r first out ;; *) exec {command} "$@" ;; esac
+"""
+"""A race that has been raced already, then the real commands."""
+
+
+def test_a_submission_that_got_worse_fails_the_job_and_the_summary_says_where(
+    kept: dict[str, Any], tmp_path: Path
+) -> None:
+    rewrite(kept, lambda row: first_hit(row).update(time=first_hit(row)["time"] / 1.04))
+    worse = next(row["submission"] for row in kept["rows"] if not row["is_reference"])
+    command = tmp_path / "gradathlon"
+    command.write_text(RACED.format(command=console_script()))
+    command.chmod(0o755)
+    given = {"SUBMISSION": "my_opt.py", "SUITE": "ci", "OUTPUT": "out", "BASELINE": "scores.json"}
+    environment = {**os.environ, **given, "GITHUB_STEP_SUMMARY": "summary.md"}
+    environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
+    done = subprocess.run([ACTION / "race.sh"], cwd=tmp_path, env=environment, check=False)
+    summary = Path("summary.md").read_text()
+    assert done.returncode == 1
+    assert re.search(r"^\*\*1 of \d+ numbers got worse\*\* on the steps clock$", summary, re.M)
+    assert re.search(rf"^\| {worse} \| .* \| \+4\.0 % \|$", summary, re.M)
+    assert "| rank |" in summary.split("numbers got worse")[0]
+    assert Path("out/report.html").exists(), "the page is kept of a job that fails, too"
 
 
 def test_the_action_hands_its_inputs_to_the_script() -> None:

@@ -92,6 +92,54 @@ def test_seeds_are_shared_by_all_values(sweeping: Sweeping, invoke: Any) -> None
     assert {study: len(seeds) for study, seeds in by_study.items()} == {0: 1, 1: 1}
 
 
+@pytest.fixture
+def swept(sweeping: Sweeping, invoke: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a sweep on two workloads of several sizes."""
+    monkeypatch.setattr("scoring.sweep_log.OTHER_SIZE", 1.0001)
+    done = invoke(*SWEEP, "-w", "lm-toy-v2+qknorm", "-o", "out", "-p", "decay=0.25")
+    assert done.exit_code == 0, done.output
+    return Path("out").absolute()
+
+
+def test_a_sweep_has_a_page(swept: Path, invoke: Any) -> None:
+    page = (swept / "report.html").read_text()
+    assert "mine.py over lr, 16 trials" in page
+    assert page.count("<svg") >= 4 and 'id="sensitivity"' in page
+    assert "2 diverged" in page and "decay 0.25" in page
+    assert page.count("<tr data-s") == 4 + 16, "a row a value, then a row a trial"
+    again = invoke("report", "out", "-o", "again.html")
+    assert (again.exit_code, Path("again.html").read_text() == page) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("out", "--picture", "board"), "a sweep has a page of its own, gradathlon report out"),
+        (("out", "other"), "a sweep has a page of its own"),
+    ],
+)
+def test_a_sweep_is_no_race(words: tuple[str, ...], said: str, swept: Path, invoke: Any) -> None:
+    result = invoke("report", *words)
+    assert (result.exit_code, said in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda log: log.unlink(), "a sweep that is not finished: go on with"),
+        (lambda log: log.write_text("{}"), "sweep.json: not the log of a sweep (order: Field"),
+        (lambda log: log.write_text(log.read_text().replace("8.0", "[8.0]")), "not the log of"),
+    ],
+)
+def test_a_sweep_that_cannot_be_shown_is_told_in_a_line(
+    change: Callable[[Path], object], said: str, swept: Path, invoke: Any
+) -> None:
+    change(swept / "sweep.json")
+    result = invoke("report", "out")
+    assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 class Killed(BaseException):
     pass
 

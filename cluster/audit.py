@@ -1,8 +1,9 @@
 """What a submission opened, started, connected to and inspected: noted, and nothing prevented.
 
 Python tells its own hook of such calls. Only those with a frame of the submission's files on the
-stack are noted, and of reads only those outside of what Python, its packages and the data are made
-of. Not sound against malice, since a hook sees Python alone; it makes a review cheap.
+stack are noted, and of files only what was read outside of what Python, its packages and the data
+are made of, or written outside of caches. Not sound against malice, since a hook sees Python alone;
+it makes a review cheap.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ _SYSTEM = (
     f"{os.path.realpath(tempfile.gettempdir())}/torchinductor_",
 )
 """Where libraries look for themselves."""
+_SHARED = "/dev/shm/"
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _EVENTS = frozenset(("open", *_STARTS, *_CONNECTS, *_INSPECTS))
 
 
@@ -42,19 +45,21 @@ class Audit:
         self._files: frozenset[str] = frozenset()
         self._run = ""
         self._allowed: tuple[str, ...] = ()
+        self._written: tuple[str, ...] = ()
         self._seen: dict[str, None] = {}
         self._busy = False
 
     def watch(self, files: Collection[str], run: Path, allowed: Iterable[Path]) -> None:
         """Note from now on what the code of these files does.
 
-        The first is the submission's main file, beside which it may open what it likes, as under
-        `allowed`; never in the folder of the run.
+        The first is the submission's main file, beside which it may read what it likes, as under
+        `allowed`, where it may write, too; never in the folder of the run.
         """
         own = os.path.dirname(os.path.abspath(next(iter(files))))
         self._files = frozenset(files)
         self._run = _folder(run)
         roots: list[str | Path] = [own, sys.prefix, sys.base_prefix, *sys.path, *allowed]
+        self._written = (*_SYSTEM, *map(_folder, allowed))
         self._allowed = (*_SYSTEM, *(_folder(root) for root in roots if str(root) not in ("", "/")))
         sys.addaudithook(self._hook)
 
@@ -87,19 +92,23 @@ class Audit:
 
     def _told(self, event: str, arguments: tuple[object, ...]) -> str:
         if event == "open":
-            return self._opened(cast(str, arguments[0]))
+            mode, flags = arguments[1], cast(int, arguments[2])
+            writes = bool(flags & _WRITES) if mode is None else not {*"wax+"}.isdisjoint(str(mode))
+            return self._opened(cast(str, arguments[0]), writes)
         if event in _INSPECTS:
             return f"inspected: {event}"
         verb = "started" if event in _STARTS else "connected"
         what = next((str(value) for value in arguments if value), "")
         return f"{verb}: {event} {what}"[:_LENGTH]
 
-    def _opened(self, path: str | bytes | int) -> str:
+    def _opened(self, path: str | bytes | int, writes: bool) -> str:
         if isinstance(path, int):
             return ""
         real = os.path.realpath(os.fsdecode(path))
-        usual = f"{real}/".startswith(self._allowed)
-        return "" if usual and not real.startswith(self._run) else f"opened: {real}"[:_LENGTH]
+        usual = f"{real}/".startswith(self._written if writes else self._allowed)
+        usual |= writes and "/__pycache__/" in real
+        kept = real.startswith((self._run, _SHARED))  # from one trial to another
+        return "" if usual and not kept else f"{'wrote' if writes else 'opened'}: {real}"[:_LENGTH]
 
 
 def _folder(path: str | Path) -> str:

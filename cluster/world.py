@@ -2,9 +2,9 @@
 
 The rule: what changes the arithmetic or takes more of the machine than was lent (gradient mode,
 dtypes, precision, threads, affinity), or runs where the clock may stand (modes of torch, callbacks
-of the garbage collector, hooks of every call), ends the trial as `failed`, named in one line. What
-only lies about (threads, another folder, another handler for a signal, functions put in torch's
-place) is told in the outcome. Either is given back before the next trial.
+of the garbage collector, hooks of every call, functions in the place of torch's), ends the trial as
+`failed`, named in one line. What only lies about (threads, another folder, another handler for a
+signal) is told in the outcome. Either is given back before the next trial.
 """
 
 from __future__ import annotations
@@ -81,11 +81,6 @@ class World:
         leftovers: dict[str, object] = {"leftover_threads": len(threads)} if threads else {}
         if _folder() != self._folder:
             leftovers["changed_directory"] = _folder()
-        if "cluster.learners.world_torch" in sys.modules:
-            from cluster.learners import world_torch
-
-            replaced = world_torch.replaced()
-            leftovers |= {"changed_functions": replaced} if replaced else {}
         odd = [
             signal.Signals(number).name
             for number, handler in self._signals.items()

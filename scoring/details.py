@@ -116,7 +116,7 @@ OUTCOME: Mapping[str, Form] = {
     **dict.fromkeys(("reference_step_s", "witness_wall_s", "witness_cpu_s"), _SECONDS),
     **dict.fromkeys(("attempts", "compilations", "leftover_processes", "leftover_threads"), _COUNT),
     **dict.fromkeys(("doubt", "fault", "traceback", "changed_directory"), _TEXT),
-    **dict.fromkeys(("audit", "changed_signals", "changed_functions"), _TEXTS),
+    **dict.fromkeys(("audit", "changed_signals"), _TEXTS),
     "off_clock_share": ("a share, 0 to 1", _is_share),
     "step_s_unsteady": ("true or false", lambda value: isinstance(value, bool)),
     "test": ("names with numbers", _are_metrics),

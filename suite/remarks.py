@@ -15,7 +15,6 @@ _LEFT = {
     "leftover_processes": "processes",
     "changed_directory": "another working directory",
     "changed_signals": "other handlers of signals",
-    "changed_functions": "functions of torch that are another's",
 }
 _UNKEPT = "no checkpoint: "
 

@@ -9,6 +9,7 @@ from typing import TypeVar, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import block_until_ready as _wait  # bound before any submission runs
 
 import cluster.learners.compiled_jax  # noqa: F401 - counts from the first compilation on
 from cluster.checkpoint import StateError
@@ -230,7 +231,7 @@ class JaxLearner:
             yield self._draw(draw)
 
     def synchronize(self) -> None:
-        jax.block_until_ready((self._params, self._state, self._sums, self._judged))
+        _wait((self._params, self._state, self._sums, self._judged))
 
     def prepare_evaluation(self) -> None:
         if self._rules.prepare is not None:

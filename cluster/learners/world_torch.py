@@ -41,7 +41,7 @@ def taken(cores: int) -> list[str]:
         "denormals are flushed": (_flushes_denormals(), False),
     }
     changes = [what for what, (setting, right) in wanted.items() if setting != right]
-    return changes + _odd_precisions()
+    return [*changes, *_odd_precisions(), *_replaced()]
 
 
 def _odd_precisions() -> list[str]:
@@ -149,8 +149,8 @@ def _leave_modes() -> None:
             torch._C._pop_torch_dispatch_stack(None)
 
 
-def replaced() -> list[str]:
-    """Torch's functions, and methods of its tensors, that are another's now; at most ten."""
+def _replaced() -> list[str]:
+    """Torch's functions, and methods of its tensors, that are another's now."""
     odd = [
         f"{place.__name__}.{name}"
         for place, names in ((place, _ORIGINAL[place]) for place in _TOLD)
@@ -159,7 +159,9 @@ def replaced() -> list[str]:
     ]
     hidden = vars(torch.Tensor).keys() - _TENSOR
     odd += [f"torch.Tensor.{name}" for name in sorted(hidden) if hasattr(_BASE, name)]
-    return odd[:10]
+    if not odd:
+        return []
+    return [f"{', '.join(odd[:_SHOWN])}{' and more' * (len(odd) > _SHOWN)} is not torch's own"]
 
 
 def _flushes_denormals() -> bool:
@@ -195,6 +197,7 @@ _HOME = torch.__file__.removesuffix("__init__.py")
 _DEVICE = torch.get_default_device()
 _PRECISIONS = _precisions()
 _ORIGINAL = _original()
+_SHOWN = 5
 _TOLD: tuple[_Place, ...] = (torch, torch.nn.functional, torch.Tensor)
 _TENSOR, _BASE = frozenset(vars(torch.Tensor)), torch._C.TensorBase
 """Of the methods that hide those of `_BASE`, these are torch's own."""

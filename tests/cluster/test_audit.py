@@ -30,6 +30,9 @@ import collections, gc, os, socket, subprocess, sys
 for name in ("own/state", "data/rows", "elsewhere", "run/record"):
     open(here / name).close()
 open(here / "elsewhere").close()
+open(here / "own" / "made", "w").close()
+os.close(os.open(here / "own" / "kept", os.O_CREAT | os.O_WRONLY))
+open(here / "data" / "cached", "wb").close()
 collections.namedtuple("Pair", "a b")  # looks at frames itself
 subprocess.run([sys.executable, "--version"], stdout=subprocess.DEVNULL)
 sys._getframe()
@@ -48,7 +51,8 @@ def test_only_what_is_the_submissions_own_is_noted(tmp_path: Path) -> None:
     noted = done.stdout.splitlines()
     assert noted[0] == f"opened: {tmp_path.resolve() / 'elsewhere'}"
     assert noted[1] == f"opened: {tmp_path.resolve() / 'run' / 'record'}"
-    assert [line.split()[:2] for line in noted[2:]] == [
+    assert noted[2:4] == [f"wrote: {tmp_path.resolve() / 'own' / one}" for one in ("made", "kept")]
+    assert [line.split()[:2] for line in noted[4:]] == [
         ["started:", "subprocess.Popen"],
         ["inspected:", "sys._getframe"],
         ["inspected:", "gc.get_objects"],

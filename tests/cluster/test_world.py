@@ -44,6 +44,7 @@ TAKES = {
     "torch.backends.mkldnn.matmul.fp32_precision = 'bf16'": "matmul.fp32_precision is 'bf16'",
     "torch.backends.fp32_precision = 'tf32'": "torch.backends.fp32_precision is 'tf32'",
     "from torch.overrides import TorchFunctionMode as M; M().__enter__()": "every operation",
+    "torch.eq = torch.Tensor.__eq__ = None": "torch.eq, torch.Tensor.__eq__ is not torch's own",
     "import gc; gc.callbacks.append(lambda *_: None)": "runs at every collection of garbage",
     "import sys; sys.setprofile(lambda *_: None)": "runs at every call",
     "torch.optim.AdamW.step = torch.nn.functional.cross_entropy = None": "NoneType",
@@ -185,13 +186,3 @@ def test_a_loss_is_traced_in_the_workloads_precision_too(make: Make) -> None:
     (odd,) = race(make, OWN_JAX)
     assert odd.end == "failed"
     assert "a loss is taken where jax_default_matmul_precision is bfloat16" in odd.reason
-
-
-def test_functions_put_in_torchs_place_are_told_and_put_back(make: Make) -> None:
-    real = torch.eq
-    what = "torch.eq = torch.Tensor.__eq__ = lambda a, b: torch.ones_like(a)"
-    odd, after = race(make, TEXT.replace("WHAT", what), TEXT.replace("WHAT", "pass"))
-    assert odd.extra["changed_functions"] == ["torch.eq", "torch.Tensor.__eq__"]
-    assert "changed_functions" not in after.extra
-    assert torch.eq is real
-    assert torch.equal(torch.arange(2) == torch.zeros(2), torch.tensor([True, False]))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import workloads
 from scoring.ground.documents import ConfigError
+from scoring.ground.files import why
 
 TEMPLATES = Path(__file__).parent / "templates"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -45,5 +46,5 @@ def write_family(folder: Path) -> Path:
                 (written / file).write_text(text.replace("NAME", name), encoding="utf-8")
             written.rename(folder)
     except OSError as error:
-        raise ConfigError(f"{folder}: cannot be written: {error.strerror}") from None
+        raise ConfigError(f"{folder}: cannot be written: {why(error)}") from None
     return folder

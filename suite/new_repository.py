@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from scoring.ground.documents import ConfigError
+from scoring.ground.files import why
 from scoring.ground.words import Framework
 from submissions.templates import template
 
@@ -38,7 +39,7 @@ def write_repository(folder: Path, framework: Framework) -> str:
             _write(written, name, framework)
             written.rename(folder)
     except OSError as error:
-        raise ConfigError(f"{folder}: cannot be written: {error.strerror}") from None
+        raise ConfigError(f"{folder}: cannot be written: {why(error)}") from None
     return name
 
 

@@ -23,6 +23,9 @@ def to_numpy(value: State, name: str) -> State:
         StateError: with the path to what cannot be kept.
     """
     if isinstance(value, torch.Tensor):
+        if value.layout is not torch.strided:
+            what = f"{name} is a tensor of layout {value.layout}, which no checkpoint can keep"
+            raise StateError(f"{what}; keep its indices and values as tensors")
         return _array(value)
     if isinstance(value, Mapping):
         return {key: to_numpy(item, f"{name}/{key}") for key, item in value.items()}

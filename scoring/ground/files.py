@@ -71,3 +71,12 @@ def write_whole(path: Path, content: str | bytes) -> None:
         with contextlib.suppress(OSError):
             os.unlink(name)
         raise
+
+
+def why(error: OSError) -> str:
+    """The reason in words, of one that several files met, too (`shutil.copytree` has such)."""
+    if error.strerror:
+        return error.strerror
+    told = error.args[0] if error.args else ""
+    first = told[0][-1] if isinstance(told, list) and told else told
+    return str(first).partition("] ")[2].partition(": ")[0] or str(first) or type(error).__name__

@@ -46,9 +46,15 @@ def keep(begun: Begun, folder: Path) -> None:
                 f"{folder} already holds trials; go on with them: add --resume, or name another "
                 "folder with -o"
             )
+        was_there = folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         text = yaml.safe_dump(begun.model_dump(mode="json"), sort_keys=False)
-        write_whole(folder / begun.file, text)
+        try:
+            write_whole(folder / begun.file, text)
+        except OSError:
+            if not was_there:
+                folder.rmdir()
+            raise
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written: {error.strerror or error}") from None
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.learners.state_torch import in_order
+from cluster.checkpoint import StateError
+from cluster.learners.state_torch import in_order, to_numpy
 from submissions.contract import SubmissionError
 from tests.cluster.test_algorithms import learner, same, trained
 
@@ -62,3 +64,9 @@ def test_memory_comes_back_by_name_in_whatever_order(
     assert [again["state"][place]["of"] for place in places] == now
     assert [len(group["params"]) for group in again["param_groups"]] == [cut, 5 - cut]
     assert in_order(saved, then, [*now[1:], ""]) is saved, "a parameter that is not the workload's"
+
+
+def test_a_sparse_tensor_is_named_as_what_cannot_be_kept() -> None:
+    sparse = {"moments": [torch.zeros(2), torch.eye(3).to_sparse()]}
+    with pytest.raises(StateError, match=r"state/moments/1 is a tensor of layout torch.sparse_coo"):
+        to_numpy(sparse, "state")

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import errno
+import shutil
 from pathlib import Path
 
 import pytest
 
-from scoring.ground.files import write_whole
+from scoring.ground.files import why, write_whole
 
 
 def test_a_file_is_replaced_whole_and_a_link_to_it_stays_one(tmp_path: Path) -> None:
@@ -38,3 +39,14 @@ def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path, name: str)
     with pytest.raises(OSError, match=r"."):
         write_whole(tmp_path / name, "text")
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_reason_is_told_of_what_many_files_met(tmp_path: Path) -> None:
+    (tmp_path / "from").mkdir()
+    (tmp_path / "from" / "link").symlink_to("nowhere")
+    with pytest.raises(shutil.Error) as error:
+        shutil.copytree(tmp_path / "from", tmp_path / "to")
+    assert why(error.value) == "No such file or directory"
+    assert why(OSError(errno.ENOSPC, "No space left on device")) == "No space left on device"
+    assert why(OSError("of another kind")) == "of another kind"
+    assert why(OSError()) == "OSError"

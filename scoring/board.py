@@ -195,7 +195,8 @@ def _board(protocol: str, clock: Clock, trials: pd.DataFrame, judged: Judged) ->
     racing = [name for name in order if not is_reference(name)]
     competing = [scores[name] for name in racing]
     rank = dict(zip(racing, judged.ranked(competing), strict=True))
-    chance = dict(zip(racing, chances_of_best(competing), strict=True))
+    # One alone is the best of all in every draw: that tells nothing.
+    chance = dict(zip(racing, chances_of_best(competing), strict=True)) if racing[1:] else {}
     met = trials["time"].lt(math.inf).groupby([trials["submission"], trials["workload"]])
     tried = {key: (int(sum), int(size)) for key, sum, size in met.agg(["sum", "size"]).itertuples()}
     rows = [

@@ -143,11 +143,12 @@ def _ends(trials: pd.DataFrame) -> Iterator[str]:
 
 
 def _mixtures(trials: pd.DataFrame, clock: Clock) -> Iterator[str]:
-    kinds = trials["digest"].nunique()
+    recorded = trials[trials["path"] != ""]  # of what is missing nobody knows where it would run
+    kinds = recorded["digest"].nunique()
     if kinds > 1:
         unit = "seconds" if CLOCKS[clock].in_seconds else clock
         yield f"{unit} come from {kinds} different kinds of hardware"
-    competing = trials[~trials["submission"].isin(REFERENCES)]
+    competing = recorded[~recorded["submission"].isin(REFERENCES)]
     rulesets = sorted(competing["ruleset"].unique())
     if len(rulesets) > 1:
         yield f"submissions of different tuning rulesets are compared: {', '.join(rulesets)}"

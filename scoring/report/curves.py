@@ -30,6 +30,8 @@ LEAST_POINTS = 24
 STRAY = 10.0
 """A curve that leaves the best value so many times as far behind as trials begin does not stretch
 the axis."""
+_MARK = 6
+"""Half a marker: so far may one reach beyond the axes, where its curve is cut off."""
 TOLERANCE = 0.4
 """Drawing units by which a thinned curve may miss a point."""
 STYLE = """
@@ -175,16 +177,26 @@ def _at(curve: Curve, places: Sequence[int]) -> Curve:
 
 
 def _drawing(plot: str, race: _Race, axes: Markup) -> Markup:
-    area = element("rect", x=LEFT, y=TOP, width=END - LEFT, height=HEIGHT - TOP - BOTTOM)
+    area, wide = (
+        element(
+            "rect",
+            x=LEFT - edge,
+            y=TOP - edge,
+            width=END - LEFT + 2 * edge,
+            height=HEIGHT - TOP - BOTTOM + 2 * edge,
+        )
+        for edge in (0, _MARK)
+    )
     lines = [_line(index, curve, race) for index, curve in enumerate(race.curves)]
     marks = [_mark(index, curve, race) for index, curve in enumerate(race.curves)]
     return join(
         element("clipPath", area, id=f"{plot}-area"),
+        element("clipPath", wide, id=f"{plot}-wide"),
         y_axis(race.y, race.target.metric.removeprefix("validation/").replace("_", " ")),
         axes,
         _target_line(race.y, race.target),
         element("g", *lines, clip_path=f"url(#{plot}-area)"),
-        *marks,
+        element("g", *marks, clip_path=f"url(#{plot}-wide)"),
     )
 
 

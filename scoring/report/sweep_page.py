@@ -6,6 +6,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
+from scoring.columns import values
 from scoring.ground.files import write_whole
 from scoring.ground.words import Clock, Target
 from scoring.records import Record, read_run
@@ -30,10 +33,11 @@ _HOW = (
 
 _STYLE = """
 .line.other { stroke-width: 1.7; stroke-opacity: .85; }
+.pair-of-plots > figure:only-child { max-width: 600px; }
 tfoot tr:first-child > * { border-top: 1px solid var(--rule); }
 tfoot tr:last-child > * { border-bottom: 0; }
 """
-"""Nobody wins a study here: all curves count alike."""
+"""Nobody wins a study here: all curves count alike. One plot alone is no wider than in a pair."""
 
 
 def write_sweep_page(folder: Path, output: Path) -> None:
@@ -177,8 +181,9 @@ def _curves(
     figures, plots = [], {}
     for place, sweep in enumerate(sweeps):
         own = [record for record in records if record.header.workload == sweep.workload]
-        if not any(record.evaluations for record in own):
-            continue
+        judged = (values(one.evaluations, sweep.metric) for one in own if one.evaluations)
+        if not any(np.isfinite(series).sum() > 1 for series in judged):
+            continue  # a point is no curve
         plot = f"curves{place}"
         svg, plots[plot] = curve_plot(plot, sweep.workload, own, clock, looks)
         figures.append(figure(svg, plot, sweep.workload, f"{sweep.workload}-curves"))

@@ -86,7 +86,11 @@ def _lines(header: Header, evaluations: int) -> Iterator[str]:
             value = min(value, 1.0)
         else:
             value = max(value, 1.0 + 1e-6)
-        metrics = {"validation/loss": value, "validation/accuracy": 1 / value, "train/loss": value}
+        metrics = {
+            "validation/loss": value,
+            "validation/accuracy": 1 / (1 + value),
+            "train/loss": value,
+        }
         yield encode(Evaluation(steps, steps * step_s, steps * step_s * 0.99, metrics))
     end = "reached" if hit else "budget"
     seconds = evaluations * PERIOD * step_s

@@ -144,8 +144,11 @@ def test_a_single_study_has_no_interval(new_run: NewRun) -> None:
 
 def test_few_studies_are_told(new_run: NewRun) -> None:
     run = new_run().add(LM, TORCH, [20, 21, 22]).add(LM, "a", [20, 21, 22])
-    (note,) = compute([run.folder]).notes
-    assert "3 studies are too narrow" in note
+    board = compute([run.folder])
+    assert board.notes == ("intervals that rest on 3 studies are too narrow: run 5 or more",)
+    assert {row.p_best for row in board.rows} == {None}, "of one entry nothing is to be told"
+    run.add(LM, "b", [20, 21, 22])
+    assert "too narrow, and P(best) is too sure: run 5" in compute([run.folder]).notes[-1]
 
 
 def test_failed_unfinished_torn_and_unsteady_trials_are_noted(new_run: NewRun) -> None:

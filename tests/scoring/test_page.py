@@ -81,7 +81,9 @@ def test_nothing_is_fetched(page: str) -> None:
         for name in ("src", "href", "xlink:href", "action", "srcset", "style"):
             assert (attributes.get(name) or "data:").startswith("data:")
     assert "@import" not in page
-    assert set(re.findall(r"url\(([^)]*)\)", page)) == {"#curves0-area", "#curves1-area"}
+    assert set(re.findall(r"url\(([^)]*)\)", page)) == {
+        f"#curves{place}-{part}" for place in (0, 1) for part in ("area", "wide")
+    }
     assert set(re.findall(r"https?://[^\s\"'<]*", page)) == {"http://www.w3.org/2000/svg"}
 
 

@@ -111,6 +111,17 @@ def test_a_sweep_has_a_page(swept: Path, invoke: Any) -> None:
     assert (again.exit_code, Path("again.html").read_text() == page) == (0, True)
 
 
+def test_trials_of_one_evaluation_have_no_curves(swept: Path, invoke: Any) -> None:
+    assert "Learning curves" in (swept / "report.html").read_text()
+    for path in (swept / "trials").rglob("*.jsonl"):
+        lines = path.read_text().splitlines(keepends=True)
+        seen = [line for line in lines if '"eval"' in line[:40]]
+        path.write_text("".join(line for line in lines if line not in seen[:-1]))
+    assert invoke("report", "out").exit_code == 0
+    page = Path("report.html").read_text()
+    assert "Learning curves" not in page and "mine.py over lr, 16 trials" in page
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

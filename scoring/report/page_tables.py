@@ -18,6 +18,8 @@ from scoring.report.tables import chance_text, interval_text, rank_text, spread_
 from scoring.times import ended_at, time_to_result
 
 BAR = 190
+TALL = 24
+"""A board of more rows scrolls within itself."""
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 
@@ -49,7 +51,7 @@ def board_table(board: Board, looks: Styles) -> Markup:
             element("tbody", *rows),
             class_="board",
         ),
-        class_="scroll",
+        class_="scroll tall" if len(board.rows) > TALL else "scroll",
         role="region",
         aria_label="Leaderboard",
         tabindex=0,

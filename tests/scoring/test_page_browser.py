@@ -289,6 +289,23 @@ def test_injected_markup_does_not_run(browser: Any, tmp_path: Path) -> None:
     visit.context.close()
 
 
+def test_what_stays_in_sight_of_many_submissions_is_a_small_part(
+    browser: Any, tmp_path: Path
+) -> None:
+    speeds = {(f"method_of_number_{place}", "torch"): 1.0 for place in range(60)}
+    speeds |= {("reference-torch", "torch"): 1.0}
+    output = tmp_path / "report.html"
+    write_page([race(tmp_path / "run", speeds=speeds, studies=1, trials=1, evaluations=8)], output)
+    visit = Visit(browser, output)
+    assert visit.page.locator(".legend button").count() == 61
+    assert visit.page.locator(".tools").bounding_box()["height"] < 160
+    board = visit.page.locator(".board")
+    assert board.locator("tbody tr").count() == 61
+    assert visit.page.locator(".scroll:has(.board)").bounding_box()["height"] <= 640
+    assert visit.trouble == []
+    visit.context.close()
+
+
 def test_printed_page_is_light_and_without_controls(browser: Any, report: Path) -> None:
     visit = Visit(browser, report, color_scheme="dark")
     visit.page.emulate_media(media="print")

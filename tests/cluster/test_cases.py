@@ -87,7 +87,6 @@ ENDS = {
     "exits": "SystemExit: 7",
     "exits_at_once": "its process ended itself with exit code 7",
     "forges_a_line": "its record cannot be: ",
-    "hangs_holding_the_gil": "gave no sign of life",
     "hangs_in_python": "did not come back",
     "patches_torch": "ZeroDivisionError",
     "raises_generator_exit": "GeneratorExit",
@@ -153,6 +152,17 @@ def test_what_breaks_ends_its_own_trial_with_its_reason(
     neighbour = raced(make, "trims_batch_torch").outcome
     assert neighbour
     assert neighbour.end == "budget"
+
+
+def test_a_sleep_in_c_is_cut_short_by_the_alarm_and_has_spent_its_budget(
+    make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GRADATHLON_CORE_LOCKS", str(tmp_path / "locks"))
+    record = raced(make, "hangs_holding_the_gil")
+    assert record.outcome
+    assert record.outcome.end == "budget"
+    assert record.outcome.reason.startswith("60 s on the wall clock are spent")
+    assert record.outcome.steps < STEPS
 
 
 @pytest.mark.parametrize("name", [*GO_ON, *TELL])

@@ -16,8 +16,8 @@ from scoring.report.palette import styles, swatch
 from scoring.report.pictures import card
 from scoring.report.plots import Styles, clipped
 
-_WIDTH = 640
-_EDGE = 170
+_WIDTH = 700
+_EDGE = 200
 _LINE = 24
 _COLUMN = 145
 

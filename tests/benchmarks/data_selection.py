@@ -27,7 +27,7 @@ def main() -> None:
     for (name, id), trials in load(parser.parse_args().runs).groupby(["submission", "workload"]):
         if is_reference(str(name)):
             continue
-        in_steps, in_time = (met(trials, clock)[str(id)] for clock in ("steps", "paired"))
+        in_steps, in_time = (met(trials, clock=clock)[str(id)] for clock in ("steps", "paired"))
         cost = float((trials["paired_end"] / trials["steps_end"]).median())
         told = (_told(in_steps.ratio), _told(in_time.ratio), f"{cost:.2f}")
         rows.append((str(name), str(id), f"{in_steps.reached} of {in_steps.studies}", *told))

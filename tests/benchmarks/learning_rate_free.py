@@ -1,12 +1,13 @@
 """The question of "How far away are truly hyperparameter-free learning algorithms?" as a table.
 
-    python -m tests.benchmarks.learning_rate_free RUN.. [--calibrated DIR..]
+    python -m tests.benchmarks.learning_rate_free RUN.. [--calibrated DIR..] [--within R]
 
 RUN are runs of the suite `learning-rate-free`, whole or in parts (`-s NAME -w ID`); DIR are folders
 of `gradathlon calibrate`, of which the best finalist's fresh seeds count. Prints Markdown: how many
 studies of each method met each target and its median steps to it in those of the tuned reference,
 which ship with the target; the score that these ratios make; and the processor time of its trials,
-those of its calibration included.
+those of its calibration included. With R, a hit later than R times the reference's is a miss, so
+that trials of different budgets can stand side by side.
 """
 
 from __future__ import annotations
@@ -67,9 +68,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--calibrated", type=Path, nargs="*", default=[])
+    parser.add_argument("--within", type=float, default=math.inf)
     given = parser.parse_args()
-    lines = list(at_defaults(given.runs))
-    lines += map(calibrated, given.calibrated)
+    lines = list(at_defaults(given.runs, given.within))
+    lines += [calibrated(folder, given.within) for folder in given.calibrated]
     ids = sorted({id for line in lines for id in line.met})
     lines.sort(key=lambda line: (-_number(line.score(ids)), line.method))
     rows = [
@@ -85,32 +87,36 @@ def main() -> None:
     print(markdown(("method", "point", *ids, "score", "core-hours"), rows))
 
 
-def at_defaults(runs: Sequence[Path]) -> Iterator[Line]:
+def at_defaults(runs: Sequence[Path], within: float = math.inf) -> Iterator[Line]:
     """A line for each submission of the runs, of its trials that have ended."""
     trials = load(runs)
     ended = trials[trials["end"] != UNFINISHED]
     for name, own in ended.groupby("submission"):
         if not is_reference(str(name)):
-            yield Line(str(name), "defaults", met(own), _core_hours(own))
+            yield Line(str(name), "defaults", met(own, within), _core_hours(own))
 
 
-def calibrated(folder: Path) -> Line:
+def calibrated(folder: Path, within: float = math.inf) -> Line:
     """The best finalist of a calibration, on its fresh seeds."""
     log = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))
     trials = load([folder])
     chosen = log["finalists"][0]["candidate"]
     fresh = trials[(trials["study"] > 0) & (trials["trial"] == chosen)]
-    return Line(str(fresh["submission"].iloc[0]), "calibrated", met(fresh), _core_hours(trials))
+    return Line(
+        str(fresh["submission"].iloc[0]), "calibrated", met(fresh, within), _core_hours(trials)
+    )
 
 
-def met(trials: pd.DataFrame, clock: str = "steps") -> dict[str, Met]:
-    """By workload, of one submission's trials, one a study."""
+def met(trials: pd.DataFrame, within: float = math.inf, clock: str = "steps") -> dict[str, Met]:
+    """By workload, of one submission's trials, one a study; in time is `within` the reference's."""
     found = {}
     for key, here in trials.groupby("workload"):
-        times, id = list(here[clock]), str(key)
-        reached = sum(map(math.isfinite, times))
-        ratio = statistics.median(times) / _reference(id, str(here["framework"].iloc[0]))
-        found[id] = Met(reached, len(times), ratio)
+        id = str(key)
+        reference = _reference(id, str(here["framework"].iloc[0]))
+        ratios = [time / reference for time in here[clock]]
+        ratios = [ratio if ratio <= within else math.inf for ratio in ratios]
+        reached = sum(map(math.isfinite, ratios))
+        found[id] = Met(reached, len(ratios), statistics.median(ratios))
     return found
 
 

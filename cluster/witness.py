@@ -6,10 +6,8 @@ import time
 from collections.abc import Sequence
 
 from cluster.spec import Update
+from scoring.details import exceeds
 from scoring.records import Evaluation, Outcome, Record
-
-_SLACK = 0.1
-_SLACK_S = 1.0
 
 
 class Witness:
@@ -78,14 +76,14 @@ def _off_clock_s(outcome: Outcome) -> float:
 
 def _doubts_of_time(clock_s: float, off_clock_s: float, wall_s: float) -> list[str]:
     claimed_s = clock_s + off_clock_s
-    if clock_s > (1 + _SLACK) * wall_s + _SLACK_S:
+    if exceeds(clock_s, wall_s):
         return [f"{clock_s:.1f} s on the clock within {wall_s:.1f} s"]
-    if wall_s > (1 + _SLACK) * claimed_s + _SLACK_S:
+    if exceeds(wall_s, claimed_s):
         return [f"{wall_s:.1f} s passed, of which the trial tells {claimed_s:.1f} s"]
     return []
 
 
 def _doubts_of_cores(used_s: float, wall_s: float, cores: int) -> list[str]:
-    if used_s > cores * ((1 + _SLACK) * wall_s + _SLACK_S):
+    if exceeds(used_s / cores, wall_s):
         return [f"{used_s:.1f} CPU s within {wall_s:.1f} s on {cores} core(s)"]
     return []

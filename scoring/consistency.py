@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from scoring.columns import Evaluations, values, within
+from scoring.details import exceeds
 from scoring.ground.ends import ENDS
 from scoring.ground.pursuit import Pursuit
 from scoring.ground.words import is_reference, reference_of
@@ -22,8 +23,6 @@ _MEAN = re.compile(r"(.+)_mean([2-9]|[1-9]\d{1,3})", re.ASCII)
 
 MOST_CORES = 4096
 """Nothing that a record may be of has more, so that no more CPU seconds pass in a second."""
-WITNESSED = 1.1
-"""So many times the seconds that a second witness saw may a clock show without a doubt told."""
 
 
 class Consistency:
@@ -265,7 +264,7 @@ def _check_witness(outcome: Outcome, first: Evaluation) -> None:
     if seen_s is None or "doubt" in outcome.extra or "attempts" in outcome.extra:
         return
     since_s = outcome.wall_s - first.wall_s
-    if since_s > WITNESSED * seen_s + 1:
+    if exceeds(since_s, seen_s):
         raise ValueError(f"wall_s: {since_s:g} s from the first evaluation on, within {seen_s:g} s")
 
 

@@ -16,6 +16,8 @@ LONGEST = 300
 """Characters of a name."""
 UNSTEADY = 1.5
 """Steps are called unsteady where the slowest tenth take more than so many times the quickest's."""
+_SLACK, _SLACK_S = 0.1, 1.0
+"""By this share, and these seconds, clocks of two processes may differ without a doubt told."""
 _PACKAGES = ("python", "torch", "jax", "jaxlib", "numpy")
 FINGERPRINT = frozenset(
     {"cpu", "simd", "cores", "threads", "accelerators", "system", "digest", *_PACKAGES}
@@ -24,6 +26,11 @@ FINGERPRINT = frozenset(
 _NOT_DIGESTED = ("digest", "pinned")
 Form = tuple[str, Callable[[object], bool]]
 """In words, and as a question."""
+
+
+def exceeds(some_s: float, others_s: float) -> bool:
+    """Whether one clock shows more than another, by more than two witnesses may differ."""
+    return some_s > (1 + _SLACK) * others_s + _SLACK_S
 
 
 def short(value: object) -> str:

@@ -78,5 +78,6 @@ def _submissions(like: str) -> _Rows:
 def _suites(like: str) -> _Rows:
     for name in fnmatch.filter(config.shipped(), like):
         suite = config.load(name).suite
-        shape = f"{suite.studies} x {suite.trials} trials" if suite.trials > 1 else "defaults"
-        yield name, suite.ruleset, shape, suite.clock, suite.title
+        stated = "stated point" if suite.points or suite.points_on else "defaults"
+        study = f"{suite.trials} trials" if suite.trials > 1 else stated
+        yield name, suite.ruleset, f"{suite.studies} x {study}", suite.clock, suite.title

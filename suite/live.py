@@ -119,7 +119,9 @@ def summary(progress: Progress) -> str:
     """Counts and the time left, in one line."""
     counts = progress.counts()
     remaining = progress.remaining()
-    eta = "time left not known yet" if remaining is None else f"about {duration(remaining)} left"
+    eta = "time left not known yet"
+    if remaining is not None:
+        eta = f"{'at most ' * progress.guesses}about {duration(remaining)} left"
     if counts.done == counts.total:
         eta = "at the end"
     return (

@@ -127,19 +127,20 @@ class Progress:
         return self._now() - self._start
 
     def remaining(self) -> float | None:
-        """Estimated seconds to the end; None before a trial has run to its end here.
+        """Estimated seconds to the end; None before a trial's first steps are known.
 
         The time passed, times work left over work done; but never less than one trial alone still
         has before it. A trial's work is its wall clock; of one that has not ended, the mean of its
         workload's ended ones, or else its budget scaled by what the ended trials of other workloads
-        used of theirs.
+        used of theirs. Until one has ended, all are taken to spend their steps at the pace so far.
         """
         with self._lock:
             tallies = self._tallies.values()
             work = sum(tally.ended_s for tally in tallies)
-            if work <= 0:
+            measured = work > 0
+            used = self._used(work)
+            if used is None:
                 return None
-            used = work / sum(tally.ended_budget_s for tally in tallies)
             waiting = [tally for tally in tallies if tally.waiting]
             seconds = sum(tally.waiting * tally.expected_s(used) for tally in waiting)
             longest = max((tally.expected_s(used) for tally in waiting), default=0.0)
@@ -150,7 +151,27 @@ class Progress:
                 left_s = self._left_s(self._specs[key], news.wall_s, used)
                 seconds += left_s
                 longest = max(longest, left_s)
-            return max((self._now() - self._start) * seconds / work, longest)
+            # How long trials take to make ready counts for little in the end, and for much by now.
+            passed = self._now() - self._start if measured else work / len(self._running)
+            return max(passed * seconds / work, longest)
+
+    @property
+    def guesses(self) -> bool:
+        """Whether no trial has ended here yet, so that what remains is known by the pace alone."""
+        with self._lock:
+            return not any(tally.ended for tally in self._tallies.values())
+
+    def _used(self, ended_s: float) -> float | None:
+        """The share of its budget's seconds that a trial comes to."""
+        if ended_s > 0:
+            return ended_s / sum(tally.ended_budget_s for tally in self._tallies.values())
+        whole_s = budget_s = 0.0
+        for key, news in self._running.items():
+            if key in self._specs and news.steps and news.wall_s > 0:
+                budget = self._specs[key].budget
+                whole_s += news.wall_s / news.steps * budget.steps
+                budget_s += budget.seconds
+        return whole_s / budget_s if budget_s else None
 
     def _left_s(self, spec: TrialSpec, wall_s: float, used: float) -> float:
         tally = self._tallies[spec.workload]

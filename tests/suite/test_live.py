@@ -70,12 +70,25 @@ def test_news_after_the_end_bring_no_trial_back() -> None:
     assert progress.counts().running == 0
 
 
-def test_time_left_is_unknown_until_a_trial_has_ended() -> None:
+def test_time_left_is_unknown_until_a_trial_has_made_steps() -> None:
     trials = [spec(0), spec(1)]
     progress = Progress(trials)
-    progress.update(Update(trials[0].key, "training", 10, 3.0))
+    progress.update(Update(trials[0].key, "training", 0, 0.0))
     assert progress.remaining() is None
     assert "time left not known yet" in summary(progress)
+
+
+def test_before_a_trial_has_ended_its_pace_bounds_the_time_left() -> None:
+    time = Time()
+    trials = [spec(0), spec(1)]
+    progress = Progress(trials, time)
+    progress.update(Update(trials[0].key, "training", trials[0].budget.steps // 4, 5.0))
+    time.now += 6.0
+    # Three quarters of a budget and a whole one, 35 s of work, are left, one after the other.
+    assert progress.remaining() == pytest.approx(35.0)
+    assert summary(progress).endswith("at most about 35.0 s left")
+    progress.finish(ended(trials[0]))
+    assert "at most" not in summary(progress)
 
 
 def test_time_left_scales_the_time_passed_by_the_work_left() -> None:
@@ -138,7 +151,7 @@ def test_plain_lines_tell_starts_ends_and_now_and_then_the_whole() -> None:
     lines.update(Update(trials[0].key, "training", 20, 2.0))
     lines.update(Update(trials[0].key, "training", 30, 3.0))
     assert said[1:] == [
-        "0/2 done, 1 running, 0 reached, 0 failed; 30.0 s passed, time left not known yet"
+        "0/2 done, 1 running, 0 reached, 0 failed; 30.0 s passed, at most about 1 min 18 s left"
     ]
     lines.finish(ended(trials[0]))
     assert said[2:] == ["[1/2] lm-toy-v2 mine study 0 trial 0: reached after 120 steps, 10.0 s"]

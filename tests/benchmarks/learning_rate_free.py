@@ -1,13 +1,14 @@
 """The question of "How far away are truly hyperparameter-free learning algorithms?" as a table.
 
-    python -m tests.benchmarks.learning_rate_free RUN.. [--calibrated DIR..] [--within R]
+    python -m tests.benchmarks.learning_rate_free RUN.. [--stated RUN..] [--calibrated DIR..]
 
-RUN are runs of the suite `learning-rate-free`, whole or in parts (`-s NAME -w ID`); DIR are folders
-of `gradathlon calibrate`, of which the best finalist's fresh seeds count. Prints Markdown: how many
-studies of each method met each target and its median steps to it in those of the tuned reference,
-which ship with the target; the score that these ratios make; and the processor time of its trials,
-those of its calibration included. With R, a hit later than R times the reference's is a miss, so
-that trials of different budgets can stand side by side.
+RUN are runs of the suite `learning-rate-free`, whole or in parts (`-s NAME -w ID`); behind
+`--stated`, of a copy of it that states points. DIR are folders of `gradathlon calibrate`, of which
+the best finalist's fresh seeds count. Prints Markdown: how many studies of each method met each
+target and its median steps to it in those of the tuned reference, which ship with the target; the
+score that these ratios make; and the processor time of its trials, those of its calibration
+included. With `--within R` a hit later than R times the reference's is a miss, so that trials of
+different budgets can stand side by side.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 import pandas as pd
 
 import workloads
+from scoring import run_file
 from scoring.frame import load
 from scoring.gradathlon import mean_score
 from scoring.ground.ends import UNFINISHED
@@ -67,10 +69,12 @@ def main() -> None:
     """Print the table of both kinds of points, best score first."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--stated", type=Path, nargs="*", default=[])
     parser.add_argument("--calibrated", type=Path, nargs="*", default=[])
     parser.add_argument("--within", type=float, default=math.inf)
     given = parser.parse_args()
     lines = list(at_defaults(given.runs, given.within))
+    lines += [line for run in given.stated for line in at_stated(run, given.within)]
     lines += [calibrated(folder, given.within) for folder in given.calibrated]
     ids = sorted({id for line in lines for id in line.met})
     lines.sort(key=lambda line: (-_number(line.score(ids)), line.method))
@@ -94,6 +98,17 @@ def at_defaults(runs: Sequence[Path], within: float = math.inf) -> Iterator[Line
     for name, own in ended.groupby("submission"):
         if not is_reference(str(name)):
             yield Line(str(name), "defaults", met(own, within), _core_hours(own))
+
+
+def at_stated(run: Path, within: float = math.inf) -> Iterator[Line]:
+    """As `at_defaults`; the kind of point is what the run's suite states in place of a default."""
+    file = run_file.read(run)
+    assert file is not None, f"{run} holds no run"
+    points = file.suite.points
+    for line in at_defaults([run], within):
+        (point,) = points[line.method]
+        words = ", ".join(f"{name} {value}" for name, value in point.items())
+        yield dataclasses.replace(line, point=words)
 
 
 def calibrated(folder: Path, within: float = math.inf) -> Line:

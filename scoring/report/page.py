@@ -140,7 +140,7 @@ def _workloads(
 def _race(records: Sequence[Record], drawn: int) -> str:
     head = records[0].header
     assert head.target is not None
-    budget = f"Budget: {head.budget.steps:,} steps or {head.budget.seconds:,.0f} s. "
+    budget = f"Budget: {_budget(records)}. "
     budget += crowds.told(drawn, len(records), "drawn")
     if head.target.value is None:
         return f"No target: {head.target.metric} is compared at equal budget. {budget}"
@@ -152,6 +152,16 @@ def _race(records: Sequence[Record], drawn: int) -> str:
         f"Target: {head.target.metric} {verb} {short(head.target.value, 4)}{held}. "
         f"{reached} of {len(records)} trials reached it. {budget}"
     )
+
+
+def _budget(records: Sequence[Record]) -> str:
+    """What limits a trial; in reference steps the frameworks differ by their references."""
+    budgets = [record.header.budget for record in records]
+    paired = sorted({round(b.reference_steps) for b in budgets if b.reference_steps is not None})
+    if not paired:
+        return f"{budgets[0].steps:,} steps or {budgets[0].seconds:,.0f} s"
+    span = " to ".join(f"{most:,}" for most in dict.fromkeys([paired[0], paired[-1]]))
+    return f"{span} reference steps, at most {budgets[0].steps:,} steps"
 
 
 def _profiles(board: Board, looks: Styles) -> Markup:

@@ -286,3 +286,25 @@ def test_traceback_is_kept_verbatim(page: str) -> None:
     import html
 
     assert html.unescape(found[1]) == TRACEBACK
+
+
+def test_on_the_paired_clock_the_budget_is_told_in_reference_steps(
+    board: Board, records: list[Record], page: str
+) -> None:
+    steps = records[0].header.budget.steps
+    assert f"Budget: {steps:,} steps or " in page
+    by_framework = {"torch": 3316.2, "jax": 3377.9}
+    paired = [
+        dataclasses.replace(
+            record,
+            header=dataclasses.replace(
+                record.header,
+                budget=dataclasses.replace(
+                    record.header.budget, reference_steps=by_framework[record.header.framework]
+                ),
+            ),
+        )
+        for record in records
+    ]
+    told = f"Budget: 3,316 to 3,378 reference steps, at most {steps:,} steps"
+    assert told in render(board, paired)

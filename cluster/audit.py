@@ -1,23 +1,23 @@
 """What a submission opened, started, connected to and inspected: noted, and nothing prevented.
 
 Python tells its own hook of such calls. Only those with a frame of the submission's files on the
-stack are noted, and of files only what was read outside of what Python, its packages and the data
-are made of, or written outside of caches. Not sound against malice, since a hook sees Python alone;
-it makes a review cheap.
+stack are noted, and of files only what was read outside of what Python and its packages are made
+of, or written outside of the trial's own scratch folder (`opened.py`). Not sound against malice,
+since a hook sees Python alone; it makes a review cheap.
 """
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import cast
+
+from cluster.opened import FILES, Places
 
 MOST = 20
-"""Entries of one trial, each told once."""
+"""Entries of one trial and kind, each told once."""
 _DEPTH, _LENGTH = 60, 200
 _STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn")
 _CONNECTS = ("socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo")
@@ -28,14 +28,7 @@ _INSPECTS = (
     "sys.settrace",
     "sys.addaudithook",
 )
-_SYSTEM = (
-    *("/dev/", "/sys/", "/etc/", "/usr/", "/lib/", "/lib64/", "/proc/cpuinfo/", "/proc/meminfo/"),
-    f"{os.path.realpath(tempfile.gettempdir())}/torchinductor_",
-)
-"""Where libraries look for themselves."""
-_SHARED = "/dev/shm/"
-_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-_EVENTS = frozenset(("open", *_STARTS, *_CONNECTS, *_INSPECTS))
+_EVENTS = frozenset((*FILES, *_STARTS, *_CONNECTS, *_INSPECTS))
 
 
 class Audit:
@@ -43,24 +36,21 @@ class Audit:
 
     def __init__(self) -> None:
         self._files: frozenset[str] = frozenset()
-        self._run = ""
-        self._allowed: tuple[str, ...] = ()
-        self._written: tuple[str, ...] = ()
+        self._places: Places | None = None
         self._seen: dict[str, None] = {}
+        self._counts: Counter[str] = Counter()
         self._busy = False
 
-    def watch(self, files: Collection[str], run: Path, allowed: Iterable[Path]) -> None:
-        """Note from now on what the code of these files does.
+    def watch(
+        self, files: Collection[str], run: Path, caches: Iterable[Path], scratch: str = ""
+    ) -> None:
+        """Note from now on what the code of these files does, the submission's main file first.
 
-        The first is the submission's main file, beside which it may read what it likes, as under
-        `allowed`, where it may write, too; never in the folder of the run.
+        The others are for `Places`.
         """
-        own = os.path.dirname(os.path.abspath(next(iter(files))))
+        own = Path(next(iter(files))).absolute().parent
         self._files = frozenset(files)
-        self._run = _folder(run)
-        roots: list[str | Path] = [own, sys.prefix, sys.base_prefix, *sys.path, *allowed]
-        self._written = (*_SYSTEM, *map(_folder, allowed))
-        self._allowed = (*_SYSTEM, *(_folder(root) for root in roots if str(root) not in ("", "/")))
+        self._places = Places(own, run, caches, scratch)
         sys.addaudithook(self._hook)
 
     def seen(self) -> list[str]:
@@ -68,51 +58,47 @@ class Audit:
         return list(self._seen)
 
     def _hook(self, event: str, arguments: tuple[object, ...]) -> None:
-        if event not in _EVENTS or self._busy or len(self._seen) >= MOST:
+        if event not in _EVENTS or self._busy:
             return
         self._busy = True  # looking at frames is an event too
         try:
             # What merely passes through other code on its way is that code's doing.
             depth = 1 if event in _INSPECTS else _DEPTH
-            if self._is_own(sys._getframe(1), depth):
-                line = self._told(event, arguments)
-                if line:
-                    self._seen[line] = None
+            by = self._by(sys._getframe(1), depth)
+            if by is not None:
+                for line in self._told(event, arguments, by):
+                    self._note(line[:_LENGTH])
         finally:
             self._busy = False
 
-    def _is_own(self, frame: FrameType | None, depth: int) -> bool:
+    def _note(self, line: str) -> None:
+        kind = line.partition(":")[0]
+        if line not in self._seen and self._counts[kind] < MOST:
+            self._counts[kind] += 1
+            self._seen[line] = None
+
+    def _by(self, frame: FrameType | None, depth: int) -> list[str] | None:
+        """The files of the code that the submission called to this end; None if it did not."""
+        by: list[str] = []
         for _ in range(depth):
             if frame is None:
-                return False
-            if frame.f_code.co_filename in self._files:
-                return True
+                return None
+            name = frame.f_code.co_filename
+            if name in self._files:
+                return by
+            by.append(name)
             frame = frame.f_back
-        return False
+        return None
 
-    def _told(self, event: str, arguments: tuple[object, ...]) -> str:
-        if event == "open":
-            mode, flags = arguments[1], cast(int, arguments[2])
-            writes = bool(flags & _WRITES) if mode is None else not {*"wax+"}.isdisjoint(str(mode))
-            return self._opened(cast(str, arguments[0]), writes)
-        if event in _INSPECTS:
-            return f"inspected: {event}"
-        verb = "started" if event in _STARTS else "connected"
-        what = next((str(value) for value in arguments if value), "")
-        return f"{verb}: {event} {what}"[:_LENGTH]
-
-    def _opened(self, path: str | bytes | int, writes: bool) -> str:
-        if isinstance(path, int):
-            return ""
-        real = os.path.realpath(os.fsdecode(path))
-        usual = f"{real}/".startswith(self._written if writes else self._allowed)
-        usual |= writes and "/__pycache__/" in real
-        kept = real.startswith((self._run, _SHARED))  # from one trial to another
-        return "" if usual and not kept else f"{'wrote' if writes else 'opened'}: {real}"[:_LENGTH]
-
-
-def _folder(path: str | Path) -> str:
-    return os.path.realpath(path).rstrip("/") + "/"
+    def _told(self, event: str, arguments: tuple[object, ...], by: Sequence[str]) -> Iterator[str]:
+        if event in FILES:
+            assert self._places
+            yield from self._places.told(event, arguments, by)
+        elif event in _INSPECTS:
+            yield f"inspected: {event}"
+        else:
+            verb = "started" if event in _STARTS else "connected"
+            yield f"{verb}: {event} {next((str(value) for value in arguments if value), '')}"
 
 
 AUDIT = Audit()

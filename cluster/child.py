@@ -13,12 +13,13 @@ import os
 import pickle
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from cluster.audit import AUDIT
 from cluster.cores import pin
 from cluster.faults import NodeError
-from cluster.process import set_environment
+from cluster.process import inductor_cache, lend_scratch, set_environment
 from cluster.spec import TrialSpec, Update
 from scoring.records import Outcome, decode, encode
 from submissions.source import files_of
@@ -45,20 +46,22 @@ def race_given(pipe: int) -> None:
     prctl(_SET_NAME, NAME.encode(), 0, 0, 0)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")  # if memory runs out, a trial goes and not what looks after it
-    spec, cores, parent = pickle.load(sys.stdin.buffer)
+    spec, cores, parent, scratch = pickle.load(sys.stdin.buffer)
     if os.getppid() != parent:
         return
     os.set_inheritable(pipe, False)
     if cores:
         pin(set(cores))
     set_environment(spec.resources)  # before anything imports torch
+    lend_scratch(scratch)
+    caches = [cache_folder(), inductor_cache(), Path.home() / ".triton"]
+    AUDIT.watch(files_of(spec.source), spec.run, caches, scratch)
     _race(spec, cores, pipe)
 
 
 def _race(spec: TrialSpec, cores: list[int], pipe: int) -> None:
     from cluster.trial import run_trial
 
-    AUDIT.watch(files_of(spec.source), spec.run, [cache_folder()])
     try:
         for news in run_trial(spec, cores):
             _tell(pipe, to_text(news))

@@ -6,6 +6,8 @@ import contextlib
 import ctypes
 import os
 import random
+import tempfile
+from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -48,6 +50,23 @@ def _keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         for parameter, value in _MALLOC.items():
             mallopt(parameter, value)
+
+
+def lend_scratch(folder: str) -> None:
+    """Have temporary files of this process, and of what it starts, made in a folder of its own.
+
+    What torch compiles is kept where it was, for the trials that come.
+    """
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(inductor_cache())
+    if folder:
+        os.environ["TMPDIR"] = folder
+        tempfile.tempdir = None  # asked for before, perhaps, and kept
+
+
+def inductor_cache() -> Path:
+    """Where torch keeps what it compiled; by its own rule, which would follow TMPDIR."""
+    own = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+    return Path(own or f"{tempfile.gettempdir()}/torchinductor_{os.getuid()}")
 
 
 def threads(resources: Resources) -> dict[str, str]:

@@ -13,9 +13,11 @@ import os
 import pickle
 import queue
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -79,12 +81,15 @@ class _Child:
         attempt = len(record_attempts(spec.run, spec.key))
         self.log = spec.record(attempt).with_suffix(".log")
         self._pipe = -1
+        self._scratch = ""
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._lines: queue.Queue[Update | Outcome | NodeError | None] = queue.Queue()
         self._process: subprocess.Popen[bytes] | Forked
 
     def __enter__(self) -> _Child:
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # a full disk; the trial will tell what it cannot do
+            self._scratch = tempfile.mkdtemp(prefix="gradathlon-trial-")
         self._pipe, writing = os.pipe()
         given, giving = os.pipe()
         with self.log.open("ab") as log:
@@ -93,7 +98,7 @@ class _Child:
         os.close(given)
         os.close(writing)
         with contextlib.suppress(BrokenPipeError), os.fdopen(giving, "wb") as file:
-            file.write(pickle.dumps((self.spec, self.cores, os.getpid())))
+            file.write(pickle.dumps((self.spec, self.cores, os.getpid(), self._scratch)))
         return self
 
     def _start(self, given: int, writing: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -115,6 +120,8 @@ class _Child:
         if self._listener.is_alive():
             self._listener.join(_LOOK_S)  # with the last writer gone it has come to the end
         os.close(self._pipe)
+        if self._scratch:  # nothing reaches the next trial by it
+            shutil.rmtree(self._scratch, ignore_errors=True)
         with contextlib.suppress(OSError):
             if not self.log.stat().st_size:
                 self.log.unlink()

@@ -141,7 +141,6 @@ def compute_from(
     """
     way = find(protocol, held_out=held_out, across_frameworks=across_frameworks)
     trials = gathered.trials
-    frame.check_comparable(trials)
     clock = clock or frame.official_clock(trials)
     if CLOCKS[clock].of_hardware and not mix_hardware:
         frame.check_hardware(trials, together=not way.by_run)
@@ -178,6 +177,7 @@ def _as_planned(gathered: frame.Gathered, held_out: bool) -> tuple[pd.DataFrame,
     if not missing.empty:
         trials = pd.concat([trials, missing], ignore_index=True)
     notes = list(completeness_remarks(trials, gathered.refused))
+    notes += [f"left out, with all its trials: {line}" for line in gathered.apart]
     # A reference is compared to by what it did; what it lacks is only told.
     lacking = trials["submission"].isin(REFERENCES) & (trials["path"] == "")
     trials = trials[~lacking]

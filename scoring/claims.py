@@ -1,7 +1,8 @@
 """A run's records held against what they say themselves and against what was planned.
 
-A record that cannot be, or that is of another race than `run.yaml` planned, is left out and told;
-it touches no other. What was planned and has no record is missing. Both count as missed.
+A record that cannot be, that is of another race than `run.yaml` planned, or of other data than the
+rest, is left out and told; it touches no other. What was planned and has no record is missing. Both
+count as missed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scoring import run_file
-from scoring.ground.words import Budget, Framework, Target, TrialKey, is_reference, reference_of
+from scoring.agreement import aim, odd_ones
+from scoring.ground.words import Budget, Framework, TrialKey, is_reference, reference_of
 from scoring.index import Index
 from scoring.profiles import TAU_MAX
 from scoring.records import Record, RecordError, key_of, read_placed, record_files
@@ -72,6 +74,9 @@ def read_claims(run: Path, *, afresh: bool = False) -> Claims:
             records.append(record)
     if index:
         index.save()
+    odd = {one.header.key: reason for one, reason in odd_ones(records)}
+    refused += [Refused(key, reason) for key, reason in odd.items()]
+    records = [record for record in records if record.header.key not in odd]
     seen = {record.header.key for record in records} | {one.key for one in refused}
     planned = planned_trials(plan) if plan else iter(())
     return Claims(run, plan, records, refused, [key for key in planned if key not in seen])
@@ -119,8 +124,7 @@ def _check_planned(record: Record, plan: RunFile) -> None:
         return
     target = course.target.target()
     if header.target != target:
-        aim = _aim(header.target) if header.target else "none"
-        raise _contradiction(record, "target", aim, _aim(target))
+        raise _contradiction(record, "target", aim(header.target), aim(target))
     budget = budget_of(plan, header.workload, header.submission, header.framework)
     same = math.isclose(header.budget.seconds, budget.seconds, rel_tol=1e-9)
     limits = (header.budget.steps, header.budget.reference_steps)
@@ -134,9 +138,9 @@ def _check_planned(record: Record, plan: RunFile) -> None:
         "seed": (str(header.seed), str(seed)),
         "settings_sha256": (header.settings_sha256, course.settings_sha256),
     }
-    for what, (aim, planned) in claims_made.items():
-        if planned and aim != planned:
-            raise _contradiction(record, what, aim, planned)
+    for what, (claim, planned) in claims_made.items():
+        if planned and claim != planned:
+            raise _contradiction(record, what, claim, planned)
     if header.study >= plan.suite.studies:
         raise _contradiction(record, "study", str(header.study), f"{plan.suite.studies} studies")
     _check_entry(record, plan, course)
@@ -172,12 +176,6 @@ def _contradiction(record: Record, what: str, claim: str, planned: str) -> Recor
         f"{record.path}:1: {what}: {claim}, but {run_file.NAME} planned {planned}; "
         "a run's trials are scored as planned"
     )
-
-
-def _aim(target: Target) -> str:
-    value = "at equal budget" if target.value is None else f"{target.value:g}"
-    held = f", held for {target.held.evaluations} evaluations" if target.held else ""
-    return f"{target.metric} {value}{held}"
 
 
 def _text(budget: Budget) -> str:

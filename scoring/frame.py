@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from scoring.agreement import differing_source, divided
 from scoring.claims import Claims, read_claims
 from scoring.consistency import in_budget
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import UNFINISHED
-from scoring.ground.words import REFERENCES, Clock, Target, TrialKey, is_reference
+from scoring.ground.words import Clock, Target, TrialKey, is_reference
 from scoring.records import Record, RecordError, attempt_of
 from scoring.times import (
     Readings,
@@ -45,6 +46,7 @@ class Gathered:
         missing: rows for planned trials that have no record or one that was left out, with the
             columns that a board needs; their times are infinite.
         planned: the workloads that count.
+        apart: a line each on workloads whose trials cannot be compared, and are not among these.
         shipped: the reference's steps that the runs were planned with.
     """
 
@@ -53,6 +55,7 @@ class Gathered:
     refused: list[str]
     missing: pd.DataFrame
     planned: tuple[str, ...]
+    apart: tuple[str, ...]
     shipped: Shipped
 
 
@@ -80,6 +83,7 @@ def load(runs: Sequence[Path]) -> pd.DataFrame:
         unsteady: the trial's own flag that its step times spread out of bounds.
         attempts: how often it was begun, crashes included.
         doubt: what a second process saw of it that its own clock contradicts; "" where nothing.
+        audit (JSON): what its process noted of the submission's doings.
         witness_wall_s, witness_cpu_s, off_clock_share: what that process saw; NaN for none.
         torn: a crash cut its last line off, which was left out.
 
@@ -87,8 +91,8 @@ def load(runs: Sequence[Path]) -> pd.DataFrame:
     which all are in the table. The order of runs means nothing.
 
     Raises:
-        RecordError: not a run, no trial that can be believed, a trial that two runs tell
-            differently, or one that had no target.
+        RecordError: not a run, no trial that can be believed or compared, a trial that two runs
+            tell differently, a submission of several sources, or a trial that had no target.
         ConfigError: a damaged `run.yaml`.
     """
     return gather(runs).trials
@@ -103,9 +107,11 @@ def gather(runs: Sequence[Path]) -> Gathered:
     import pandas as pd
 
     claims = [read_claims(run) for run in sorted(set(runs))]
-    merged = _merge(claims)
+    merged, apart = _comparable(_merge(claims))
     refused = [one.reason for claim in claims for one in claim.refused]
     if not merged:
+        if apart:
+            raise RecordError("; ".join(apart.values()))
         why = f"; left out: {refused[0]}" if refused else ""
         raise RecordError(f"{', '.join(map(str, runs))}: no trial has been recorded yet{why}")
     order = sorted(merged)
@@ -121,8 +127,9 @@ def gather(runs: Sequence[Path]) -> Gathered:
         trials=trials,
         records=[merged[key][1] for key in order],
         refused=refused,
-        missing=_missing(claims, merged, trials),
-        planned=tuple(sorted(planned)),
+        missing=_missing(claims, merged, trials, apart),
+        planned=tuple(sorted(planned - apart.keys())),
+        apart=tuple(apart.values()),
         shipped={
             (str(claim.run), id, framework): reference.steps
             for claim in claims
@@ -158,8 +165,26 @@ def _merge(claims: Sequence[Claims]) -> dict[_Place, tuple[Path, Record]]:
     return merged
 
 
+def _comparable(
+    merged: Mapping[_Place, tuple[Path, Record]],
+) -> tuple[dict[_Place, tuple[Path, Record]], dict[str, str]]:
+    """Those that can be compared, and by workload why the others cannot.
+
+    Raises:
+        RecordError: a submission's trials are of several sources.
+    """
+    records = [record for _, record in merged.values()]
+    if reason := differing_source(records):
+        raise RecordError(reason)
+    apart = divided(records)
+    return {place: one for place, one in merged.items() if place[0].workload not in apart}, apart
+
+
 def _missing(
-    claims: Sequence[Claims], merged: Mapping[_Place, object], trials: pd.DataFrame
+    claims: Sequence[Claims],
+    merged: Mapping[_Place, object],
+    trials: pd.DataFrame,
+    apart: Container[str],
 ) -> pd.DataFrame:
     """Rows for the planned trials without a record, and for those that were left out."""
     import pandas as pd
@@ -171,7 +196,8 @@ def _missing(
         places |= {_place(one.key, claim.run): ("refused", run) for one in claim.refused}
         places |= {_place(key, claim.run): ("missing", run) for key in claim.missing}
     rows = []
-    for place in sorted(place for place in places if place not in merged):
+    there = (place for place in places if place[0].workload not in apart)
+    for place in sorted(place for place in there if place not in merged):
         key, (end, run) = place[0], places[place]
         has_record = key.submission in first.index
         row = {**key._asdict(), "end": end, "run": run}
@@ -179,8 +205,9 @@ def _missing(
         row |= {name: first.at[key.submission, name] if has_record else ""
                 for name in ("framework", "ruleset", "digest")}  # fmt: skip
         row |= dict.fromkeys([*CLOCKS, *(f"{name}_hit" for name in CLOCKS)], math.inf)
+        row |= {"doubt": "", "audit": "[]"}
         row |= {f"{name}_{what}": 0.0 for name in CLOCKS for what in ("end", "gap")}
-        rows.append(row | {"unsteady": False, "torn": False, "attempts": 1, "doubt": ""})
+        rows.append(row | {"unsteady": False, "torn": False, "attempts": 1})
     return pd.DataFrame(rows, columns=None if rows else trials.columns)
 
 
@@ -197,32 +224,6 @@ def official_clock(trials: pd.DataFrame) -> Clock:
             "choose one with --clock"
         )
     return cast(Clock, clocks[0])
-
-
-def check_comparable(trials: pd.DataFrame) -> None:
-    """One target, the same settings and the same data per workload; one source per submission.
-
-    A reference may differ from workload to workload.
-
-    Raises:
-        RecordError: naming the two trials that differ.
-    """
-    names = trials["submission"]
-    own = names.where(~names.isin(REFERENCES), names + " on " + trials["workload"])
-    opened = trials[trials["data_sha256"] != ""]
-    for what, of, group, columns in (
-        ("target", trials, trials["workload"], ["metric", "goal", "target", "held"]),
-        ("settings", trials, trials["workload"], ["settings_sha256"]),
-        ("data", opened, opened["workload"], ["data_sha256"]),
-        ("source", trials, own, ["source_sha256"]),
-    ):
-        for name, rows in of.groupby(group):
-            differing = rows.drop_duplicates(columns)["path"]
-            if len(differing) > 1:
-                raise RecordError(
-                    f"{name}: its trials differ in their {what}, as in {differing.iloc[0]} and "
-                    f"{differing.iloc[1]}; score them apart"
-                )
 
 
 def check_hardware(trials: pd.DataFrame, *, together: bool = True) -> None:
@@ -295,6 +296,7 @@ def _row(run: Path, record: Record) -> dict[str, object]:
         "torn": record.torn,
         "attempts": attempt_of(record.path) + 1,
         "doubt": str(extra.get("doubt", "")),
+        "audit": json.dumps(extra.get("audit", [])),
         **{name: _real(extra.get(name)) for name in WITNESSED},
     }
 

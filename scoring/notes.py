@@ -33,6 +33,7 @@ def remarks(trials: pd.DataFrame, clock: Clock) -> list[str]:
         *_ends(trials),
         *_mixtures(trials, clock),
         *_doubts(trials, clock),
+        *_carried(trials),
         *(_dear_steps(trials) if clock == "steps" else ()),
     ]
 
@@ -183,6 +184,30 @@ def _doubts(trials: pd.DataFrame, clock: Clock) -> Iterator[str]:
             f"{len(unsteady)} of {len(trials)} trials had unsteady step times, so that their "
             f"seconds are doubtful (--clock cpu or steps): {_some(unsteady)}"
         )
+
+
+def _carried(trials: pd.DataFrame) -> Iterator[str]:
+    """What a submission's trials read that an earlier one may have left: told by their audit."""
+    for name, rows in trials[trials["audit"] != "[]"].groupby("submission"):
+        noted = [
+            (str(path), *str(entry).partition(": ")[::2])
+            for path, audit in zip(rows["path"], rows["audit"], strict=True)
+            for entry in json.loads(audit)
+        ]
+        writers: dict[str, set[str]] = {}
+        for path, verb, file in noted:
+            if verb == "wrote":
+                writers.setdefault(file, set()).add(path)
+        files: dict[str, set[str]] = {}
+        for path, verb, file in noted:
+            if verb == "carried" or (verb == "opened" and writers.get(file, set()) - {path}):
+                files.setdefault(file, set()).add(path)
+        if files:
+            told = [f"{file} (read in {_some(sorted(by))})" for file, by in sorted(files.items())]
+            yield (
+                f"{name} read what an earlier trial may have left, and nothing may be carried from "
+                f"trial to trial: {_some(told, '; ')}"
+            )
 
 
 def _dear_steps(trials: pd.DataFrame) -> Iterator[str]:

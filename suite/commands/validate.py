@@ -25,6 +25,7 @@ def validate(ctx: click.Context, runs: tuple[Path, ...]) -> None:
     Examples:
         gradathlon validate runs/first
     """
+    from scoring.agreement import divided
     from scoring.claims import read_claims
 
     problematic = False
@@ -36,6 +37,7 @@ def validate(ctx: click.Context, runs: tuple[Path, ...]) -> None:
             f"study {key.study} trial {key.trial}"
             for key in claims.missing
         ]
+        problems += divided(claims.records).values()
         for line in problems:
             click.echo(line)
         problematic = problematic or bool(problems)

@@ -237,6 +237,24 @@ def test_studies_of_one_entry_on_two_machines_are_compared_each_to_its_own(new_r
     assert row(board, "adamw").interval is not None
 
 
+def test_what_was_carried_from_trial_to_trial_is_told(new_run: NewRun) -> None:
+    run = new_run().add(LM, TORCH, [20, 21])
+    audits = {
+        "keeps": (["wrote: /tmp/w"], ["wrote: /tmp/w"]),
+        "reads": (["wrote: /tmp/w", "opened: /tmp/w", "opened: /etc"], ["started: ls"]),
+        "takes": (["wrote: /tmp/w"], ["opened: /tmp/w", "inspected: gc"]),
+        "shares": (["carried: /dev/shm/w"], []),
+    }
+    for name, noted in audits.items():
+        for study, audit in enumerate(noted):
+            path = record_path(run.folder, TrialKey(LM, name, study, 0))
+            write(path, lines(header(LM, name, study=study), 20.0, audit=audit))
+    told = [note for note in compute([run.folder]).notes if "from trial to trial" in note]
+    assert [note.split()[0] for note in told] == ["shares", "takes"]
+    assert f"/dev/shm/w (read in {run.folder}/trials/{LM}/shares/study0-trial0.jsonl)" in told[0]
+    assert f"/tmp/w (read in {run.folder}/trials/{LM}/takes/study1-trial0.jsonl)" in told[1]
+
+
 def test_different_data_are_refused_and_none_opened_is_no_difference(new_run: NewRun) -> None:
     one = new_run("a").add(LM, TORCH, [20, 21], data_sha256="a" * 64)
     failed = new_run("b").add(LM, TORCH, [20, 21]).add(LM, "theirs", [20, 21])

@@ -43,8 +43,10 @@ def aim(target: Target | None) -> str:
     """A target, in words."""
     if target is None:
         return "none"
-    value = "at equal budget" if target.value is None else f"{target.value:g}"
+    sign = "<=" if target.goal == "min" else ">="
+    value = "at equal budget" if target.value is None else f"{sign} {target.value!r}"
     held = f", held for {target.held.evaluations} evaluations" if target.held else ""
+    held += f" within {target.held.slack!r}" if target.held else ""
     return f"{target.metric} {value}{held}"
 
 

@@ -147,7 +147,7 @@ def _evaluations(path: Path) -> list[Evaluation]:
                 for name, text in row.items()
                 if name.startswith("validation/") and text
             }
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise RecordError(f"{path}:{number}: not a row of evaluations: {error}") from None
         # A run taken up again writes its last evaluation twice.
         if not seen or (steps > seen[-1].steps and seconds >= seen[-1].wall_s):
@@ -158,6 +158,6 @@ def _evaluations(path: Path) -> list[Evaluation]:
 def _json(path: Path) -> dict[str, object]:
     try:
         body = json.loads(read_text(path))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"{path}: cannot be read: {error}") from None
     return body if isinstance(body, dict) else {}

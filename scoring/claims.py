@@ -179,4 +179,6 @@ def _contradiction(record: Record, what: str, claim: str, planned: str) -> Recor
 
 
 def _text(budget: Budget) -> str:
-    return f"{budget.steps} steps and {budget.seconds:g} s"
+    most = budget.reference_steps
+    paired = "" if most is None else f" and {most:.12g} reference steps"
+    return f"{budget.steps} steps and {budget.seconds:.12g} s{paired}"

@@ -15,11 +15,11 @@ from typing import Any, overload
 import numpy as np
 
 from scoring import ranges
-from scoring.details import LARGEST, LATEST, is_name
+from scoring.details import LARGEST, LATEST, NOT_FINITE, is_name
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.pursuit import Pursuit
 from scoring.ground.words import Clock, Facts
-from scoring.lines import NOT_FINITE, Evaluation, Header
+from scoring.lines import Evaluation, Header
 
 BEGINNING = b'{"kind": "eval", '
 """How a line of an evaluation begins as it is written here."""

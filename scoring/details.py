@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 
 from scoring.ground.words import Facts
 
+NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+"""Numbers that JSON has none of, as they are written."""
 LARGEST = 2**53
 """Of counts; beyond it other tools' numbers are no longer exact."""
 LATEST = 1e10
@@ -23,7 +26,8 @@ FINGERPRINT = frozenset(
     {"cpu", "simd", "cores", "threads", "accelerators", "system", "digest", *_PACKAGES}
 )
 """The facts of the hardware that a record of ours holds; only such a digest can be held to them."""
-_NOT_DIGESTED = ("digest", "pinned")
+NOT_DIGESTED = ("digest", "pinned")
+"""Facts that make no other hardware: the digest itself, and which of the cores were in use."""
 Form = tuple[str, Callable[[object], bool]]
 """In words, and as a question."""
 
@@ -75,9 +79,9 @@ def _is_share(value: object) -> bool:
 
 
 def _are_metrics(value: object) -> bool:
-    words = ("NaN", "Infinity", "-Infinity")
     return isinstance(value, dict) and all(
-        is_name(name) and (_is_number(v) or v in words) for name, v in value.items()
+        is_name(name) and (_is_number(v) or (isinstance(v, str) and v in NOT_FINITE))
+        for name, v in value.items()
     )
 
 
@@ -150,7 +154,7 @@ def check(facts: Facts, known: Mapping[str, Form], where: str = "") -> None:
 
 def digest_of(hardware: Facts) -> str:
     """The short hash by which equal hardware is known: of all its facts but the cores in use."""
-    facts = {name: value for name, value in hardware.items() if name not in _NOT_DIGESTED}
+    facts = {name: value for name, value in hardware.items() if name not in NOT_DIGESTED}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 

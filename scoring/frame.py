@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 from scoring.agreement import differing_source, divided
 from scoring.claims import Claims, read_claims
 from scoring.consistency import in_budget
+from scoring.details import NOT_DIGESTED
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import UNFINISHED
 from scoring.ground.words import Clock, Target, TrialKey, is_reference
@@ -22,6 +23,7 @@ from scoring.times import (
     ended_at,
     first_hit,
     has_before,
+    hit_readings,
     time_to_result,
 )
 
@@ -240,7 +242,7 @@ def check_hardware(trials: pd.DataFrame, *, together: bool = True) -> None:
     if len(distinct) < 2:
         return
     first, second = (json.loads(distinct.iloc[at]["hardware"]) for at in (0, 1))
-    names = sorted((first.keys() | second.keys()) - {"digest"})
+    names = sorted((first.keys() | second.keys()) - set(NOT_DIGESTED))
     entries = [
         f"{name}: {_text(first.get(name))} / {_text(second.get(name))}"
         for name in names
@@ -258,7 +260,7 @@ def _row(run: Path, record: Record) -> dict[str, object]:
     target = _target(record)
     hit = first_hit(header, record.evaluations)
     reached, ended = time_to_result(header, record.evaluations), ended_at(record)
-    at_hit = Readings.all(math.inf) if hit is None else Readings.of(record.evaluations[hit])
+    at_hit = hit_readings(header, record.evaluations)
     extra = outcome.extra if outcome else {}
     return {
         "workload": header.workload,

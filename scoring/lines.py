@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from scoring import details, ranges
-from scoring.details import LARGEST, LATEST, short
+from scoring.details import LARGEST, LATEST, NOT_FINITE, short
 from scoring.ground.ends import ENDS, End
 from scoring.ground.errors import nearest
 from scoring.ground.words import Budget, Clock, Facts, Framework, Ruleset, Target, TrialKey
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     import pydantic
 
 FORMAT = 1
-NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-"""Numbers that JSON has none of, as they are written."""
-
-
 StepsAre = Literal["updates", "batches"]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pydantic
 
-from scoring.details import LARGEST, LATEST, LONGEST
+from scoring.details import LARGEST, LATEST, LONGEST, NOT_FINITE
 from scoring.lines import FORMAT, KINDS, EventLine, Header, Outcome
 
 FILE = Path(__file__).with_name("record.schema.json")
@@ -29,7 +29,6 @@ _LIMITS: Mapping[str, Mapping[str, object]] = {
     "reason": {"pattern": r"\S"},
 }
 """Of keys in any kind of line, beyond their types."""
-_NOT_FINITE = {"enum": ["NaN", "Infinity", "-Infinity"]}
 
 
 def schema() -> dict[str, object]:
@@ -46,7 +45,7 @@ def schema() -> dict[str, object]:
             properties["format"] = {"const": FORMAT}
             required.insert(0, "format")
         if "metrics" in properties:
-            number = {"anyOf": [{"type": "number"}, _NOT_FINITE]}
+            number = {"anyOf": [{"type": "number"}, {"enum": list(NOT_FINITE)}]}
             properties["metrics"] = {"type": "object", "additionalProperties": number} | {
                 "propertyNames": _NAME
             }

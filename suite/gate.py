@@ -13,7 +13,7 @@ import dataclasses
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from json import JSONDecodeError, loads
+from json import loads
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +21,7 @@ import pydantic
 
 from scoring.board import Board, Cell, Row
 from scoring.frame import Gathered
+from scoring.gradathlon import weights
 from scoring.ground.documents import ConfigError
 from scoring.ground.files import read_text
 from scoring.profiles import TAU_MAX
@@ -28,6 +29,8 @@ from scoring.profiles import TAU_MAX
 SCORE = "score"
 LEVEL = 0.05
 """At most this share of runs of unchanged submissions fails on another class of CPU."""
+FEWEST = 3
+"""From so many seeds or studies on their spread is taken."""
 LARGEST = 100_000_000
 """Bytes of the largest board that is read."""
 _OF_MEDIAN = 1.2533
@@ -138,7 +141,7 @@ def read_baseline(path: Path) -> Baseline:
         baseline = Baseline.model_validate(loads(read_text(path, LARGEST)))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}; {make}") from None
-    except (ValueError, JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         first = error.errors()[0] if isinstance(error, pydantic.ValidationError) else None
         what = ".".join(map(str, first["loc"])) + ": " + first["msg"] if first else "not JSON"
         raise ConfigError(f"{path}: not a board ({what}); {make}") from None
@@ -170,14 +173,10 @@ def allowance(board: Board, gathered: Gathered, baseline: Baseline) -> Allowance
     return Allowance(None, spread, statistics.NormalDist().inv_cdf(1 - level))
 
 
-FEWEST = 3
-"""From so few seeds or studies on their spread is taken."""
-
-
 def _spread(gathered: Gathered) -> Iterator[tuple[tuple[str, str], float]]:
     """By workload and framework: of the reference's shipped steps, else the most of the run's."""
     trials = gathered.trials
-    met = trials[trials["steps"] < math.inf]
+    met = trials[(trials["steps"] > 0) & (trials["steps"] < math.inf)]
     most: dict[tuple[str, str], float] = {}
     for (workload, framework, _), rows in met.groupby(["workload", "framework", "submission"]):
         times = rows.groupby("study")["steps"].min().tolist()
@@ -201,7 +200,7 @@ def compare(board: Board, baseline: Baseline, allowed: Allowance) -> list[Change
 
 
 def _changes(base: KeptRow, row: Row | None, allowed: Allowance) -> Iterator[Change]:
-    loss = 0.0
+    loss, shares = 0.0, weights(base.cells)
     for workload, cell in base.cells.items():
         now = row.cells.get(workload) if row else None
         factor = allowed.factor(workload, base.framework, _studies(cell, now))
@@ -210,7 +209,8 @@ def _changes(base: KeptRow, row: Row | None, allowed: Allowance) -> Iterator[Cha
         # A workload that is not raced any more is worse, whatever it was.
         worse = not after <= before * factor
         yield Change(base.submission, workload, before, after, worse)
-        loss += (cell.ratio or TAU_MAX) * (factor - 1.0) / (TAU_MAX - 1.0) / len(base.cells)
+        ratio = TAU_MAX if cell.ratio is None else cell.ratio
+        loss += shares[workload] * ratio * (factor - 1.0) / (TAU_MAX - 1.0)
     if not base.is_reference:
         after = row.score if row else math.nan
         least = base.score - loss if allowed.slack is None else base.score * (1 - allowed.slack)

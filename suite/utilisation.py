@@ -72,7 +72,8 @@ class Utilisation:
             return
         self._held -= trial.cores
         self._ended = now
-        self._spent[READY] += trial.cores * ((trial.trains or now) - trial.since)
+        trains = now if trial.trains is None else trial.trains
+        self._spent[READY] += trial.cores * (trains - trial.since)
         if trial.trains is None or trial.last is None:
             return
         clock_s, stood_still_s = trial.last.wall_s, trial.last.off_clock_s

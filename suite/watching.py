@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -74,11 +75,10 @@ def _new_lines(followed: _Followed) -> list[str]:
 
 
 def seconds_since_start(file: RunFile) -> float:
-    """How long ago the run began, by what it says itself."""
-    import datetime
-
+    """How long ago the run began, by what it says itself; a date without a time zone is UTC."""
     try:
         began = datetime.datetime.fromisoformat(file.date)
     except ValueError:
         return 0.0
+    began = began if began.tzinfo else began.replace(tzinfo=datetime.UTC)
     return max(0.0, (datetime.datetime.now(datetime.UTC) - began).total_seconds())

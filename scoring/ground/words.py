@@ -21,11 +21,11 @@ Role = Literal["weight", "head", "bias", "embedding", "norm", "tensor"]
 no matrices (a spectral filter, a convolution)."""
 Scalar: TypeAlias = bool | int | float | str | None
 Point: TypeAlias = dict[str, Scalar]
+"""A hyperparameter point: values by the names of `submission`'s arguments."""
 Facts: TypeAlias = Mapping[str, Any]
 """Things told by name, as JSON has them: the hardware, a log, what a record says besides."""
 StateDict: TypeAlias = dict[str, Any]
 """What a checkpoint keeps: any nesting of plain values and arrays."""
-"""A hyperparameter point: values by the names of `submission`'s arguments."""
 
 
 REFERENCE = "reference-"

@@ -47,7 +47,8 @@ class TrialLog:
         self._plan = plan
         self._header: Header | None = None
         self._evaluations: list[Evaluation] = []
-        self._online: wandb.Run
+        self._run_there: wandb.Run | None = None
+        """Its W&B run, begun with its header."""
 
     def follow(self) -> None:
         """Hand on what is new; the trial's end ends its W&B run."""
@@ -56,10 +57,16 @@ class TrialLog:
 
     def leave(self, end: str) -> None:
         """End the W&B run of a trial that has no outcome, if there is one."""
-        if self._online is not None and not self.done:
+        if self._run_there is not None and not self.done:
             self._online.summary.update({"end": end, "reached": False})
             self._finish(end, exit_code=1)
         self.done = True
+
+    @property
+    def _online(self) -> wandb.Run:
+        if self._run_there is None:
+            raise ValueError("its first line is no header")
+        return self._run_there
 
     def _take(self, line: Line) -> None:
         if isinstance(line, Header):
@@ -85,8 +92,8 @@ class TrialLog:
             job_type="reference" if is_reference(header.submission) else "trial",
             tags=[header.workload, header.submission, header.framework, header.ruleset, *suite],
         )
-        self._online = self._session.begin(identity, self._config(header, attempt))
-        _define(self._online, header)
+        self._run_there = self._session.begin(identity, self._config(header, attempt))
+        _define(self._run_there, header)
 
     def _config(self, header: Header, attempt: int) -> dict[str, object]:
         target = header.target

@@ -174,12 +174,18 @@ def test_failed_unfinished_torn_and_unsteady_trials_are_noted(new_run: NewRun) -
 
 def test_hardware_is_not_mixed_on_a_clock_of_seconds(new_run: NewRun) -> None:
     run = new_run().add(LM, TORCH, [20, 21])
-    run.add(LM, "adamw", [20, 21], hardware=HARDWARE | {"cpu": "Other CPU", "digest": "bbbb"})
+    run.add(
+        LM,
+        "adamw",
+        [20, 21],
+        hardware=HARDWARE | {"cpu": "Other CPU", "digest": "bbbb", "pinned": [3]},
+    )
     for clock in ("wall", "cpu"):
         with pytest.raises(RecordError, match=r"cpu: .* CPU / .* CPU.*--mix-hardware") as raised:
             compute([run.folder], clock=clock)  # type: ignore[arg-type]
         assert "\n" not in str(raised.value)
         assert "cores" not in str(raised.value)
+        assert "pinned" not in str(raised.value), "which cores were in use makes no other hardware"
     assert row(compute([run.folder], clock="steps"), "adamw").score == 1.0
     mixed = compute([run.folder], mix_hardware=True)
     assert any("2 different kinds of hardware" in note for note in mixed.notes)

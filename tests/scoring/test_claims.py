@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -190,8 +191,10 @@ def test_a_workload_that_was_not_planned_stands_apart(new_run: NewRun) -> None:
 @pytest.mark.parametrize(
     ("word", "changes"),
     [
-        ("target: validation/loss 1.2", {"target": Target("validation/loss", "min", 1.2)}),
-        ("budget: 4000 steps and 500 s", {"budget": Budget(4000, 500.0)}),
+        ("target: validation/loss <= 1.2,", {"target": Target("validation/loss", "min", 1.2)}),
+        ("target: validation/loss >= 1.0,", {"target": Target("validation/loss", "max", 1.0)}),
+        ("budget: 4000 steps and 500 s,", {"budget": Budget(4000, 500.0)}),
+        ("budget: 4000 steps and 400 s and 9 reference steps,", {"budget": Budget(4000, 400.0, 9)}),
         ("clock: cpu", {"clock": "cpu"}),
         ("seed: 8", {"seed": 8}),
         ("study: 5", {"study": 5}),
@@ -208,6 +211,9 @@ def test_another_race_than_the_planned_one_is_refused(
     write(path, lines(head, 20))
     (refused,) = read_claims(run.folder).refused
     assert f"{path}:1: {word}" in refused.reason
+    told = re.search(r": \w+: (.+), but run.yaml planned (.+);", refused.reason)
+    assert told, refused.reason
+    assert told[1] != told[2], "what differs is to be seen"
 
 
 @pytest.mark.parametrize(

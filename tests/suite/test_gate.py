@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from scoring.board import Board, Cell, Row
 from suite import gate
 from suite.gate import LEVEL
 from tests.conftest import console_script
@@ -100,6 +101,27 @@ def test_unchanged_submissions_seldom_fail_on_another_class_of_cpu() -> None:
         pairs = zip(medians[:4], medians[4:], strict=True)
         failed += any(now > before * allowed.factor("w", "torch", (3, 3)) for before, now in pairs)
     assert failed / 400 <= 0.08
+
+
+def test_a_variant_s_steps_move_the_score_by_its_share() -> None:
+    """`b` is half of the score; `a` and its variant, whose steps no seed moves, share the other."""
+    ids, factor = ("a", "a+v", "b"), 1.1
+    cells = {id: Cell(id, 100.0, 1.0, (100.0,), 1, 1) for id in ids}
+    loss = 0.5 * (factor - 1) / 3
+    kept = gate.KeptRow(
+        submission="x",
+        framework="torch",
+        is_reference=False,
+        score=1.0,
+        cells={id: gate.KeptCell(time=100.0, ratio=1.0, study_times=[100.0]) for id in ids},
+    )
+    baseline = gate.Baseline(protocol="gradathlon", clock="steps", rows=[kept])
+    spread = {("b", "torch"): math.log(factor) / math.sqrt(2)}
+    allowed = gate.Allowance(None, spread, z=1.0)
+    for score, worse in ((1 - 0.99 * loss, False), (1 - 1.01 * loss, True)):
+        row = Row(1, 1, None, "x", "torch", score, None, cells, False)
+        changes = gate.compare(Board("gradathlon", "steps", ids, (row,), ()), baseline, allowed)
+        assert [one.worse for one in changes if one.where == gate.SCORE] == [worse]
 
 
 def test_a_fallen_score_and_an_entry_that_is_gone_fail(

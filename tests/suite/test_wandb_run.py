@@ -11,7 +11,10 @@ from typing import Any, get_args
 import pytest
 
 from cluster.spec import TrialSpec
-from scoring.records import read_run
+from scoring.ground.words import TrialKey
+from scoring.records import read_run, record_path
+from suite.wandb_board.session import Session
+from suite.wandb_board.trial import TrialLog
 from suite.wandb_board.words import Place, WandbError, artifact_name, sync_line, tag
 from tests.suite.conftest import FakeCluster
 from tests.suite.wandb_files import Kept, kept_in
@@ -180,6 +183,18 @@ def test_many_trials_at_once_end_up_each_in_its_own_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [("--wandb-project", "x"), ("--wandb-entity", "x")])
+def test_a_record_without_its_first_line_is_let_be_at_the_end(tmp_path: Path) -> None:
+    said: list[str] = []
+    session = Session(tmp_path, Place("gradathlon"), said.append)
+    path = record_path(tmp_path, TrialKey("lm-toy-v2", "adamw", 0, 0))
+    path.parent.mkdir(parents=True)
+    path.write_text('{"kind": "tri')
+    log = TrialLog(session, tmp_path, None, path, "id")
+    log.follow()
+    log.leave("unfinished")
+    assert (log.done, log.whole, said) == (True, False, [])
+
+
 def test_where_to_log_goes_with_logging(
     words: tuple[str, ...], fake: FakeCluster, invoke: Invoke
 ) -> None:

@@ -14,8 +14,9 @@ from cluster.attempts import header_of
 from cluster.run_lock import drive, is_driven
 from cluster.spec import ClusterError, Finished, TrialSpec, Update
 from scoring.records import Evaluation, Outcome, Writer
+from scoring.run_file import RunFile
 from suite import run_file
-from suite.watching import Follower
+from suite.watching import Follower, seconds_since_start
 from tests.suite.conftest import FakeCluster
 
 Invoke = Callable[..., Any]
@@ -103,6 +104,14 @@ def test_it_ends_with_the_run(fake: FakeCluster, invoke: Invoke) -> None:
     assert done.exit_code == 0
     assert "[14/14]" in done.stderr
     assert "nobody" not in done.stderr
+
+
+@pytest.mark.parametrize("date", ["2026-01-01T00:00:00", "2026-01-01T01:00:00+01:00"])
+def test_a_date_without_a_zone_is_utc(date: str) -> None:
+    seconds = seconds_since_start(RunFile.model_construct(date=date))
+    exact = seconds_since_start(RunFile.model_construct(date="2026-01-01T00:00:00+00:00"))
+    assert seconds == pytest.approx(exact, abs=60)
+    assert seconds_since_start(RunFile.model_construct(date="some day")) == 0.0
 
 
 def test_no_run_is_one_line(tmp_path: Path, invoke: Invoke) -> None:

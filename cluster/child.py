@@ -21,9 +21,9 @@ from cluster.cores import pin
 from cluster.faults import NodeError
 from cluster.process import inductor_cache, lend_scratch, set_environment
 from cluster.spec import TrialSpec, Update
+from scoring.ground.cache import cache_folder
 from scoring.records import Outcome, decode, encode
 from submissions.source import files_of
-from workloads.fetch import cache_folder
 
 START = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[2]);from cluster.child import main; main()"

@@ -17,7 +17,7 @@ from typing import Literal
 from cluster import packages
 from cluster.cores import available_cores
 from cluster.hardware import accelerators, versions
-from workloads.fetch import cache_folder
+from scoring.ground.cache import cache_folder
 
 State = Literal["ok", "warn", "fail"]
 _CGROUP = Path("/sys/fs/cgroup")

@@ -7,8 +7,8 @@ import fcntl
 from collections.abc import Iterator, Sequence
 
 import workloads
+from scoring.ground.cache import cache_folder
 from workloads.contract import Workload
-from workloads.fetch import cache_folder
 
 FETCH_S = 3600.0
 """For a node to fetch data, or to make them: the climate's take a quarter of an hour."""

@@ -13,8 +13,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from cluster.hardware import instructions
+from scoring.ground.cache import cache_folder
 from scoring.ground.words import Resources
-from workloads.fetch import cache_folder
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC")
 """NPROC is what jax 0.10 reads on a CPU; XLA_FLAGS no longer limit its threads."""

@@ -17,6 +17,8 @@ from scoring.ground.limit import Limit
 from scoring.ground.words import Clock, Framework, Goal, Held, Point, Scalar, Target
 
 NAME = "run.yaml"
+TEXTS = "submissions"
+"""Beside it in the run's folder, the folder of the submissions' texts."""
 
 
 def _plain(name: str) -> str:

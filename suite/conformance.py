@@ -11,7 +11,7 @@ from cluster.cells import CHECK, Cell
 from scoring.ground.documents import ConfigError
 from scoring.ground.files import read_text
 from scoring.ground.words import Facts
-from suite.columns import markdown
+from suite.text_table import markdown
 from workloads.config import WorkloadId
 from workloads.errors import WorkloadError
 

@@ -22,13 +22,12 @@ from typing import Any
 import click
 
 from cluster.run_lock import is_driven
+from scoring.ground.cache import cache_folder
 from scoring.ground.errors import UserError
 from scoring.ground.files import write_whole
 from scoring.ground.words import TrialKey
 from scoring.records import record_attempts
-from scoring.run_file import NAME
-from suite.run_file import TEXTS
-from workloads.fetch import cache_folder
+from scoring.run_file import NAME, TEXTS
 
 EVERY_S = 30.0
 """Between two signs of life of a driver."""

@@ -22,6 +22,7 @@ from cluster.review import refuse_missing_imports
 from cluster.spec import Finished, TrialSpec, Update
 from cluster.step_time import seconds_a_step
 from scoring import board, frame
+from scoring.ground.cache import cache_folder
 from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
 from scoring.ground.errors import UserError
@@ -30,15 +31,14 @@ from scoring.ground.words import Budget, Clock, Resources
 from scoring.index import Keeper
 from scoring.records import RecordError, record_attempts
 from scoring.report import page, tables
-from suite import config, references, remote, run_file
-from suite.columns import columns
+from suite import config, kept_plan, references, remote
 from suite.live import display, one_line, trial_name
 from suite.plan import Planned, make_plan
 from suite.pruning import Mode, Pruner, in_order
 from suite.remarks import remarks
+from suite.text_table import columns
 from suite.utilisation import Utilisation
 from suite.wandb_board.words import Place
-from workloads.fetch import cache_folder
 
 INTERRUPTED = 130
 """The exit code of a run stopped by Ctrl-C, as shells have it."""
@@ -211,7 +211,7 @@ def _planned(request: Request) -> tuple[Path, Planned]:
     if request.resume:
         if request.output is None:
             raise ConfigError("--resume needs the run's folder: gradathlon run --resume -o DIR")
-        planned = run_file.read(request.output)
+        planned = kept_plan.read(request.output)
         _refuse_conflicts(request, planned, request.url or str(request.output))
         return request.output, planned
     if request.suite is None:
@@ -222,7 +222,7 @@ def _planned(request: Request) -> tuple[Path, Planned]:
     stamp = time.strftime("%Y%m%d-%H%M%S")
     folder = request.output or Path("runs") / f"{named.name}-{stamp}"
     if not request.dry_run:
-        run_file.refuse_used(folder)
+        kept_plan.refuse_used(folder)
     planned = make_plan(named, reference=request.reference, race_reference=request.race_reference)
     return folder, planned
 
@@ -306,7 +306,7 @@ def _prepare_folder(
     hardware = machine.fingerprint(_resources(specs))
     if not request.resume:
         facts = hardware | ({"notes": noted} if (noted := doctor.notes()) else {})
-        run_file.write(folder, planned, versions=machine.versions(), hardware=facts)
+        kept_plan.write(folder, planned, versions=machine.versions(), hardware=facts)
     for line in references.reuse(specs, _shelf(request, specs), seconds_a_step):
         say(line)
 

@@ -20,7 +20,7 @@ from scoring.ground.documents import ConfigError
 from scoring.ground.words import Resources, is_reference
 from scoring.records import RecordError
 from scoring.times import time_to_result
-from suite import run_file
+from suite import kept_plan
 from suite.plan import Planned
 from suite.run import INTERRUPTED, Request, say
 from suite.run import run as carry_out
@@ -57,16 +57,16 @@ def rerun(run: Path, count: int, seed: int | None) -> int:
     Raises:
         ConfigError: no plan to go by, or its folder holds a run already.
     """
-    planned = run_file.read(run)
+    planned = kept_plan.read(run)
     best = [name for name in _in_order(run) if name in planned.plan.submissions][:count]
     if not best:
         raise ConfigError(f"{run}: nobody in it met a target, to be raced again")
     fresh = secrets.randbits(31) if seed is None else seed
     folder = run.resolve().with_name(f"{run.resolve().name}-again")
-    run_file.refuse_used(folder)
+    kept_plan.refuse_used(folder)
     again = _on_seed(planned, best, fresh)
     resources = Resources(**planned.plan.suite.resources.model_dump())
-    run_file.write(
+    kept_plan.write(
         folder,
         again,
         versions=hardware.versions(),

@@ -41,7 +41,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     before = os.environ.get("GRADATHLON_CACHE")
     for id in ("lm-toy-v2", "homeostatic-toy-v3"):
         workloads.get(id).fetch()
-    from workloads.fetch import cache_folder
+    from scoring.ground.cache import cache_folder
 
     for path in cache_folder().glob("*.unzip"):
         (cache / path.name).symlink_to(path)

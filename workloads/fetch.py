@@ -16,7 +16,7 @@ import zipfile
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from scoring.ground.cache import cache_folder as cache_folder
+from scoring.ground.cache import cache_folder
 from workloads.errors import WorkloadError
 
 

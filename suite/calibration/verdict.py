@@ -14,7 +14,7 @@ from scoring.ground.documents import ConfigError
 from scoring.ground.files import write_whole
 from scoring.ground.words import Scalar
 from suite.calibration.calibrate import Finalist, Verdict
-from suite.columns import columns
+from suite.text_table import columns
 
 SUITE = "calibrated.yaml"
 LOG = "calibration.json"

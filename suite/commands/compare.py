@@ -38,7 +38,7 @@ def compare(words: tuple[str, ...], **options: Option) -> None:
 
 
 def _lines(comparison: Comparison, one: str, other: str) -> list[str]:
-    from suite.columns import columns
+    from suite.text_table import columns
 
     gap = comparison.difference
     lines = [f"score: {one} {comparison.scores[0]:.3f}, {other} {comparison.scores[1]:.3f}"]

@@ -9,8 +9,9 @@ import click
 
 import workloads
 from cluster.node_data import FETCH_S, fetch_all, fetch_once
-from suite.columns import columns
-from workloads.fetch import cache_folder, data_folder
+from scoring.ground.cache import cache_folder
+from suite.text_table import columns
+from workloads.fetch import data_folder
 
 
 @click.group()

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from cluster.doctor import Finding, examine
-from suite.columns import columns
+from suite.text_table import columns
 
 
 @click.command()

@@ -12,7 +12,7 @@ import workloads
 from submissions import source
 from submissions.contract import SubmissionError
 from suite import config
-from suite.columns import columns, markdown
+from suite.text_table import columns, markdown
 
 
 @click.command(name="list")

@@ -7,7 +7,7 @@ import click
 import workloads
 from cluster import parity as comparison
 from cluster.parity import Parity
-from suite.columns import columns
+from suite.text_table import columns
 
 
 @click.command()

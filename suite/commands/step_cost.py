@@ -15,8 +15,8 @@ from scoring.ground.documents import ConfigError
 from scoring.ground.words import Resources
 from scoring.projection import read_costs
 from submissions.source import find
-from suite.columns import columns
 from suite.races import REFERENCE_IN
+from suite.text_table import columns
 
 
 @click.command(name="step-cost")

@@ -19,10 +19,10 @@ from suite.calibration.begun import keep, resumed
 from suite.calibration.carry_out import folder_of, say
 from suite.calibration.grid import FORM, parse_grid
 from suite.calibration.sweep import Sweeping, SweepOrder, log_of
-from suite.columns import columns
 from suite.commands import Option, Options
 from suite.commands.calibration_options import place_options, taken_place
 from suite.points import stated_point
+from suite.text_table import columns
 
 
 @click.command()

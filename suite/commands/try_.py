@@ -15,10 +15,10 @@ from scoring.ground.ends import ENDS
 from scoring.ground.words import Budget, Point, Resources
 from scoring.records import Record
 from submissions.source import Source, find
-from suite.columns import columns
 from suite.commands import Option, Options
 from suite.live import display
 from suite.points import stated_point
+from suite.text_table import columns
 from suite.trials import record_of
 from workloads.metric import DIAGNOSTICS
 

@@ -10,11 +10,11 @@ import click
 from cluster.run_lock import is_driven
 from cluster.spec import Finished, Update
 from scoring.run_file import read as read_file
-from suite import run_file
-from suite.columns import columns
+from suite import kept_plan
 from suite.live import display, duration, summary
 from suite.progress import Progress
 from suite.remote import Driver, fetched, is_url
+from suite.text_table import columns
 from suite.watching import Follower, seconds_since_start
 
 PERIOD_S = 2.0
@@ -40,7 +40,7 @@ def watch(ctx: click.Context, /, word: str, once: bool) -> None:
         gradathlon watch s3://bucket/runs/mine
     """
     run = fetched(word) if is_url(word) else Path(word)
-    specs = run_file.read(run).specs(run)
+    specs = kept_plan.read(run).specs(run)
     file = read_file(run)
     assert file is not None  # or the line above had said so
     follower = Follower(run, specs)

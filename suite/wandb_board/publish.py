@@ -18,7 +18,8 @@ from scoring.ground.words import Scalar
 from scoring.records import Record, run_of
 from scoring.report import page, pictures
 from scoring.report.heatmap import heatmap_svg
-from scoring.run_file import NAME
+from scoring.report.tables import rank_text
+from scoring.run_file import NAME, TEXTS
 from scoring.times import time_to_result
 from suite.wandb_board.layout import save_layout
 from suite.wandb_board.session import Identity, Say, Session, first_line
@@ -134,8 +135,6 @@ def board_rows(board: Board) -> tuple[list[str], list[list[Scalar]]]:
 
 
 def _board_row(row: Row, board: Board) -> list[Scalar]:
-    from scoring.report.tables import rank_text
-
     low, high = row.interval or (None, None)
     values: list[Scalar] = [rank_text(row), row.submission, row.framework, row.score, low, high]
     values.append(row.p_best)
@@ -258,7 +257,7 @@ def _log_records(run: wandb.Run, published: Published) -> None:
     for folder, records in own.items():
         artifact = wandb.Artifact(artifact_name("records", folder.name), type="records")
         plan = [folder / NAME] if (folder / NAME).exists() else []
-        texts = [path for path in (folder / "submissions").glob("*") if path.is_file()]
+        texts = [path for path in (folder / TEXTS).glob("*") if path.is_file()]
         for path in [*records, *plan, *texts]:
             artifact.add_file(str(path), name=path.absolute().relative_to(folder).as_posix())
         run.log_artifact(artifact)

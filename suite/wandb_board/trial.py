@@ -13,7 +13,7 @@ from scoring.ground.clocks import CLOCKS, Moment
 from scoring.ground.ends import ENDS
 from scoring.ground.words import is_reference
 from scoring.records import Evaluation, EventLine, Header, Line, Outcome, attempt_of
-from scoring.run_file import RunFile
+from scoring.run_file import TEXTS, RunFile
 from scoring.times import time_to_result
 from suite.wandb_board.session import Identity, Session
 from suite.wandb_board.tail import Tail
@@ -222,5 +222,5 @@ def _text_of(run: Path, plan: RunFile | None, header: Header) -> Path | None:
     else:
         raced = plan.submissions.get(header.submission)
         file = raced.file if raced else None
-    path = run.absolute() / "submissions" / file if file else None
+    path = run.absolute() / TEXTS / file if file else None
     return path if path is not None and path.is_file() else None

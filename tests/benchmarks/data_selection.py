@@ -15,7 +15,7 @@ from pathlib import Path
 
 from scoring.frame import load
 from scoring.ground.words import is_reference
-from suite.columns import markdown
+from suite.text_table import markdown
 from tests.benchmarks.learning_rate_free import met
 
 

@@ -29,7 +29,7 @@ from scoring.frame import load
 from scoring.gradathlon import mean_score
 from scoring.ground.ends import UNFINISHED
 from scoring.ground.words import is_reference
-from suite.columns import markdown
+from suite.text_table import markdown
 
 
 @dataclasses.dataclass(frozen=True)

@@ -182,7 +182,6 @@ def test_many_trials_at_once_end_up_each_in_its_own_run(tmp_path: Path) -> None:
     assert said[-1] == f"  {sync_line(run)}"
 
 
-@pytest.mark.parametrize("words", [("--wandb-project", "x"), ("--wandb-entity", "x")])
 def test_a_record_without_its_first_line_is_let_be_at_the_end(tmp_path: Path) -> None:
     said: list[str] = []
     session = Session(tmp_path, Place("gradathlon"), said.append)
@@ -195,6 +194,7 @@ def test_a_record_without_its_first_line_is_let_be_at_the_end(tmp_path: Path) ->
     assert (log.done, log.whole, said) == (True, False, [])
 
 
+@pytest.mark.parametrize("words", [("--wandb-project", "x"), ("--wandb-entity", "x")])
 def test_where_to_log_goes_with_logging(
     words: tuple[str, ...], fake: FakeCluster, invoke: Invoke
 ) -> None:

@@ -15,7 +15,7 @@ from cluster.run_lock import drive, is_driven
 from cluster.spec import ClusterError, Finished, TrialSpec, Update
 from scoring.records import Evaluation, Outcome, Writer
 from scoring.run_file import RunFile
-from suite import run_file
+from suite import kept_plan
 from suite.watching import Follower, seconds_since_start
 from tests.suite.conftest import FakeCluster
 
@@ -37,7 +37,7 @@ def stopped(fake: FakeCluster, invoke: Invoke) -> list[TrialSpec]:
     fake.before = stop
     with pytest.raises(StopError):
         invoke("run", "demo", "-o", "out", "-s", "adamw", "-s", "adamw_jax")
-    return run_file.read(Path("out")).specs(Path("out"))
+    return kept_plan.read(Path("out")).specs(Path("out"))
 
 
 def writer_of(spec: TrialSpec, attempt: int = 0) -> Writer:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from scoring.ground.cache import cache_folder
 from workloads.climate.archive import (
     HELD_OUT,
     LEVELS,
@@ -33,7 +34,7 @@ from workloads.climate.slab import STEP_SECONDS, STEPS_A_DAY, Slab, capacity_of
 from workloads.contract import Array
 from workloads.digest import data_digest
 from workloads.errors import WorkloadError
-from workloads.fetch import cache_folder, data_folder
+from workloads.fetch import data_folder
 
 SOURCE = "ACE2-SOM's six-hourly data (github.com/ai2cm/ace2-som-paper)"
 HEAT_IN = ("DLWRFsfc", "DSWRFsfc")

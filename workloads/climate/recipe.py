@@ -7,9 +7,9 @@ import hashlib
 import json
 from pathlib import Path
 
+from scoring.ground.cache import cache_folder
 from workloads.climate.harmonics import Grid
 from workloads.climate.slab import STEPS_A_DAY
-from workloads.fetch import cache_folder
 
 MODEL = "jcm==3.0.0"
 FORMAT = 2

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scoring.ground.cache import cache_folder
 from workloads.contract import Array
 from workloads.errors import WorkloadError
-from workloads.fetch import WheelMember, cache_folder
+from workloads.fetch import WheelMember
 from workloads.lm import bpe
 from workloads.lm.corpus import PARTS, SEPARATOR, Corpus, Part, part_of
 

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scoring.ground.cache import cache_folder
 from workloads import seals
 from workloads.contract import Array
 from workloads.errors import WorkloadError
-from workloads.fetch import cache_folder, data_folder
+from workloads.fetch import data_folder
 from workloads.lm.corpus import Corpus, Part, part_of
 
 if TYPE_CHECKING:

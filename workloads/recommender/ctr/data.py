@@ -16,10 +16,11 @@ from typing import Literal
 
 import numpy as np
 
+from scoring.ground.cache import cache_folder
 from workloads import seals
 from workloads.contract import Array, Batch
 from workloads.errors import WorkloadError
-from workloads.fetch import cache_folder, data_folder
+from workloads.fetch import data_folder
 from workloads.recommender import movielens
 from workloads.recommender.stream import fixed_order
 

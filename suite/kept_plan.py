@@ -9,11 +9,9 @@ import yaml
 
 from scoring.ground.documents import ConfigError
 from scoring.ground.files import write_whole
-from scoring.run_file import NAME, Plan, RunFile
+from scoring.run_file import NAME, TEXTS, Plan, RunFile
 from scoring.run_file import read as read_file
 from suite.plan import Planned
-
-TEXTS = "submissions"
 
 
 def refuse_used(folder: Path) -> None:

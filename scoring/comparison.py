@@ -12,7 +12,7 @@ from scoring.board import Board, Row
 from scoring.bootstrap import Resampler, interval
 from scoring.gradathlon import mean_score
 from scoring.ground.errors import nearest
-from scoring.ranking import Difference, difference
+from scoring.ranking import Difference, chance_of_better, difference
 from scoring.records import RecordError
 
 
@@ -61,14 +61,10 @@ def compare(board: Board, one: str, other: str) -> Comparison:
     parts = {name: _part(first, second, name) for name in board.workloads}
     met = [part.ratio for part in parts.values() if 0 < part.ratio < math.inf]
     a, b = board.scores[one], board.scores[other]
-    chance = None
-    if a.redrawn.size and b.redrawn.size:
-        wins = (a.redrawn > b.redrawn) + 0.5 * (a.redrawn == b.redrawn)
-        chance = float(np.mean(wins))
     return Comparison(
         scores=(first.score, second.score),
         difference=difference(a, b),
-        chance=chance,
+        chance=chance_of_better(a, b),
         speed_up=math.exp(-sum(map(math.log, met)) / len(met)) if met else math.nan,
         parts=parts,
         without={name: (_without(first, name), _without(second, name)) for name in parts},

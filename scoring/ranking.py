@@ -4,21 +4,8 @@ An entry's rank is a set: from 1 + the number of entries that are surely better 
 that are surely worse (Mogstad et al. 2024, "Inference for ranks"). One is surely better than
 another when a paired Student t test over their studies' scores says so at 5 %, corrected for the
 number of pairs (Holm 1979). What the grid of evaluations and misses alone can make of a difference
-bounds its variance from below. A single study claims nothing.
-
-Measured on equal entries (`python -m tests.benchmarks.coverage`: log-normal times with a standard
-deviation of 10 %, evaluations every eighth of the reference's time, 4 workloads, 400 boards each):
-the share of boards that told any pair apart was
-
-    entries  studies  no misses  one study in 7 missed  heavy tails  both
-          2        2      0.0 %                  0.0 %        0.2 %  0.0 %
-          2        3      2.5 %                  0.2 %        1.8 %  0.0 %
-          2        5      5.8 %                  0.2 %        3.2 %  0.5 %
-          5        2      0.0 %                  0.0 %        0.0 %  0.0 %
-          5        3      0.0 %                  0.0 %        0.0 %  0.0 %
-          5        5      2.5 %                  0.0 %        2.2 %  0.0 %
-
-Where entries miss, the sets are wider than they need be.
+bounds its variance from below. A single study claims nothing. The room's README tells how often
+boards of equal entries told two of them apart; `tests/benchmarks/coverage.py` measures it.
 """
 
 from __future__ import annotations
@@ -68,7 +55,8 @@ class Difference:
         mean: of the paired differences of studies' scores.
         low: lower end of the 95 % interval of the mean, Student's t.
         high: its upper end.
-        p: two-sided probability of as large a difference between equals; 1 with one study.
+        p: two-sided probability of as large a difference between equals; 1 with one study, and
+            where nothing varies.
     """
 
     mean: float
@@ -94,6 +82,14 @@ def difference(one: Score, other: Score) -> Difference:
     half = float(special.stdtrit(freedom, 0.975)) * error
     p = 2.0 * float(special.stdtr(freedom, -abs(mean) / error))
     return Difference(mean, mean - half, mean + half, p)
+
+
+def chance_of_better(one: Score, other: Score) -> float | None:
+    """The share of redrawn studies in which `one` scores higher, ties half; None if unknown."""
+    if not (one.redrawn.size and other.redrawn.size):
+        return None
+    wins = (one.redrawn > other.redrawn) + 0.5 * (one.redrawn == other.redrawn)
+    return float(np.mean(wins))
 
 
 def surely_better(scores: Sequence[Score]) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pydantic
@@ -15,6 +15,7 @@ from scoring.records import RecordError
 from scoring.sensitivity import Sweep
 
 ORDER, LOG = "sweep.yaml", "sweep.json"
+"""In its folder: what was asked for, and what came out."""
 OTHER_SIZE = 1.1
 """By this factor workloads must differ in their weights to be drawn against them."""
 
@@ -41,9 +42,14 @@ class SweepLog:
 
     @property
     def has_sizes(self) -> bool:
-        """Whether its workloads differ so much in size that they can be drawn against it."""
-        sizes = [sweep.size for sweep in self.sweeps]
-        return max(sizes) > OTHER_SIZE * min(sizes)
+        """Whether its workloads can be drawn against their sizes."""
+        return have_sizes(self.sweeps)
+
+
+def have_sizes(sweeps: Sequence[Sweep]) -> bool:
+    """Whether workloads differ so much in size that they can be drawn against it."""
+    sizes = [sweep.size for sweep in sweeps]
+    return max(sizes) > OTHER_SIZE * min(sizes)
 
 
 class _Read(pydantic.BaseModel):

@@ -16,6 +16,7 @@ from suite.neighbours import intruder
 BAD_INPUT = 2
 _LONGEST = 2000
 INTERRUPTED = 130
+"""The exit code of what was stopped by Ctrl-C, as shells have it."""
 _SURROUNDINGS = (
     errno.EACCES,
     errno.EDQUOT,

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-import click
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -17,6 +16,7 @@ from cluster.spec import Finished, TrialSpec, Update
 from scoring.ground.ends import ENDS
 from scoring.ground.words import TrialKey
 from suite.progress import Progress
+from suite.talk import say
 
 PERIOD_S = 30.0
 """Seconds between two summaries in plain lines."""
@@ -76,11 +76,11 @@ class PlainLines:
     def __init__(
         self,
         progress: Progress,
-        say: Callable[[str], None] | None = None,
+        say: Callable[[str], None] = say,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._progress = progress
-        self._say = say or (lambda line: click.echo(line, err=True))
+        self._say = say
         self._now = now
         self._said = now()
 

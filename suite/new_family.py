@@ -6,12 +6,11 @@ import importlib.util
 import keyword
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 import workloads
 from scoring.ground.documents import ConfigError
-from scoring.ground.files import why
+from suite.new_folder import new_folder
 
 TEMPLATES = Path(__file__).parent / "templates"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -32,19 +31,11 @@ def write_family(folder: Path) -> Path:
         raise ConfigError(f"there is a workload family {name!r}; name yours otherwise")
     if importlib.util.find_spec(name) is not None:
         raise ConfigError(f"{name!r} is an installed Python package; name your family otherwise")
-    if folder.exists():
-        raise ConfigError(f"{folder} exists; name another folder, or delete it first")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}.") as scratch:
-            written = Path(scratch) / name
-            shutil.copytree(
-                TEMPLATES / "family", written / name, ignore=shutil.ignore_patterns("__pycache__")
-            )
-            for file in ("pyproject.toml", "README.md"):
-                text = (TEMPLATES / f"family.{file}").read_text(encoding="utf-8")
-                (written / file).write_text(text.replace("NAME", name), encoding="utf-8")
-            written.rename(folder)
-    except OSError as error:
-        raise ConfigError(f"{folder}: cannot be written: {why(error)}") from None
+    with new_folder(folder) as written:
+        shutil.copytree(
+            TEMPLATES / "family", written / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
+        for file in ("pyproject.toml", "README.md"):
+            text = (TEMPLATES / f"family.{file}").read_text(encoding="utf-8")
+            (written / file).write_text(text.replace("NAME", name), encoding="utf-8")
     return folder

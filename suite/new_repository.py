@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import shutil
-import tempfile
 from pathlib import Path
 
 from scoring.ground.documents import ConfigError
-from scoring.ground.files import why
 from scoring.ground.words import Framework
 from submissions.templates import template
+from suite.new_folder import new_folder
 
 ROOM = Path(__file__).parent
 ACTION = ROOM / "action"
@@ -30,16 +29,8 @@ def write_repository(folder: Path, framework: Framework) -> str:
             f"{folder.name!r} names no submission: a name is of letters, digits, - and _, and "
             "begins with a letter"
         )
-    if folder.exists():
-        raise ConfigError(f"{folder} exists; name another folder, or delete it first")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}.") as scratch:
-            written = Path(scratch) / name
-            _write(written, name, framework)
-            written.rename(folder)
-    except OSError as error:
-        raise ConfigError(f"{folder}: cannot be written: {why(error)}") from None
+    with new_folder(folder) as written:
+        _write(written, name, framework)
     return name
 
 

@@ -13,13 +13,13 @@ from scoring.claims import budget_of
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.documents import ConfigError
 from scoring.ground.errors import nearest
-from scoring.ground.words import Framework, Resources, TrialKey, is_reference, reference_of
+from scoring.ground.words import Framework, Point, Resources, TrialKey, is_reference, reference_of
 from scoring.run_file import Course, Entrant, Plan, ReferenceEntrant, Suite, TargetText, Text
 from scoring.seeds import trial_seed
 from submissions.source import Source, find
 from suite.config import NamedSuite
 from suite.races import Race, race_of
-from suite.tuning import Point, tuned_points, with_defaults, without_value
+from suite.tuning import tuned_points, with_defaults, without_value
 from workloads.contract import Workload
 
 

@@ -9,7 +9,6 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import click
 
@@ -32,16 +31,15 @@ from scoring.index import Keeper
 from scoring.records import RecordError, record_attempts
 from scoring.report import page, tables
 from suite import config, kept_plan, references, remote
+from suite.cli import INTERRUPTED
 from suite.live import display, one_line, trial_name
 from suite.plan import Planned, make_plan
 from suite.pruning import Mode, Pruner, in_order
 from suite.remarks import remarks
+from suite.talk import say
 from suite.text_table import columns
 from suite.utilisation import Utilisation
 from suite.wandb_board.words import Place
-
-INTERRUPTED = 130
-"""The exit code of a run stopped by Ctrl-C, as shells have it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +80,7 @@ class Request:
     at_once: int | None = None
     resume: bool = False
     retry_failed: bool = False
-    executor: Literal["ray", "in_process"] = "ray"
+    executor: cluster.Executor = "ray"
     studies: int | None = None
     trials: int | None = None
     clock: Clock | None = None
@@ -172,11 +170,6 @@ def _wandb_place(request: Request) -> Place | None:
         if getattr(request, f"wandb_{flag}") is not None and not request.wandb:
             raise ConfigError(f"--wandb-{flag} goes with --wandb; add it")
     return Place.find(request.wandb_project, request.wandb_entity) if request.wandb else None
-
-
-def say(line: str) -> None:
-    """Talk goes to stderr, since stdout is for data."""
-    click.echo(line, err=True)
 
 
 def show_plan(specs: Sequence[TrialSpec]) -> str:

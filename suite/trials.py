@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
-import click
-
 import cluster
 from cluster import Executor
 from cluster.spec import Finished, Limits, TrialSpec
@@ -14,6 +12,7 @@ from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
 from scoring.records import Outcome, Record, read_record, record_attempts
 from suite.live import display, one_line
+from suite.talk import say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +46,7 @@ def race(
             at_once=place.at_once,
             watch=shown.update,
             limits=limits,
-            tell=lambda line: click.echo(line, err=True),
+            tell=say,
         )
         for trial in ended:
             shown.finish(trial)

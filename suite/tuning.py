@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from scoring.ground.words import Point, Scalar
 from scoring.seeds import derive_seed
 
 if TYPE_CHECKING:
     from submissions.source import Source
-
-Scalar = None | bool | int | float | str
-Point = dict[str, Scalar]
 
 
 def unit_points(dimensions: int, count: int, *parts: int | str) -> list[list[float]]:

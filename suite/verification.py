@@ -21,9 +21,11 @@ from scoring.ground.words import Resources, is_reference
 from scoring.records import RecordError
 from scoring.times import time_to_result
 from suite import kept_plan
+from suite.cli import INTERRUPTED
 from suite.plan import Planned
-from suite.run import INTERRUPTED, Request, say
+from suite.run import Request
 from suite.run import run as carry_out
+from suite.talk import say
 
 
 def differences(run: Path) -> list[str]:

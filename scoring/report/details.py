@@ -111,7 +111,7 @@ def _fastest(records: Sequence[Record], clock: Clock) -> Iterator[Record]:
         time = time_to_result(record.header, record.evaluations).on(clock)
         name = record.header.submission
         if name not in best or time < best[name][0]:
-            best[name] = (time if math.isfinite(time) else math.inf, record)
+            best[name] = (time, record)
     yield from (record for _, record in best.values())
 
 

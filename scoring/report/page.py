@@ -25,7 +25,7 @@ from scoring.report.page_tables import board_table, equal_budget_table, trials_t
 from scoring.report.palette import styles
 from scoring.report.plots import Styles, profile_data, profile_plot, ratio_plot, study_plot
 from scoring.report.shell import figure
-from scoring.report.tables import RANKS_TOLD
+from scoring.report.tables import footnotes
 from scoring.report.versus import versus_data
 
 _YARDSTICK = {
@@ -119,8 +119,8 @@ def _workloads(
             caption = "Time to result by study; the upright line is the median"
             figures.append(figure(studies, f"studies{place}", caption, f"{workload}-studies"))
         more = [
-            figure(drawn, plot, caption, file)
-            for plot, caption, file, drawn in details(place, workload, own, board.clock, looks)
+            figure(svg, plot, caption, file)
+            for plot, caption, file, svg in details(place, workload, own, board.clock, looks)
         ]
         more += filter(None, [figure_at_end(own, board.clock, looks)])
         heading = f"workload{place}"
@@ -218,10 +218,7 @@ def _facts(board: Board, records: Sequence[Record]) -> Markup:
 
 
 def _notes(board: Board) -> Markup:
-    notes = [*board.notes]
-    if any(row.rank_low < row.rank_high for row in board.rows):
-        notes.insert(0, RANKS_TOLD)
-    return element("ul", *(element("li", note) for note in notes), class_="notes")
+    return element("ul", *(element("li", note) for note in footnotes(board)), class_="notes")
 
 
 def _trials(board: Board, records: Sequence[Record], looks: Styles) -> Markup:

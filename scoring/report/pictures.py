@@ -138,7 +138,10 @@ def _legend(rows: Iterable[Row], looks: Styles) -> list[Markup]:
 
 
 def plot_card(title: str, description: str, drawing: Markup, legend: Sequence[Markup]) -> str:
-    """A plot of the usual size on a card, lines of legend at its right, `told` for who listens."""
+    """A plot of the usual size on a card, with lines of legend at its right.
+
+    `description` is for screen readers.
+    """
     plot = element("g", drawing, transform="translate(10,8)")
     lines = [
         element("g", line, transform=f"translate({WIDTH + 6},{24 + 22 * place})")
@@ -158,7 +161,7 @@ def _column(place: int) -> int:
 
 
 def card(title: str, description: str, drawing: Markup, width: int, height: float) -> str:
-    """A drawing on a card of its own, with its style sheet; `told` for who listens."""
+    """A drawing on a card of its own, with its style sheet; `description` is for screen readers."""
     ground = element(
         "rect", x=0.5, y=0.5, width=width - 1, height=height - 1, rx=10, class_="paper card"
     )

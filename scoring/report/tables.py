@@ -61,7 +61,7 @@ def terminal(board: Board, width: int | None = None) -> str:
             console.print(rich.text.Text(_budget_title(race), style="italic"), soft_wrap=True)
             for line in _standings(race):
                 console.print(rich.text.Text(f"  {line}"), soft_wrap=True)
-        for note in _footnotes(board):
+        for note in footnotes(board):
             console.print(rich.text.Text(f"- {note}"), soft_wrap=True)
     return captured.get()
 
@@ -78,7 +78,7 @@ def markdown(board: Board) -> str:
         lines += [_line(_texts(board, row)) for row in board.rows]
     for race in board.at_equal_budget:
         lines += ["", f"**{_budget_title(race)}**", "", *(f"- {one}" for one in _standings(race))]
-    notes = [f"- {note}" for note in _footnotes(board)]
+    notes = [f"- {note}" for note in footnotes(board)]
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 
 
@@ -222,7 +222,8 @@ def _cell_text(cell: Cell, clock: Clock) -> str:
     return f"{time_text(cell.time, clock)} {cell.reached}/{cell.trials}"
 
 
-def _footnotes(board: Board) -> list[str]:
+def footnotes(board: Board) -> list[str]:
+    """What is said beneath a board: how to read its ranks, then its notes."""
     notes = list(board.notes)
     if any(row.rank_low < row.rank_high for row in board.rows):
         notes.insert(0, RANKS_TOLD)

@@ -7,7 +7,7 @@ import math
 
 from scoring.board import Board
 from scoring.ground.clocks import CLOCKS
-from scoring.ranking import difference
+from scoring.ranking import chance_of_better, difference
 from scoring.report.plots import Styles
 
 MOST = 40
@@ -45,9 +45,7 @@ def _pair(board: Board, one: str, other: str) -> list[float | None]:
     if one not in board.scores or other not in board.scores:
         return [None] * 5
     a, b = board.scores[one], board.scores[other]
-    gap, chance = difference(a, b), None
-    if a.redrawn.size and b.redrawn.size:
-        chance = float(((a.redrawn > b.redrawn) + 0.5 * (a.redrawn == b.redrawn)).mean())
+    gap, chance = difference(a, b), chance_of_better(a, b)
     has_interval = math.isfinite(gap.low)
     numbers = [gap.mean, gap.low, gap.high, gap.p] if has_interval else [gap.mean, *[None] * 3]
     return [None if n is None else float(f"{n:.4g}") for n in [*numbers, chance]]

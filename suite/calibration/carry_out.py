@@ -12,6 +12,7 @@ from suite.calibration.calibrate import Calibration
 from suite.calibration.order import Order, new
 from suite.calibration.verdict import told, write
 from suite.config import NamedSuite
+from suite.talk import say
 from suite.trials import Place
 
 
@@ -20,7 +21,7 @@ def carry_out(
 ) -> None:
     """Calibrate the submission that `word` names, anew on a suite or, without one, resumed.
 
-    `given` are the keys of the order that were typed, None where they were not.
+    `options` are the keys of the order by name, None for those that were not typed.
 
     Raises:
         ConfigError: contradictory or wrong input, a used or unwritable folder.
@@ -42,8 +43,3 @@ def folder_of(output: Path | None, kind: str, word: str, where: str) -> Path:
     """Where a procedure's trials lie: as typed, or named after what it is about."""
     stem = Path(word).stem if word.endswith(".py") else Path(word).name
     return output or Path("runs") / f"{kind}-{stem}-{where}"
-
-
-def say(line: str) -> None:
-    """Talk goes to stderr, since stdout is for data."""
-    click.echo(line, err=True)

@@ -23,6 +23,7 @@ from scoring.records import Record
 from scoring.run_file import MOST
 from scoring.seeds import trial_seed
 from scoring.sensitivity import Sweep
+from scoring.sweep_log import ORDER
 from submissions.source import Source, find, parse
 from suite.calibration.begun import Begun
 from suite.calibration.grid import Grid
@@ -60,7 +61,7 @@ class SweepOrder(Begun):
         gpus: that a trial holds.
     """
 
-    file: ClassVar[str] = "sweep.yaml"
+    file: ClassVar[str] = ORDER
     procedure: ClassVar[str] = "sweep"
 
     workloads: list[str] = pydantic.Field(min_length=1, max_length=MOST)

@@ -9,6 +9,7 @@ import click
 from suite.commands import Option
 from suite.commands.board_options import board_options
 from suite.remote import RunFolder
+from suite.talk import say
 
 
 @click.command()
@@ -40,4 +41,4 @@ def publish(
     from suite.wandb_board.words import Place
 
     place = Place.find(wandb_project, wandb_entity)
-    carry_out(runs, place, lambda line: click.echo(line, err=True), **options)
+    carry_out(runs, place, say, **options)

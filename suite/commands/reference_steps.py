@@ -9,6 +9,7 @@ import click
 from scoring.ground.words import Resources
 from suite.commands import Option
 from suite.commands.executor_option import executor_option
+from suite.talk import say
 
 
 @click.command(name="reference-steps")
@@ -65,7 +66,7 @@ def reference_steps(
                 folder=(options["trials"] / id).absolute(),
                 output=None,
                 executor=options["executor"],
-                say=lambda line: click.echo(line, err=True),
+                say=say,
                 resources=Resources(),
                 at_once=options["at_once"],
             )

@@ -13,15 +13,16 @@ from scoring.report.sweep_page import write_sweep_page
 from scoring.report.sweeps import sensitivity_svg, sweep_svg
 from scoring.run_file import MOST
 from scoring.sensitivity import Sweep
-from scoring.sweep_log import OTHER_SIZE
+from scoring.sweep_log import LOG, have_sizes
 from submissions.source import find
 from suite.calibration.begun import keep, resumed
-from suite.calibration.carry_out import folder_of, say
+from suite.calibration.carry_out import folder_of
 from suite.calibration.grid import FORM, parse_grid
 from suite.calibration.sweep import Sweeping, SweepOrder, log_of
 from suite.commands import Option, Options
 from suite.commands.calibration_options import place_options, taken_place
 from suite.points import stated_point
+from suite.talk import say
 from suite.text_table import columns
 
 
@@ -154,11 +155,10 @@ def _sensitivity(sweep: Sweep) -> str:
 
 def _write(sweeps: Sequence[Sweep], order: SweepOrder, hours: float, folder: Path) -> list[Path]:
     files = {
-        "sweep.json": log_of(sweeps, order, hours),
+        LOG: log_of(sweeps, order, hours),
         "sweep.svg": sweep_svg(sweeps, order.parameter, log=order.scaling == "log"),
     }
-    sizes = [one.size for one in sweeps]
-    if max(sizes) > OTHER_SIZE * min(sizes):
+    if have_sizes(sweeps):
         files["sensitivity.svg"] = sensitivity_svg(sweeps, order.parameter)
     try:
         for name, text in files.items():

@@ -10,6 +10,7 @@ from scoring.ground.documents import ConfigError
 from scoring.ground.words import Resources
 from suite.commands import Option
 from suite.commands.executor_option import executor_option
+from suite.talk import say
 
 
 @click.command(name="set-targets")
@@ -101,7 +102,7 @@ def set_targets(workload: str, output: Path, trials: Path | None, **options: Opt
             folder=folder,
             output=None if options["adopt"] else output.absolute(),
             executor=options["executor"],
-            say=lambda line: click.echo(line, err=True),
+            say=say,
             address=options["address"],
             framework=options["framework"],
             resources=Resources(options["cores"], options["gpus"]),

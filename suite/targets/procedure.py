@@ -38,7 +38,7 @@ from pathlib import Path
 
 import workloads
 from scoring.ground.files import read_text
-from scoring.ground.words import Facts, Framework
+from scoring.ground.words import Facts, Framework, Point
 from submissions.source import Source, find
 from suite.targets.conclusion import conclude
 from suite.targets.stages import ENTRANTS, REFERENCE, Candidate, Settings, Stages
@@ -51,7 +51,7 @@ from suite.targets.statistics import (
     up_to,
 )
 from suite.targets.write import Result, adopted_folder, write_result
-from suite.tuning import Point, unit_points
+from suite.tuning import rounded, unit_points
 from workloads.config import Reference, WorkloadId
 from workloads.errors import WorkloadError
 
@@ -231,7 +231,7 @@ class Procedure:
         assert source.space is not None
         names = source.space.names
         cube = unit_points(len(names), count, "targets", self.stages.settings.workload)
-        return [_rounded(source.space.at(u)) for u in cube]
+        return [rounded(source.space.at(u)) for u in cube]
 
 
 def better_half(ranked: list[Candidate]) -> list[Candidate]:
@@ -289,11 +289,3 @@ def _told(log: Facts, reference: Reference, count: int) -> list[Candidate]:
     if own not in points:
         points.append(own)
     return [Candidate(name, index, point) for index, (name, point) in enumerate(points)]
-
-
-def _rounded(point: Point) -> Point:
-    # So that the published point is the very one that was run.
-    return {
-        name: float(f"{value:.4g}") if isinstance(value, float) else value
-        for name, value in point.items()
-    }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cluster import Executor
 from cluster.spec import TrialSpec
-from scoring.ground.words import Budget, Framework, Resources
+from scoring.ground.words import Budget, Framework, Point, Resources
 from scoring.records import Record
 from scoring.seeds import derive_seed
 from submissions.source import find
@@ -16,7 +16,6 @@ from suite import trials
 from suite.races import REFERENCE_IN
 from suite.targets.statistics import Curve, bests, judged_curve
 from suite.trials import Place
-from suite.tuning import Point
 from workloads.contract import Workload
 from workloads.errors import WorkloadError
 

@@ -62,15 +62,14 @@ class Pruner:
         """A trial has ended."""
         spec = trial.spec
         entry, study = (spec.workload, spec.submission), spec.study
+        self._left[(*entry, study)] -= 1
         try:
             record = record_of(spec)
         except RecordError:
-            self._left[(*entry, study)] -= 1
             return  # counted as missed
         time = time_to_result(record.header, record.evaluations).on(spec.clock)
         best = self._best.setdefault(entry, {})
         best[study] = min(best.get(study, math.inf), time)
-        self._left[(*entry, study)] -= 1
         if is_reference(spec.submission):
             # One that was stopped counts with that reading, as on the board.
             stopped = ENDS[trial.outcome.end].stopped
@@ -108,7 +107,9 @@ class Pruner:
         """The time that the trial's is divided by; infinite until it can change no more."""
         entry = (spec.workload, reference_of(spec.source.framework))
         tries = float(self._planned[(spec.workload, spec.submission, spec.study)])
-        if spec.clock == "paired" and (steps := self._shipped(spec)):
+        # As on the board: `scoring.yardsticks`.
+        ships = spec.clock == "paired" or (spec.clock == "steps" and entry not in self._studies)
+        if ships and (steps := self._shipped(spec)):
             return float(Resampler(draws=0).medians_of_fastest(dict(enumerate(steps)), tries)[0])
         by_study = self._references.get(entry, {})
         if len(by_study) < len(self._studies.get(entry, ())) or not by_study:

@@ -11,7 +11,7 @@ import click
 from scoring.run_file import MOST
 from suite.calibration.order import DEFAULTS
 from suite.commands import Option
-from suite.commands.executor_option import executor_option
+from suite.commands.racing_options import address_option, at_once_option, executor_option
 from suite.trials import Place
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -71,10 +71,8 @@ def place_options(kind: str) -> Callable[[F], F]:
     options = [
         click.option("--cores", type=click.IntRange(1, MOST), metavar="N", help="Of a trial."),
         click.option("--gpus", type=click.IntRange(0, MOST), metavar="N", help="Of a trial."),
-        click.option(
-            "--at-once", type=click.IntRange(1, 10_000), metavar="N", help="Trials at once."
-        ),
-        click.option("--address", metavar="ADDRESS", help="A Ray cluster, as in `run`."),
+        at_once_option,
+        address_option,
         executor_option,
         click.option(
             "-o",

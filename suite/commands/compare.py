@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from suite.commands import Option
 from suite.commands.board_options import board_options
+from suite.remote import RunFolder
+from suite.text_table import columns
 
 if TYPE_CHECKING:
     from scoring.comparison import Comparison
 
 
 @click.command()
-@click.argument("words", nargs=-1, required=True, metavar="RUN... A B")
+@click.argument("words", nargs=-1, required=True, metavar="RUN|URL... A B")
 @board_options
 def compare(words: tuple[str, ...], **options: Option) -> None:
     """Compare two submissions of runs: by how much, how surely, and where.
@@ -32,14 +33,13 @@ def compare(words: tuple[str, ...], **options: Option) -> None:
     from scoring.comparison import compare as compare_entries
 
     *runs, one, other = words
-    computed = board.compute([Path(run) for run in runs], **options)
+    folder = RunFolder()
+    computed = board.compute([folder.convert(run, None, None) for run in runs], **options)
     for line in _lines(compare_entries(computed, one, other), one, other):
         click.echo(line)
 
 
 def _lines(comparison: Comparison, one: str, other: str) -> list[str]:
-    from suite.text_table import columns
-
     gap = comparison.difference
     lines = [f"score: {one} {comparison.scores[0]:.3f}, {other} {comparison.scores[1]:.3f}"]
     if math.isfinite(gap.low):

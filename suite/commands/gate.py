@@ -12,7 +12,7 @@ from suite.remote import RunFolder
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=RunFolder(), metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, type=RunFolder(), metavar="RUN|URL...")
 @click.option(
     "--baseline",
     type=click.Path(path_type=Path),

@@ -14,6 +14,7 @@ import click
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
+    metavar="DIR",
     help="The run's folder to write.",
 )
 @click.option(

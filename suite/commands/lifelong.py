@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from scoring.records import Record, RecordError, read_run
+from suite.remote import RunFolder
 from suite.text_table import columns
 from workloads.lifelong.grounds import grounded
 from workloads.lifelong.l2log import export
@@ -34,11 +35,11 @@ class _Row:
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@click.argument("run", type=RunFolder(), metavar="RUN|URL")
 @click.option(
     "--expert",
-    type=click.Path(path_type=Path),
-    metavar="RUN",
+    type=RunFolder(),
+    metavar="RUN|URL",
     help="Trials of the same submission on `+expert`, for the last two measures.",
 )
 @click.option(
@@ -54,6 +55,7 @@ class _Row:
     type=click.Choice(["table", "json", "csv"]),
     default="table",
     show_default=True,
+    help="How the measures are printed.",
 )
 def lifelong(run: Path, expert: Path | None, folder: Path | None, form: str) -> None:
     """Tell what lifelong learners kept and carried over, by the measures of l2metrics.

@@ -13,7 +13,7 @@ from suite.talk import say
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=RunFolder(), metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, type=RunFolder(), metavar="RUN|URL...")
 @click.option(
     "--wandb-project",
     metavar="NAME",

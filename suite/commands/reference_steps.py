@@ -8,7 +8,7 @@ import click
 
 from scoring.ground.words import Resources
 from suite.commands import Option
-from suite.commands.executor_option import executor_option
+from suite.commands.racing_options import at_once_option, executor_option
 from suite.talk import say
 
 
@@ -40,7 +40,7 @@ from suite.talk import say
     help="Where measured trials are kept; what is there is not raced again.",
 )
 @executor_option
-@click.option("--at-once", type=click.IntRange(1, 10_000), metavar="N", help="As in `run`.")
+@at_once_option
 def reference_steps(
     workloads: tuple[str, ...], measure: bool, adopt: bool, **options: Option
 ) -> None:

@@ -9,7 +9,7 @@ import click
 from scoring.ground.clocks import CLOCKS
 from scoring.run_file import MOST
 from suite.commands import Option
-from suite.commands.executor_option import executor_option
+from suite.commands.racing_options import address_option, at_once_option, executor_option
 from suite.remote import is_url
 from suite.run import Request
 from suite.run import run as carry_out
@@ -54,26 +54,26 @@ from suite.run import run as carry_out
     help="With --resume: race trials that failed again, too.",
 )
 @executor_option
+@address_option
+@at_once_option
 @click.option(
-    "--address",
-    metavar="ADDRESS",
-    help="A Ray cluster that this machine is a node of: auto, or HOST:PORT. Without it, a local "
-    "one is started.",
-)
-@click.option(
-    "--at-once",
-    type=click.IntRange(1, 10_000),
+    "--studies",
+    type=click.IntRange(1, MOST),
     metavar="N",
-    help="Trials at the same time, instead of as many as there are cores for. One or two fewer "
-    "leave a core to whatever else the machine does: times are quieter.",
+    help="Independent repetitions of tuning, instead of the suite's.",
 )
-@click.option("--studies", type=click.IntRange(1, MOST), help="Independent repetitions of tuning.")
-@click.option("--trials", type=click.IntRange(1, MOST), help="Hyperparameter points of a study.")
+@click.option(
+    "--trials",
+    type=click.IntRange(1, MOST),
+    metavar="N",
+    help="Hyperparameter points of a study, instead of the suite's.",
+)
 @click.option(
     "--clock",
     type=click.Choice(list(CLOCKS)),
-    help="What counts as time: wall is the official one; cpu holds on a busy machine; steps are "
-    "exact.",
+    help="What counts as time, instead of the suite's: seconds of the wall clock (wall) or of CPU "
+    "(cpu), steps, or steps that the reference makes meanwhile (paired), which hold on shared "
+    "machines.",
 )
 @click.option(
     "--seed", type=click.IntRange(0, 2**63 - 1), help="What all points and seeds derive from."

@@ -12,7 +12,7 @@ from suite.remote import RunFolder
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=RunFolder(), metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, type=RunFolder(), metavar="RUN|URL...")
 @board_options
 @click.option(
     "form",
@@ -20,6 +20,7 @@ from suite.remote import RunFolder
     type=click.Choice(["table", "json", "csv", "markdown", "trials"]),
     default="table",
     show_default=True,
+    help="How the board is printed; trials: a CSV table of every trial in its place.",
 )
 @click.option(
     "--more",
@@ -36,8 +37,6 @@ def score(
     runs: tuple[Path, ...], form: str, more: bool, costs: Path | None, **options: Option
 ) -> None:
     """Compute the leaderboard of runs from their records.
-
-    The form `trials` is a CSV table of every trial, one line each, in place of a board.
 
     \b
     Examples:

@@ -12,9 +12,11 @@ from cluster import step_cost as measurement
 from cluster.cores import hold_cores
 from cluster.process import set_environment
 from scoring.ground.documents import ConfigError
+from scoring.ground.files import write_whole
 from scoring.ground.words import Resources
 from scoring.projection import read_costs
 from submissions.source import find
+from suite.commands.racing_options import holding_options
 from suite.races import REFERENCE_IN
 from suite.text_table import columns
 
@@ -44,8 +46,7 @@ from suite.text_table import columns
     metavar="FILE.json",
     help="Keep the costs; a file that exists is added to. For `score --costs`.",
 )
-@click.option("--cores", type=click.IntRange(1, 1000), default=1, show_default=True, metavar="N")
-@click.option("--gpus", type=click.IntRange(0, 1000), default=0, show_default=True, metavar="N")
+@holding_options
 def step_cost(
     submissions: tuple[str, ...],
     ids: tuple[str, ...],
@@ -83,8 +84,6 @@ def step_cost(
             lines.append((source.name, source.framework, *cells))
     click.echo(columns(("submission", "framework", *ids), lines))
     if output is not None:
-        from scoring.ground.files import write_whole
-
         try:
             write_whole(output, json.dumps(costs, indent=2) + "\n")
         except OSError as error:

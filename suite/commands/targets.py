@@ -9,7 +9,12 @@ import click
 from scoring.ground.documents import ConfigError
 from scoring.ground.words import Resources
 from suite.commands import Option
-from suite.commands.executor_option import executor_option
+from suite.commands.racing_options import (
+    address_option,
+    at_once_option,
+    executor_option,
+    holding_options,
+)
 from suite.talk import say
 
 
@@ -65,11 +70,10 @@ from suite.talk import say
     show_default=True,
     help="The one to tune in: whichever takes less time.",
 )
-@click.option("--cores", type=click.IntRange(1, 1000), default=1, show_default=True, metavar="N")
-@click.option("--gpus", type=click.IntRange(0, 1000), default=0, show_default=True, metavar="N")
+@holding_options
 @executor_option
-@click.option("--at-once", type=click.IntRange(1, 10_000), metavar="N", help="As in `run`.")
-@click.option("--address", metavar="ADDRESS", help="A Ray cluster to join, as in `run`.")
+@at_once_option
+@address_option
 def set_targets(workload: str, output: Path, trials: Path | None, **options: Option) -> None:
     """Set a workload's target, budget and reference by the stated procedure.
 
@@ -92,6 +96,8 @@ def set_targets(workload: str, output: Path, trials: Path | None, **options: Opt
             f"{folder} already holds trials; go on with them: add --resume, or name another folder "
             "with --trials"
         )
+    if options["from_base"] and options["from_log"]:
+        raise click.UsageError("--from-base or --from-log, not both")
     if options["points"] and not (options["from_base"] or options["from_log"]):
         raise ConfigError(
             "--points: only with --from-base or --from-log; otherwise points are drawn"

@@ -16,6 +16,7 @@ from scoring.ground.words import Budget, Point, Resources
 from scoring.records import Record
 from submissions.source import Source, find
 from suite.commands import Option, Options
+from suite.commands.racing_options import holding_options
 from suite.live import display
 from suite.points import stated_point
 from suite.text_table import columns
@@ -26,7 +27,14 @@ from workloads.metric import DIAGNOSTICS
 @click.command(name="try")
 @click.argument("workload", metavar="WORKLOAD")
 @click.argument("submission", metavar="NAME|FILE.py")
-@click.option("--steps", type=click.IntRange(1, 10**9), default=300, show_default=True, metavar="N")
+@click.option(
+    "--steps",
+    type=click.IntRange(1, 10**9),
+    default=300,
+    show_default=True,
+    metavar="N",
+    help="Of training.",
+)
 @click.option(
     "points",
     "-p",
@@ -35,9 +43,14 @@ from workloads.metric import DIAGNOSTICS
     metavar="NAME=VALUE",
     help="Set a hyperparameter. Repeat for several.",
 )
-@click.option("--cores", type=click.IntRange(1, 1000), default=1, show_default=True, metavar="N")
-@click.option("--gpus", type=click.IntRange(0, 1000), default=0, show_default=True, metavar="N")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
+@holding_options
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="What weights and batches derive from.",
+)
 @click.option(
     "-o",
     "--output",

@@ -12,7 +12,7 @@ from suite.remote import RunFolder
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=RunFolder(), metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, type=RunFolder(), metavar="RUN|URL...")
 @click.pass_context
 def validate(ctx: click.Context, runs: tuple[Path, ...]) -> None:
     """List the records of runs that cannot be, or were not planned.

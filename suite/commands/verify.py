@@ -10,7 +10,7 @@ from suite.remote import RunFolder
 
 
 @click.command()
-@click.argument("run", type=RunFolder())
+@click.argument("run", type=RunFolder(), metavar="RUN|URL")
 @click.option(
     "--rerun",
     type=click.IntRange(1, 10**9),

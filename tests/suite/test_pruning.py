@@ -19,8 +19,9 @@ from scoring.forecast import OPTIMISM
 from scoring.records import Outcome, Writer, read_run, record_attempts
 from submissions.source import find
 from suite.pruning import in_order
+from workloads.config import Race
 
-from .conftest import FakeCluster, Told
+from .conftest import REFERENCES, FakeCluster, Told, race
 from .test_live import spec as live_spec
 
 SUBMISSIONS = {
@@ -139,6 +140,22 @@ def test_more_pruning_changes_no_score(
         for workload, (_, ratio, _) in whole[name][1].items():
             found = pruned[name][1][workload][1]
             assert found == ratio or (found == math.inf and ratio >= 4)
+
+
+def test_on_the_steps_clock_a_reference_that_ships_bounds_trials_though_it_is_not_raced(
+    racing: Racing, raced: dict[str, Race], invoke: Any
+) -> None:
+    """It takes 30 steps, the trials 40 and more: what takes over 120 scores nothing."""
+    quick = {name: one.model_copy(update={"steps": [30.0] * 5}) for name, one in REFERENCES.items()}
+    raced["lm-toy-v2"] = raced["homeostatic-toy-v3"] = race(reference=quick)
+    suite = a_suite(1, "steps")
+    assert invoke("run", suite, "-o", "pruned", "--prune", "score").exit_code == 0
+    assert invoke("run", suite, "-o", "whole", "--no-prune").exit_code == 0
+    stops = [spec.stop for spec in racing.trained if spec.stop is not None]
+    assert any("too many times the reference's time" in stop.why for stop in stops)
+    scores = [{name: row[0][3] for name, row in told(run).items()} for run in ("pruned", "whole")]
+    assert scores[0] == scores[1]
+    assert any(scores[0].values())
 
 
 def test_references_are_never_pruned_and_come_first_where_scores_count(

@@ -1,0 +1,60 @@
+"""Options of several commands that race: where trials run, and what each holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
+from scoring.run_file import MOST
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+executor_option = click.option(
+    "--executor",
+    type=click.Choice(["ray", "in-process"]),
+    default="ray",
+    show_default=True,
+    callback=lambda ctx, option, word: word.replace("-", "_"),
+    help="ray: side by side, a fresh process a trial. in-process: one after the other.",
+)
+"""Its value is a `cluster.Executor`."""
+address_option = click.option(
+    "--address",
+    metavar="ADDRESS",
+    help="A Ray cluster that this machine is a node of: auto, or HOST:PORT. Without it, a local "
+    "one is started.",
+)
+at_once_option = click.option(
+    "--at-once",
+    type=click.IntRange(1, 10_000),
+    metavar="N",
+    help="Trials at the same time, instead of as many as there are cores for. One or two fewer "
+    "leave a core to whatever else the machine does: times are quieter.",
+)
+
+
+def holding_options(command: Command) -> Command:
+    """Gives a command --cores and --gpus, of one core and no accelerator."""
+    options = [
+        click.option(
+            "--cores",
+            type=click.IntRange(1, MOST),
+            default=1,
+            show_default=True,
+            metavar="N",
+            help="Of a trial.",
+        ),
+        click.option(
+            "--gpus",
+            type=click.IntRange(0, MOST),
+            default=0,
+            show_default=True,
+            metavar="N",
+            help="Of a trial.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -75,24 +75,26 @@ def make_plan(
         name=named.name,
         suite=suite,
         workloads=courses,
-        submissions={
-            name: Entrant(
-                file=f"{name}.py",
-                points=_points(source, suite),
-                points_on={
-                    id: _points(source, suite, by_name[name])
-                    for id, by_name in suite.points_on.items()
-                    if id in raced and name in by_name
-                },
-            )
-            for name, source in entered.items()
-        },
+        submissions={name: _entrant(source, suite) for name, source in entered.items()},
         texts={
             file: Text(name=source.name, origin=source.origin, sha256=source.sha256)
             for file, source in sources.items()
         },
     )
     return Planned(plan, sources, tuple(notes))
+
+
+def _entrant(source: Source, suite: Suite) -> Entrant:
+    name = source.name
+    return Entrant(
+        file=f"{name}.py",
+        points=_points(source, suite),
+        points_on={
+            id: _points(source, suite, by_name[name])
+            for id, by_name in suite.points_on.items()
+            if id in suite.workloads and name in by_name
+        },
+    )
 
 
 def _check_ranks(suite: Suite, raced: Mapping[str, Workload]) -> None:

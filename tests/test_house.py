@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("suite", "workloads", "submissions", "scoring", "cluster")
 LONGEST_FILE = 400
@@ -41,6 +43,15 @@ def test_any_stays_rare() -> None:
     counts = Counter({path: count_any(path.read_text(encoding="utf-8")) for path in sources()})
     most = [f"{path.relative_to(ROOT)}: {count}" for path, count in counts.most_common(10)]
     assert counts.total() <= MOST_ANY, most
+
+
+@pytest.mark.parametrize("room", ["suite", "scoring"])
+def test_a_room_s_page_tells_what_each_of_its_files_is_for(room: str) -> None:
+    page = (ROOT / room / "README.md").read_text(encoding="utf-8")
+    files = {path.name for path in (ROOT / room).glob("*.py")} - {"__init__.py"}
+    assert (
+        sorted(name for name in files if f"`{name}`" not in page and f"[{name}]" not in page) == []
+    )
 
 
 def test_files_are_short() -> None:

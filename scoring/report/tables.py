@@ -123,24 +123,7 @@ def json(board: Board) -> str:
         "tau_max": board.tau_max,
         "workloads": board.workloads,
         "rows": rows,
-        "at_equal_budget": [
-            {
-                "workload": race.workload,
-                "metric": race.metric,
-                "goal": race.goal,
-                "standings": [
-                    {
-                        "submission": one.submission,
-                        "framework": one.framework,
-                        "is_reference": one.is_reference,
-                        "value": _null(one.value),
-                        "study_values": [_null(value) for value in one.study_values],
-                    }
-                    for one in race.standings
-                ],
-            }
-            for race in board.at_equal_budget
-        ],
+        "at_equal_budget": [_race(race) for race in board.at_equal_budget],
         "notes": board.notes,
         "provenance": dataclasses.asdict(board.provenance) if board.provenance else None,
     }
@@ -240,6 +223,24 @@ def _blank(value: float) -> float | str:
 
 def _null(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def _race(race: EqualBudget) -> dict[str, object]:
+    return {
+        "workload": race.workload,
+        "metric": race.metric,
+        "goal": race.goal,
+        "standings": [
+            {
+                "submission": one.submission,
+                "framework": one.framework,
+                "is_reference": one.is_reference,
+                "value": _null(one.value),
+                "study_values": [_null(value) for value in one.study_values],
+            }
+            for one in race.standings
+        ],
+    }
 
 
 def _cell(cell: Cell) -> dict[str, object]:

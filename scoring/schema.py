@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pydantic
+from pydantic.json_schema import JsonSchemaValue
 
 from scoring.details import LARGEST, LATEST, LONGEST, NOT_FINITE
 from scoring.lines import FORMAT, KINDS, EventLine, Header, Outcome
@@ -33,7 +34,7 @@ _LIMITS: Mapping[str, Mapping[str, object]] = {
 
 def schema() -> dict[str, object]:
     """The schema, draft 2020-12."""
-    definitions: dict[str, object] = {}
+    definitions: dict[str, JsonSchemaValue] = {}
     for word, kind in KINDS.items():
         form = pydantic.TypeAdapter(kind).json_schema(ref_template="#/$defs/{model}")
         definitions |= form.pop("$defs", {})
@@ -58,6 +59,9 @@ def schema() -> dict[str, object]:
             "properties": properties,
             "required": ["kind", *required],
         }
+    # Logs of other benchmarks were held against none.
+    endless = {"anyOf": [{"type": "number", "minimum": 0}, {"const": "Infinity"}]}
+    definitions["Budget"]["properties"]["seconds"] = {"title": "Seconds", **endless}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"A line of a Gradathlon trial record, format {FORMAT}",

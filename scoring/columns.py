@@ -109,6 +109,21 @@ def values(evaluations: Sequence[Evaluation], metric: str) -> np.ndarray:
     return np.asarray(evaluations.metrics.get(metric, none))
 
 
+def metrics_of(evaluations: Sequence[Evaluation]) -> list[str]:
+    """The names of the metrics that any of the evaluations has."""
+    if isinstance(evaluations, Evaluations):
+        return list(evaluations.metrics)
+    return list(dict.fromkeys(name for one in evaluations for name in one.metrics))
+
+
+def present(evaluations: Sequence[Evaluation], metric: str) -> np.ndarray:
+    """Which of the evaluations have a metric, be its value NaN."""
+    if not isinstance(evaluations, Evaluations):
+        return np.array([metric in one.metrics for one in evaluations], dtype=bool)
+    everywhere = np.full(len(evaluations), metric in evaluations.metrics)
+    return evaluations.present.get(metric, everywhere)
+
+
 def within(header: Header, evaluations: Sequence[Evaluation]) -> np.ndarray:
     """Whether each evaluation lies within the budget: of steps, and of the official clock."""
     clock, budget = header.clock, header.budget

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
+from scoring.columns import metrics_of, present, readings, values
 from scoring.frame import Gathered, gather
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.documents import ConfigError
 from scoring.ground.files import write_whole
+from scoring.records import Evaluation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,17 +55,26 @@ def evaluations(gathered: Gathered) -> pd.DataFrame:
     Columns: run, workload, submission, framework, study, trial (which trial); evaluation (its
     number); wall, cpu, steps, paired; metric, value.
     """
-    import pandas as pd
 
-    columns: dict[str, list[object]] = {
-        name: [] for name in (*KEY, "evaluation", *CLOCKS, "metric", "value")
+    names = [*KEY, "evaluation", *CLOCKS, "metric", "value"]
+    parts = [_columns(record.evaluations) for record in gathered.records]
+    lengths = [len(part["value"]) for part in parts]
+    keys = gathered.trials[list(KEY)]
+    rows = keys.loc[keys.index.repeat(lengths)].reset_index(drop=True)
+    own = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return rows.assign(**own)[names]
+
+
+def _columns(evaluations: Sequence[Evaluation]) -> dict[str, np.ndarray]:
+    """A row for each metric that each of a trial's evaluations has, evaluation by evaluation."""
+    metrics = metrics_of(evaluations)
+    has = np.array([present(evaluations, name) for name in metrics], dtype=bool)
+    has = has.reshape(len(metrics), len(evaluations)).T
+    number, which = np.nonzero(has)
+    series = np.array([values(evaluations, name) for name in metrics], dtype=float)
+    return {
+        "evaluation": number,
+        **{clock: readings(evaluations, clock)[number] for clock in CLOCKS},
+        "metric": np.array(metrics, dtype=object)[which],
+        "value": series.reshape(has.T.shape)[which, number],
     }
-    keys = gathered.trials[list(KEY)].itertuples(index=False)
-    for key, record in zip(keys, gathered.records, strict=True):
-        for number, one in enumerate(record.evaluations):
-            readings = [clock.read(one) for clock in CLOCKS.values()]
-            for metric, value in one.metrics.items():
-                line = (*key, number, *readings, metric, value)
-                for column, entry in zip(columns.values(), line, strict=True):
-                    column.append(entry)
-    return pd.DataFrame(columns)

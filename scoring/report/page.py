@@ -19,7 +19,7 @@ from scoring.records import Record, run_of
 from scoring.report import crowds, shell
 from scoring.report.axes import short
 from scoring.report.curves import CROWD, curve_plot, readable_clocks
-from scoring.report.details import details, figure_at_end, folded
+from scoring.report.folded import figure_at_end, folded, folded_plots
 from scoring.report.markup import Markup, element, escape, join
 from scoring.report.page_tables import board_table, equal_budget_table, trials_table
 from scoring.report.palette import styles
@@ -120,7 +120,7 @@ def _workloads(
             figures.append(figure(studies, f"studies{place}", caption, f"{workload}-studies"))
         more = [
             figure(svg, plot, caption, file)
-            for plot, caption, file, svg in details(place, workload, own, board.clock, looks)
+            for plot, caption, file, svg in folded_plots(place, workload, own, board.clock, looks)
         ]
         more += filter(None, [figure_at_end(own, board.clock, looks)])
         heading = f"workload{place}"

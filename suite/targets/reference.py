@@ -104,8 +104,7 @@ def adopt(id: str, steps: Steps, measured_log: Facts | None = None) -> None:
     folder = adopted_folder(workload.id)
     before = (folder / f"{workload.id.race}.yaml").read_text(encoding="utf-8").splitlines(True)
     remark = "".join(itertools.takewhile(lambda line: line.startswith("#"), before))
-    path = write_result(folder, workload.id, Result(changed, log))
-    path.write_text(remark + path.read_text(encoding="utf-8"), encoding="utf-8")
+    write_result(folder, workload.id, Result(changed, log), remark)
 
 
 def _steps_before(id: str) -> Steps:

@@ -39,8 +39,10 @@ def adopted_folder(id: WorkloadId) -> Path:
     return folder
 
 
-def write_result(folder: Path, id: WorkloadId, result: Result) -> Path:
+def write_result(folder: Path, id: WorkloadId, result: Result, remark: str = "") -> Path:
     """Put a result into `folder`, each file whole or not at all; the path of the target.
+
+    `remark` is the lines of comments that the target's file begins with.
 
     Raises:
         WorkloadError: the folder cannot be written.
@@ -57,7 +59,7 @@ def write_result(folder: Path, id: WorkloadId, result: Result) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         # The log first: a target without its procedure must not be seen.
         write_whole(folder / f"{id.race}.procedure.json", log)
-        write_whole(path, body)
+        write_whole(path, remark + body)
     except OSError as error:
         raise WorkloadError(f"{path}: cannot be written: {error.strerror}") from None
     workloads.forget()

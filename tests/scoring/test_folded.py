@@ -10,7 +10,7 @@ import pytest
 
 from scoring.frame import gather
 from scoring.records import Evaluation, Record
-from scoring.report.details import details, figure_at_end, other_metrics
+from scoring.report.folded import figure_at_end, folded_plots, other_metrics
 from scoring.report.heatmap import shade, shade_sheet
 from scoring.report.hyperparameters import scatter_plot, tried
 from scoring.report.palette import styles
@@ -60,7 +60,7 @@ def test_at_equal_budget_the_best_metric_is_the_result(records: list[Record]) ->
     svg = scatter_plot("p", LM, lr, "wall", looks)
     assert dots(svg) == (sum(map(len, lr.trials.values())), 0)
     assert f"best {target.metric}" in svg and "missed" not in svg
-    captions = [caption for _, caption, _, _ in details(0, LM, free, "wall", looks)]
+    captions = [caption for _, caption, _, _ in folded_plots(0, LM, free, "wall", looks)]
     assert f"Best {target.metric} over {lr.name}, a dot a trial" in captions
 
 
@@ -99,7 +99,7 @@ def test_other_metrics_are_those_that_change(records: list[Record]) -> None:
     ]
     assert other_metrics(moving) == ["validation/x"]
     looks = styles(one.header.submission for one in records)
-    drawn = {plot: svg for plot, _, _, svg in details(3, LM, moving, "wall", looks)}
+    drawn = {plot: svg for plot, _, _, svg in folded_plots(3, LM, moving, "wall", looks)}
     submissions = len({one.header.submission for one in records})
     assert drawn["side3-0"].count('class="line ') == submissions
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from scoring.columns import Evaluations, values
+from scoring.columns import metrics_of, values
 from scoring.ground.words import Clock
 from scoring.records import Record
 from scoring.report.axes import short
@@ -23,7 +23,7 @@ METRICS = 12
 """So many of a workload's other metrics are drawn, validation's first."""
 
 
-def details(
+def folded_plots(
     place: int, workload: str, records: Sequence[Record], clock: Clock, looks: Styles
 ) -> Iterator[tuple[str, str, str, Markup]]:
     """Id, caption, file name and plot of each, for the section at `place`."""
@@ -53,11 +53,8 @@ def other_metrics(records: Sequence[Record]) -> list[str]:
     """The metrics that change as the records' trials go, but for the judged one."""
     names: set[str] = set()
     for record in records:
-        target, seen = record.header.target, record.evaluations
-        every = (
-            seen.metrics if isinstance(seen, Evaluations) else {n for e in seen for n in e.metrics}
-        )
-        names |= set(every) - {target.metric if target else ""}
+        target = record.header.target
+        names |= set(metrics_of(record.evaluations)) - {target.metric if target else ""}
     changing = []
     for name in names:
         series = np.concatenate([values(record.evaluations, name) for record in records])

@@ -181,6 +181,7 @@ def test_another_run_at_the_same_url_is_not_taken_for_what_was_there(
     system.rm(root, recursive=True)
     assert invoke("run", "demo", "-s", "adamw", "-o", memory).exit_code == 0
     assert "prodigy" not in invoke("score", memory, "--format", "trials").stdout
+    assert invoke("compare", memory, "adamw", "adamw").exit_code == 0
 
 
 def test_a_driver_that_gives_signs_of_life_is_left_alone(

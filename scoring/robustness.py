@@ -15,7 +15,7 @@ from scoring.board import Board, Row
 from scoring.gradathlon import mean_score
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.words import Clock, Target, best, is_reference, reference_of
-from scoring.records import Record
+from scoring.records import Record, RecordError
 from scoring.times import between, crossing
 
 LAXER = (0.4, 0.65)
@@ -100,7 +100,13 @@ def laxer_ratios(
 
 
 def told(board: Board, records: Sequence[Record]) -> Iterator[str]:
-    """Lines for beneath a board."""
+    """Lines for beneath a board of the gradathlon protocol.
+
+    Raises:
+        RecordError: the board is another protocol's.
+    """
+    if board.protocol != "gradathlon":
+        raise RecordError("what is told with --more is of the gradathlon protocol: no --protocol")
     rows = [row for row in board.rows if not row.is_reference]
     yield "geometric mean of speed-ups over the workloads met"
     for row in rows:

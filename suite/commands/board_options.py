@@ -11,40 +11,47 @@ from scoring.ground.clocks import CLOCKS
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
-_OPTIONS = (
-    click.option(
-        "--protocol",
-        type=click.Choice(["gradathlon", "algoperf"]),
-        default="gradathlon",
-        show_default=True,
-        help="gradathlon: time compared to the tuned reference of the same framework, with "
-        "intervals. algoperf: compared to the best submission, as on the published leaderboards.",
-    ),
-    click.option(
-        "--clock",
-        type=click.Choice(list(CLOCKS)),
-        help="What counts as time; the run's own clock unless given.",
-    ),
-    click.option(
-        "--across-frameworks",
-        is_flag=True,
-        help="Compare raw times of torch and jax to the faster framework's reference.",
-    ),
-    click.option(
-        "--mix-hardware",
-        is_flag=True,
-        help="Score seconds that were measured on unequal hardware all the same.",
-    ),
-    click.option(
-        "--held-out",
-        is_flag=True,
-        help="With --protocol algoperf: a workload X+variant decides whether X counts.",
-    ),
+_PROTOCOL = click.option(
+    "--protocol",
+    type=click.Choice(["gradathlon", "algoperf"]),
+    default="gradathlon",
+    show_default=True,
+    help="gradathlon: time compared to the tuned reference of the same framework, with "
+    "intervals. algoperf: compared to the best submission, as on the published leaderboards.",
+)
+_CLOCK = click.option(
+    "--clock",
+    type=click.Choice(list(CLOCKS)),
+    help="What counts as time; the run's own clock unless given.",
+)
+_ACROSS = click.option(
+    "--across-frameworks",
+    is_flag=True,
+    help="Compare raw times of torch and jax to the faster framework's reference.",
+)
+_MIX = click.option(
+    "--mix-hardware",
+    is_flag=True,
+    help="Score seconds that were measured on unequal hardware all the same.",
+)
+_HELD_OUT = click.option(
+    "--held-out",
+    is_flag=True,
+    help="With --protocol algoperf: a workload X+variant decides whether X counts.",
 )
 
 
 def board_options(command: Command) -> Command:
     """Gives a command --protocol, --clock, --across-frameworks, --mix-hardware and --held-out."""
-    for option in reversed(_OPTIONS):  # the last one given stands first in the help
+    return _given(command, _PROTOCOL, _CLOCK, _ACROSS, _MIX, _HELD_OUT)
+
+
+def gradathlon_options(command: Command) -> Command:
+    """Gives those of them that mean something where the protocol is gradathlon's."""
+    return _given(command, _CLOCK, _ACROSS, _MIX)
+
+
+def _given(command: Command, *options: Callable[[Command], Command]) -> Command:
+    for option in reversed(options):  # the last one given stands first in the help
         command = option(command)
     return command

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from suite.commands import Option
-from suite.commands.board_options import board_options
+from suite.commands.board_options import gradathlon_options
 from suite.remote import RunFolder
 from suite.text_table import columns
 
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("words", nargs=-1, required=True, metavar="RUN|URL... A B")
-@board_options
+@gradathlon_options
 def compare(words: tuple[str, ...], **options: Option) -> None:
     """Compare two submissions of runs: by how much, how surely, and where.
+
+    By their scores under the gradathlon protocol.
 
     \b
     Examples:

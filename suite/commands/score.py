@@ -59,10 +59,10 @@ def score(
         "markdown": tables.markdown,
     }[form]
     computed = board.compute_from(gathered, **options)
+    beneath = list(robustness.told(computed, gathered.records)) if more else []
     click.echo(write(computed).rstrip("\n"))
-    if more:
-        for line in robustness.told(computed, gathered.records):
-            click.echo(line, err=form != "table")
+    for line in beneath:
+        click.echo(line, err=form != "table")
     if costs is not None:
         on_steps = board.compute_from(gathered, clock="steps")
         for line in projection.told(on_steps, projection.read_costs(costs)):

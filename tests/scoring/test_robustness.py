@@ -10,7 +10,7 @@ import pytest
 
 from scoring.board import compute
 from scoring.ground.words import TrialKey
-from scoring.records import Evaluation, Outcome, read_run, record_path
+from scoring.records import Evaluation, Outcome, RecordError, read_run, record_path
 from scoring.robustness import laxer_ratios, leave_one_out, speed_up, told
 from tests.scoring.conftest import Run, header, write
 
@@ -47,6 +47,8 @@ def test_a_winner_by_one_workload_falls_without_it(new_run: Callable[..., Run]) 
     lines = list(told(board, read_run(run.folder)))
     assert f"without {LM}: two > one" in lines
     assert f"without {SHIFT}: the same order" in lines
+    with pytest.raises(RecordError, match="no --protocol"):
+        list(told(compute([run.folder], protocol="algoperf"), []))
 
 
 def test_orders_flip_at_laxer_targets(new_run: Callable[..., Run]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,14 +10,7 @@ from cluster.spec import Finished, TrialSpec, Update
 from scoring.ground.words import TrialKey
 from scoring.records import Evaluation, Outcome, decode, key_of, record_files
 from scoring.run_file import RunFile
-
-
-@dataclasses.dataclass
-class _Followed:
-    """A record, and how far it was read."""
-
-    path: Path
-    offset: int = 0
+from scoring.tail import Tail
 
 
 class Follower:
@@ -27,7 +19,7 @@ class Follower:
     def __init__(self, run: Path, specs: Sequence[TrialSpec]) -> None:
         self._run = run
         self._specs = {spec.key: spec for spec in specs}
-        self._followed: dict[TrialKey, _Followed] = {}
+        self._tails: dict[TrialKey, Tail] = {}
         self._ended: set[TrialKey] = set()
 
     @property
@@ -43,13 +35,17 @@ class Follower:
                 yield from self._read(self._specs[key], path)
 
     def _read(self, spec: TrialSpec, path: Path) -> Iterator[Update | Finished]:
-        followed = self._followed.get(spec.key)
-        if followed is None or followed.path != path:
-            followed = self._followed[spec.key] = _Followed(path)
+        tail = self._tails.get(spec.key)
+        if tail is None or tail.path != path:
+            tail = self._tails[spec.key] = Tail(path)
             yield Update(spec.key, "preparing")
-        for text in _new_lines(followed):
+        try:
+            texts = tail.lines()
+        except OSError:
+            return
+        for text in texts:
             try:
-                line = decode(text)
+                line = decode(text.decode())
             except ValueError:
                 continue  # `gradathlon validate` tells of those
             if isinstance(line, Evaluation):
@@ -59,19 +55,6 @@ class Follower:
                 self._ended.add(spec.key)
                 yield Finished(spec, line)
                 return
-
-
-def _new_lines(followed: _Followed) -> list[str]:
-    """Whole lines alone; a line that is being written is left for the next look."""
-    try:
-        with followed.path.open("rb") as file:
-            file.seek(followed.offset)
-            data = file.read()
-    except OSError:
-        return []
-    whole = data[: data.rfind(b"\n") + 1]
-    followed.offset += len(whole)
-    return whole.decode(errors="replace").splitlines()
 
 
 def seconds_since_start(file: RunFile) -> float:

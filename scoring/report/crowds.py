@@ -36,6 +36,22 @@ def shown(records: Sequence[Record], clock: Clock, most: int) -> list[Record]:
     return [records[place] for place in sorted(places)]
 
 
+def fastest(records: Sequence[Record], clock: Clock) -> list[Record]:
+    """Of one workload, each submission's fastest trial; the first where all of them missed.
+
+    A trial without an evaluation is none.
+    """
+    best: dict[str, tuple[float, Record]] = {}
+    for record in records:
+        if not record.evaluations:
+            continue
+        time = time_to_result(record.header, record.evaluations).on(clock)
+        name = record.header.submission
+        if name not in best or time < best[name][0]:
+            best[name] = (time, record)
+    return [record for _, record in best.values()]
+
+
 def told(shown: int, of: int, what: str) -> str:
     """What is left out, in a sentence; "" for nothing."""
     if shown == of:

@@ -10,6 +10,7 @@ import numpy as np
 from scoring.columns import metrics_of, values
 from scoring.ground.words import Clock
 from scoring.records import Record
+from scoring.report import crowds
 from scoring.report.axes import short
 from scoring.report.curves import side_plot
 from scoring.report.hyperparameters import SHOWN, scatter_plot, tried
@@ -17,7 +18,6 @@ from scoring.report.markup import Markup, element
 from scoring.report.palette import Style
 from scoring.report.parts import parts_of, parts_plot
 from scoring.report.plots import Styles
-from scoring.times import time_to_result
 
 METRICS = 12
 """So many of a workload's other metrics are drawn, validation's first."""
@@ -32,7 +32,7 @@ def folded_plots(
         drawn = scatter_plot(plot, workload, one, clock, looks)
         caption = f"{one.result[0].upper()}{one.result[1:]} over {one.name}, a dot a trial"
         yield plot, caption, f"{workload}-{one.name}", drawn
-    fastest = list(_fastest(records, clock))
+    fastest = crowds.fastest(records, clock)
     others = other_metrics(fastest)
     parts = parts_of(others)
     for number, (word, metrics) in enumerate(parts.items()):
@@ -68,7 +68,7 @@ def figure_at_end(records: Sequence[Record], clock: Clock, looks: Styles) -> Mar
     """What each submission's fastest trial was at its end on test data, which decides nothing."""
     found = [
         (record, {name: value for name, value in test.items() if isinstance(value, int | float)})
-        for record in _fastest(records, clock)
+        for record in crowds.fastest(records, clock)
         if record.outcome and isinstance(test := record.outcome.extra.get("test"), dict)
     ]
     names = sorted({name for _, test in found for name in test})
@@ -97,19 +97,6 @@ def _row_at_end(
         *(element("td", short(test.get(word, math.nan), 4), class_="number") for word in names),
         data_s=look.series,
     )
-
-
-def _fastest(records: Sequence[Record], clock: Clock) -> Iterator[Record]:
-    """Each submission's fastest trial, the first of those that missed where all did."""
-    best: dict[str, tuple[float, Record]] = {}
-    for record in records:
-        if not record.evaluations:
-            continue
-        time = time_to_result(record.header, record.evaluations).on(clock)
-        name = record.header.submission
-        if name not in best or time < best[name][0]:
-            best[name] = (time, record)
-    yield from (record for _, record in best.values())
 
 
 def folded(title: str, figures: Sequence[Markup]) -> Markup | None:

@@ -17,8 +17,8 @@ from pathlib import Path
 from scoring.ground.ends import UNFINISHED
 from scoring.records import key_of
 from scoring.run_file import read as read_plan
+from suite.wandb_board.attempts import Attempts, run_id
 from suite.wandb_board.session import Session
-from suite.wandb_board.tail import Attempts, run_id
 from suite.wandb_board.trial import SUPERSEDED, TrialLog
 from suite.wandb_board.words import FOLDER, Place
 

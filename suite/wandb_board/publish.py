@@ -16,7 +16,7 @@ from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import UNFINISHED
 from scoring.ground.words import Scalar
 from scoring.records import Record, run_of
-from scoring.report import page, pictures
+from scoring.report import crowds, page, pictures
 from scoring.report.heatmap import heatmap_svg
 from scoring.report.tables import rank_text
 from scoring.run_file import NAME, TEXTS
@@ -181,16 +181,11 @@ def drawings(published: Published) -> dict[str, str]:
 
 def curves(published: Published, workload: str) -> dict[str, tuple[list[float], list[float]]]:
     """By submission: clock and judged metric of its fastest trial on a workload."""
-    clock = published.board.clock
-    fastest: dict[str, tuple[float, Record]] = {}
-    for record in published.records:
-        head = record.header
-        if head.workload != workload or head.target is None or not record.evaluations:
-            continue
-        time = time_to_result(head, record.evaluations).on(clock)
-        if head.submission not in fastest or time < fastest[head.submission][0]:
-            fastest[head.submission] = (time, record)
-    return {name: _curve(record, published) for name, (_, record) in sorted(fastest.items())}
+    own = [
+        one for one in published.records if one.header.workload == workload and one.header.target
+    ]
+    fastest = {one.header.submission: one for one in crowds.fastest(own, published.board.clock)}
+    return {name: _curve(record, published) for name, record in sorted(fastest.items())}
 
 
 def _curve(record: Record, published: Published) -> tuple[list[float], list[float]]:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from scoring.ground.clocks import CLOCKS, Moment
 from scoring.ground.ends import ENDS
 from scoring.ground.words import is_reference
-from scoring.records import Evaluation, EventLine, Header, Line, Outcome, attempt_of
+from scoring.records import Evaluation, EventLine, Header, Line, Outcome, attempt_of, decode
 from scoring.run_file import TEXTS, RunFile
+from scoring.tail import Tail
 from scoring.times import time_to_result
 from suite.wandb_board.session import Identity, Session
-from suite.wandb_board.tail import Tail
 from suite.wandb_board.words import artifact_name
 
 if TYPE_CHECKING:
@@ -51,8 +51,13 @@ class TrialLog:
         """Its W&B run, begun with its header."""
 
     def follow(self) -> None:
-        """Hand on what is new; the trial's end ends its W&B run."""
-        for line in self.tail.read():
+        """Hand on what is new; the trial's end ends its W&B run.
+
+        Raises:
+            ValueError: a line that no record has.
+            OSError: the record cannot be read.
+        """
+        for line in [decode(text.decode()) for text in self.tail.lines()]:
             self._take(line)
 
     def leave(self, end: str) -> None:

@@ -1,4 +1,4 @@
-"""Following a run's records while others write them."""
+"""Which records a run has by now, found while others write them."""
 
 from __future__ import annotations
 
@@ -7,40 +7,10 @@ import time
 from pathlib import Path
 
 from scoring.ground.words import TrialKey
-from scoring.records import Line, RecordError, attempt_of, decode, key_of
+from scoring.records import RecordError, attempt_of, key_of
 from scoring.run_file import NAME
 
 _TICK_NS = 5_000_000_000
-
-
-class Tail:
-    """The lines of one record, in the order in which they are written."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._seen = 0
-
-    @property
-    def has_news(self) -> bool:
-        """Whether the record has grown since the last reading."""
-        try:
-            return self.path.stat().st_size > self._seen
-        except OSError:
-            return False
-
-    def read(self) -> list[Line]:
-        """The lines that have become whole since the last call.
-
-        Raises:
-            ValueError: a line that no record has.
-            OSError: the record cannot be read.
-        """
-        with self.path.open("rb") as file:
-            file.seek(self._seen)
-            fresh = file.read()
-        whole = fresh[: fresh.rfind(b"\n") + 1]
-        self._seen += len(whole)
-        return [decode(text.decode("utf-8")) for text in whole.splitlines()]
 
 
 class Attempts:

@@ -53,7 +53,7 @@ class Finding:
 
 def default_workloads() -> list[str]:
     """The workload whose model a submission is trained on, and one of each other family."""
-    toys = [id for id in workloads.ids(variants=False) if "-toy-" in id]
+    toys = workloads.ids(variants=False, scale="toy")
     return [DEFAULT_WORKLOAD, *(id for id in toys if id != DEFAULT_WORKLOAD)]
 
 

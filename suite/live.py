@@ -14,7 +14,7 @@ from rich.text import Text
 
 from cluster.spec import Finished, TrialSpec, Update
 from scoring.ground.ends import ENDS
-from scoring.ground.words import TrialKey
+from scoring.ground.words import Budget, TrialKey
 from suite.progress import Progress
 from suite.talk import say
 
@@ -148,9 +148,15 @@ def table(progress: Progress, rows: int = ROWS) -> Table:
             f"{news.steps}/{spec.budget.steps}" if trains else news.phase,
             "" if news.metric is None else f"{news.metric:.4g}",
             "" if aim is None else f"{aim:.4g}",
-            f"{news.wall_s:.0f}/{spec.budget.seconds:.0f} s",
+            _clock(spec.budget, news.wall_s),
         )
     return shown
+
+
+def _clock(budget: Budget, wall_s: float) -> str:
+    # On the paired clock seconds limit nothing.
+    most = f"/{budget.seconds:.0f}" if budget.reference_steps is None else ""
+    return f"{wall_s:.0f}{most} s"
 
 
 def screen(progress: Progress, rows: int = ROWS) -> Group:

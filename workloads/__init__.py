@@ -38,11 +38,13 @@ def family(name: str) -> Definition:
     return place(name).definition()
 
 
-def ids(*, variants: bool = True) -> list[str]:
-    """Every workload id, scale by scale."""
+def ids(*, variants: bool = True, scale: str | None = None) -> list[str]:
+    """Every workload id, scale by scale, or those of one scale."""
     every = [id for name in families() for id in family(name).ids()]
     chosen = [id for id in every if variants or "+" not in id]
-    return sorted(chosen, key=lambda id: SCALES.index(id.split("-")[1]))
+    scales = {id: id.split("-")[1] for id in chosen}
+    kept = [id for id in chosen if scale in (None, scales[id])]
+    return sorted(kept, key=lambda id: SCALES.index(scales[id]))
 
 
 def get(text: str) -> Workload:

@@ -57,7 +57,7 @@ def fetch(ctx: click.Context, named: tuple[str, ...], address: str | None) -> No
         gradathlon data fetch lm-toy-v2
         gradathlon data fetch --address auto
     """
-    chosen = list(named) or [id for id in workloads.ids(variants=False) if "-toy-" in id]
+    chosen = list(named) or workloads.ids(variants=False, scale="toy")
     wanted = {id: workloads.get(id) for id in chosen}
     if address is not None:
         if not _fetch_on_nodes(address, chosen):

@@ -41,9 +41,7 @@ def parity(ctx: click.Context, /, named: tuple[str, ...], rows: int | None, step
         gradathlon parity lm-toy-v2 homeostatic-toy-v3
         gradathlon parity lm-standard-v2 --rows 1 --steps 3
     """
-    chosen = list(dict.fromkeys(named)) or [
-        id for id in workloads.ids(variants=False) if id.split("-")[1] == "toy"
-    ]
+    chosen = list(dict.fromkeys(named)) or workloads.ids(variants=False, scale="toy")
     for id in chosen:
         workloads.get(id)  # an unknown one is told before the first comparison
     reports = []

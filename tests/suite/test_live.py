@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -204,6 +205,14 @@ def test_the_table_shows_each_running_trial(rendered: Callable[..., str]) -> Non
     assert "warming up" in text
     assert "0/3 done, 2 running" in text
     assert sum("lm-toy-v2" in line for line in text.splitlines()) == 2
+
+
+def test_seconds_that_limit_nothing_are_no_limit(rendered: Callable[..., str]) -> None:
+    trial = dataclasses.replace(spec(), budget=Budget(400, 40.0, 100.0), clock="paired")
+    progress = Progress([trial])
+    progress.update(Update(trial.key, "training", 150, 12.5))
+    (row,) = [line for line in rendered(progress).splitlines() if "150/400" in line]
+    assert row.split("150/400")[1].split() == ["2.5", "12", "s"]
 
 
 def test_a_narrow_terminal_shortens_names_and_keeps_numbers(

@@ -37,6 +37,8 @@ LARGEST = 2_000_000_000
 """Bytes of all indexes together; the oldest give way."""
 PARTS = 64
 """From so many parts on, an index is written anew as one."""
+DECIDES = ("columns", "consistency", "details", "index", "lines", "ranges", "records")
+"""The modules that decide how a record is read, besides the ground floor."""
 _CLOCKS = ("steps", "wall_s", "cpu_s")
 _Stamp = tuple[int, int, int]
 _Known = dict[str, tuple[_Stamp, Record]]
@@ -154,9 +156,8 @@ def _settled(stamp: _Stamp) -> bool:
 def _code() -> str:
     """The digest of all that decides how a record is read."""
     here = Path(__file__).parent
-    names = ("columns.py", "consistency.py", "details.py", "index.py", "lines.py", "records.py")
     digest = hashlib.sha256()
-    for path in (*(here / name for name in names), *sorted((here / "ground").glob("*.py"))):
+    for path in (*(here / f"{name}.py" for name in DECIDES), *sorted(here.glob("ground/*.py"))):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -236,6 +237,19 @@ def test_what_changed_since_the_driver_read_it_is_parsed(run: Path, parsed: list
     path.write_text(path.read_text() + " ")
     assert read_claims(run).records[-1].torn
     assert parsed[COUNT:] == [path]
+
+
+def test_all_that_decides_how_a_record_is_read_is_in_the_digest_of_the_code() -> None:
+    room, found, waiting = Path(index.__file__).parent, set[str](), ["index"]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            text = (room / f"{name}.py").read_text()
+            whole = re.findall(r"^from scoring\.(\w+) import", text, re.MULTILINE)
+            parts = re.findall(r"^from scoring import (.+)$", text, re.MULTILINE)
+            waiting += {*whole, *(part for line in parts for part in line.split(", "))} - {"ground"}
+    assert found == set(index.DECIDES)
 
 
 def test_a_small_run_has_none(new_run: Callable[..., Run]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import datetime
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import yaml
@@ -11,6 +12,7 @@ from scoring.ground.documents import ConfigError
 from scoring.ground.files import write_whole
 from scoring.run_file import NAME, TEXTS, Plan, RunFile
 from scoring.run_file import read as read_file
+from submissions.source import parse
 from suite.plan import Planned
 
 
@@ -39,8 +41,6 @@ def write(
     Raises:
         ConfigError: the folder cannot be written.
     """
-    import datetime
-
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     file = RunFile(**dict(planned.plan), date=now, versions=dict(versions), hardware=dict(hardware))
     try:
@@ -60,12 +60,13 @@ def read(folder: Path) -> Planned:
 
     Raises:
         ConfigError: there is no run, its `run.yaml` is damaged, or a text has been changed.
+        SubmissionError: a text that cannot race.
     """
-    from submissions.source import parse
-
     file = read_file(folder)
     if file is None:
         raise ConfigError(f"{folder} holds no run to resume: it has no {NAME}")
+    for trouble in _lacking(file):
+        raise ConfigError(f"{folder / NAME}: {trouble}; put the file back as it was")
     sources = {}
     for name, text in file.texts.items():
         source = parse(text.name, _read_text(folder / TEXTS / name), text.origin)
@@ -77,6 +78,23 @@ def read(folder: Path) -> Planned:
         sources[name] = source
     plan = Plan(**{name: getattr(file, name) for name in Plan.model_fields})
     return Planned(plan, sources)
+
+
+def _lacking(plan: Plan) -> Iterator[str]:
+    """What parts of a plan ask for and other parts of it do not have."""
+    files = {f"submissions.{name}": one.file for name, one in plan.submissions.items()}
+    for id, course in plan.workloads.items():
+        for framework, reference in course.references.items():
+            files[f"workloads.{id}.references.{framework}"] = reference.file
+    for key, file in files.items():
+        if file not in plan.texts:
+            yield f"{key}.file: {file} is not among the texts"
+    for name, entrant in plan.submissions.items():
+        for id in plan.workloads:
+            count = len(entrant.on(id))
+            if count != plan.suite.studies:
+                studies = f"{count} studies, but the suite has {plan.suite.studies}"
+                yield f"submissions.{name}: points on {id} of {studies}"
 
 
 def _read_text(path: Path) -> str:

@@ -226,6 +226,28 @@ def test_a_damaged_run_yaml_names_its_line(fake: FakeCluster, invoke: Invoke) ->
     assert result.stderr.startswith("gradathlon: error: out/run.yaml:1: format: ")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("studies: 1", "studies: 2", "submissions.adamw: points on lm-toy-v2 of 1 studies, but"),
+        ("file: adamw.py", "file: gone.py", "submissions.adamw.file: gone.py is not among the"),
+    ],
+)
+def test_a_plan_whose_parts_do_not_fit_is_one_line(
+    old: str, new: str, said: str, fake: FakeCluster, invoke: Invoke
+) -> None:
+    words = ("-s", "adamw", "-w", "lm-toy-v2", "--studies", "1", "--trials", "1")
+    assert invoke("run", "demo", *words, "-o", "out").exit_code == 0
+    path = Path("out/run.yaml")
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+    for command in (["run", "--resume", "-o", "out"], ["watch", "out", "--once"]):
+        result = invoke(*command)
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+        assert f"out/run.yaml: {said}" in result.stderr
+
+
 def test_an_unexpected_error_keeps_its_traceback(fake: FakeCluster, invoke: Invoke) -> None:
     def broken(spec: TrialSpec) -> None:
         raise ZeroDivisionError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import stat
-import tempfile
 from pathlib import Path
 
 from scoring.ground.errors import UserError
@@ -52,6 +52,8 @@ def read_text(path: Path, largest: int = LARGEST) -> str:
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file at one stroke; what is no file, such as a device or a pipe, is written to.
 
+    A file that was there keeps who may read and write it; a new one is as any other that is made.
+
     Raises:
         OSError: it cannot be written; what was there before stays.
     """
@@ -61,15 +63,16 @@ def write_whole(path: Path, content: str | bytes) -> None:
         return
     target = Path(os.path.realpath(path))  # a link stays one
     # A reader, or a web server, never meets half a file.
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
+    part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with part.open("xb") as file:
             file.write(data)
-        os.chmod(name, 0o644)  # mkstemp keeps it from everyone else
-        os.replace(name, target)
+        if path.exists():
+            part.chmod(stat.S_IMODE(target.stat().st_mode))
+        part.replace(target)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(name)
+            part.unlink()
         raise
 
 

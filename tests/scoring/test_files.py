@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -17,6 +18,20 @@ def test_a_file_is_replaced_whole_and_a_link_to_it_stays_one(tmp_path: Path) -> 
         assert real.read_bytes() == (content.encode() if isinstance(content, str) else content)
     assert link.is_symlink()
     assert sorted(tmp_path.iterdir()) == [link, real]
+
+
+def test_who_may_read_a_file_is_as_the_user_has_it(tmp_path: Path) -> None:
+    path, made = tmp_path / "file", tmp_path / "made"
+    before = os.umask(0o027)
+    try:
+        write_whole(path, "one")
+        made.write_text("as any other")
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode == made.stat().st_mode
+    path.chmod(0o664)
+    write_whole(path, "two")
+    assert path.stat().st_mode & 0o777 == 0o664
 
 
 def test_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:

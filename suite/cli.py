@@ -28,52 +28,70 @@ _SURROUNDINGS = (
 )
 """What is wrong with a named file or folder, wherever in a command it is met."""
 
-COMMANDS = {
-    "run": ("run", "Race submissions on workloads; print the leaderboard."),
-    "watch": ("watch", "Show how far a run is, from another terminal or machine."),
-    "score": ("score", "Compute the leaderboard of runs from their records."),
-    "report": ("report", "Write one self-contained HTML page about runs, or one picture."),
-    "publish": ("publish", "Publish the leaderboard of runs to Weights & Biases."),
-    "validate": ("validate", "List the records of runs that cannot be, or were not planned."),
-    "verify": ("verify", "Judge the weights at a run's hits again, without the submissions."),
-    "compare": ("compare", "Compare two submissions of runs: by how much, how surely, and where."),
-    "export": (
-        "export",
-        "Write runs' trials or evaluations as one table, for pandas, R or a spreadsheet.",
-    ),
-    "import-algoperf": ("import_algoperf", "Write published AlgoPerf logs as a run's records."),
-    "list": ("list", "List workloads, submissions or suites."),
-    "show": ("show", "Show all about one workload, submission or suite."),
-    "new": (
-        "new",
-        "Write a submission to begin with, a repository around one, or a workload family.",
-    ),
-    "check": ("check", "Tell what would go wrong with a submission, or a workload, in a race."),
-    "conformance": (
-        "conformance",
-        "Try every submission on every toy family: one table of what works where.",
-    ),
-    "try": ("try_", "Train for some steps, without a target, and look."),
-    "tune": ("tune", "Find a submission's best hyperparameters for one workload."),
-    "calibrate": ("calibrate", "Find one hyperparameter point for all workloads of a suite."),
-    "sweep": ("sweep", "Draw what a hyperparameter does over its range; how sensitive it is."),
-    "parity": ("parity", "Compare torch and jax on this machine."),
-    "step-cost": ("step_cost", "Tell what a step costs in steps of the reference, at any scale."),
-    "set-targets": ("targets", "Set a workload's target, budget and reference."),
-    "reference-steps": (
-        "reference_steps",
-        "Tell in how many steps the reference meets a target, over fresh seeds.",
-    ),
-    "doctor": ("doctor", "Tell whether this machine, or a cluster, can race well."),
-    "data": ("data", "See and fetch the data that workloads train on."),
-    "gate": ("gate", "Fail when a score fell or a target takes more steps than in a kept board."),
-    "lifelong": ("lifelong", "Tell what lifelong learners kept and carried over."),
+SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "Race": {
+        "run": ("run", "Race submissions on workloads; print the leaderboard."),
+        "watch": ("watch", "Show how far a run is, from another terminal or machine."),
+        "list": ("list", "List workloads, submissions or suites."),
+        "show": ("show", "Show all about one workload, submission or suite."),
+        "data": ("data", "See and fetch the data that workloads train on."),
+        "doctor": ("doctor", "Tell whether this machine, or a cluster, can race well."),
+    },
+    "Read results": {
+        "score": ("score", "Compute the leaderboard of runs from their records."),
+        "report": ("report", "Write one self-contained HTML page about runs, or one picture."),
+        "compare": (
+            "compare",
+            "Compare two submissions of runs: by how much, how surely, and where.",
+        ),
+        "export": (
+            "export",
+            "Write runs' trials or evaluations as one table, for pandas, R or a spreadsheet.",
+        ),
+        "publish": ("publish", "Publish the leaderboard of runs to Weights & Biases."),
+        "gate": (
+            "gate",
+            "Fail when a score fell or a target takes more steps than in a kept board.",
+        ),
+        "validate": ("validate", "List the records of runs that cannot be, or were not planned."),
+        "verify": ("verify", "Judge the weights at a run's hits again, without the submissions."),
+        "lifelong": ("lifelong", "Tell what lifelong learners kept and carried over."),
+        "import-algoperf": ("import_algoperf", "Write published AlgoPerf logs as a run's records."),
+    },
+    "Write and tune a submission": {
+        "new": (
+            "new",
+            "Write a submission to begin with, a repository around one, or a workload family.",
+        ),
+        "check": ("check", "Tell what would go wrong with a submission, or a workload, in a race."),
+        "try": ("try_", "Train for some steps, without a target, and look."),
+        "tune": ("tune", "Find a submission's best hyperparameters for one workload."),
+        "calibrate": ("calibrate", "Find one hyperparameter point for all workloads of a suite."),
+        "sweep": ("sweep", "Draw what a hyperparameter does over its range; how sensitive it is."),
+        "step-cost": (
+            "step_cost",
+            "Tell what a step costs in steps of the reference, at any scale.",
+        ),
+        "conformance": (
+            "conformance",
+            "Try every submission on every toy family: one table of what works where.",
+        ),
+    },
+    "Set up a workload": {
+        "parity": ("parity", "Compare torch and jax on this machine."),
+        "set-targets": ("targets", "Set a workload's target, budget and reference."),
+        "reference-steps": (
+            "reference_steps",
+            "Tell in how many steps the reference meets a target, over fresh seeds.",
+        ),
+    },
 }
 """Name, module in `suite.commands`, and one line of help, in the order a newcomer meets them.
 
 A module's command bears the command's name, with `_` for `-`, or with `_` behind a word that
 Python has taken.
 """
+COMMANDS = {name: row for section in SECTIONS.values() for name, row in section.items()}
 
 
 def _short(text: str) -> str:
@@ -175,8 +193,11 @@ class FrontDoor(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands with their lines of help, none of them imported."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+        width = max(map(len, COMMANDS)) + 2
+        for title, rows in SECTIONS.items():
+            with formatter.section(title):
+                lines = [(name.ljust(width - 2), line) for name, (_, line) in rows.items()]
+                formatter.write_dl(lines)
 
 
 @click.group(cls=FrontDoor, context_settings={"help_option_names": ["-h", "--help"]})

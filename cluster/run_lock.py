@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cluster.spec import ClusterError
+from scoring.ground.files import named
 
 NAME = "driver.lock"
 _TRIES = 5
@@ -31,7 +32,8 @@ def drive(run: Path) -> Iterator[None]:
     try:
         os.ftruncate(descriptor, 0)
         holder = f"process {os.getpid()} on {platform.node()}\n{secrets.token_hex(16)}\n"
-        os.pwrite(descriptor, holder.encode(), 0)
+        with named(path):
+            os.pwrite(descriptor, holder.encode(), 0)
         yield
     finally:
         path.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from scoring.agreement import aim, odd_ones
 from scoring.ground.words import Budget, Framework, TrialKey, is_reference, reference_of
 from scoring.index import Index
 from scoring.profiles import TAU_MAX
-from scoring.records import Record, RecordError, key_of, read_placed, record_files
+from scoring.records import Record, RecordError, check_is_run, key_of, read_placed, record_files
 from scoring.run_file import Course, Plan, RunFile
 from scoring.seeds import trial_seed
 
@@ -57,8 +57,7 @@ def read_claims(run: Path, *, afresh: bool = False) -> Claims:
         RecordError: not a run folder.
         ConfigError: its `run.yaml` is damaged.
     """
-    if not (run / "trials").is_dir():
-        raise RecordError(f"{run}: not a run: it has no folder `trials`")
+    check_is_run(run)
     plan = run_file.read(run)
     index = None if afresh else Index(run)
     read = index.read if index else read_placed

@@ -20,7 +20,7 @@ from typing import IO
 
 from scoring.columns import BEGINNING, parse
 from scoring.consistency import Consistency, stands_between
-from scoring.ground.errors import UserError
+from scoring.ground.errors import UserError, nearest
 from scoring.ground.words import TrialKey
 from scoring.lines import Evaluation, EventLine, Header, Line, Outcome, decode, encode
 
@@ -34,6 +34,7 @@ __all__ = [
     "RecordError",
     "Writer",
     "attempt_of",
+    "check_is_run",
     "decode",
     "encode",
     "has_header",
@@ -48,6 +49,8 @@ __all__ = [
 ]
 MANY = 8
 """From so many evaluations on, a record is read in columns."""
+_MANY_RUNS = 20
+"""More beside a mistyped one are not listed."""
 _FILE = re.compile(r"study(?P<study>\d+)-trial(?P<trial>\d+)(?:\.(?P<attempt>\d+))?\.jsonl")
 
 
@@ -255,14 +258,28 @@ def has_header(path: Path) -> bool:
         return True  # whoever reads it is told why it cannot be read
 
 
+def check_is_run(run: Path) -> None:
+    """See that a folder may hold records.
+
+    Raises:
+        RecordError: it is none, or does not; with the nearest name of a run beside it.
+    """
+    if (run / "trials").is_dir():
+        return
+    if run.exists():
+        raise RecordError(f"{run}: not a run: it has no folder `trials`")
+    beside = [path.parent.name for path in run.parent.glob("*/trials")]
+    near = nearest(run.name, beside) if len(beside) <= _MANY_RUNS else ""
+    raise RecordError(f"{run}: not a run: no such folder{near}")
+
+
 def read_run(run: Path) -> list[Record]:
     """Every trial of a run that has a header.
 
     Raises:
         RecordError: not a run folder, or a record that cannot be.
     """
-    if not (run / "trials").is_dir():
-        raise RecordError(f"{run}: not a run: it has no folder `trials`")
+    check_is_run(run)
     return [read_placed(path) for path in record_files(run)]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cluster.cells import CHECK, Cell
 from scoring.ground.documents import ConfigError
-from scoring.ground.files import read_text
+from scoring.ground.files import named, read_text
 from scoring.ground.words import Facts
 from suite.text_table import markdown
 from workloads.config import WorkloadId
@@ -50,7 +50,7 @@ class Kept:
         """Keep what was told, at once."""
         self._take(row)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
+        with named(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dataclasses.asdict(row)) + "\n")
 
     def rows(self) -> list[Row]:

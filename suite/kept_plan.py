@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -43,6 +44,7 @@ def write(
     """
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     file = RunFile(**dict(planned.plan), date=now, versions=dict(versions), hardware=dict(hardware))
+    was_there = folder.exists()
     try:
         (folder / TEXTS).mkdir(parents=True, exist_ok=True)
         for name, source in planned.sources.items():
@@ -52,6 +54,8 @@ def write(
         # Last, so that a folder with this file is whole.
         write_whole(folder / NAME, text)
     except OSError as error:
+        if not was_there:
+            shutil.rmtree(folder, ignore_errors=True)
         raise _unwritable(folder, error) from None
 
 

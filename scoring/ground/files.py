@@ -6,6 +6,8 @@ import contextlib
 import os
 import secrets
 import stat
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from scoring.ground.errors import UserError
@@ -73,6 +75,33 @@ def write_whole(path: Path, content: str | bytes) -> None:
     except BaseException:
         with contextlib.suppress(OSError):
             part.unlink()
+        raise
+
+
+def refuse_unwritable(folder: Path, size: int = 1) -> None:
+    """See that a new file of `size` bytes can be written there; none is left.
+
+    Raises:
+        FileError: it cannot.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(size))
+    except OSError as error:
+        raise FileError(f"{folder}: cannot be written: {why(error)}") from None
+
+
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Have what fails herein say which file it was: of writing and closing, Python does not know.
+
+    Raises:
+        OSError: as it was raised, with the file's name.
+    """
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
         raise
 
 

@@ -12,7 +12,7 @@ from cluster import step_cost as measurement
 from cluster.cores import hold_cores
 from cluster.process import set_environment
 from scoring.ground.documents import ConfigError
-from scoring.ground.files import write_whole
+from scoring.ground.files import refuse_unwritable, write_whole
 from scoring.ground.words import Resources
 from scoring.projection import read_costs
 from submissions.source import find
@@ -69,6 +69,8 @@ def step_cost(
     for id in ids:
         workloads.get(id)
     costs = _kept(output)
+    if output is not None:
+        refuse_unwritable(output.parent)  # before all is timed
     held = Resources(**resources)
     set_environment(held)
     lines = []

@@ -14,6 +14,7 @@ from scoring.board import Board, Row
 from scoring.frame import gather
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import UNFINISHED
+from scoring.ground.files import refuse_unwritable
 from scoring.ground.words import Scalar
 from scoring.records import Record, run_of
 from scoring.report import crowds, page, pictures
@@ -23,7 +24,7 @@ from scoring.run_file import NAME, TEXTS
 from scoring.times import time_to_result
 from suite.wandb_board.layout import save_layout
 from suite.wandb_board.session import Identity, Say, Session, first_line
-from suite.wandb_board.words import Place, artifact_name
+from suite.wandb_board.words import Place, WandbError, artifact_name
 
 if TYPE_CHECKING:
     import wandb
@@ -60,16 +61,24 @@ def publish(runs: Sequence[Path], place: Place, say: Say, **options: Any) -> Non
 
     Raises:
         RecordError: records that cannot be read, or cannot be compared.
+        FileError: the first run's folder cannot be written.
+        WandbError: W&B cannot write elsewhere.
     """
     gathered = gather(runs)
     computed, records = boards.compute_from(gathered, **options), gathered.records
     across = bool(options.get("across_frameworks"))
     text = page.render(computed, records, across_frameworks=across)
     published = Published(runs, computed, records, text)
+    # W&B writes there what it sends or keeps, by a process of its own that tells of no full disk.
+    refuse_unwritable(runs[0], 2 * len(text) + sum(one.path.stat().st_size for one in records))
     session = Session(runs[0], place, say)
     run = session.begin(_identity(published), _config(published))
-    run.log(_contents(published))
-    run.summary.update(_summary(computed))
+    try:
+        run.log(_contents(published))
+        run.summary.update(_summary(computed))
+    except OSError as error:
+        session.forget(run)
+        raise WandbError(f"W&B: {first_line(error)}") from None
     try:
         _log_records(run, published)
     except Exception as error:  # W&B asks its server about artifacts, and fails in many ways

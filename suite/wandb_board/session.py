@@ -102,10 +102,20 @@ class Session:
         self._kept += count
         self._offline = self._offline or "the server is too slow"
 
+    def forget(self, run: wandb.Run) -> None:
+        """End a run that could not be written, and leave nothing of it here."""
+        with contextlib.suppress(Exception):
+            run.finish(exit_code=1)
+        self.close()
+        self._put_away(run.id)
+
+    def _put_away(self, id: str) -> None:
+        for leftover in (self._folder / FOLDER).glob(f"*run-*-{id}"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
     def _clear(self, identity: Identity) -> Identity:
         """What is left of a beginning that failed, put away; a name that W&B takes for another."""
-        for leftover in (self._folder / FOLDER).glob(f"run-*-{identity.id}"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        self._put_away(identity.id)
         return dataclasses.replace(identity, id=f"{identity.id}b")
 
     def _init(self, identity: Identity, config: Mapping[str, object], mode: str) -> wandb.Run:

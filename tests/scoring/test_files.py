@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scoring.ground.files import why, write_whole
+from scoring.ground.files import FileError, named, refuse_unwritable, why, write_whole
 
 
 def test_a_file_is_replaced_whole_and_a_link_to_it_stays_one(tmp_path: Path) -> None:
@@ -65,3 +65,18 @@ def test_the_reason_is_told_of_what_many_files_met(tmp_path: Path) -> None:
     assert why(OSError(errno.ENOSPC, "No space left on device")) == "No space left on device"
     assert why(OSError("of another kind")) == "of another kind"
     assert why(OSError()) == "OSError"
+
+
+def test_what_takes_no_file_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    refuse_unwritable(tmp_path, 10_000)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(FileError, match="^/proc: cannot be written: "):
+        refuse_unwritable(Path("/proc"))
+
+
+def test_a_full_device_is_told_by_its_name() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no such device here")
+    with pytest.raises(OSError) as raised, named(Path("rows")), open("/dev/full", "w") as file:
+        file.write("1")
+    assert raised.value.filename == "rows"

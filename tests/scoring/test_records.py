@@ -173,6 +173,16 @@ def test_a_folder_that_is_no_run_is_told(tmp_path: Path) -> None:
         read_run(tmp_path)
 
 
+def test_a_mistyped_run_is_told_with_the_nearest_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "first" / "trials").mkdir(parents=True)
+    with pytest.raises(RecordError, match="frist: not a run: no such folder; did you mean 'first'"):
+        read_run(tmp_path / "frist")
+    for number in range(30):
+        (tmp_path / f"run{number}" / "trials").mkdir(parents=True)
+    with pytest.raises(RecordError, match="no such folder$"):
+        read_run(tmp_path / "frist")
+
+
 def test_a_trial_that_died_within_its_first_line_is_no_trial_yet(tmp_path: Path) -> None:
     path = record_path(tmp_path, key(0, 0))
     path.parent.mkdir(parents=True)

@@ -70,13 +70,17 @@ def test_the_reason_is_told_of_what_many_files_met(tmp_path: Path) -> None:
 def test_what_takes_no_file_is_told_before_anything_is_made(tmp_path: Path) -> None:
     refuse_unwritable(tmp_path, 10_000)
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(FileError, match="^/proc: cannot be written: "):
+    with pytest.raises(FileError, match=r"^/proc: cannot be written: "):
         refuse_unwritable(Path("/proc"))
 
 
 def test_a_full_device_is_told_by_its_name() -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no such device here")
-    with pytest.raises(OSError) as raised, named(Path("rows")), open("/dev/full", "w") as file:
+    with (
+        pytest.raises(OSError, match="No space") as raised,
+        named(Path("rows")),
+        open("/dev/full", "w") as file,
+    ):
         file.write("1")
     assert raised.value.filename == "rows"

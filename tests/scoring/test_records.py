@@ -179,7 +179,7 @@ def test_a_mistyped_run_is_told_with_the_nearest_beside_it(tmp_path: Path) -> No
         read_run(tmp_path / "frist")
     for number in range(30):
         (tmp_path / f"run{number}" / "trials").mkdir(parents=True)
-    with pytest.raises(RecordError, match="no such folder$"):
+    with pytest.raises(RecordError, match=r"no such folder$"):
         read_run(tmp_path / "frist")
 
 

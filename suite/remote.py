@@ -189,7 +189,11 @@ class Driver:
 
     @classmethod
     def of(cls, url: str) -> Driver | None:
-        """None where none is: the run has ended, was stopped, or was copied there otherwise."""
+        """None where none is: the run has ended, was stopped, or was copied there otherwise.
+
+        Raises:
+            RemoteError: the place cannot be read.
+        """
         try:
             system, root = _open(url)
             said = json.loads(system.cat_file(f"{root}/{_SIGN}"))

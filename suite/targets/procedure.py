@@ -115,7 +115,11 @@ class Procedure:
         """What the last of the points that were tuned to half of the horizon reached there."""
 
     def tune(self) -> list[Candidate]:
-        """The candidates that came to the horizon, best first."""
+        """The candidates that came to the horizon, best first.
+
+        Raises:
+            WorkloadError: a trial failed.
+        """
         candidates = [
             Candidate(name, index, point)
             for name in ENTRANTS
@@ -165,7 +169,11 @@ class Procedure:
     def fresh(
         self, ranked: list[Candidate], seeds: tuple[int, int]
     ) -> tuple[Candidate, Candidate, dict[str, list[Curve]]]:
-        """The winner, the reference, and their curves on fresh seeds, in both frameworks."""
+        """The winner, the reference, and their curves on fresh seeds, in both frameworks.
+
+        Raises:
+            WorkloadError: a trial failed, or every reference among the finalists was unreliable.
+        """
         candidates = list(ranked)
         while ours := [c for c in candidates if self.metric.held or c.method == REFERENCE]:
             winner, reference = candidates[0], ours[0]

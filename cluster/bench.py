@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import random
 import tempfile
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-
-import numpy as np
 
 import workloads
 from cluster import checkpoint
 from cluster.entry import Seeds, make_entry
 from cluster.learners import make_learner
 from cluster.learners.contract import Entry, Learner
-from cluster.process import seed_globals
+from cluster.process import globals_state, load_globals, seed_globals
 from cluster.world import end_copies
 from scoring.ground.words import Budget, Resources
 from submissions.source import Source
@@ -101,10 +98,8 @@ class Bench:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "checkpoint.safetensors"
             checkpoint.save(path, {"learner": learner.state()})
-            drawn = random.getstate(), np.random.get_state()
+            drawn = globals_state()
             fresh = self._begin(hyperparameters)
             fresh.load_state(checkpoint.load(path)["learner"])
-        # A trial's own checkpoint keeps these two generators beside the learner.
-        random.setstate(drawn[0])
-        np.random.set_state(drawn[1])
+        load_globals(drawn)
         return fresh

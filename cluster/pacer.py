@@ -12,13 +12,11 @@ time: how many steps the reference would have made meanwhile.
 from __future__ import annotations
 
 import dataclasses
-import random
 from collections.abc import Callable
 from time import perf_counter_ns as _now_ns
 
-import numpy as np
-
 from cluster.learners.contract import Learner, LearnersPolicy
+from cluster.process import globals_state, load_globals
 from workloads.contract import Batch, Stream
 
 WINDOW_S = 0.5
@@ -93,7 +91,7 @@ class Pacer:
     def turn(self, now_ns: Callable[[], int] = _now_ns) -> float:
         """Train for about `TURN_S` and return the seconds a step, the stream's share included."""
         entered = now_ns()
-        python, legacy = random.getstate(), np.random.get_state(legacy=False)
+        found = globals_state()
         try:
             if self._step_s < WARM_BELOW_S:
                 self._steps(1)
@@ -103,8 +101,7 @@ class Pacer:
             self._step_s = (now_ns() - began) / 1e9 / count
             self._learner.drain()  # reads by-products on the host, which no step does
         finally:
-            random.setstate(python)
-            np.random.set_state(legacy)
+            load_globals(found)
         self._took_s = (now_ns() - entered) / 1e9
         return self._step_s
 

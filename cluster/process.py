@@ -9,12 +9,18 @@ import random
 import tempfile
 from pathlib import Path
 
+# Bound before any submission runs: they are called while the clock stands.
+from random import getstate as _python_state
+from random import setstate as _load_python
+
 import numpy as np
+from numpy.random import get_state as _numpy_state
+from numpy.random import set_state as _load_numpy
 from threadpoolctl import threadpool_limits
 
 from cluster.hardware import instructions
 from scoring.ground.cache import cache_folder
-from scoring.ground.words import Resources
+from scoring.ground.words import Resources, StateDict
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC")
 """NPROC is what jax 0.10 reads on a CPU; XLA_FLAGS no longer limit its threads."""
@@ -93,3 +99,14 @@ def seed_globals(seed: int) -> None:
     # torch's global generator is seeded by its own learner; JAX has none.
     random.seed(seed)
     np.random.seed(seed % 2**32)
+
+
+def globals_state() -> StateDict:
+    """Where these generators stand, as a checkpoint keeps it."""
+    return {"python": _python_state(), "numpy": _numpy_state(legacy=False)}
+
+
+def load_globals(state: StateDict) -> None:
+    """Have them go on where `globals_state` found them."""
+    _load_python(state["python"])
+    _load_numpy(state["numpy"])

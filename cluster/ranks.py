@@ -26,7 +26,7 @@ from cluster.cores import pin
 from cluster.entry import Seeds
 from cluster.faults import NodeError
 from cluster.learners.contract import Draw, Learner, Rank, Taken
-from cluster.process import seed_globals, set_environment
+from cluster.process import load_globals, seed_globals, set_environment
 from cluster.spec import TrialSpec
 from scoring.ground.words import Resources, StateDict
 from submissions.contract import TrainingComplete
@@ -142,6 +142,16 @@ def _free_port() -> int:
 
 
 _teams: list[Team] = []
+
+
+def share_globals(state: StateDict) -> None:
+    """Have the global generators of every other rank stand there: see `cluster.process`.
+
+    Raises:
+        NodeError: a rank is gone.
+    """
+    for team in _teams:
+        team.tell("load_globals", state)
 
 
 def dismiss(*, goes_on: bool = False) -> None:
@@ -288,6 +298,9 @@ def _follow(spec: TrialSpec, rank: Rank, line: Connection) -> None:
 
             leave()
             return
+        if name == "load_globals":
+            load_globals(*arguments)
+            continue
         if name == "begin":
             seed_globals(seeds.own)
         with contextlib.suppress(TrainingComplete):

@@ -8,7 +8,6 @@ record, the target.
 from __future__ import annotations
 
 import dataclasses
-import random
 import tempfile
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from cluster.entry import Seeds, make_entry
 from cluster.learners import make_learner
 from cluster.learners.contract import Learner, LearnersPolicy
 from cluster.node_data import fetch_once
-from cluster.process import seed_globals
+from cluster.process import globals_state, load_globals, seed_globals
 from cluster.world import World
 from scoring.ground.words import Budget, Resources, StateDict
 from submissions.contract import SubmissionError
@@ -145,8 +144,7 @@ def _kept(running: _Running) -> StateDict:
     state = {
         "stream": running.stream.state(),
         "learner": running.learner.state(),
-        "python": random.getstate(),
-        "numpy": np.random.get_state(legacy=False),
+        **globals_state(),
         "steps": running.steps,
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -159,8 +157,7 @@ def _continued(source: Source, workload: Workload, state: StateDict, steps: int)
     running = _begin(source, workload)
     running.stream.load_state(state["stream"])
     running.learner.load_state(state["learner"])
-    random.setstate(state["python"])
-    np.random.set_state(state["numpy"])
+    load_globals(state)
     running.steps = state["steps"]
     _train(running, steps)
     running.learner.prepare_evaluation()

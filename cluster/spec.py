@@ -128,7 +128,7 @@ class Update:
     metric: float | None = None
     """The judged metric at the last evaluation."""
     off_clock_s: float = 0.0
-    """Seconds of evaluations and checkpoints so far."""
+    """Seconds of evaluations, checkpoints and the reference's turns so far."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,13 +9,10 @@ to its result, bit by bit, as one left alone.
 from __future__ import annotations
 
 import math
-import random
 import traceback
 from collections.abc import Generator, Iterator
 from time import perf_counter as _seconds
 from typing import Any
-
-import numpy as np
 
 import workloads
 from cluster import checkpoint, kept
@@ -30,7 +27,7 @@ from cluster.faults import NodeError, as_raised, check_code, check_interrupt, ou
 from cluster.learners.contract import DeviceError, Learner, LearnersPolicy
 from cluster.node_data import fetch_once
 from cluster.pacer import Pacer
-from cluster.process import seed_globals, set_environment
+from cluster.process import globals_state, load_globals, seed_globals, set_environment
 from cluster.settings import check_settings
 from cluster.spec import TrialSpec, Update
 from cluster.warm_up import compilations, warm_learner, warm_pacer
@@ -186,7 +183,7 @@ class _Trial:
             course.steps,
             course.reading.wall_s,
             course.judged,
-            course.off_clock_s + course.checkpoint_s,
+            course.off_clock_s + course.checkpoint_s + course.turns_s,
         )
 
     def _warm_learner(self) -> Learner:
@@ -377,8 +374,7 @@ class _Trial:
             "record": self._writer.lines,
             "stream": self._stream.state(),
             "learner": learner.state(),
-            "python": random.getstate(),
-            "numpy": np.random.get_state(legacy=False),
+            **globals_state(),
         }
 
     def _warn(self, text: str) -> None:
@@ -394,5 +390,9 @@ class _Trial:
     def _restore(self, learner: Learner, saved: StateDict) -> None:
         self._stream.load_state(saved["stream"])
         learner.load_state(saved["learner"])
-        random.setstate(saved["python"])
-        np.random.set_state(saved["numpy"])
+        drawn = {name: saved[name] for name in globals_state()}
+        load_globals(drawn)
+        if self.spec.resources.ranks > 1:
+            from cluster.ranks import share_globals
+
+            share_globals(drawn)

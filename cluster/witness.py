@@ -51,9 +51,9 @@ class Witness:
             "witness_cpu_s": round(used_s, 3),
             "off_clock_share": round(1 - on_clock_s / wall_s, 4) if wall_s else 0.0,
         }
-        off_clock_s = _off_clock_s(outcome) - self._first.off_clock_s
+        stood_still_s = off_clock_s(outcome) - self._first.off_clock_s
         doubts = [
-            *_doubts_of_time(clock_s, off_clock_s, wall_s),
+            *_doubts_of_time(clock_s, stood_still_s, wall_s),
             *_doubts_of_cores(used_s, wall_s, cores),
             *self._doubts_of_lines(record.evaluations),
         ]
@@ -69,9 +69,10 @@ class Witness:
         return [f"an evaluation at step {unheard[0]} that nobody was told of"] if unheard else []
 
 
-def _off_clock_s(outcome: Outcome) -> float:
-    parts = (outcome.extra.get(name, 0.0) for name in ("evaluation_s", "checkpoint_s"))
-    return sum(float(seconds) for seconds in parts)
+def off_clock_s(outcome: Outcome) -> float:
+    """The seconds that a trial says it spent while its clock stood still."""
+    parts = ("evaluation_s", "checkpoint_s", "reference_turns_s")
+    return sum(float(outcome.extra.get(name, 0.0)) for name in parts)
 
 
 def _doubts_of_time(clock_s: float, off_clock_s: float, wall_s: float) -> list[str]:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 import cluster
 from cluster import Executor
 from cluster.spec import Finished, Limits, TrialSpec
+from cluster.witness import off_clock_s
 from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
-from scoring.records import Outcome, Record, read_record, record_attempts
+from scoring.records import Record, read_record, record_attempts
 from suite.live import display, one_line
 from suite.talk import say
 
@@ -76,12 +77,6 @@ def tell_failures(
     if len(failed) == len(records):
         raise ConfigError(f"{name}: every trial failed: {detail}")
     say(f"{len(failed)} of {len(records)} trials failed and {consequence}: {detail}")
-
-
-def off_clock_s(outcome: Outcome) -> float:
-    """The seconds that a trial says it spent while its clock stood still."""
-    parts = ("evaluation_s", "checkpoint_s", "reference_turns_s")
-    return sum(float(outcome.extra.get(name, 0.0)) for name in parts)
 
 
 def core_hours(records: Iterable[Record]) -> float:

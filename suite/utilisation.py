@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 
 from cluster.spec import Finished, Update
+from cluster.witness import off_clock_s
 from scoring.ground.words import TrialKey
-from suite.trials import off_clock_s
 
 ON_THE_CLOCK = "on some trial's clock"
 OFF_THE_CLOCK = "evaluations, checkpoints and the reference's turns"

@@ -219,6 +219,20 @@ def refuse_other_form(name: str, form: tuple[object, str], wanted: tuple[object,
         raise SubmissionError(f"the weight {name!r} is {what}, the workload's is {right}; {advice}")
 
 
+def refuse_other_kind(name: str, value: object) -> NoReturn:
+    """Weights of a class of their own run the submission's code wherever they are used.
+
+    That is where the clock stands, and where validation data are at hand.
+
+    Raises:
+        SubmissionError: always: one line.
+    """
+    kind = type(value).__qualname__
+    raise SubmissionError(
+        f"the weight {name!r} is a {kind}, whose code would run in evaluations; give plain arrays"
+    )
+
+
 def refuse_other_arithmetic(what: str) -> NoReturn:
     """A loss that is taken in another precision is another model's.
 

@@ -20,6 +20,7 @@ from cluster.learners.contract import (
     Taken,
     plain_weights,
     refuse_other_form,
+    refuse_other_kind,
     warm_up_policy,
 )
 from cluster.learners.rules_jax import (
@@ -241,8 +242,10 @@ class JaxLearner:
             judged = self._eval_params(self._params, self._state)
         weights = plain_weights(judged, self._entry.weights)
         for name, spec in self._entry.workload.parameters().items():
-            value = weights[name]
-            form = (tuple(value.shape), str(value.dtype))
+            for value in (weights[name], self._params[name]):
+                if not isinstance(value, jax.Array) and type(value) is not np.ndarray:
+                    refuse_other_kind(name, value)
+            form = (tuple(weights[name].shape), str(weights[name].dtype))
             refuse_other_form(name, form, (tuple(spec.shape), "float32"))
         self._judged = weights
 

@@ -18,14 +18,17 @@ from cluster.learners.contract import (
     Taken,
     plain_weights,
     refuse_other_form,
+    refuse_other_kind,
     warm_up_policy,
 )
 from cluster.learners.run_torch import Run
-from cluster.learners.state_torch import to_numpy, to_torch
+from cluster.learners.state_torch import asked, to_numpy, to_torch
 from scoring.ground.words import Resources, StateDict
-from submissions.contract import Parameters
+from submissions.contract import Parameters, SubmissionError
 from workloads.contract import Array, Batch, Judged, Weights
 from workloads.model_torch import Tensors, TorchModel
+
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
 def _device(resources: Resources) -> torch.device:
@@ -107,11 +110,14 @@ class TorchLearner:
             torch.cuda.synchronize()
 
     def prepare_evaluation(self) -> None:
-        live = self._run.params
+        live, owned = self._run.params, self._run.owned
         judged = self._algorithm.begin_evaluation()
-        weights = plain_weights(judged, live)
+        _refuse_replaced(live, owned)
+        weights = plain_weights(judged, owned)
         for name, spec in self._entry.workload.parameters().items():
-            for value in (weights[name], live[name]):
+            for value in (weights[name], owned[name]):
+                if type(value) not in _PLAIN:
+                    refuse_other_kind(name, value)
                 form = (tuple(value.shape), str(value.dtype).removeprefix("torch."))
                 refuse_other_form(name, form, (tuple(spec.shape), "float32"))
         # The live weights themselves keep the path that was compiled for them.
@@ -163,7 +169,7 @@ class TorchLearner:
     def resume_training(self) -> None:
         self._algorithm.end_evaluation()
         self._judged = self._run.params
-        self._remembered = self._algorithm.state()
+        self._remembered = asked(self._algorithm.state())
 
     def drain(self) -> Taken:
         run = self._run
@@ -204,6 +210,16 @@ class TorchLearner:
         run.generator.set_state(to_torch(state["rng"]["loss"], cpu))
         with contextlib.suppress(KeyError):
             torch.cuda.set_rng_state(to_torch(state["rng"]["cuda"], cpu))
+
+
+def _refuse_replaced(live: Tensors, owned: Tensors) -> None:
+    """The model trains the tensors that it has, whatever stands for them in a dict."""
+    odd = next((name for name, value in owned.items() if live.get(name) is not value), None)
+    if odd is not None:
+        raise SubmissionError(
+            f"`params[{odd!r}]` was replaced, which the model does not see; change weights in "
+            "place, as by `copy_` or `sub_`"
+        )
 
 
 def _summed(noted: list[Tensors]) -> dict[str, float]:

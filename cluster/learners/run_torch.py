@@ -47,7 +47,8 @@ class Run:
             for name, parameter in model.named_parameters():
                 parameter.copy_(torch.tensor(entry.weights[name]))
                 parameter.grad = None
-        self.params: Tensors = dict(self.model.named_parameters())
+        self.owned: Tensors = dict(self.model.named_parameters())
+        self.params = dict(self.owned)  # handed out, and whoever has a dict may change it
         self.generator = torch.Generator(device).manual_seed(entry.seed)
         self.prequential = entry.workload.prequential
         self.shared: Tensors = {}

@@ -205,6 +205,68 @@ def test_weights_of_another_form_are_not_judged(framework: str) -> None:
         learner(made + eval_params.replace("RETURN", odd))
 
 
+OF_A_CLASS = {
+    "torch": """
+import torch
+class Forged(torch.Tensor):
+    pass
+def submission(params):
+    return torch.optim.SGD(params, lr=0.1)
+def eval_params(params, state):
+    return {name: p.detach().as_subclass(Forged) for name, p in params.items()}
+""",
+    "torch, the live one": """
+import torch
+class Forged(torch.nn.Parameter):
+    pass
+def submission(params):
+    optimizer = torch.optim.SGD(params, lr=0.1)
+    optimizer.param_groups[0]["params"][0].__class__ = Forged
+    return optimizer
+""",
+    "jax": """
+import jax
+@jax.tree_util.register_pytree_node_class
+class Forged:
+    def __init__(self, value):
+        self.value = value
+    shape = property(lambda self: self.value.shape)
+    dtype = property(lambda self: self.value.dtype)
+    def tree_flatten(self):
+        return (self.value,), None
+    @classmethod
+    def tree_unflatten(cls, aux, children):
+        return cls(*children)
+class Object:
+    def init(self, params):
+        return {}
+    def update(self, params, state, batch, problem):
+        _, gradients = problem.value_and_grad(params, batch)
+        return {name: p - 0.1 * gradients[name] for name, p in params.items()}, state
+    def eval_params(self, params, state):
+        return {name: Forged(p) for name, p in params.items()}
+def submission():
+    return Object()
+""",
+}
+
+
+@pytest.mark.parametrize("kind", OF_A_CLASS)
+def test_weights_of_a_class_of_their_own_are_not_judged(kind: str) -> None:
+    """Its code would see validation data, off the clock."""
+    with pytest.raises(SubmissionError, match=r"the weight '.*' is a Forged, whose code"):
+        learner(OF_A_CLASS[kind])
+
+
+def test_a_weight_that_was_replaced_and_not_changed_is_named() -> None:
+    update = {
+        "torch": """problem.loss(params, batch)
+        params["layers.0.bias"] = params["layers.0.bias"] - 1"""
+    }
+    with pytest.raises(SubmissionError, match=r"`params\['layers.0.bias'\]` was replaced"):
+        learner(objects("torch", update))
+
+
 ARGUMENTS = {"torch": "params", "jax": ""}
 TRIMS = {
     "torch": """cut = {name: value[:-1] for name, value in batch.items()}

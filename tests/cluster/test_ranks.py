@@ -18,6 +18,7 @@ from cluster.cores import available_cores
 from cluster.entry import Seeds
 from cluster.faults import NodeError
 from cluster.learners.contract import Learner
+from cluster.process import globals_state, load_globals, seed_globals
 from cluster.ranks import Team, TeamLearner
 from cluster.spec import TrialSpec
 from cluster.supervisor import supervise
@@ -104,6 +105,47 @@ def test_two_ranks_take_the_steps_of_one(make: Make, id: str, text: str | None) 
     together = trained(TeamLearner(team, compiled(spec, workload, spec, seeds, team.rank)), spec)
     for name, value in alone.items():
         np.testing.assert_allclose(together[name], value, rtol=2e-4, atol=2e-5, err_msg=name)
+
+
+DRAWS = """
+import random
+import torch
+
+class Mine:
+    def init(self, params):
+        return {}
+
+    def update(self, params, memory, batch, problem):
+        _, gradients = problem.value_and_grad(params, batch)
+        for name, value in params.items():
+            value.sub_(random.random() * gradients[name])
+        return memory
+
+def submission(params):
+    return Mine()
+"""
+
+
+def test_ranks_draw_the_same_numbers_after_a_return_too(make: Make) -> None:
+    spec = make("mine", DRAWS, workload=toy("homeostatic"), resources=TWO)
+    workload, seeds = workload_at_hand(spec.workload), Seeds.of(spec.seed)
+    team = Team(spec)
+    learner = TeamLearner(team, compiled(spec, workload, spec, seeds, team.rank))
+    ended = []
+    learner.begin()
+    seed_globals(seeds.own)
+    state, drawn = learner.state(), globals_state()
+    for batches in (range(7), range(3), range(3)):
+        learner.begin()
+        learner.load_state(state)
+        load_globals(drawn)
+        ranks.share_globals(drawn)
+        for number in batches:
+            learner.step(lambda number=number: workload.batch_like(number))  # type: ignore[misc]
+        learner.synchronize()
+        ended.append(learner.weights())
+    for name, value in ended[1].items():
+        np.testing.assert_array_equal(ended[2][name], value, err_msg=name)
 
 
 def test_a_group_of_one_that_a_file_left_here_is_no_team(make: Make) -> None:

@@ -70,3 +70,22 @@ def test_a_sparse_tensor_is_named_as_what_cannot_be_kept() -> None:
     sparse = {"moments": [torch.zeros(2), torch.eye(3).to_sparse()]}
     with pytest.raises(StateError, match=r"state/moments/1 is a tensor of layout torch.sparse_coo"):
         to_numpy(sparse, "state")
+
+
+def test_a_submission_is_asked_for_its_state_on_the_clock_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A `state_dict` of its own may train; checkpoints are written while the clock stands."""
+    text = f"""
+import torch
+class Own(torch.optim.SGD):
+    def state_dict(self):
+        print("asked")
+        return super().state_dict()
+{HELD}"""
+    made, _ = trained(text)
+    made.prepare_evaluation()
+    made.resume_training()
+    assert "asked" in capsys.readouterr().out
+    assert made.state()["algorithm"]["optimizer"]["param_groups"]
+    assert not capsys.readouterr().out

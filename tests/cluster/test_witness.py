@@ -14,7 +14,12 @@ KEY = TrialKey("w", "s", 0, 0)
 
 
 def says(
-    monkeypatch: pytest.MonkeyPatch, clock_s: float, passed_s: float, cpu_s: float, *lines: int
+    monkeypatch: pytest.MonkeyPatch,
+    clock_s: float,
+    passed_s: float,
+    cpu_s: float,
+    *lines: int,
+    more: dict[str, float] | None = None,
 ) -> dict[str, object]:
     """What a witness says of a trial whose evaluations it heard of were at steps 100 and 200."""
     now = [1000.0]
@@ -25,7 +30,8 @@ def says(
         now[0] += passed_s / 3
     now[0] = 1000.0 + passed_s
     seen.end()
-    outcome = Outcome("budget", 200, clock_s, 0.0, "", {"evaluation_s": 2.0, "checkpoint_s": 1.0})
+    told = {"evaluation_s": 2.0, "checkpoint_s": 1.0} | (more or {})
+    outcome = Outcome("budget", 200, clock_s, 0.0, "", told)
     evaluations = tuple(Evaluation(steps, 0.0, 0.0, {}) for steps in lines)
     record = Record(Path(), None, evaluations, (), outcome)  # type: ignore[arg-type]
     return seen.says(outcome, record, 3.0 + cpu_s, 1)
@@ -34,6 +40,15 @@ def says(
 def test_an_honest_trial_is_not_doubted(monkeypatch: pytest.MonkeyPatch) -> None:
     said = says(monkeypatch, 20.0, 23.5, 22.0, 100, 200)
     assert said == {"witness_wall_s": 23.5, "witness_cpu_s": 22.0, "off_clock_share": 0.1489}
+
+
+def test_the_references_turns_are_told_and_no_reason_to_doubt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They take up to 7 % of the time; by so much more it may rise beside a busy neighbour."""
+    turns = {"reference_turns_s": 4.0}
+    assert "doubt" in says(monkeypatch, 20.0, 27.0, 22.0, 100, 200)
+    assert "doubt" not in says(monkeypatch, 20.0, 27.0, 22.0, 100, 200, more=turns)
 
 
 @pytest.mark.parametrize(

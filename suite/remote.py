@@ -62,14 +62,22 @@ def is_url(word: str) -> bool:
 def fetched(url: str) -> Path:
     """A copy of the run at `url`, as it is now.
 
+    What is the same is not written again, so that whoever reads the copy at this moment goes on,
+    and the index of its records holds. What else lies there, such as what W&B keeps, stays.
+
     Raises:
         RemoteError: it cannot be read, or there is no run.
     """
     folder = cache_folder() / "runs" / _name(url)
     texts = _texts(url)
-    shutil.rmtree(folder, ignore_errors=True)
+    for here in [path for path in folder.rglob("*") if path.is_file()]:
+        path = PurePosixPath(here.relative_to(folder))
+        if _is_of_a_run(path) and path not in texts:
+            here.unlink(missing_ok=True)
     for path, text in texts.items():
-        _write(folder / path, text)
+        here = folder / path
+        if not (here.is_file() and here.read_bytes() == text):
+            _write(here, text)
     return folder
 
 

@@ -184,6 +184,25 @@ def test_another_run_at_the_same_url_is_not_taken_for_what_was_there(
     assert invoke("compare", memory, "adamw", "adamw").exit_code == 0
 
 
+def test_what_is_the_same_is_not_fetched_over_and_what_went_goes(
+    fake: FakeCluster, invoke: Invoke, memory: str
+) -> None:
+    import fsspec
+
+    assert invoke("run", "demo", "-s", "adamw", "-o", memory).exit_code == 0
+    folder = fetched(memory)
+    stays, goes = sorted((folder / "trials").rglob("*.jsonl"))[:2]
+    before = stays.stat()
+    (folder / "wandb").mkdir()
+    (folder / "wandb" / "kept.wandb").touch()
+    system, root = fsspec.core.url_to_fs(memory)
+    system.rm_file(f"{root}/{goes.relative_to(folder)}")
+    assert fetched(memory) == folder
+    assert (stays.stat().st_mtime_ns, stays.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+    assert not goes.exists()
+    assert (folder / "wandb" / "kept.wandb").exists(), "not sent yet"
+
+
 def test_a_driver_that_gives_signs_of_life_is_left_alone(
     fake: FakeCluster, invoke: Invoke, memory: str
 ) -> None:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
-import signal
 from collections.abc import Iterable, Iterator, Mapping
 from multiprocessing.connection import Connection
 
 from cluster.checkpoint import StateError
-from cluster.conformance import DEFAULT_WORKLOAD, check_here, one_line
+from cluster.conformance import DEFAULT_WORKLOAD, check_here, how_ended, one_line
 from cluster.process import set_environment
 from cluster.short_trial import Diverged, short_trial
 from scoring.ground.errors import UserError
@@ -85,16 +84,10 @@ def _answered(source: Source, steps: Mapping[str, int], limit_s: float) -> Itera
             yield cell
     except EOFError:
         process.join()
-        yield Cell(waiting[0], False, f"its process died ({_how(process.exitcode)})")
+        yield Cell(waiting[0], False, f"its process died ({how_ended(process.exitcode)})")
     finally:
         process.kill()
         process.join()
-
-
-def _how(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        return signal.Signals(-exit_code).name
-    return f"exit code {exit_code}"
 
 
 def _answer(pipe: Connection, source: Source, steps: Mapping[str, int]) -> None:

@@ -80,7 +80,9 @@ def check(source: Source, workload_ids: Sequence[str] = (DEFAULT_WORKLOAD,)) -> 
             return findings
     except EOFError:
         process.join()
-        detail = f"its process died ({_how(process.exitcode)}); look at native code that it calls"
+        detail = (
+            f"its process died ({how_ended(process.exitcode)}); look at native code that it calls"
+        )
     finally:
         for pid in list(tree.descendants(process.pid or 0)):
             with contextlib.suppress(OSError):
@@ -104,7 +106,8 @@ def _overdue(pipe: Connection, pid: int, limit_s: float) -> str:
     return ""
 
 
-def _how(exit_code: int | None) -> str:
+def how_ended(exit_code: int | None) -> str:
+    """A process's exit code in words: the signal's name where one ended it."""
     if exit_code is not None and exit_code < 0:
         return signal.Signals(-exit_code).name
     return f"exit code {exit_code}"

@@ -9,10 +9,10 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.metadata
-import importlib.util
 import sys
 from collections.abc import Iterable, Mapping
 
+from cluster.review import imported, is_installed
 from submissions.bundle import split
 from submissions.source import Source
 
@@ -35,7 +35,7 @@ def needs(sources: Iterable[Source]) -> dict[str, dict[str, str]]:
             continue
         text, own = split(source.text)
         for node in ast.parse(text).body:
-            for name in _imported(node):
+            for name in imported(node):
                 top = name.split(".")[0]
                 if top not in passed_over and not _is_in(top, own):
                     requirements[top] = versions(top)
@@ -46,7 +46,7 @@ def lacking(requirements: Mapping[str, Versions]) -> list[str]:
     """What this machine lacks of it, one phrase each."""
     lines = []
     for module, wanted in requirements.items():
-        if not _is_here(module):
+        if not is_installed(module):
             lines.append(f"{module} is not installed ({_words(wanted) or 'on no machine so far'})")
             continue
         here = versions(module)
@@ -69,24 +69,9 @@ def _distributions() -> Mapping[str, list[str]]:
     return {module: sorted(set(names)) for module, names in distributions.items()}
 
 
-def _imported(node: ast.AST) -> Iterable[str]:
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom) and not node.level and node.module:
-        return [node.module]
-    return []
-
-
 def _is_in(top: str, own: Iterable[str]) -> bool:
     """Whether it is a file of the submission's own folder."""
     return any(name.split("/")[0].removesuffix(".py") == top for name in own)
-
-
-def _is_here(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ValueError:  # a module without a spec is here
-        return True
 
 
 def _words(wanted: Versions) -> str:

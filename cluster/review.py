@@ -51,7 +51,7 @@ def worth_a_look(source: Source) -> list[str]:
     main, _ = split(source.text)
     remarks: dict[str, None] = {}
     for node in ast.walk(ast.parse(main)):
-        for name in _imported(node):
+        for name in imported(node):
             if name.split(".")[0] in _PRYING:
                 remarks[f"line {_line(node)} imports {name}"] = None
         called = _called(node)
@@ -71,11 +71,11 @@ def refuse_missing_imports(source: Source) -> None:
     """
     main, files = split(source.text)
     for node in ast.parse(main).body:
-        for name in _imported(node):
+        for name in imported(node):
             top = name.split(".")[0]
             if source.api == "algoperf" and serves(top, files):
                 continue
-            if not _installed(top):
+            if not is_installed(top):
                 raise SubmissionError(
                     f"{source.origin}:{_line(node)}: imports {top}, which is not installed here; "
                     f"{_mend(top, source)}, or leave the submission out"
@@ -87,7 +87,8 @@ def _mend(top: str, source: Source) -> str:
     return "pip install 'gradathlon[algoperf]'" if theirs else "install it beside gradathlon"
 
 
-def _imported(node: ast.AST) -> Iterator[str]:
+def imported(node: ast.AST) -> Iterator[str]:
+    """The modules that a statement imports by their whole names; none of its own package."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
@@ -107,7 +108,8 @@ def _line(node: ast.AST) -> int:
     return int(getattr(node, "lineno", 1))
 
 
-def _installed(top: str) -> bool:
+def is_installed(top: str) -> bool:
+    """Whether a module of that name can be imported here; it is not."""
     try:
         return importlib.util.find_spec(top) is not None
     except ValueError:  # a module without a spec is here

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from cluster.conformance import Finding
+from cluster.conformance import Finding, one_line
 from cluster.parity import GRADIENT_TOLERANCE, SGD_RATE, Pair, in_float32
 from scoring.ground.words import Role
 from workloads.contract import Array, Batch, Policy, Window, Workload
@@ -32,9 +32,9 @@ def check_workload(workload: Workload) -> Iterator[Finding]:
         try:
             finding = ask(workload)
         except WorkloadError as error:
-            finding = Finding(False, "its data are here", _one_line(str(error)))
+            finding = Finding(False, "its data are here", one_line(str(error)))
         except Exception as error:
-            detail = _one_line(f"{type(error).__name__}: {error}")
+            detail = one_line(f"{type(error).__name__}: {error}")
             finding = Finding(False, f"it can be asked ({ask.__name__.strip('_')})", detail)
         yield finding
         if not finding.ok and ask in (_named, _initial):
@@ -234,7 +234,3 @@ def _same(one: Array, other: Array, tolerance: float) -> bool:
         return np.array_equal(one, other, equal_nan=True)
     largest = float(np.abs(one).max(initial=0))
     return one.shape == other.shape and np.allclose(one, other, 0, tolerance * largest)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -232,7 +232,7 @@ class JaxLearner:
             yield self._draw(draw)
 
     def synchronize(self) -> None:
-        _wait((self._params, self._state, self._sums, self._judged))
+        _wait((self._params, self._state, self._sums, self._drawn, self._judged))
 
     def prepare_evaluation(self) -> None:
         if self._rules.prepare is not None:
@@ -302,7 +302,8 @@ class JaxLearner:
         leaves, form = jax.tree.flatten(self._state)
         if form != self._form:
             raise StateError("state has another form than it had at the start")
-        leaves = [_to_numpy(here(leaf)) for leaf in leaves if not callable(leaf)]
+        _check_state(leaves := [leaf for leaf in leaves if not callable(leaf)])
+        leaves = [_to_numpy(here(leaf)) for leaf in leaves]
         return {
             "weights": jax.device_get(self._params),
             "algorithm": leaves,

@@ -10,6 +10,7 @@ import numpy as np
 from scoring.ground.words import StateDict
 from workloads.contract import Array, Batch, Event, Policy, Stream
 from workloads.images import Labelled
+from workloads.numbered import Shuffle
 
 CLASSES = 10
 Source = Literal["mnist-5k", "fashion-mnist"]
@@ -28,15 +29,13 @@ class ShiftStream(Stream):
         self, images: Labelled, batch_size: int, periods: Sequence[int], season: int, seed: int
     ) -> None:
         self._images = images
-        self._batch_size = batch_size
         self._periods = tuple(periods)
         self._season = season
         self._seed = seed
         self._step = 0
         self._permutation = np.arange(CLASSES, dtype=np.int32)
         self._pending: list[list[int]] = []
-        self._epoch = -1
-        self._order: Array = np.empty(0, dtype=np.int64)
+        self._shuffle = Shuffle(len(images), batch_size, _ORDER)
 
     @property
     def permutation(self) -> Array:
@@ -47,14 +46,9 @@ class ShiftStream(Stream):
         """`image` float32 (B, 784) in [0, 1] and `label` int32 (B,) under the labels in force."""
         if self._shift_is_due():
             self._shift()
-        # The last images of an epoch that do not fill a batch are left out: other ones each time.
-        epoch, position = divmod(self._step, len(self._images) // self._batch_size)
-        if epoch != self._epoch:
-            self._order = self._random(_ORDER, epoch).permutation(len(self._images))
-            self._epoch = epoch
-        start = position * self._batch_size
+        rows = self._shuffle(self._seed, self._step)
         self._step += 1
-        return self._images.batch(self._order[start : start + self._batch_size], self._permutation)
+        return self._images.batch(rows, self._permutation)
 
     def state(self) -> StateDict:
         """Position, labels in force and events not yet told."""
@@ -71,7 +65,6 @@ class ShiftStream(Stream):
         self._step = int(state["step"])
         self._permutation = np.array(state["permutation"], dtype=np.int32)
         self._pending = [list(classes) for classes in state["pending"]]
-        self._epoch = -1
 
     def events(self) -> list[Event]:
         """The shifts since the last call, each with the two original classes it concerned."""
@@ -85,10 +78,8 @@ class ShiftStream(Stream):
         return self._step > 0 and period > 0 and since % period == 0
 
     def _shift(self) -> None:
-        drawn = self._random(_SHIFT, self._step).choice(CLASSES, size=2, replace=False)
+        random = np.random.default_rng((self._seed, _SHIFT, self._step))
+        drawn = random.choice(CLASSES, size=2, replace=False)
         first, second = (int(label) for label in drawn)
         self._permutation[[first, second]] = self._permutation[[second, first]]
         self._pending.append([first, second])
-
-    def _random(self, sequence: int, index: int) -> np.random.Generator:
-        return np.random.default_rng((self._seed, sequence, index))

@@ -70,6 +70,7 @@ class JaxLearner:
         shapes = jax.eval_shape(self._model.loss, self._initial(), batches[0], jax.random.key(0))
         self._names = ("loss", *(name for name in sorted(shapes[1]) if name != "loss"))
         self._kept: Arrays | None = None
+        self._ready: Arrays | None = None
         self._judged: Mapping[str, Array | jax.Array] | None = None
         # Compiled as they were built first: what is built again for the race is the same algorithm.
         rules = make_rules(entry.build(None), entry.module)
@@ -85,6 +86,7 @@ class JaxLearner:
             eval_params = implied_eval_params(self._state, self._params)
         self._eval_params = self._compile(eval_params) if eval_params else None
         self._warm_up(batches, observations)
+        self._ready = self._initial()  # for `begin`, which is on the clock
 
     def _compile(self, function: Function, donated: tuple[int, ...] = ()) -> Function:
         """For this device, or for all ranks."""
@@ -166,7 +168,7 @@ class JaxLearner:
 
     def begin(self) -> None:
         self._rules = make_rules(self._entry.build(None), self._entry.module)
-        self._params = self._initial()
+        self._params, self._ready = self._ready or self._initial(), None
         state = self._rules.init(self._params)
         if self._rules.compiled:
             _check_state(state)

@@ -53,6 +53,7 @@ class TorchLearner:
         self._entry = entry
         self._compiled_model: Any = None
         self._warm: Algorithm | None = None
+        self._ready: tuple[Run, torch.Tensor] | None = None
         self._run: Run
         self._algorithm: Algorithm
         self._keeper: Run | None = None
@@ -65,14 +66,17 @@ class TorchLearner:
             self._warm_up(batches, observations)
             if compilations() > count:  # what is made anew is compiled anew
                 self._compiled_model, self._warm = self._run.model, self._algorithm
+        self._make_ready()
 
     @property
     def draws(self) -> int:
         return self._run.draws
 
     def begin(self) -> None:
+        run, drawn = self._ready or self._make_ready()
+        self._run, self._ready = run, None
         torch.manual_seed(self._entry.seed)
-        self._run = run = Run(self._entry, self._device, self._model())
+        torch.set_rng_state(drawn)  # as it is after the model was made
         roles = {name: spec.role for name, spec in self._entry.workload.parameters().items()}
         self._algorithm = make_algorithm(self._entry.build(Parameters(run.params, roles)), run)
         self._judged = run.params
@@ -80,6 +84,12 @@ class TorchLearner:
         self._has_kept = False
         if self._warm is not None:
             self._algorithm = brought_back(self._warm, self._algorithm)
+
+    def _make_ready(self) -> tuple[Run, torch.Tensor]:
+        """A model at its initial weights for `begin`, which is on the clock as this is not."""
+        torch.manual_seed(self._entry.seed)
+        self._ready = Run(self._entry, self._device, self._model()), torch.get_rng_state()
+        return self._ready
 
     def _warm_up(self, batches: Sequence[Batch], observations: Sequence[Array]) -> None:
         self.begin()

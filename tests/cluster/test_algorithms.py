@@ -354,6 +354,21 @@ def submission(params):
     assert same(made.weights(), again.weights())
 
 
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+def test_the_initial_weights_are_laid_out_before_the_clock_starts(
+    framework: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(parse("mine", PLAIN[framework], "mine.py"), WORKLOAD)
+    made = make_learner(framework, bench.entry({}), [bench.workload.batch_like()])
+    with monkeypatch.context() as late:
+        late.setattr(made, "_model" if framework == "torch" else "_initial", None)
+        made.begin()
+    assert same(made.weights(), bench.weights)
+    made.step(lambda: bench.workload.batch_like())
+    made.begin()
+    assert same(made.weights(), bench.weights), "as often as it is asked"
+
+
 def test_submission_itself_runs_again_at_the_start_in_both_frameworks(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -337,7 +337,7 @@ def test_from_its_base_a_variant_races_the_base_s_best_points_alone(race_set: An
     [
         (WORKLOAD, "without --from-base"),
         ("recommender-toy-v{}+ctr", "without --from-base"),
-        ("lifelong-laptop-v{}+split", "has no target yet; set one with: gradathlon set-targets life"),
+        ("lifelong-laptop-v{}+split", "has no target yet; set one with: gradathlon set-targets"),
     ],
 )
 def test_without_a_base_nothing_is_set_from_it(race_set: Any, workload: str, told: str) -> None:

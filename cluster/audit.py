@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-from cluster.opened import FILES, Places
+from cluster.opened import FILES, Places, by_compiler
 
 MOST = 20
 """Entries of one trial and kind, each told once."""
@@ -96,7 +96,7 @@ class Audit:
             yield from self._places.told(event, arguments, by)
         elif event in _INSPECTS:
             yield f"inspected: {event}"
-        else:
+        elif not (event in _STARTS and by_compiler(by)):
             verb = "started" if event in _STARTS else "connected"
             yield f"{verb}: {event} {next((str(value) for value in arguments if value), '')}"
 

@@ -87,10 +87,8 @@ class Places:
 
     def _is_cache(self, place: str, by: Sequence[str]) -> bool:
         """Whether it is a cache, opened by who may use it."""
-        return place.startswith(self._caches) and any(
-            name.startswith(self._harness) or any(part in name for part in _COMPILERS)
-            for name in by
-        )
+        ours = any(name.startswith(self._harness) for name in by)
+        return place.startswith(self._caches) and (ours or by_compiler(by))
 
     def _verb(self, real: str, place: str) -> str:
         if place.startswith((self._run, _SHARED)):
@@ -101,6 +99,11 @@ class Places:
             return "carried"
         usual = place.startswith(self._allowed) and not place.startswith(self._caches)
         return "" if usual else "opened"
+
+
+def by_compiler(by: Sequence[str]) -> bool:
+    """Whether a compiler's code is among these files."""
+    return any(part in name for name in by for part in _COMPILERS)
 
 
 def accesses(event: str, arguments: Sequence[object]) -> Iterator[Access]:

@@ -325,7 +325,8 @@ class _Trial:
         self._world.end_copies()
         course = self.course
         wall_s, cpu_s = course.reading.wall_s, course.reading.cpu_s
-        noted = {"audit": AUDIT.seen(), "compilations": self._clock.compilations}
+        doings = [*AUDIT.seen(), *self._world.replaced()]
+        noted = {"audit": doings, "compilations": self._clock.compilations}
         noted = {name: value for name, value in noted.items() if value}
         extra = course.times() | self._world.left() | noted | extra
         self.outcome = Outcome(end, course.steps, wall_s, cpu_s, reason, extra, self._paired())

@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 
+from cluster.replaced import Functions
 from cluster.unasked import Unasked
 from submissions.contract import SubmissionError
 
@@ -35,6 +36,7 @@ class World:
         self._folder = os.getcwd()
         self._threads = set(threading.enumerate())
         self._unasked = Unasked()
+        self._functions = Functions()
         self._signals = {number: signal.getsignal(number) for number in _SIGNALS}
 
     def end_copies(self) -> None:
@@ -74,6 +76,10 @@ class World:
 
             changes += world_jax.taken()
         return changes
+
+    def replaced(self) -> list[str]:
+        """What stands in the place of the harness's own functions, one phrase each."""
+        return [f"replaced: {name}" for name in self._functions.replaced()]
 
     def left(self) -> dict[str, object]:
         """What lies about, for the outcome."""

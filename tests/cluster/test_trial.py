@@ -221,6 +221,34 @@ def test_an_interrupt_that_is_swallowed_ends_the_run_all_the_same(make: Make) ->
     assert not record_attempts(spec.run, make("adamw").key)
 
 
+IN_A_CALLBACK = """
+import os, signal
+import jax, jax.numpy as jnp, optax
+def interrupted(count):
+    if int(count) == 30:
+        os.kill(os.getpid(), signal.SIGINT)
+def submission(lr=3e-3):
+    adam = optax.adamw(lr)
+    def init(params):
+        return adam.init(params), jnp.zeros((), int)
+    def update(gradients, state, params):
+        inner, count = state
+        jax.debug.callback(interrupted, count)
+        updates, inner = adam.update(gradients, inner, params)
+        return updates, (inner, count + 1)
+    return optax.GradientTransformation(init, update)
+"""
+
+
+def test_an_interrupt_within_a_callback_of_jax_ends_the_run(make: Make) -> None:
+    """Whatever JAX makes of it, it is no failure of the submission's."""
+    spec = make("calls_jax", IN_A_CALLBACK, budget=Budget(1000, 100.0))
+    with pytest.raises(KeyboardInterrupt):
+        race(spec, make("adamw"))
+    assert read_record(spec.record(0)).outcome is None
+    assert not record_attempts(spec.run, make("adamw").key)
+
+
 def test_trials_that_ended_are_not_raced_again(make: Make) -> None:
     spec = make("adamw", target=0.55, budget=Budget(1200, 100.0))
     ((first, _),) = race(spec)

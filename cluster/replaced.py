@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import FunctionType, ModuleType
 
 _ROOMS = ("cluster", "workloads", "scoring")
-_Function = FunctionType | staticmethod | classmethod | property
+_KINDS = (FunctionType, staticmethod, classmethod, property)
 _MOST = 10
 
 
@@ -47,7 +47,7 @@ def _holders(module: ModuleType) -> Iterator[ModuleType | type]:
 
 def _functions(holder: ModuleType | type) -> Iterator[tuple[str, object]]:
     for name, value in list(vars(holder).items()):
-        if isinstance(value, _Function):
+        if isinstance(value, _KINDS):
             yield name, value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import cluster
+from cluster import faults
 from cluster.replaced import Functions
 from scoring.ground.words import Budget
 from workloads.contract import Workload
@@ -20,7 +21,7 @@ def test_nothing_is_told_where_nothing_was_replaced() -> None:
 def test_methods_and_functions_are_told_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     functions = Functions()
     monkeypatch.setattr(Workload, "evaluate", lambda *_: {})
-    monkeypatch.setattr(cluster.faults, "told", str)
+    monkeypatch.setattr(faults, "told", str)
     assert functions.replaced() == [
         "cluster.faults.told",
         "workloads.contract.Workload.evaluate",

@@ -51,7 +51,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LanguageModel:
 
 def test_its_tokens_are_the_shards(small: LanguageModel) -> None:
     assert small.settings.data.vocabulary >= VOCABULARY
-    corpus = small._corpus()
+    corpus = small._corpus
     assert [len(array) for array in corpus.train] == [500, 700]
     assert len(corpus.validation) == 2 * 4 * 8 + 1
     assert len(corpus.validation) + len(corpus.test) == 400
@@ -72,9 +72,9 @@ def test_it_is_judged_in_nats_a_token(small: LanguageModel) -> None:
 
 def test_a_part_of_the_training_tokens(small: LanguageModel) -> None:
     some = changed(small, data={"train_tokens": 600})
-    assert [len(array) for array in some._corpus().train] == [500, 100]
+    assert [len(array) for array in some._corpus.train] == [500, 100]
     with pytest.raises(WorkloadError, match=r"1,200 training tokens of the 2,000 needed; add"):
-        changed(small, data={"train_tokens": 2000})._corpus()
+        assert changed(small, data={"train_tokens": 2000})._corpus
 
 
 @pytest.mark.parametrize(

@@ -253,10 +253,11 @@ def _scales(runs: dict[str, Files], train: Sequence[Pair]) -> Scales:
     tables: dict[str, Any] = _kept(path)
     if not tables:
         tables = _estimate(runs, train)
-        path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_suffix(f".{os.getpid()}.npz")
-        np.savez(scratch, **tables)
-        scratch.replace(path)
+        with contextlib.suppress(OSError):  # a cache that cannot be written costs minutes, no more
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(scratch, **tables)
+            scratch.replace(path)
     pairs = {name: tuple(map(float, tables.pop(name))) for name in ("insolation", "surface")}
     return Scales(**tables, **pairs)  # type: ignore[arg-type]
 

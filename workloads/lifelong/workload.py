@@ -28,13 +28,11 @@ from workloads.contract import (
 )
 from workloads.kinds import Family
 from workloads.lifelong.data import TaskStream
-from workloads.lifelong.settings import DataSettings, LifelongScale, ModelSettings
+from workloads.lifelong.settings import LifelongScale
 
 if TYPE_CHECKING:
     from workloads.model_jax import JaxModel
     from workloads.model_torch import TorchModel
-
-__all__ = ["RETAINED", "DataSettings", "Lifelong", "LifelongScale", "ModelSettings"]
 
 RETAINED = "validation/retained"
 PROBED = 100

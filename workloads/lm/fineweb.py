@@ -7,6 +7,7 @@ the training split needs.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -22,7 +23,7 @@ from workloads import seals
 from workloads.contract import Array
 from workloads.errors import WorkloadError
 from workloads.fetch import data_folder
-from workloads.lm.corpus import Corpus, Part, part_of
+from workloads.lm.corpus import PARTS, Corpus, Part, part_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -147,13 +148,12 @@ def _tokenised(shard: Path, tokenizer_path: Path, separator: int) -> Path:
     tokenizer = _read_tokenizer(tokenizer_path)
     scratch = Path(tempfile.mkdtemp(dir=_cache()))
     try:
-        files = {part: (scratch / part).open("wb") for part in ("train", "validation", "test")}
-        for documents in _documents(shard):
-            encoded = tokenizer.encode_batch_fast([text for _, text in documents])
-            for (part, _), encoding in zip(documents, encoded, strict=True):
-                files[part].write(np.array([*encoding.ids, separator], np.uint16).tobytes())
-        for file in files.values():
-            file.close()
+        with contextlib.ExitStack() as opened:
+            files = {part: opened.enter_context((scratch / part).open("wb")) for part in PARTS}
+            for documents in _documents(shard):
+                encoded = tokenizer.encode_batch_fast([text for _, text in documents])
+                for (part, _), encoding in zip(documents, encoded, strict=True):
+                    files[part].write(np.array([*encoding.ids, separator], np.uint16).tobytes())
         seals.seal(scratch)
         if not folder.exists():  # another trial may have been as quick
             scratch.rename(folder)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import kendalltau
 
 from scoring.records import Record, read_run
 from scoring.times import best_metric, time_to_result
@@ -72,12 +73,7 @@ def ranks(places: Mapping[str, Place]) -> dict[str, int]:
 
 def kendall(one: Sequence[float], other: Sequence[float]) -> float:
     """Tau-b: the share of pairs in the same order less that of the others; nan where all tie."""
-    signs = [
-        np.sign(np.subtract.outer(values, values))[np.triu_indices(len(values), 1)]
-        for values in (np.asarray(one), np.asarray(other))
-    ]
-    untied = math.sqrt(float(np.abs(signs[0]).sum() * np.abs(signs[1]).sum()))
-    return float((signs[0] * signs[1]).sum()) / untied if untied else math.nan
+    return float(kendalltau(one, other).statistic)
 
 
 def interval(one: Sequence[float], other: Sequence[float], seed: int = 0) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING
 
@@ -22,13 +23,13 @@ from workloads.contract import (
 from workloads.digest import data_digest
 from workloads.kinds import Family, Kind
 from workloads.lm.data import SUMMARIES
+from workloads.lm.settings import LmScale
 from workloads.numbered import NumberedStream
 
 if TYPE_CHECKING:
     from workloads.lm.corpus import Corpus
     from workloads.model_jax import JaxModel
     from workloads.model_torch import TorchModel
-from workloads.lm.settings import LmScale
 
 EMBEDDING_STD = 0.5
 PROBED = 8
@@ -96,11 +97,11 @@ class LanguageModel(Workload[LmScale]):
 
     def fetch(self) -> None:
         """Download Wikipedia's summaries, or tokenise FineWeb-Edu's shards, once."""
-        self._corpus()
+        self._read()
 
     def data_sha256(self) -> str:
         """Of the tokens of all splits."""
-        corpus = self._corpus()
+        corpus = self._corpus
         sizes = [] if corpus.token_bytes is None else [corpus.token_bytes]
         return data_digest([*corpus.train, corpus.validation, corpus.test, *sizes])
 
@@ -109,7 +110,7 @@ class LanguageModel(Workload[LmScale]):
         from workloads.lm.data import topics
         from workloads.lm.windows import Ranked, Windows, by_length, by_topic
 
-        data, corpus = self.settings.data, self._corpus()
+        data, corpus = self.settings.data, self._corpus
         windows = Windows(corpus.train, data, self.settings.batch_size, corpus.separator)
         if data.order == "shuffled":
             return NumberedStream(windows, seed, data.prefetch)
@@ -123,7 +124,7 @@ class LanguageModel(Workload[LmScale]):
         """Of the same first batches of the split, always, or of all of it."""
         from workloads.lm.data import in_order
 
-        corpus, data = self._corpus(), self.settings.data
+        corpus, data = self._corpus, self.settings.data
         held_out, count = (
             (corpus.validation, data.validation_batches)
             if split == "validation"
@@ -147,7 +148,7 @@ class LanguageModel(Workload[LmScale]):
         from workloads.lm.data import in_order
 
         rows = min(PROBED, self.settings.batch_size)
-        held_out = self._corpus().validation
+        held_out = self._corpus.validation
         return {"tokens": next(iter(in_order(held_out, rows, self.settings.data.context, 1)))}
 
     def batch_like(self, seed: int = 0) -> Batch:
@@ -175,7 +176,12 @@ class LanguageModel(Workload[LmScale]):
     def _rotary_tables(self) -> tuple[Array, Array]:
         return rotary_tables(self.settings.data.context, self.settings.model.head_width)
 
+    @functools.cached_property
     def _corpus(self) -> Corpus:
+        """Read once: finding the files again checks their digests."""
+        return self._read()
+
+    def _read(self) -> Corpus:
         from workloads.lm.data import read_corpus
 
         return read_corpus(self.settings.data, self.settings.batch_size)

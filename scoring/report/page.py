@@ -29,8 +29,8 @@ from scoring.report.tables import footnotes
 from scoring.report.versus import versus_data
 
 _YARDSTICK = {
-    False: "the tuned NadamW reference of the same framework",
-    True: "the faster of the frameworks' tuned NadamW references",
+    False: "the tuned reference of the same framework (NadamW, or what the workload names)",
+    True: "the faster of the frameworks' tuned references (NadamW, or what the workload names)",
 }
 
 
@@ -66,7 +66,7 @@ def render(board: Board, records: Sequence[Record], *, across_frameworks: bool =
     looks = styles([*raced, *(row.submission for row in board.rows)])
     sections, plots = _workloads(board, records, looks)
     names = " and ".join(dict.fromkeys(folder.name for folder in _folders(records)))
-    how = PROTOCOLS[board.protocol].reading
+    how = f"{PROTOCOLS[board.protocol].reading} Times are in {CLOCKS[board.clock].title}."
     shown = readable_clocks(records)
     parts = {
         "how": escape(how.format(yardstick=_YARDSTICK[across_frameworks])),

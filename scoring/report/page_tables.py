@@ -14,7 +14,14 @@ from scoring.report.heatmap import shade
 from scoring.report.markup import Markup, element, join
 from scoring.report.palette import swatch
 from scoring.report.plots import Styles, score_bar, score_range
-from scoring.report.tables import chance_text, interval_text, rank_text, spread_text, time_text
+from scoring.report.tables import (
+    bare_time_text,
+    chance_text,
+    interval_text,
+    rank_text,
+    spread_text,
+    time_text,
+)
 from scoring.times import ended_at, time_to_result
 
 BAR = 190
@@ -179,7 +186,7 @@ def _time_cell(cell: Cell, board: Board, best: bool) -> Markup:
             data_v="inf",
         )
     ratio = f"×{cell.ratio:.2f}" if math.isfinite(cell.ratio) else "void"
-    text = time_text(cell.time, board.clock)
+    text = bare_time_text(cell.time, board.clock)
     return element(
         "td",
         element("strong", text) if best else text,

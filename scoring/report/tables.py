@@ -9,14 +9,18 @@ from __future__ import annotations
 import dataclasses
 import io
 import math
+from collections.abc import Sequence
 from csv import writer
 from json import dumps
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from scoring.board import Board, Cell, Row
 from scoring.equal_budget import EqualBudget, Standing
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.words import Clock
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 MISSED = "—"
 RANKS_TOLD = (
@@ -27,36 +31,32 @@ _ROW_FIELDS = (
     *("protocol", "clock", "rank_low", "rank_high", "p_best"),
     *("submission", "framework", "is_reference", "score", "score_low", "score_high"),
 )
+_SUBMISSION, _WORKLOADS_FROM = 1, 6
+"""Columns of a board: its submissions' names, and the first workload."""
+_GAP = 2
 _CELL_FIELDS = ("workload", "time", "ratio", "reached", "trials", "study_times")
 
 
 def terminal(board: Board, width: int | None = None) -> str:
     """A table with the notes beneath, coloured if stdout is a terminal.
 
-    It folds at `width`: by default the terminal's, or nowhere where stdout is none.
+    Beyond `width`, by default the terminal's, workloads follow in tables of their own; where stdout
+    is no terminal they do not.
     """
-    import rich.box
     import rich.console
-    import rich.table
     import rich.text
 
     console = rich.console.Console(width=width, highlight=False)
     if width is None and not console.is_terminal:
         console.width = 400
-    table = rich.table.Table(
-        box=rich.box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True
-    )
-    for position, heading in enumerate(_headings(board)):
-        # Ids are long: family above scale and version.
-        text = heading.replace("-", "-\n", 1)
-        table.add_column(text, justify=_justify(position), overflow="fold")
-    for row in board.rows:
-        style = "dim" if row.is_reference else "bold" if row.rank_low == 1 else None
-        table.add_row(*(rich.text.Text(text) for text in _texts(board, row)), style=style)
+    blocks = _blocks(board, console.width)
     with console.capture() as captured:
         if board.rows:
             console.print(rich.text.Text(_title(board), style="italic"), soft_wrap=True)
-            console.print(table)
+        for place, columns in enumerate(blocks):
+            if place:
+                console.print()
+            console.print(_block(board, columns))
         for race in board.at_equal_budget:
             console.print(rich.text.Text(_budget_title(race), style="italic"), soft_wrap=True)
             for line in _standings(race):
@@ -64,6 +64,52 @@ def terminal(board: Board, width: int | None = None) -> str:
         for note in footnotes(board):
             console.print(rich.text.Text(f"- {note}"), soft_wrap=True)
     return captured.get()
+
+
+def _block(board: Board, columns: Sequence[int]) -> Table:
+    """Some of the board's columns, a row a submission."""
+    import rich.box
+    import rich.table
+    import rich.text
+
+    table = rich.table.Table(
+        box=rich.box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True
+    )
+    headings = _folded_headings(board)
+    for column in columns:
+        table.add_column(headings[column], justify=_justify(column), overflow="fold")
+    for row in board.rows:
+        style = "dim" if row.is_reference else "bold" if row.rank_low == 1 else None
+        texts = _texts(board, row)
+        table.add_row(*(rich.text.Text(texts[column]) for column in columns), style=style)
+    return table
+
+
+def _blocks(board: Board, width: int) -> list[list[int]]:
+    """Which columns stand side by side: all where they fit, else scores first, then workloads.
+
+    A further block begins with the submissions' names.
+    """
+    if not board.rows:
+        return []
+    from rich.cells import cell_len
+
+    lines = [_folded_headings(board), *(_texts(board, row) for row in board.rows)]
+    widths = [
+        _GAP + max(cell_len(part) for text in column for part in text.split("\n"))
+        for column in zip(*lines, strict=True)
+    ]
+    if sum(widths) - _GAP <= width:
+        return [list(range(len(widths)))]
+    blocks = [list(range(_WORKLOADS_FROM))]
+    for column in range(_WORKLOADS_FROM, len(widths)):
+        last = blocks[-1]
+        full = sum(widths[one] for one in [*last, column]) - _GAP > width
+        if len(blocks) == 1 or (full and len(last) > 1):
+            blocks.append([_SUBMISSION, column])
+        else:
+            last.append(column)
+    return blocks
 
 
 def markdown(board: Board) -> str:
@@ -130,6 +176,13 @@ def json(board: Board) -> str:
     return dumps(body, indent=2, allow_nan=False) + "\n"
 
 
+def bare_time_text(time: float, clock: Clock) -> str:
+    """As `time_text`, without the words for steps: for tables whose title has them."""
+    if math.isinf(time) or CLOCKS[clock].in_seconds:
+        return time_text(time, clock)
+    return f"{time:,.0f}"
+
+
 def time_text(time: float, clock: Clock) -> str:
     """`12.3 s`, `1,234 s`, `400 steps`; an em dash for infinity."""
     if math.isinf(time):
@@ -189,6 +242,11 @@ def _headings(board: Board) -> list[str]:
     return ["rank", "submission", "framework", "score", "95 %", "P(best)", *board.workloads]
 
 
+def _folded_headings(board: Board) -> list[str]:
+    """Ids are long: family above scale and version."""
+    return [heading.replace("-", "-\n", 1) for heading in _headings(board)]
+
+
 def _justify(column: int) -> Literal["left", "right"]:
     return "left" if column in (1, 2) else "right"
 
@@ -202,7 +260,7 @@ def _texts(board: Board, row: Row) -> list[str]:
 def _cell_text(cell: Cell, clock: Clock) -> str:
     if not cell.trials:
         return MISSED
-    return f"{time_text(cell.time, clock)} {cell.reached}/{cell.trials}"
+    return f"{bare_time_text(cell.time, clock)} {cell.reached}/{cell.trials}"
 
 
 def footnotes(board: Board) -> list[str]:

@@ -30,6 +30,9 @@ LEAST_POINTS = 24
 STRAY = 10.0
 """A curve that leaves the best value so many times as far behind as trials begin does not stretch
 the axis."""
+FENCE = 3.0
+"""Tukey 1977, Exploratory Data Analysis: further from the quartiles than so many times their
+distance, a value is far out."""
 _MARK = 6
 """Half a marker: so far may one reach beyond the axes, where its curve is cut off."""
 TOLERANCE = 0.4
@@ -138,13 +141,14 @@ def _race(
     target: Target | None = None,
     points: int = POINTS,
 ) -> _Race:
+    side = target is not None
     if target is not None:  # another metric than the judged one, which evaluations may lack
         curves = [_measured(curve) for curve in curves_of(records, target, clock, looks)]
     else:
         target = next(record.header.target for record in records if record.header.target)
         curves = curves_of(records, target, clock, looks)
     scales = {name: _clock_scale(curves, name) for name in CLOCKS}
-    y = _metric_scale(curves, target)
+    y = _side_scale(curves) if side else _metric_scale(curves, target)
     most = max(LEAST_POINTS, points // len(curves))
     places = kept_of_all(
         [curve.readings[clock] for curve in curves],
@@ -259,6 +263,18 @@ def _metric_scale(curves: Sequence[Curve], target: Target) -> Scale:
     seen = [value for values in near or steady for value in values]
     low, high = robust_range(seen, [*marks, best])
     return Scale(low, high, HEIGHT - BOTTOM, TOP)
+
+
+def _side_scale(curves: Sequence[Curve]) -> Scale:
+    """Of a metric that has no better end: all but what lies beyond the fence of a box plot."""
+    values = np.array([v for one in curves if one.stable for v in one.values if math.isfinite(v)])
+    if not values.size:
+        return Scale(0.0, 1.0, HEIGHT - BOTTOM, TOP)
+    lower, upper = np.quantile(values, [0.25, 0.75])
+    reach = FENCE * (upper - lower)
+    near = values[(values >= lower - reach) & (values <= upper + reach)]
+    margin = 0.05 * float(np.ptp(near)) or abs(float(near[0])) * 0.05 or 1.0
+    return Scale(float(near.min()) - margin, float(near.max()) + margin, HEIGHT - BOTTOM, TOP)
 
 
 def _line(index: int, curve: Curve, race: _Race) -> Markup:

@@ -81,7 +81,10 @@ def figure_at_end(records: Sequence[Record], clock: Clock, looks: Styles) -> Mar
     ]
     rows = [_row_at_end(looks[one.header.submission], one, test, names) for one, test in found]
     table = element("table", element("thead", element("tr", *head)), element("tbody", *rows))
-    caption = "On test data when the trial ended: each submission's fastest; it is not judged"
+    caption = (
+        "On test data, of each submission's fastest trial if it ended at an evaluation; "
+        "it is not judged"
+    )
     scroll = element("div", table, class_="scroll", role="region", aria_label=caption, tabindex=0)
     return element("figure", element("figcaption", element("span", caption)), scroll)
 

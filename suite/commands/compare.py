@@ -73,4 +73,6 @@ def _lines(comparison: Comparison, one: str, other: str) -> list[str]:
 
 
 def _number(value: float) -> str:
-    return f"{value:.4g}" if math.isfinite(value) else "—"
+    if not math.isfinite(value):
+        return "—"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"

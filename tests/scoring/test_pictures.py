@@ -5,13 +5,15 @@ import re
 import xml.dom.minidom
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from scoring.board import Board, compute
 from scoring.records import Record, RecordError, read_run
-from scoring.report.curves import CROWD
+from scoring.report.curves import CROWD, side_plot
 from scoring.report.palette import styles
 from scoring.report.pictures import board_svg, curves_svg, static_profile_svg
+from scoring.report.plots import BOTTOM, HEIGHT, TOP
 from scoring.times import first_hit
 from tests.scoring.page_race import DIGITS, LM, race
 
@@ -123,6 +125,31 @@ def test_trials_that_stray_and_come_back_do_not_stretch_the_axis(
     picture = curves_svg(board, [*plain, *map(strayed, astray)], LM)
     assert "10,000" not in picture
     assert picture.count('class="line') == curves_svg(board, own, LM).count('class="line')
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_metric_that_is_not_judged_is_seen_whole_whichever_way_it_goes(
+    records: list[Record], sign: float
+) -> None:
+    own = [one for one in records if one.header.workload == LM]
+
+    def grown(place: int, one: Record) -> Record:
+        end = 70 * sign if place else sign
+        norms = np.linspace(sign * (1 + place / 10), end, len(one.evaluations))
+        lines = [
+            dataclasses.replace(line, metrics={**line.metrics, "diagnostics/norm": value})
+            for value, line in zip(norms.tolist(), one.evaluations, strict=True)
+        ]
+        return dataclasses.replace(one, evaluations=tuple(lines))
+
+    grew = [grown(place, one) for place, one in enumerate(own)]
+    looks = styles([one.header.submission for one in own])
+    picture = side_plot("p", "diagnostics/norm", grew, "steps", looks)
+    lines = re.findall(r'<path d="([^"]+)" class="line', picture)
+    ups = [float(up) for line in lines for up in re.findall(r",([-\d.]+)", line)]
+    assert ups
+    assert min(ups) >= TOP
+    assert max(ups) <= HEIGHT - BOTTOM
 
 
 def test_curves_of_a_workload_without_trials_are_refused(

@@ -91,7 +91,7 @@
   };
   const pointer = (svg, event) => new DOMPoint(event.clientX, event.clientY)
     .matrixTransform(svg.getScreenCTM().inverse());
-  const number = (value) => value === null ? "–" : Number(value.toPrecision(4)).toLocaleString("en");
+  const number = (value) => value === null ? "–" : Number(value >= 1000 ? value.toFixed(0) : value.toPrecision(4)).toLocaleString("en");
   const light = (svg, parts) => {
     for (const part of all(".hot", svg)) part.classList.remove("hot");
     for (const part of parts) part.classList.add("hot");

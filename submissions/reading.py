@@ -15,7 +15,7 @@ from submissions.space import SearchSpace, SpaceError
 FUNCTION = "submission"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Facts:
     """The static facts of a submission file.
 
@@ -49,13 +49,35 @@ def read_facts(text: str, origin: str, files: Collection[str] = ()) -> Facts:
     return _Reader(origin, files).read(text)
 
 
+def parse_python(text: str, origin: str) -> ast.Module:
+    """The syntax tree of a file that messages call `origin`.
+
+    Raises:
+        SubmissionError: `origin:line: not valid Python: why`.
+    """
+    try:
+        return ast.parse(text, origin)
+    except SyntaxError as error:
+        line = error.lineno or 1
+        raise SubmissionError(f"{origin}:{line}: not valid Python: {error.msg}") from None
+    except (ValueError, MemoryError, RecursionError) as error:
+        why = str(error) or "nested too deeply"
+        raise SubmissionError(f"{origin}:1: not valid Python: {why}") from None
+
+
+def first_line(tree: ast.Module) -> str:
+    """The first line of a file's docstring; empty where there is none."""
+    docstring = (ast.get_docstring(tree) or "").strip()
+    return docstring.splitlines()[0] if docstring else ""
+
+
 def defines_submission(text: str) -> bool:
     """Whether a Python text has a top-level `def submission`; False when it is not Python."""
     if f"def {FUNCTION}(" not in text:
         return False
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
         return False
     return any(isinstance(node, ast.FunctionDef) and node.name == FUNCTION for node in tree.body)
 
@@ -66,7 +88,7 @@ class _Reader:
         self.files = files
 
     def read(self, text: str) -> Facts:
-        tree = self._tree(text)
+        tree = parse_python(text, self.origin)
         if not self.files:
             self._refuse_relative_imports(tree)
         arguments, defaults = self._signature(self._function(tree))
@@ -76,27 +98,18 @@ class _Reader:
         if constant is not None and not isinstance(closure, bool):
             raise self._error(constant, "CLOSURE must be True or False")
         self._refuse_unset(tree, arguments, defaults, space)
-        docstring = (ast.get_docstring(tree) or "").strip()
         return Facts(
             framework="torch" if "params" in arguments else "jax",
             arguments=arguments,
             defaults=defaults,
             space=space,
             closure=closure,
-            summary=docstring.splitlines()[0] if docstring else "",
+            summary=first_line(tree),
         )
 
-    def _error(self, where: ast.AST | int, message: str) -> SubmissionError:
-        line = where if isinstance(where, int) else getattr(where, "lineno", 1)
+    def _error(self, where: ast.AST | None, message: str) -> SubmissionError:
+        line = getattr(where, "lineno", 1)
         return SubmissionError(f"{self.origin}:{line}: {message}")
-
-    def _tree(self, text: str) -> ast.Module:
-        try:
-            return ast.parse(text, self.origin)
-        except SyntaxError as error:
-            raise self._error(error.lineno or 1, f"not valid Python: {error.msg}") from None
-        except ValueError as error:
-            raise self._error(1, f"not valid Python: {error}") from None
 
     def _refuse_relative_imports(self, tree: ast.Module) -> None:
         for node in ast.walk(tree):
@@ -119,7 +132,7 @@ class _Reader:
                 raise self._error(node, f"`{FUNCTION}` is not a plain function; {advice}")
         close = nearest(FUNCTION, [node.name for node in functions])
         hint = close if "did you mean" in close else "; `gradathlon new` writes one to begin with"
-        raise self._error(1, f"no function `{FUNCTION}`{hint}")
+        raise self._error(None, f"no function `{FUNCTION}`{hint}")
 
     def _signature(self, function: ast.FunctionDef) -> tuple[tuple[str, ...], dict[str, object]]:
         arguments = function.args

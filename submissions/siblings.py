@@ -15,8 +15,8 @@ from scoring.ground.words import Facts
 
 
 def compile_plain(text: str, origin: str) -> CodeType:
-    """A file's code as Python has it."""
-    return compile(text, origin, "exec")
+    """A file's code as Python has it, whatever this file's own `from __future__` say."""
+    return compile(text, origin, "exec", dont_inherit=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,9 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             return None
         files, folder = _packages[package].files, _packages[package].folder
         stem = rest.replace(".", "/")
+        # As Python has it: a package, else a module, else a folder without `__init__.py`.
         inside = any(name.startswith(f"{stem}/") for name in files)
+        inside &= f"{stem}/__init__.py" in files or f"{stem}.py" not in files
         name = f"{stem}/__init__.py" if inside else f"{stem}.py"
         if not inside and name not in files:
             return None

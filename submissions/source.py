@@ -12,13 +12,11 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from scoring.ground.errors import nearest
 from scoring.ground.files import FileError, read_text
-from scoring.ground.words import Framework
 from submissions.algoperf.facts import SPACE, is_algoperf, read_algoperf
 from submissions.bundle import MAIN, join, read_folder, split
 from submissions.contract import RESERVED, SubmissionError
@@ -37,8 +35,8 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _TAKEN = "reference-"
 
 
-@dataclasses.dataclass(frozen=True)
-class Source:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source(Facts):
     """A submission's text, and what the text says of itself.
 
     Attributes:
@@ -46,26 +44,12 @@ class Source:
         text: the whole file; of a folder, all of its files as one text (`submissions.bundle`).
         sha256: of the text in UTF-8, hexadecimal.
         origin: the path shown in messages and tracebacks.
-        framework: "torch" if `params` is among the arguments of `submission`, else "jax".
-        arguments: the arguments of `submission`, reserved names included.
-        defaults: hyperparameters with a default; those without one are in `space`.
-        space: the parsed `SEARCH_SPACE`, None when there is nothing to tune.
-        closure: what the file's `CLOSURE` says, None where it says nothing.
-        summary: the first line of the file's docstring.
-        api: whose interface it is written for: ours, or AlgoPerf's (`submissions.algoperf`).
     """
 
     name: str
     text: str
     sha256: str
     origin: str
-    framework: Framework
-    arguments: tuple[str, ...]
-    defaults: Mapping[str, object]
-    space: SearchSpace | None
-    closure: bool | None
-    summary: str
-    api: Literal["gradathlon", "algoperf"] = "gradathlon"
 
     @property
     def hyperparameters(self) -> tuple[str, ...]:
@@ -90,7 +74,7 @@ def parse(name: str, text: str, origin: str) -> Source:
         raise SubmissionError(f"{origin}: {name!r} cannot name a submission; rename it: {rule}")
     main, files = split(text)
     if is_algoperf(main) and not defines_submission(main):
-        facts = Facts(**read_algoperf(main, origin, files))
+        facts: Facts = read_algoperf(main, origin, files)
     else:
         facts = read_facts(main, origin, files)
     digest = hashlib.sha256(text.encode()).hexdigest()

@@ -109,7 +109,7 @@ class Scale(Model):
 
 
 class Reference(Model):
-    """A tuned hyperparameter point of the frozen reference, NadamW, for one framework."""
+    """A tuned hyperparameter point of the frozen reference (NadamW, or SGD) for one framework."""
 
     submission: str
     hyperparameters: dict[str, Scalar]

@@ -57,8 +57,8 @@ class Place:
         what = f"workload family {self.name!r}: {self.folder}"
         try:
             family = getattr(importlib.import_module(self.module), self.attribute, None)
-        except ModuleNotFoundError as error:
-            if error.name != self.module:
+        except ImportError as error:
+            if error.name != self.module or not isinstance(error, ModuleNotFoundError):
                 raise WorkloadError(f"{what}: cannot be imported: {error}") from None
             family = None
         if not isinstance(family, Family):

@@ -8,10 +8,10 @@ import keyword
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
-from typing import Any
 
-from scoring.ground.words import Framework
+from scoring.ground.words import Framework, Scalar
 from submissions.contract import RESERVED, SubmissionError
+from submissions.reading import Facts, first_line, parse_python
 from submissions.space import SearchSpace, SpaceError
 
 SPACE = "tuning_search_space.json"
@@ -27,13 +27,13 @@ def is_algoperf(text: str) -> bool:
     return bool(functions) and all(name in text for name in FUNCTIONS[:2])
 
 
-def read_algoperf(text: str, origin: str, files: Mapping[str, str]) -> dict[str, Any]:
-    """The fields of `submissions.reading.Facts`; `files` are those beside it, by their paths.
+def read_algoperf(text: str, origin: str, files: Mapping[str, str]) -> Facts:
+    """The static facts of such a file; `files` are those beside it, by their paths.
 
     Raises:
         SubmissionError: one line: no valid Python, a function is missing, or a bad search space.
     """
-    tree = _tree(text, origin)
+    tree = parse_python(text, origin)
     bound = set(_bound(tree))
     for name in FUNCTIONS:
         if name not in bound:
@@ -43,16 +43,15 @@ def read_algoperf(text: str, origin: str, files: Mapping[str, str]) -> dict[str,
     space = _space(origin, files)
     names = space.names if space else ()
     reserved = ("params", "workload") if framework == "torch" else ("workload",)
-    docstring = (ast.get_docstring(tree) or "").strip()
-    return {
-        "framework": framework,
-        "arguments": (*reserved, *names),
-        "defaults": _defaults(space),
-        "space": space,
-        "closure": None,
-        "summary": docstring.splitlines()[0] if docstring else "",
-        "api": "algoperf",
-    }
+    return Facts(
+        framework=framework,
+        arguments=(*reserved, *names),
+        defaults=_defaults(space),
+        space=space,
+        closure=None,
+        summary=first_line(tree),
+        api="algoperf",
+    )
 
 
 def has_device_axis(texts: Mapping[str, str]) -> bool:
@@ -64,16 +63,6 @@ def wants_process_group(texts: Mapping[str, str]) -> bool:
     """Whether a torch file speaks to the other processes of its group without being one of many."""
     asks = r"\b(dist|distributed)\.(?!nn\b)\w+|\bget_world_size\b|\bnew_subgroups\b"
     return any(re.search(asks, text) for path, text in texts.items() if "test" not in path)
-
-
-def _tree(text: str, origin: str) -> ast.Module:
-    try:
-        return ast.parse(text, origin)
-    except SyntaxError as error:
-        line = error.lineno or 1
-        raise SubmissionError(f"{origin}:{line}: not valid Python: {error.msg}") from None
-    except ValueError as error:
-        raise SubmissionError(f"{origin}:1: not valid Python: {error}") from None
 
 
 def _bound(tree: ast.Module) -> Iterator[str]:
@@ -124,7 +113,7 @@ def _space(origin: str, files: Mapping[str, str]) -> SearchSpace | None:
     return space
 
 
-def _defaults(space: SearchSpace | None) -> dict[str, Any]:
+def _defaults(space: SearchSpace | None) -> dict[str, Scalar]:
     """The first of the points, or the middle of the ranges: the files give no defaults."""
     if space is None:
         return {}

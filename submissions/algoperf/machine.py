@@ -9,6 +9,7 @@ stays as it is written; line numbers hold.
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from types import CodeType
@@ -25,7 +26,7 @@ def compiler(*, accelerator: bool) -> Callable[[str, str], CodeType]:
         tree = ast.parse(text, origin)
         if _FRAMEWORK.search(text):
             _Here(accelerator).visit(tree)
-        return compile(tree, origin, "exec")
+        return compile(tree, origin, "exec", dont_inherit=True)
 
     return compiled
 
@@ -35,7 +36,8 @@ def read_otherwise(texts: Mapping[str, str], *, accelerator: bool) -> Iterator[s
     for path, text in texts.items():
         if path.endswith(".py") and _FRAMEWORK.search(text):
             here = _Here(accelerator)
-            here.visit(ast.parse(text))
+            with contextlib.suppress(SyntaxError, ValueError):  # no Python: nothing of it runs
+                here.visit(ast.parse(text))
             yield from (f"{path}:{line}: {what}" for line, what in here.changed)
 
 

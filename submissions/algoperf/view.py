@@ -12,7 +12,7 @@ from submissions.algoperf.spec import LossType, ParameterType, ShapeTuple
 from submissions.algoperf.words import Batch, ByName, ModelState, RandomState, Tensor, Weights
 from submissions.contract import Card, Problem, SubmissionError
 
-_MATRICES: tuple[Role, ...] = ("weight", "head", "tensor")
+MASKED_AND_SMOOTHED = "`loss_fn` got a mask together with label smoothing"
 
 
 @dataclasses.dataclass(frozen=True)

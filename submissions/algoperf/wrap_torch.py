@@ -12,7 +12,15 @@ import torch
 from scoring.ground.words import StateDict
 from submissions.algoperf.calls import Calls, Scores
 from submissions.algoperf.helpers_torch import join_group_of_one
-from submissions.algoperf.view import Forward, View, as_drawn, as_seen, is_embedding, joined
+from submissions.algoperf.view import (
+    MASKED_AND_SMOOTHED,
+    Forward,
+    View,
+    as_drawn,
+    as_seen,
+    is_embedding,
+    joined,
+)
 from submissions.algoperf.words import Batch, ByName, RandomState, Tensor, Weights
 from submissions.contract import Card, Problem, Tensors
 
@@ -71,7 +79,7 @@ class TorchView(View):
         params, count = self.weights(forward.weights), max(map(len, batch.values()))
         if mask is not None:
             if smoothing:
-                self.refuse("`loss_fn` got a mask together with label smoothing")
+                self.refuse(MASKED_AND_SMOOTHED)
             with torch.no_grad():
                 problem.loss(params, batch)  # the step's line in the record
             per_example = problem.losses(params, batch)

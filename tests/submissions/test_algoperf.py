@@ -6,9 +6,13 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from submissions.algoperf.imports import PACKAGES
+from submissions.algoperf.machine import read_otherwise
+from submissions.algoperf.view import as_seen
+from submissions.algoperf.wrap_jax import JaxView
 from submissions.contract import SubmissionError
 from submissions.load import build, execute, unload
 from submissions.source import find, parse
@@ -133,6 +137,21 @@ def test_a_file_beside_it_hides_no_installed_package(tmp_path: Path) -> None:
         {"optimizer.py": "Optimizer = None\n", "optim/optimizer.py": "Optimizer = None\n"},
     )
     assert names["Optimizer"] is not None
+
+
+def test_what_of_a_file_is_no_python_is_not_looked_at_for_another_machine() -> None:
+    texts = {"submission.py": "import torch\nx.to('cuda')\n", "old.py": "import torch\nx = = 1\n"}
+    found = list(read_otherwise(texts, accelerator=False))
+    assert found == ["submission.py:2: 'cuda' is 'cpu'"]
+
+
+def test_a_mask_and_smoothing_together_are_refused_in_jax_as_in_torch() -> None:
+    view = JaxView(problem.card(), "my.py", device_axis=False)
+    view.problem, view.names = object(), ("x", "y")  # type: ignore[assignment]
+    batch = as_seen({"x": np.zeros(2), "y": np.zeros(2)})
+    forward, _ = view.model_fn({}, batch, None)
+    with pytest.raises(SubmissionError, match=r"my\.py: .*a mask together with label smoothing"):
+        view.loss_fn(batch["targets"], forward, np.ones(2), 0.1)
 
 
 def test_older_names_of_jax_are_the_files_alone(tmp_path: Path) -> None:

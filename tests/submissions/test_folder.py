@@ -83,3 +83,15 @@ def test_an_import_by_the_bare_name_is_told_how_to_be_written(folder: Path) -> N
 def test_a_folder_without_its_main_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SubmissionError, match=r"no submission\.py in it"):
         find(f"{tmp_path}/")
+
+
+def test_a_folder_hides_no_file_of_its_name_unless_it_is_a_package(folder: Path) -> None:
+    (folder / "submission.py").write_text("from .rules import KIND\ndef submission(params): ...\n")
+    (folder / "rules.py").write_text("KIND = 'a file'\n")
+    source = find(str(folder))
+    assert execute(source).KIND == "a file"
+    (folder / "rules" / "__init__.py").write_text("KIND = 'a package'\n")
+    unload(source)
+    source = find(str(folder))
+    assert execute(source).KIND == "a package"
+    unload(source)

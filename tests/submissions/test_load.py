@@ -231,3 +231,11 @@ def test_the_template_runs_as_it_stands(framework, load):
         built = build(module, source, {"lr": 0.01}, params=None, card=problem.card())
         losses = problem.JaxRun(arrays, built).steps(30)
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_annotations_are_what_the_file_wrote(load):
+    """Packages that look at them (jaxtyping, pydantic, torch.jit) need types, not their names."""
+    _, module = load(
+        "def f(x: int): ...\nKIND = f.__annotations__['x']\ndef submission(params): ...\n"
+    )
+    assert module.KIND is int

@@ -53,6 +53,7 @@ def test_closure_and_annotated_constants_are_read():
     ("text", "line"),
     [
         ("x = (1,\n", "1: not valid Python: '(' was never closed"),
+        ("x = " + "-" * 100_000 + "1", "1: not valid Python: "),
         ("import torch\ndef submission(:\n", "2: not valid Python: invalid syntax"),
         ("", "1: no function `submission`; `gradathlon new` writes one to begin with"),
         ("def submision(params): ...", "1: no function `submission`; did you mean 'submision'?"),

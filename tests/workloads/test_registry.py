@@ -86,6 +86,14 @@ def test_a_folder_that_does_not_say_what_it_is_is_named(theirs: Path, text: str 
     assert "workload.py must say what it is: FAMILY = Family(...)" in str(told.value)
 
 
+def test_a_family_that_was_written_for_another_release_is_named(theirs: Path) -> None:
+    (theirs / "their_package" / "digits" / "workload.py").write_text(
+        "from workloads.kinds import Families\n"
+    )
+    with pytest.raises(WorkloadError, match="cannot be imported: cannot import name 'Families'"):
+        workloads.get("digits2-toy-v1")
+
+
 def test_a_folder_without_a_config_is_named(tmp_path: Path) -> None:
     with pytest.raises(WorkloadError, match=r"has no config\.yaml"):
         Place("mine", tmp_path, "mine.workload").definition()

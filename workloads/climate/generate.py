@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from workloads.climate.archive import LEVELS, TRAINED
+from workloads.climate.archive import HELD_OUT, LEVELS, TRAINED
 from workloads.climate.gcm import Weather, day_of_year
 from workloads.climate.recipe import Recipe
 from workloads.climate.slab import STEPS_A_DAY, YEAR, Slab, annual_cycle, capacity_of
@@ -62,7 +62,7 @@ def stages(recipe: Recipe) -> list[Stage]:
         last = ordered[-1].name
         ordered.append(Stage(f"nudged{number}", "nudged", "1x", year, last, last))
     spun_up, length = ordered[-1].name, recipe.spin_up_days + recipe.kept_days
-    for level in (*TRAINED, "3x"):
+    for level in (*TRAINED, HELD_OUT):
         ordered.append(Stage(level, "free", level, length, spun_up, spun_up, recipe.spin_up_days))
     for level in LEVELS:
         ordered.append(Stage(f"fixed-{level}", "fixed", level, FORCING_DAYS, "fixed"))

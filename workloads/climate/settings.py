@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import pydantic
 
@@ -10,9 +10,6 @@ from scoring.ground.documents import Model
 from workloads.climate.archive import DIAGNOSTICS, FORCINGS, prognostic_names
 from workloads.climate.harmonics import Grid
 from workloads.config import Scale
-
-if TYPE_CHECKING:
-    pass
 
 
 class DataSettings(Model):

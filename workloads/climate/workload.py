@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scoring.ground.words import Role
+from workloads.climate import data, rollout
 from workloads.climate.archive import FORCINGS
-from workloads.climate.data import LONG, SHORT
 from workloads.climate.harmonics import harmonics
+from workloads.climate.settings import ClimateScale
 from workloads.contract import (
     Array,
     Batch,
@@ -33,11 +34,8 @@ if TYPE_CHECKING:
     from workloads.climate.archive import Archive
     from workloads.model_jax import JaxModel
     from workloads.model_torch import TorchModel
-from workloads.climate.settings import ClimateScale
 
 RMSE = "validation/rmse"
-
-
 POSITION_STD = 0.02
 
 
@@ -53,9 +51,9 @@ class Climate(Workload[ClimateScale]):
     def parameters(self) -> dict[str, ParameterSpec]:
         """Matrices are (out, in), spectral ones (degrees, in, out, 2): real and imaginary part."""
         settings, model = self.settings, self.settings.model
-        width, data = model.width, settings.data
+        width, grid = model.width, settings.data
         shapes: dict[str, tuple[tuple[int, ...], Role]] = {
-            "position": ((width, data.nlat, data.nlon), "embedding"),
+            "position": ((width, grid.nlat, grid.nlon), "embedding"),
             "encoder.weight": ((width, settings.inputs), "weight"),
             "encoder.bias": ((width,), "bias"),
         }
@@ -104,14 +102,10 @@ class Climate(Workload[ClimateScale]):
 
     def fetch(self) -> None:
         """Generate the archive in a process of its own, or look for ACE2-SOM's files."""
-        from workloads.climate import data
-
         data.fetch(self.settings.data)
 
     def at_hand(self) -> bool:
         """Whether the archive need not be generated first."""
-        from workloads.climate import data
-
         return data.at_hand(self.settings.data)
 
     def data_sha256(self) -> str:
@@ -120,17 +114,13 @@ class Climate(Workload[ClimateScale]):
 
     def stream(self, seed: int) -> Stream:
         """Shuffled steps of all training levels; their order depends on the seed alone."""
-        from workloads.climate.data import steps
-
         archive = self._archive()
-        return steps(archive, self.settings.batch_size, seed, self.settings.data.prefetch)
+        return data.steps(archive, self.settings.batch_size, seed, self.settings.data.prefetch)
 
     def evaluate(
         self, judged: Judged, split: Split, stream: Stream, window: Window
     ) -> dict[str, float]:
         """One-step error; when a trial has ended, also what the emulator does on its own."""
-        from workloads.climate import data, rollout
-
         archive, settings = self._archive(), self.settings
         pairs = archive.validation if split == "validation" else archive.test
         count = settings.data.validation if split == "validation" else settings.data.test
@@ -148,8 +138,6 @@ class Climate(Workload[ClimateScale]):
 
     def probe(self, stream: Stream) -> Batch:
         """Validation steps, half a batch: what is not compiled takes more memory."""
-        from workloads.climate import data
-
         archive, size = self._archive(), max(1, self.settings.batch_size // 2)
         return archive.batch(data.spread(archive.validation, size))
 
@@ -184,16 +172,11 @@ class Climate(Workload[ClimateScale]):
         return harmonics(grid, self.settings.model.degrees), grid.area.astype(np.float32)
 
     def _archive(self) -> Archive:
-        from workloads.climate import data
-
         return data.load(self.settings.data)
 
 
 FAMILY = Family(
     Climate,
     ClimateScale,
-    artefacts=(
-        SHORT,
-        LONG,
-    ),
+    artefacts=(data.SHORT, data.LONG),
 )

@@ -1,4 +1,4 @@
-"""The two towers in JAX: the torch module' parameter names and shapes."""
+"""The two towers in JAX: the torch module's parameter names and shapes."""
 
 from __future__ import annotations
 

@@ -8,10 +8,9 @@ from scoring.ground.documents import Model
 from workloads.config import Scale
 from workloads.recommender import data, movielens
 
-NDCG = "ndcg_at_10"
-
-
 CUT = 10
+"""Films of a ranking that its metrics look at."""
+NDCG = f"ndcg_at_{CUT}"
 
 
 class DataSettings(Model):

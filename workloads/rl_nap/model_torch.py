@@ -62,7 +62,7 @@ class PlayTorch(TorchModel):
         values = self.act(batch["observation"])
         taken = values.gather(1, batch["action"].long()[:, None])[:, 0]
         loss = F.huber_loss(taken, batch["target"], reduction="sum")
-        return {"loss": loss, "count": torch.tensor(len(values))}
+        return {"loss": loss, "count": torch.full((), len(values), device=values.device)}
 
     def predict(self, batch: Tensors) -> Tensors:
         """The `value` float32 (B, actions) of each action, and the greedy `action` (B,)."""

@@ -60,6 +60,7 @@ class JaxLearner:
                 "pip install 'jax[cuda13]', or set `gpus: 0`"
             )
         self._key = jax.random.key(entry.seed)
+        self._arrays = type(jnp.zeros(())), type(self._key)
         self._measure = jax.jit(self._model.measure)
         self._predict = jax.jit(self._model.predict)
         self._inspect = jax.jit(self._look_inside)
@@ -144,6 +145,7 @@ class JaxLearner:
         ) -> _Trained:
             problem = OpenProblem(model, key, classes, names)
             params, state = self._rules.step(problem, params, state, fed[0])
+            _refuse_other_than_arrays(params, self._arrays)
             noted = nothing if problem.vector is None else problem.vector
             sums, steps = add(sums, noted, steps)
             return model.project(params), state, sums, drawn, steps
@@ -183,6 +185,7 @@ class JaxLearner:
         self._state = self._placed(state)
         self._params = self._placed(self._params)
         self._form: jax.tree_util.PyTreeDef = jax.tree.structure(state)
+        self._apart: tuple[list[State], bool] | None = None
         self._sums, self._drawn = self._zeros()
         self._draws = 0
         self._steps = self._placed(jnp.zeros((), jnp.int32))
@@ -197,6 +200,7 @@ class JaxLearner:
         return self._placed((sums, jnp.zeros(count, jnp.float32) if count else None))
 
     def step(self, draw: Draw) -> None:
+        self._apart = None
         if self._rules.select_data is None:
             batch = self._draw(draw)
         else:
@@ -234,9 +238,22 @@ class JaxLearner:
             yield self._draw(draw)
 
     def synchronize(self) -> None:
-        _wait((self._params, self._state, self._sums, self._drawn, self._judged))
+        leaves = [leaf for leaf in self._leaves()[0] if type(leaf) in self._arrays]
+        _wait((self._params, leaves, self._sums, self._drawn, self._judged))
+
+    def _leaves(self) -> tuple[list[State], bool]:
+        """The state's leaves, and whether its form is as at the start.
+
+        Nodes of a class of the submission's own are taken apart by its code. That is done once
+        after a step, by the barrier before the clock stops: what comes after finds the leaves.
+        """
+        if self._apart is None:
+            leaves, form = jax.tree.flatten(self._state)
+            self._apart = leaves, form == self._form
+        return self._apart
 
     def prepare_evaluation(self) -> None:
+        self._apart = None
         if self._rules.prepare is not None:
             self._params, self._state = self._rules.prepare(self._params, self._state)
         judged = self._params
@@ -301,8 +318,8 @@ class JaxLearner:
         return jax.device_get(self._params)
 
     def state(self) -> StateDict:
-        leaves, form = jax.tree.flatten(self._state)
-        if form != self._form:
+        leaves, alike = self._leaves()
+        if not alike:
             raise StateError("state has another form than it had at the start")
         _check_state(leaves := [leaf for leaf in leaves if not callable(leaf)])
         leaves = [_to_numpy(here(leaf)) for leaf in leaves]
@@ -319,6 +336,7 @@ class JaxLearner:
         saved = iter(state["algorithm"])
         restored = [leaf if callable(leaf) else _from_numpy(next(saved), leaf) for leaf in leaves]
         self._state = self._placed(jax.tree.unflatten(structure, restored))
+        self._apart = None
         self._params = self._placed(_copied(state["weights"]))
         self._steps = self._placed(jnp.array(state["steps"]))
         self._shared.update(state.get("shared", {}))
@@ -337,6 +355,14 @@ def _check_state(state: State) -> None:
         if not isinstance(leaf, jax.Array | np.ndarray | np.generic | int | float | bool):
             name = jax.tree_util.keystr(path, simple=True, separator="/")
             raise StateError(f"state/{name} is a {type(leaf).__qualname__}")
+
+
+def _refuse_other_than_arrays(params: object, arrays: tuple[type, ...]) -> None:
+    """Weights of another class would be waited for by its code, at every barrier."""
+    for value in params.values() if type(params) is dict else [params]:
+        if type(value) not in (*arrays, np.ndarray):
+            what = f"`update` returned a {type(value).__qualname__} in the place of weights"
+            raise SubmissionError(f"{what}; return a dict of JAX arrays by name")
 
 
 def _copied(arrays: Weights) -> Arrays:

@@ -267,6 +267,77 @@ def test_a_weight_that_was_replaced_and_not_changed_is_named() -> None:
         learner(objects("torch", update))
 
 
+NODES = """
+import jax
+@jax.tree_util.register_pytree_node_class
+class Node:
+    def __init__(self, value):
+        self.value = value
+    def tree_flatten(self):
+        print("asked")
+        return (self.value,), None
+    @classmethod
+    def tree_unflatten(cls, aux, children):
+        return cls(*children)
+class Object:
+    COMPILED
+    def init(self, params):
+        return Node(jax.numpy.zeros(()))
+    def update(self, params, state, batch, problem):
+        _, gradients = GRADIENTS
+        return {n: p - 0.1 * gradients[n] for n, p in params.items()}, Node(state.value + 1)
+def submission():
+    return Object()
+"""
+GRADIENTS = {
+    "compiled = True": "problem.value_and_grad(params, batch)",
+    "compiled = False": "jax.value_and_grad(problem.loss)(params, batch)",
+}
+
+
+@pytest.mark.parametrize("compiled", GRADIENTS)
+def test_a_state_of_a_class_of_its_own_is_taken_apart_on_the_clock_alone(
+    compiled: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its code could train while the clock stands: at the barrier before it starts, say."""
+    text = NODES.replace("COMPILED", compiled).replace("GRADIENTS", GRADIENTS[compiled])
+    made, _ = trained(text)
+    made.prepare_evaluation()
+    made.synchronize()  # the clock's, before it stops
+    assert "asked" in capsys.readouterr().out
+    made.finite()
+    made.drain()
+    kept = made.state()
+    made.synchronize()  # the clock's, before it starts
+    assert "asked" not in capsys.readouterr().out
+    assert kept["algorithm"] == [STEPS]
+    made.load_state(kept)
+    assert made.state()["algorithm"] == [STEPS]
+
+
+def test_a_leaf_of_a_class_of_its_own_is_not_asked_for_its_numbers() -> None:
+    text = NODES.replace("COMPILED", "compiled = False").replace("Node(", "Leaf(")
+    leaf = "class Leaf:\n    def __init__(self, value):\n        self.value = value\n"
+    leaf += "    def __array__(self, *_, **more):\n        raise AssertionError('asked')\n"
+    text = text.replace("class Object", leaf + "class Object")
+    made, _ = trained(text.replace("GRADIENTS", GRADIENTS["compiled = False"]))
+    made.prepare_evaluation()
+    made.synchronize()
+    with pytest.raises(checkpoint.StateError, match="is a Leaf"):
+        made.state()
+
+
+@pytest.mark.parametrize("returned", ["Node(p)", "dict_of(p)"])
+def test_weights_that_are_no_arrays_are_refused_at_once(returned: str) -> None:
+    """Where a submission compiles its own steps: a barrier would wait for them by their code."""
+    text = NODES.replace("COMPILED", "compiled = False").replace("GRADIENTS", "0, params")
+    text = text.replace("p - 0.1 * gradients[n]", "Node(p)")
+    if returned == "dict_of(p)":
+        text = text.replace("return {n: Node(p) for n, p in params.items()}", "return Node(params)")
+    with pytest.raises(SubmissionError, match="`update` returned a Node in the place of weights"):
+        trained(text)
+
+
 ARGUMENTS = {"torch": "params", "jax": ""}
 TRIMS = {
     "torch": """cut = {name: value[:-1] for name, value in batch.items()}

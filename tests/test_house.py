@@ -45,7 +45,7 @@ def test_any_stays_rare() -> None:
     assert counts.total() <= MOST_ANY, most
 
 
-@pytest.mark.parametrize("room", ["suite", "scoring"])
+@pytest.mark.parametrize("room", ROOMS)
 def test_a_room_s_page_tells_what_each_of_its_files_is_for(room: str) -> None:
     page = (ROOT / room / "README.md").read_text(encoding="utf-8")
     files = {path.name for path in (ROOT / room).glob("*.py")} - {"__init__.py"}

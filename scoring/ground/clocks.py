@@ -72,7 +72,8 @@ _ROWS = (
     ClockWords("steps", lambda moment: float(moment.steps), "steps", "steps", "steps",
                "steps", "step {}", of_hardware=False),
     ClockWords("paired", lambda moment: math.inf if moment.paired is None else moment.paired,
-               "reference steps", "reference steps", "paired time", "paired time",
+               "reference steps", "reference steps", "paired time",
+               "paired time (reference steps)",
                "{} reference steps", of_hardware=False),
 )  # fmt: skip
 CLOCKS: dict[Clock, ClockWords] = {row.name: row for row in _ROWS}

@@ -66,7 +66,10 @@ def render(board: Board, records: Sequence[Record], *, across_frameworks: bool =
     looks = styles([*raced, *(row.submission for row in board.rows)])
     sections, plots = _workloads(board, records, looks)
     names = " and ".join(dict.fromkeys(folder.name for folder in _folders(records)))
-    how = f"{PROTOCOLS[board.protocol].reading} Times are in {CLOCKS[board.clock].title}."
+    how = (
+        f"{PROTOCOLS[board.protocol].reading} Times are in {CLOCKS[board.clock].title}; "
+        "beneath each stand the ratio that counts and how many trials met the target."
+    )
     shown = readable_clocks(records)
     parts = {
         "how": escape(how.format(yardstick=_YARDSTICK[across_frameworks])),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scoring.bootstrap import Resampler
 from scoring.gradathlon import Entry, score
@@ -129,3 +132,45 @@ def test_the_reference_has_as_much_luck_as_an_entry(tries: int) -> None:
         entry = Entry(own, reference, dict.fromkeys(WORKLOADS, float(tries)))
         found.append(score(entry, WORKLOADS, Resampler(1)).score)
     assert float(np.mean(found)) == pytest.approx(1.0, abs=0.005)
+
+
+@st.composite
+def boards(draw: st.DrawFn) -> list[Score]:
+    """Scores with two to six studies each, all of the same ones, some of them equal."""
+    studies = draw(st.integers(2, 6))
+    value = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0, 1.25])
+    rows = draw(st.lists(st.lists(value, min_size=studies, max_size=studies), max_size=7))
+    return [
+        Score({}, float(np.mean(row)), studies=dict(enumerate(row)), redrawn=np.array(row))
+        for row in rows
+    ]
+
+
+@given(scores=boards())
+def test_a_rank_set_holds_the_rank_that_the_score_alone_gives(scores: list[Score]) -> None:
+    plain = ordered(scores)
+    for (low, high), (first, last) in zip(rank_sets(scores), plain, strict=True):
+        assert 1 <= low <= last
+        assert first <= high <= len(scores)
+
+
+@given(scores=boards(), data=st.data())
+def test_rank_sets_and_chances_go_with_their_entries(
+    scores: list[Score], data: st.DataObject
+) -> None:
+    order = data.draw(st.permutations(range(len(scores))))
+    turned = [scores[place] for place in order]
+    sets, chances = rank_sets(scores), chances_of_best(scores)
+    assert rank_sets(turned) == [sets[place] for place in order]
+    known = [chance for chance in chances_of_best(turned) if chance is not None]
+    assert known == pytest.approx([chances[place] for place in order])
+    assert sum(known) == pytest.approx(1.0 if scores else 0.0)
+
+
+@given(scores=boards())
+def test_a_difference_turned_round_is_its_opposite(scores: list[Score]) -> None:
+    for one, other in itertools.combinations(scores, 2):
+        gap, back = difference(one, other), difference(other, one)
+        assert (gap.mean, gap.low, gap.high) == (-back.mean, -back.high, -back.low)
+        assert gap.p == back.p
+        assert gap.low <= gap.mean <= gap.high

@@ -90,7 +90,9 @@ def told(on_steps: Board, costs: Costs) -> Iterator[str]:
     rows = list(projected(on_steps, costs))
     yield "projected: the race's steps at the cost of a step elsewhere"
     if not rows:
-        yield "  no submission of the board has a cost for one of its families"
+        entries = ", ".join(row.submission for row in on_steps.rows if not row.is_reference)
+        known = ", ".join(costs) or "nobody"
+        yield f"  costs are known of {known}, and none of {entries} on a family of the board"
     for row in rows:
         parts = ", ".join(
             f"{name} ×{row.ratios[name]:.2f} (a step of {id}: {cost:.2f})"

@@ -5,6 +5,8 @@ Part of Gradathlon.
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from collections.abc import Generator, Iterator, Sequence
 from typing import Literal
 
@@ -69,10 +71,19 @@ def _ended_before(
     for spec in specs:
         outcome = finished(spec)
         if outcome is None or (retry_failed and outcome.end == "failed"):
-            remaining.append(with_settings(spec))
+            remaining.append(_with_whole_path(with_settings(spec)))
         else:
             yield Finished(spec, outcome)
     return remaining
+
+
+def _with_whole_path(spec: TrialSpec) -> TrialSpec:
+    """A trial runs in a folder of its own, and a submission may read a file that lies beside it."""
+    origin = spec.source.origin
+    if not os.path.exists(origin):
+        return spec
+    source = dataclasses.replace(spec.source, origin=os.path.abspath(origin))
+    return dataclasses.replace(spec, source=source)
 
 
 def _ignore(update: Update) -> None:

@@ -38,6 +38,7 @@ class Comparison:
         speed_up: geometric mean over the workloads that both met of the other's time over the
             first's; NaN if there is none.
         parts: by workload.
+        studies: of the workload with the fewest.
         without: both scores with one workload left out, by the workload left out.
     """
 
@@ -46,6 +47,7 @@ class Comparison:
     chance: float | None
     speed_up: float
     parts: Mapping[str, Part]
+    studies: int
     without: Mapping[str, tuple[float, float]]
 
 
@@ -67,6 +69,10 @@ def compare(board: Board, one: str, other: str) -> Comparison:
         chance=chance_of_better(a, b),
         speed_up=math.exp(-sum(map(math.log, met)) / len(met)) if met else math.nan,
         parts=parts,
+        studies=min(
+            (len(row.cells[name].study_times) for row in (first, second) for name in parts),
+            default=0,
+        ),
         without={name: (_without(first, name), _without(second, name)) for name in parts},
     )
 

@@ -78,8 +78,12 @@ def _block(board: Board, columns: Sequence[int]) -> Table:
     headings = _folded_headings(board)
     for column in columns:
         table.add_column(headings[column], justify=_justify(column), overflow="fold")
+    entrants = [row for row in board.rows if not row.is_reference]
+    # Where any may be the best, none stands out.
+    tells = any(row.rank_low != 1 for row in entrants) or len(entrants) == 1
     for row in board.rows:
-        style = "dim" if row.is_reference else "bold" if row.rank_low == 1 else None
+        first = tells and row.rank_low == 1
+        style = "dim" if row.is_reference else "bold" if first else None
         texts = _texts(board, row)
         table.add_row(*(rich.text.Text(texts[column]) for column in columns), style=style)
     return table

@@ -42,6 +42,8 @@ def compare(words: tuple[str, ...], **options: Option) -> None:
 
 
 def _lines(comparison: Comparison, one: str, other: str) -> list[str]:
+    from scoring.bootstrap import FEW
+
     gap = comparison.difference
     lines = [f"score: {one} {comparison.scores[0]:.3f}, {other} {comparison.scores[1]:.3f}"]
     if math.isfinite(gap.low):
@@ -52,7 +54,11 @@ def _lines(comparison: Comparison, one: str, other: str) -> list[str]:
     else:
         lines.append("difference: a single study does not tell how sure it is")
     if comparison.chance is not None:
-        lines.append(f"{one} scores higher in {100 * comparison.chance:.0f} % of redrawn studies")
+        caution = f"; {comparison.studies} studies make that too sure: run {FEW} or more"
+        lines.append(
+            f"{one} scores higher in {100 * comparison.chance:.0f} % of redrawn studies"
+            f"{caution * (comparison.studies < FEW)}"
+        )
     if math.isfinite(comparison.speed_up):
         lines.append(
             f"geometric mean speed-up of {one} where both met the target: {comparison.speed_up:.3f}"

@@ -24,6 +24,7 @@ from cluster.spec import ClusterError, Finished, Stop, TrialSpec, Update
 from cluster.supervisor import supervise
 from scoring.ground.words import Budget, Resources
 from scoring.records import Record, read_record, record_attempts
+from submissions.source import find
 from tests.workloads.at_hand import workload_at_hand
 
 from .conftest import Make
@@ -56,6 +57,31 @@ def _open_files(process: Path) -> Iterator[str]:
 
 def race_here(specs: list[TrialSpec]) -> dict[str, Record]:
     return {f.spec.submission: record_of(f) for f in cluster.run_all(specs, executor="in_process")}
+
+
+BESIDE = """\
+from pathlib import Path
+
+import torch
+
+LR = float((Path(__file__).parent / "rate.txt").read_text())
+
+
+def submission(params):
+    return torch.optim.SGD(params, lr=LR)
+"""
+
+
+@pytest.mark.usefixtures("one_ray")
+def test_a_submission_named_from_here_reads_what_lies_beside_it(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rate.txt").write_text("0.05")
+    (tmp_path / "beside.py").write_text(BESIDE)
+    monkeypatch.chdir(tmp_path)
+    spec = dataclasses.replace(make(), submission="beside", source=find("./beside.py"))
+    (finished,) = cluster.run_all([spec])
+    assert finished.outcome.end == "budget", finished.outcome.reason
 
 
 @pytest.mark.usefixtures("one_ray")

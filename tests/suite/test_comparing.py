@@ -51,6 +51,13 @@ def test_a_single_study_does_not_tell(tmp_path: Path) -> None:
     assert "a single study does not tell" in result.stdout
 
 
+def test_few_studies_make_a_chance_too_sure(tmp_path: Path) -> None:
+    run = Run(tmp_path / "two").add(LM, "reference-torch", [20, 21])
+    run.add(LM, "a", [10, 11]).add(LM, "b", [20, 21])
+    told = "a scores higher in 100 % of redrawn studies; 2 studies make that too sure: run 5"
+    assert told in invoke("compare", run.folder, "a", "b").stdout
+
+
 def test_an_unknown_entry_is_told_with_the_nearest(race: Run) -> None:
     result = invoke("compare", race.folder, "fats", "slow")
     assert (result.exit_code, "did you mean 'fast'" in result.stderr) == (2, True)

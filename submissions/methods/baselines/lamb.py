@@ -10,6 +10,7 @@ import math
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.optimizer import ParamsT
 
 from submissions.contract import Card, Parameters
 
@@ -51,9 +52,7 @@ def submission(
 class Lamb(torch.optim.Optimizer):
     """State of each parameter: `step`, and the moments `m` and `v`."""
 
-    def __init__(
-        self, params: torch.optim.optimizer.ParamsT, lr: float, betas: tuple[float, float]
-    ) -> None:
+    def __init__(self, params: ParamsT, lr: float, betas: tuple[float, float]) -> None:
         super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": 0.0})
 
     @torch.no_grad()

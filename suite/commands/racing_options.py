@@ -37,24 +37,14 @@ at_once_option = click.option(
 
 def holding_options(command: Command) -> Command:
     """Gives a command --cores and --gpus, of one core and no accelerator."""
-    options = [
-        click.option(
-            "--cores",
-            type=click.IntRange(1, MOST),
-            default=1,
+    for name, fewest in (("--gpus", 0), ("--cores", 1)):  # the last given is listed first
+        option = click.option(
+            name,
+            type=click.IntRange(fewest, MOST),
+            default=fewest,
             show_default=True,
             metavar="N",
             help="Of a trial.",
-        ),
-        click.option(
-            "--gpus",
-            type=click.IntRange(0, MOST),
-            default=0,
-            show_default=True,
-            metavar="N",
-            help="Of a trial.",
-        ),
-    ]
-    for option in reversed(options):
+        )
         command = option(command)
     return command

@@ -52,11 +52,11 @@ def run_all(  # noqa: PLR0913 - where, what and how, each by its name
         for spec in remaining:
             watch(Update(spec.key, "queued"))
         if executor == "in_process":
-            from cluster.in_process import run_here
+            from cluster.executors.in_process import run_here
 
             yield from run_here(remaining, watch, limits)
         else:
-            from cluster.ray_executor import run_on_ray
+            from cluster.executors.ray_executor import run_on_ray
 
             yield from run_on_ray(remaining, watch, address, at_once, limits, tell)
 
@@ -65,7 +65,7 @@ def _ended_before(
     specs: Sequence[TrialSpec], retry_failed: bool
 ) -> Generator[Finished, None, list[TrialSpec]]:
     from cluster.attempts import finished
-    from cluster.settings import with_settings
+    from cluster.trial.settings import with_settings
 
     remaining = []
     for spec in specs:

@@ -12,9 +12,9 @@ import numpy as np
 
 import workloads
 from cluster import checkpoint
-from cluster.entry import Seeds, make_entry
 from cluster.learners import make_learner
 from cluster.learners.contract import Learner
+from cluster.learners.entry import Seeds, make_entry
 from scoring.ground.words import Resources, StateDict
 from scoring.records import Header, Record
 from submissions.source import find

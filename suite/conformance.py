@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from cluster.cells import CHECK, Cell
+from cluster.checks.cells import CHECK, Cell
 from scoring.ground.documents import ConfigError
 from scoring.ground.files import named, read_text
 from scoring.ground.words import Facts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from cluster.review import worth_a_look
+from cluster.checks.review import worth_a_look
 from scoring.records import Record
 from submissions.source import Source
 

@@ -14,12 +14,12 @@ import click
 
 import cluster
 import workloads
-from cluster import doctor
 from cluster import hardware as machine
+from cluster.checks import doctor
+from cluster.checks.review import refuse_missing_imports
 from cluster.faults import Interrupts
-from cluster.review import refuse_missing_imports
 from cluster.spec import Finished, TrialSpec, Update
-from cluster.step_time import seconds_a_step
+from cluster.trial.step_time import seconds_a_step
 from scoring import board, frame
 from scoring.ground.cache import cache_folder
 from scoring.ground.documents import ConfigError
@@ -266,7 +266,7 @@ def _check_place(request: Request) -> None:
     if request.retry_failed and not request.resume:
         raise ConfigError("--retry-failed goes with --resume: a new run has no failed trials")
     if request.address is not None:
-        from cluster.address import check_address
+        from cluster.executors.address import check_address
 
         check_address(request.address)
     if request.copy_to is not None:

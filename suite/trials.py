@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 import cluster
 from cluster import Executor
 from cluster.spec import Finished, Limits, TrialSpec
-from cluster.witness import off_clock_s
+from cluster.supervision.witness import off_clock_s
 from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
 from scoring.records import Record, read_record, record_attempts

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from cluster.spec import Finished, Update
-from cluster.witness import off_clock_s
+from cluster.supervision.witness import off_clock_s
 from scoring.ground.words import TrialKey
 
 ON_THE_CLOCK = "on some trial's clock"

@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from cluster.conformance import check
+from cluster.checks.conformance import check
 from submissions.source import find
 from suite.cli import main
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 import workloads
-from cluster import conformance
-from cluster.conformance import Finding
+from cluster.checks import conformance
+from cluster.checks.conformance import Finding
+from cluster.checks.workload_check import check_workload
 from cluster.process import set_environment
-from cluster.workload_check import check_workload
 from scoring.ground.errors import nearest
 from scoring.ground.words import Resources
 from submissions.contract import SubmissionError

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 import workloads
-from cluster.cells import CHECK, Cell, cells, make_ready
-from cluster.conformance import default_workloads
+from cluster.checks.cells import CHECK, Cell, cells, make_ready
+from cluster.checks.conformance import default_workloads
 from cluster.node_data import fetch_all
 from scoring.ground.files import write_whole
 from submissions.source import Source, find, shipped

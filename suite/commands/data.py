@@ -71,7 +71,7 @@ def fetch(ctx: click.Context, named: tuple[str, ...], address: str | None) -> No
 
 def _fetch_on_nodes(address: str, ids: list[str]) -> bool:
     """Whether every node has them now."""
-    from cluster.ray_nodes import ask_cluster
+    from cluster.executors.ray_nodes import ask_cluster
 
     click.echo(f"fetching the data of {', '.join(ids)} on each node ...", err=True)
     replies = ask_cluster(address, functools.partial(fetch_all, ids), FETCH_S)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cluster.doctor import Finding, examine
+from cluster.checks.doctor import Finding, examine
 from suite.text_table import columns
 
 
@@ -37,7 +37,7 @@ def doctor(ctx: click.Context, address: str | None, output: Path | None) -> None
         gradathlon doctor
         gradathlon doctor --address auto
     """
-    from cluster.ray_nodes import ask_cluster, ray_here
+    from cluster.executors.ray_nodes import ask_cluster, ray_here
 
     failed = False
     if address is None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 import workloads
-from cluster import parity as comparison
-from cluster.parity import Parity
+from cluster.checks import parity as comparison
+from cluster.checks.parity import Parity
 from suite.text_table import columns
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 import workloads
-from cluster import step_cost as measurement
+from cluster.checks import step_cost as measurement
 from cluster.cores import hold_cores
 from cluster.process import set_environment
 from scoring.ground.documents import ConfigError

@@ -14,8 +14,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from cluster.cells import Cell, cells, make_ready
-from cluster.conformance import default_workloads
+from cluster.checks.cells import Cell, cells, make_ready
+from cluster.checks.conformance import default_workloads
 from submissions.contract import SubmissionError
 from submissions.source import find
 from suite.conformance import TABLE, Kept, Row, table

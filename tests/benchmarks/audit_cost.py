@@ -15,12 +15,12 @@ from time import process_time as _cpu_s
 from typing import Any
 
 import workloads
-from cluster.audit import Audit
-from cluster.entry import Seeds
+from cluster.guards.audit import Audit
 from cluster.learners.contract import Learner, LearnersPolicy
+from cluster.learners.entry import Seeds
 from cluster.process import set_environment
 from cluster.spec import TrialSpec
-from cluster.warm_up import warm_learner
+from cluster.trial.warm_up import warm_learner
 from scoring.ground.words import Budget, Resources
 from submissions.source import files_of, find
 

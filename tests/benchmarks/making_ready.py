@@ -85,8 +85,8 @@ class _Spent:
 
 
 def one(id: str, framework: str, paired: bool, told: bool) -> None:
-    from cluster.forked import import_framework
     from cluster.process import set_environment
+    from cluster.supervision.forked import import_framework
     from scoring.ground.words import Resources
 
     set_environment(Resources())
@@ -96,9 +96,9 @@ def one(id: str, framework: str, paired: bool, told: bool) -> None:
     spent.end("imports once")
     spent.watch_imports(told)
     import workloads
-    from cluster.entry import Seeds
+    from cluster.learners.entry import Seeds
     from cluster.spec import Pace, TrialSpec
-    from cluster.warm_up import warm_learner, warm_pacer
+    from cluster.trial.warm_up import warm_learner, warm_pacer
     from scoring.ground.words import Budget
     from submissions.source import find
 

@@ -26,7 +26,7 @@ from typing import Any
 import workloads
 from cluster.cores import hold_cores
 from cluster.spec import TrialSpec, Update
-from cluster.trial import run_trial
+from cluster.trial.loop import run_trial
 from scoring.ground.words import Budget
 from scoring.records import read_record
 from submissions.source import parse

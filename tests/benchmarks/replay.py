@@ -22,8 +22,8 @@ from typing import Any
 
 import workloads
 from cluster.attempts import header_of
+from cluster.executors.race import News, Race, longest_last_stretch
 from cluster.faults import NodeError
-from cluster.race import News, Race, longest_last_stretch
 from cluster.spec import Limits, Stop, TrialSpec, Update
 from scoring.ground.words import Budget, Target, TrialKey
 from scoring.records import Evaluation, Outcome, Writer
@@ -38,7 +38,7 @@ SOURCE = parse("mine", "def submission(params, lr=0.1): ...\n", "mine.py")
 
 
 class Simulated:
-    """A `cluster.race.Fleet` of cores that count time; each `fails`-th trial is let down once."""
+    """A `race.Fleet` of cores that count time; each `fails`-th trial is let down once."""
 
     def __init__(self, cores: int, seconds: dict[TrialKey, float], fails: int = 0) -> None:
         self.now = 0.0

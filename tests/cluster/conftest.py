@@ -46,7 +46,7 @@ def make(tmp_path: Path) -> Make:
 @pytest.fixture(scope="module")
 def started_ray() -> Iterator[None]:
     """A local Ray, as `run_all` starts one."""
-    from cluster.ray_session import ray_session
+    from cluster.executors.ray_session import ray_session
 
     with ray_session(None):
         yield
@@ -55,6 +55,6 @@ def started_ray() -> Iterator[None]:
 @pytest.fixture
 def one_ray(started_ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """All tests of a module race in one Ray: its start takes longer than their trials."""
-    from cluster import ray_executor
+    from cluster.executors import ray_executor
 
     monkeypatch.setattr(ray_executor, "ray_session", lambda address: contextlib.nullcontext())

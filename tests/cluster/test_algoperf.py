@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cluster.bench import Bench
-from cluster.conformance import check_here
-from cluster.review import refuse_missing_imports
-from cluster.settings import with_settings
+from cluster.checks.bench import Bench
+from cluster.checks.conformance import check_here
+from cluster.checks.review import refuse_missing_imports
 from cluster.spec import TrialSpec
-from cluster.trial import run_trial
+from cluster.trial.loop import run_trial
+from cluster.trial.settings import with_settings
 from scoring.ground.words import Budget
 from scoring.records import Outcome, read_record, record_attempts
 from submissions.contract import SubmissionError

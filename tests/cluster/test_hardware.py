@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cluster import hardware
-from cluster.step_time import seconds_a_step
+from cluster.trial.step_time import seconds_a_step
 from scoring.ground.words import Resources
 
 from .conftest import Make

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import submissions
-from cluster.conformance import check_here, default_workloads
+from cluster.checks.conformance import check_here, default_workloads
 from submissions.source import parse
 
 TEXT = (Path(submissions.__file__).parent / "README.md").read_text(encoding="utf-8")

@@ -251,7 +251,7 @@ def test_report_writes_a_page(fake: Any, invoke: Invoke) -> None:
 def test_check_prints_findings_and_fails_on_a_bad_one(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conformance = pytest.importorskip("cluster.conformance")
+    conformance = pytest.importorskip("cluster.checks.conformance")
     good = SimpleNamespace(ok=True, title="returns an optimizer", detail="")
     bad = SimpleNamespace(ok=False, title="learns", detail="the loss is NaN")
     findings = [good]
@@ -274,7 +274,7 @@ def test_check_prints_findings_and_fails_on_a_bad_one(
 def test_parity_compares_toy_workloads_and_fails_on_a_bad_one(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cluster import parity as comparison
+    from cluster.checks import parity as comparison
 
     def stand_in(id: str, *, rows: int | None, steps: int) -> comparison.Parity:
         trained = 2e-3 if id.startswith("homeostatic") else 3e-4

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from cluster.cells import CHECK, Cell
+from cluster.checks.cells import CHECK, Cell
 from suite.cli import main
 from suite.conformance import ROWS, TABLE, Kept, Row, table
 

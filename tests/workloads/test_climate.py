@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workloads
-from cluster.parity import sgd_jax, sgd_torch
+from cluster.checks.parity import sgd_jax, sgd_torch
 from tests.workloads.answers import answering
 from tests.workloads.climate_planet import GRID, RECIPE, generate
 from workloads.climate import data, generated, rollout

@@ -8,8 +8,8 @@ import json
 import pytest
 
 import workloads
-from cluster import trial
 from cluster.spec import TrialSpec
+from cluster.trial import loop
 from scoring.ground.words import Budget
 from scoring.records import read_record, record_attempts
 from submissions.source import find
@@ -31,12 +31,12 @@ def planet(tmp_path, monkeypatch):
     settings = toy.settings.model_copy(update={"evaluation_period": 5})
     quick = Climate(toy.id, settings, toy.metric, None)
     monkeypatch.setattr(workloads, "get", lambda id: quick)
-    monkeypatch.setattr(trial, "_CHECKPOINT_SHARE", 1e9)
+    monkeypatch.setattr(loop, "_CHECKPOINT_SHARE", 1e9)
 
 
 def finish(spec, kill_after=None):
     """Run a trial to its end, or drop it after so many evaluations; its metrics by step."""
-    updates = trial.run_trial(spec)
+    updates = loop.run_trial(spec)
     seen = 0
     for update in updates:
         seen += getattr(update, "phase", None) == "training" and update.steps > 0

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workloads
+from cluster.checks.parity.sgd_jax import sgd_step
+from cluster.checks.parity.sgd_torch import StillPolicy, judged, sgd_steps
+from cluster.checks.workload_check import check_workload
 from cluster.learners.run_torch import Methods
-from cluster.parity.sgd_jax import sgd_step
-from cluster.parity.sgd_torch import StillPolicy, judged, sgd_steps
-from cluster.workload_check import check_workload
 from tests.workloads.at_hand import workload_at_hand
 from workloads.contract import Array, Batch, Weights, Workload
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import workloads
-from cluster import trial
 from cluster.spec import TrialSpec, Update
+from cluster.trial import loop
 from scoring.ground.words import Budget, Resources
 from scoring.records import Record, read_record, record_attempts
 from submissions.source import find
@@ -42,14 +42,14 @@ def record(asked: TrialSpec) -> Record:
 
 
 def to_the_end(asked: TrialSpec) -> Record:
-    for _ in trial.run_trial(asked):
+    for _ in loop.run_trial(asked):
         pass
     return record(asked)
 
 
 def cut_off(asked: TrialSpec) -> None:
     """Two evaluations, and a checkpoint after the first."""
-    news = trial.run_trial(asked)
+    news = loop.run_trial(asked)
     evaluated = 0
     while evaluated < 2:
         update = next(news)

@@ -9,7 +9,7 @@ import pydantic
 import pytest
 
 import workloads
-from cluster.parity import in_float32, sgd_jax, sgd_torch
+from cluster.checks.parity import in_float32, sgd_jax, sgd_torch
 from tests.workloads.answers import answering
 from workloads.contract import Window
 from workloads.rl_nap.settings import PlayScale

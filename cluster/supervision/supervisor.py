@@ -1,0 +1,260 @@
+"""One trial in a process of its own, watched from outside: its silence, its memory, its end.
+
+The submission's code runs in the child alone. Whatever it leaves (children, threads, a hang, a
+crash) ends with the trial, and whatever it prints goes to a log beside its record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import pickle
+import queue
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from cluster.attempts import amend, cannot_matter, finished, write_failure, write_not_begun
+from cluster.cores import WAIT_S, lock_cores
+from cluster.faults import NodeError
+from cluster.process import threads
+from cluster.spec import TrialSpec, Update
+from cluster.supervision import forked, tree
+from cluster.supervision.child import START, from_text
+from cluster.supervision.forked import Forked
+from cluster.supervision.witness import Witness
+from cluster.trial.deadline import silence_s
+from scoring.records import Outcome, RecordError, read_record, record_attempts
+
+_LOOK_S = 0.5
+_LOG_BYTES = 20_000_000
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+"""Signals that machines and their keepers send; others are a process's own doing."""
+
+
+def supervise(spec: TrialSpec) -> Iterator[Update | Outcome | NodeError]:
+    """Race a trial: its news, then its outcome, or what the node did to it."""
+    if cannot_matter(spec):
+        yield write_not_begun(spec)
+        return
+    count = spec.resources.all_cores
+    with contextlib.ExitStack() as locks:
+        announced = False
+        while (cores := lock_cores(count, locks)) is None:
+            if not announced:
+                yield Update(spec.key, "waiting for a core")
+            announced = True
+            time.sleep(WAIT_S)
+        tree.adopt_orphans()
+        forked.prepare(spec, cores)
+        with _Child(spec, cores) as child:
+            yield from child.news()
+            ended = child.ended()
+        yield ended
+
+
+class _Child:
+    """The process of a trial."""
+
+    def __init__(self, spec: TrialSpec, cores: list[int]) -> None:
+        self.spec = spec
+        self.cores = cores
+        self.witness = Witness()
+        self._reason = ""
+        self._reached_submission = False
+        self._last: Outcome | NodeError | None = None
+        self._before_s = _reaped_s()
+        self._others = frozenset(tree.descendants(os.getpid()))  # this process's own helpers
+        self._limit = tree.memory_share(spec.resources.all_cores)
+        self._heard = self._looked = time.monotonic()
+        self._silence_s = silence_s(spec, training=False, wall_s=0.0)
+        attempt = len(record_attempts(spec.run, spec.key))
+        self.log = spec.record(attempt).with_suffix(".log")
+        self._pipe = -1
+        self._scratch = ""
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._lines: queue.Queue[Update | Outcome | NodeError | None] = queue.Queue()
+        self._process: subprocess.Popen[bytes] | Forked
+
+    def __enter__(self) -> _Child:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # a full disk; the trial will tell what it cannot do
+            self._scratch = tempfile.mkdtemp(prefix="gradathlon-trial-")
+        self._pipe, writing = os.pipe()
+        given, giving = os.pipe()
+        with self.log.open("ab") as log:
+            started = forked.fork(self.spec, (given, writing, log.fileno()))
+            self._process = started or self._start(given, writing, log)
+        os.close(given)
+        os.close(writing)
+        with contextlib.suppress(BrokenPipeError), os.fdopen(giving, "wb") as file:
+            file.write(pickle.dumps((self.spec, self.cores, os.getpid(), self._scratch)))
+        return self
+
+    def _start(self, given: int, writing: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-c", START, str(writing), json.dumps(sys.path)],
+            stdin=given,
+            stdout=log,
+            stderr=log,
+            pass_fds=(writing,),
+            start_new_session=True,
+            env=os.environ | threads(self.spec.resources),
+        )
+
+    def __exit__(self, *error: object) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+            self._process.wait()
+        tree.end_all(os.getpid(), self._others)
+        if self._listener.is_alive():
+            self._listener.join(_LOOK_S)  # with the last writer gone it has come to the end
+        os.close(self._pipe)
+        if self._scratch:  # nothing reaches the next trial by it
+            shutil.rmtree(self._scratch, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            if not self.log.stat().st_size:
+                self.log.unlink()
+
+    def news(self) -> Iterator[Update]:
+        """What it tells while it trains, until its process ends or is ended."""
+        self._listener.start()
+        while self._last is None:
+            try:
+                news = self._lines.get(timeout=_LOOK_S)
+            except queue.Empty:
+                if self._process.poll() is not None and self._lines.empty():
+                    break  # a child that it left holds the pipe open
+            else:
+                if news is None:
+                    break
+                yield from self._take(news)
+            if time.monotonic() - self._heard > self._silence_s:
+                self._reason = f"gave no sign of life for {self._silence_s:.0f} s and was ended"
+            if time.monotonic() - self._looked > _LOOK_S:
+                self._look_at_memory()
+            if self._reason:
+                self._process.kill()
+                break
+
+    def ended(self) -> Outcome | NodeError:
+        """Its outcome, with what was seen from outside; or what the node did to it."""
+        try:
+            code = self._process.wait(10 if self._last else None)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        leftovers = tree.end_all(os.getpid(), self._others)
+        if isinstance(self._last, NodeError):
+            return self._last
+        if self._last is None:
+            self.witness.end()
+        # Its last words may have been lost, and not its record.
+        outcome = self._last or finished(self.spec)
+        if outcome is None:
+            fault = self._fault(code)
+            if isinstance(fault, NodeError):
+                return fault
+            outcome = write_failure(self.spec, fault)
+        return self._with_witness(outcome, leftovers)
+
+    def _with_witness(self, outcome: Outcome, leftovers: int) -> Outcome:
+        cpu_s = _reaped_s() - self._before_s
+        extra = {"leftover_processes": leftovers} if leftovers else {}
+        try:
+            attempts = record_attempts(self.spec.run, self.spec.key)
+            extra |= {"attempts": len(attempts)} if len(attempts) > 1 else {}
+            record = read_record(attempts[-1])
+            testimony = self.witness.says(outcome, record, cpu_s, self.spec.resources.all_cores)
+            return amend(
+                record, dataclasses.replace(outcome, extra={**outcome.extra, **extra, **testimony})
+            )
+        except (RecordError, LookupError) as error:
+            reason = str(error) or "it is gone"
+            return write_failure(self.spec, f"its record cannot be: {reason}", **extra)
+        except OSError:
+            return outcome
+
+    def _fault(self, code: int) -> str | NodeError:
+        if self._reason:
+            return self._reason
+        words = self._last_words()
+        if not self._reached_submission:  # it died of the machine: of an import, a full memory
+            return NodeError(f"its process died before the submission's code ran ({code}){words}")
+        if code >= 0:
+            return f"its process ended itself with exit code {code}{words}"
+        name = signal.Signals(-code).name
+        if -code in _FROM_OUTSIDE:
+            return NodeError(f"its process was ended by {name}")
+        return f"its process was ended by {name}{words}"
+
+    def _listen(self) -> None:
+        """Stamp what comes when it comes, in a thread: passing news on can take its time."""
+        rest = b""
+        with contextlib.suppress(OSError):
+            while data := os.read(self._pipe, 1 << 16):
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    self._hear(line)
+        self._lines.put(None)
+
+    def _hear(self, line: bytes) -> None:
+        try:
+            news = from_text(line.decode(), self.spec)
+        except (ValueError, TypeError, LookupError):
+            return  # whatever else has the pipe
+        self._heard = time.monotonic()
+        if isinstance(news, Update):
+            self._reached_submission |= news.phase not in ("queued", "preparing")
+            training = news.phase == "training"
+            self._silence_s = silence_s(self.spec, training, news.wall_s)
+            self.witness.hear(news, tree.cpu_s(self._process.pid))
+        else:
+            self.witness.end()
+        self._lines.put(news)
+
+    def _take(self, news: Update | Outcome | NodeError) -> Iterator[Update]:
+        if isinstance(news, Update):
+            yield news
+        else:
+            self._last = news
+
+    def _look_at_memory(self) -> None:
+        self._looked = time.monotonic()
+        held = tree.private_bytes(self._process.pid)
+        if held > self._limit:
+            self._reason = (
+                f"took {held / 1e9:.1f} GB of memory, more than its share of "
+                f"{self._limit / 1e9:.1f} GB, and was ended"
+            )
+        with contextlib.suppress(OSError):
+            if self.log.stat().st_size > _LOG_BYTES:
+                os.truncate(self.log, 0)
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(OSError):
+            lines = _tail(self.log).split()
+            return f"; it said last: {' '.join(lines)[-200:]}" if lines else ""
+        return ""
+
+
+def _tail(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 2000))
+        lines = file.read().decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def _reaped_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

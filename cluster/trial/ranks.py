@@ -1,0 +1,309 @@
+"""A trial on several ranks: one process for each, of which the trial's own is rank 0.
+
+Every rank holds the whole learner and takes the same steps on the same batches; each takes the loss
+and its gradient of its own share of a batch, and those are averaged. Only rank 0 draws batches,
+keeps the clock, evaluates and writes. The clock takes the slowest rank: a loss, and each barrier,
+is whole when all have done their part.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import workloads
+from cluster.cores import pin
+from cluster.faults import NodeError
+from cluster.learners.compiled import compiled
+from cluster.learners.contract import Draw, Learner, Rank, Taken
+from cluster.learners.entry import Seeds
+from cluster.process import load_globals, seed_globals, set_environment
+from cluster.spec import TrialSpec
+from scoring.ground.words import Resources, StateDict
+from submissions.contract import TrainingComplete
+from workloads.contract import Array, Batch, Judged, Weights
+
+_START = (
+    "import sys, json; sys.path[:] = json.loads(sys.argv[2]); "
+    "from cluster.trial.ranks import main; main()"
+)
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+_SHOWN = "CUDA_VISIBLE_DEVICES"
+
+
+class Team:
+    """The processes of the other ranks, and the line to each."""
+
+    def __init__(self, spec: TrialSpec) -> None:
+        """Starts the others; this process keeps the first of the cores that it was lent."""
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) < spec.resources.all_cores:  # nothing was lent
+            cores = []
+        self._folder = tempfile.TemporaryDirectory(prefix="ranks-")
+        store = str(Path(self._folder.name) / "store")
+        count, each = spec.resources.ranks, spec.resources.cores
+        address = f"localhost:{_free_port()}"
+        self.rank = Rank(0, count, store, address)
+        self._lines: list[Connection] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
+        for number in range(1, count):
+            ours, theirs = socket.socketpair()
+            with theirs:
+                words = [sys.executable, "-c", _START, str(theirs.fileno()), json.dumps(sys.path)]
+                self._processes.append(
+                    subprocess.Popen(
+                        words,
+                        pass_fds=(theirs.fileno(),),
+                        stdin=subprocess.DEVNULL,
+                        env=os.environ | accelerators(spec.resources, number),
+                    )
+                )
+            line = Connection(ours.detach())
+            own = list(cores[number * each : (number + 1) * each])
+            line.send((spec, Rank(number, count, store, address), own, os.getpid()))
+            self._lines.append(line)
+        if cores:
+            pin(set(cores[:each]))
+        os.environ.update(accelerators(spec.resources, 0))
+        _teams.append(self)
+
+    def tell(self, *words: object) -> None:
+        """Send the same to every other rank.
+
+        Raises:
+            NodeError: one is gone.
+        """
+        try:
+            for line in self._lines:
+                line.send(words)
+        except OSError as error:
+            raise NodeError(f"a rank of the trial is gone ({self._codes()})") from error
+
+    def wait(self) -> None:
+        """Until every other rank has come this far.
+
+        Raises:
+            NodeError: one is gone.
+        """
+        try:
+            for line in self._lines:
+                line.recv()
+        except (OSError, EOFError) as error:
+            raise NodeError(f"a rank of the trial is gone ({self._codes()})") from error
+
+    def check(self, error: BaseException) -> None:
+        """Where another rank was ended from outside, an error here is only what follows.
+
+        Raises:
+            NodeError: one was.
+        """
+        for process in self._processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(1.0)
+        if any((process.returncode or 0) < 0 for process in self._processes):
+            raise NodeError(f"a rank of the trial was ended ({self._codes()})") from error
+
+    def end(self) -> None:
+        """End the other ranks."""
+        for line in self._lines:
+            line.close()
+        for process in self._processes:
+            process.kill()
+            process.wait()
+        self._folder.cleanup()
+
+    def _codes(self) -> str:
+        return ", ".join(str(process.poll()) for process in self._processes)
+
+
+def accelerators(resources: Resources, number: int) -> dict[str, str]:
+    """The variable that shows a rank its own of the trial's accelerators, and no other."""
+    if not resources.gpus:
+        return {}
+    shown = os.environ.get(_SHOWN) or ",".join(map(str, range(resources.all_gpus)))
+    own = shown.split(",")[number * resources.gpus : (number + 1) * resources.gpus]
+    return {_SHOWN: ",".join(own)}
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("localhost", 0))
+        port: int = one.getsockname()[1]
+    return port
+
+
+_teams: list[Team] = []
+
+
+def share_globals(state: StateDict) -> None:
+    """Have the global generators of every other rank stand there: see `cluster.process`.
+
+    Raises:
+        NodeError: a rank is gone.
+    """
+    for team in _teams:
+        team.tell("load_globals", state)
+
+
+def dismiss(*, goes_on: bool = False) -> None:
+    """End the ranks of the trials of this process, which goes on or ends at once."""
+    while _teams:
+        team = _teams.pop()
+        if goes_on and "cluster.learners.team_jax" in sys.modules:
+            _take_leave(team)
+        team.end()
+    if "cluster.learners.team_torch" in sys.modules:
+        from cluster.learners.team_torch import leave
+
+        leave()
+
+
+def _take_leave(team: Team) -> None:
+    """JAX's ranks leave together; where one is gone already, the others are ended as they are."""
+    from cluster.learners.team_jax import leave
+
+    with contextlib.suppress(NodeError):
+        team.tell("leave")
+        leave()
+
+
+class TeamLearner:
+    """See `cluster.learners.contract.Learner`: rank 0's, which has the others do as it does."""
+
+    def __init__(self, team: Team, own: Learner) -> None:
+        self._team = team
+        self._own = own
+
+    @property
+    def draws(self) -> int:
+        """As of its own."""
+        return self._own.draws
+
+    def begin(self) -> None:
+        """On every rank."""
+        self._all("begin")
+
+    def step(self, draw: Draw) -> None:
+        """On every rank, with the batches that are drawn here."""
+
+        def shared() -> Batch:
+            batch = draw()
+            self._team.tell("batch", batch)
+            return batch
+
+        self._team.tell("step")
+        self._here("step", shared)
+
+    def synchronize(self) -> None:
+        """Return once every rank has done all."""
+        self._team.tell("synchronize")
+        self._here("synchronize")
+        self._team.wait()
+
+    def prepare_evaluation(self) -> None:
+        """On every rank."""
+        self._all("prepare_evaluation")
+
+    def judged(self) -> Judged:
+        """Here alone."""
+        return self._own.judged()
+
+    def finite(self) -> bool:
+        """Here alone."""
+        return self._own.finite()
+
+    def act(self, observations: Array) -> Array:
+        """Here alone: batches are drawn here."""
+        return self._own.act(observations)
+
+    def keep(self) -> None:
+        """Here alone."""
+        self._own.keep()
+
+    def act_as_kept(self, observations: Array) -> Array:
+        """Here alone."""
+        return self._own.act_as_kept(observations)
+
+    def resume_training(self) -> None:
+        """On every rank."""
+        self._all("resume_training")
+
+    def drain(self) -> Taken:
+        """On every rank: what the others noted is forgotten."""
+        self._team.tell("drain")
+        return self._own.drain()
+
+    def weights(self) -> Weights:
+        """Those here."""
+        return self._own.weights()
+
+    def state(self) -> StateDict:
+        """That of rank 0, which is that of every rank."""
+        return self._own.state()
+
+    def load_state(self, state: StateDict) -> None:
+        """On every rank."""
+        self._all("load_state", state)
+
+    def _all(self, name: str, *arguments: object) -> None:
+        self._team.tell(name, *arguments)
+        self._here(name, *arguments)
+
+    def _here(self, name: str, *arguments: object) -> None:
+        try:
+            getattr(self._own, name)(*arguments)
+        except (NodeError, TrainingComplete):
+            raise
+        except Exception as error:
+            self._team.check(error)
+            raise
+
+
+def main() -> None:
+    """Be one of the other ranks, until the line to rank 0 is cut."""
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    line = Connection(int(sys.argv[1]))
+    spec, rank, cores, parent = line.recv()
+    if os.getppid() != parent:
+        return
+    if cores:
+        pin(set(cores))
+    set_environment(spec.resources)
+    with contextlib.suppress(EOFError, ConnectionError):
+        _follow(spec, rank, line)
+
+
+def _follow(spec: TrialSpec, rank: Rank, line: Connection) -> None:
+    seeds = Seeds.of(spec.seed)
+    learner = compiled(spec, workloads.get(spec.workload), spec, seeds, rank)
+
+    def draw() -> Batch:
+        word, batch = line.recv()
+        assert word == "batch", word
+        return batch
+
+    while True:
+        name, *arguments = line.recv()
+        if name == "leave":
+            from cluster.learners.team_jax import leave
+
+            leave()
+            return
+        if name == "load_globals":
+            load_globals(*arguments)
+            continue
+        if name == "begin":
+            seed_globals(seeds.own)
+        with contextlib.suppress(TrainingComplete):
+            getattr(learner, name)(*([draw] if name == "step" else arguments))
+        if name == "synchronize":
+            line.send("done")

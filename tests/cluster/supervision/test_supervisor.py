@@ -1,0 +1,214 @@
+"""Real processes that misbehave, one at a time, under a supervisor and without Ray."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cluster.faults import NodeError
+from cluster.spec import TrialSpec, Update
+from cluster.supervision import supervisor, tree
+from cluster.supervision.supervisor import supervise
+from scoring.ground.words import Budget
+from scoring.records import Outcome, read_record, record_attempts
+
+from ..conftest import Make
+
+pytestmark = pytest.mark.network
+
+MISBEHAVES = """
+import ctypes, os, signal, sys, threading, time
+import numpy as np
+import torch
+
+class Opt(torch.optim.SGD):
+    n = 0
+    hog = []
+    def step(self, closure=None):
+        Opt.n += 1
+        if Opt.n == 210:
+            self.act()
+        return super().step(closure)
+    def act(self):
+        WHAT
+
+def submission(params, lr=0.01):
+    return Opt(params, lr=lr)
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADATHLON_CORE_LOCKS", str(tmp_path / "locks"))
+
+
+def misbehaving(make: Make, what: str) -> TrialSpec:
+    return make("odd", MISBEHAVES.replace("WHAT", what), budget=Budget(400, 100.0))
+
+
+def ended(spec: TrialSpec) -> Outcome | NodeError:
+    last = list(supervise(spec))[-1]
+    assert isinstance(last, Outcome | NodeError)
+    return last
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ("os._exit(7)", "its process ended itself with exit code 7"),
+        ("ctypes.string_at(0)", "its process was ended by SIGSEGV"),
+    ],
+)
+def test_whatever_a_submission_does_to_itself_is_its_own_failure(
+    make: Make, what: str, reason: str
+) -> None:
+    spec = misbehaving(make, what)
+    outcome = ended(spec)
+    assert isinstance(outcome, Outcome)
+    assert outcome.end == "failed"
+    assert reason in outcome.reason
+    assert outcome.steps == 200, "its last evaluation"
+    assert read_record(record_attempts(spec.run, spec.key)[-1]).outcome == outcome
+
+
+def test_a_process_killed_from_outside_is_the_nodes_fault(make: Make) -> None:
+    fault = ended(misbehaving(make, "os.kill(os.getpid(), signal.SIGKILL)"))
+    assert isinstance(fault, NodeError)
+    assert "SIGKILL" in str(fault)
+
+
+def test_a_hang_that_holds_the_interpreter_is_ended(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = lambda spec, training, wall_s: 6.0 if training else 300.0  # noqa: E731
+    monkeypatch.setattr(supervisor, "silence_s", quick)
+    outcome = ended(misbehaving(make, "ctypes.PyDLL(None).sleep(100000)"))
+    assert isinstance(outcome, Outcome)
+    assert "gave no sign of life for 6 s and was ended" in outcome.reason
+
+
+def test_a_trial_that_eats_memory_ends_alone(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree, "memory_share", lambda cores: 1_500_000_000)
+    outcome = ended(misbehaving(make, "Opt.hog.append(np.ones(250_000_000)); time.sleep(30)"))
+    assert isinstance(outcome, Outcome)
+    assert outcome.end == "failed"
+    assert "more than its share of 1.5 GB" in outcome.reason
+
+
+def test_children_end_with_their_trial_and_what_it_prints_is_in_a_log(
+    make: Make, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """And what the supervising process runs beside is left alone."""
+    told = tmp_path / "child"
+    what = (
+        "\n        print('line ' * 100_000)\n"
+        "        __import__('subprocess').Popen(['sleep', '600'])\n"
+        "        if os.fork() == 0:\n            os.setsid()\n            if os.fork() == 0:\n"
+        f"                open({str(told)!r}, 'w').write(str(os.getpid()))\n"
+        "                time.sleep(1000)\n            os._exit(0)\n        os.wait()"
+    )
+    before = set(tree.descendants(os.getpid()))
+    spec = misbehaving(make, what)
+    beside = subprocess.Popen(["sleep", "600"])
+    try:
+        outcome = ended(spec)
+        assert isinstance(outcome, Outcome)
+        assert outcome.end == "budget"
+        assert outcome.extra["leftover_processes"] == 2
+        assert outcome.extra["witness_wall_s"] >= outcome.wall_s
+        assert outcome.extra["witness_cpu_s"] > 0
+        assert not Path(f"/proc/{told.read_text()}").exists()
+        assert beside.poll() is None
+        # Python's own resource tracker may have been started meanwhile.
+        sleepers = [pid for pid in tree.descendants(os.getpid()) if _command(pid) == "sleep"]
+        assert {*sleepers} - before == {beside.pid}
+    finally:
+        beside.kill()
+        beside.wait()
+    assert "line" not in capfd.readouterr().out
+    assert "line line" in spec.record(0).with_suffix(".log").read_text()
+
+
+def test_a_slowed_clock_and_a_forged_line_stand_out(make: Make) -> None:
+    text = MISBEHAVES.replace("WHAT", "pass").replace(
+        "class Opt",
+        "import gc\n"
+        "c = sys.modules['cluster.trial.clock']\n"
+        "real = c._now_ns\n"
+        "c._now_ns = lambda: real() // 20\n\nclass Opt",
+    )
+    text = text.replace("    return Opt(", FORGE + "    return Opt(").replace(
+        "Opt.n += 1", "Opt.n += 1; time.sleep(0.01)"
+    )
+    outcome = ended(make("cheat", text, budget=Budget(400, 100.0)))
+    assert isinstance(outcome, Outcome)
+    assert outcome.wall_s < 1
+    assert "s passed, of which the trial tells" in outcome.extra["doubt"]
+    assert "an evaluation at step 1 that nobody was told of" in outcome.extra["doubt"]
+
+
+FORGE = """
+    from scoring.records import Evaluation
+    for o in gc.get_objects():
+        if type(o).__name__ == "_Trial" and o._clock.running:
+            metrics = {"prequential/accuracy": 0.9, "validation/accuracy": 0.9}
+            o._writer.write(Evaluation(1, 0.01, 0.01, metrics))
+"""
+
+
+def test_a_trial_does_not_outlive_its_supervisor(make: Make, tmp_path: Path) -> None:
+    script = (
+        "import pickle, sys\nfrom cluster.supervision.supervisor import supervise\n"
+        "for news in supervise(pickle.load(sys.stdin.buffer)):\n    print(news, flush=True)\n"
+    )
+    import pickle
+
+    spec = make(budget=Budget(100_000, 1000.0))
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=False
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(pickle.dumps(spec))
+        process.stdin.close()
+        while b"training" not in process.stdout.readline():
+            pass
+        children = list(tree.descendants(process.pid))
+        process.send_signal(signal.SIGKILL)
+    assert children
+    until = time.monotonic() + 30
+    while any(tree.alive(pid) for pid in children) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not any(tree.alive(pid) for pid in children)
+
+
+def test_waiting_for_a_core_is_told(make: Make) -> None:
+    import contextlib
+
+    from cluster.cores import available_cores, lock_cores
+
+    with contextlib.ExitStack() as locks:
+        assert lock_cores(len(available_cores()), locks)
+        news = supervise(make(budget=Budget(200, 100.0)))
+        assert next(news) == Update(make().key, "waiting for a core")
+        news.close()  # type: ignore[attr-defined]
+
+
+def test_a_process_that_dies_before_the_submissions_code_ran_is_the_nodes_affair(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "START", "import sys; sys.exit('no room for torch')")
+    fault = ended(make(budget=Budget(100, 100.0)))
+    assert isinstance(fault, NodeError)
+    assert "before the submission's code ran (1); it said last: no room for torch" in str(fault)
+
+
+def _command(pid: int) -> str:
+    path = Path(f"/proc/{pid}/comm")
+    return path.read_text().strip() if path.exists() else ""

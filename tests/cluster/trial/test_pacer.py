@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.trial.pacer import TURN_S, Pacer, PairedTime
+
+paces = st.floats(1e-4, 1.0)
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 1.0), paces), min_size=1), paces)
+def test_a_machine_twice_as_slow_changes_no_paired_time(
+    windows: list[tuple[float, float]], first: float
+) -> None:
+    """Whatever slows both by the same factor cancels, window by window."""
+    quiet, loaded = PairedTime(), PairedTime()
+    quiet.start(first)
+    loaded.start(2 * first)
+    wall = 0.0
+    for window_s, pace_s in windows:
+        wall += window_s
+        quiet.close(wall, pace_s)
+        loaded.close(2 * wall, 2 * pace_s)
+    assert loaded.steps == pytest.approx(quiet.steps)
+
+
+def test_the_reference_itself_takes_as_much_paired_time_as_steps() -> None:
+    time = PairedTime()
+    time.start(0.01)
+    for window in range(1, 11):
+        time.close(0.5 * window, 0.01)
+    assert time.steps == pytest.approx(10 * 0.5 / 0.01)
+
+
+def test_a_noisy_pace_moves_paired_time_by_little() -> None:
+    """One turn of four is preempted for half a step; single turns would count 3 % too many."""
+    time, generator = PairedTime(), np.random.default_rng(0)
+    draws = np.where(generator.random(2000) < 0.25, 1.5, 1.0)
+    time.start(float(draws.mean()))
+    for window, pace_s in enumerate(draws, start=1):
+        time.close(float(window), float(pace_s))
+    assert time.steps == pytest.approx(len(draws) / draws.mean(), rel=0.01)
+
+
+def test_a_trial_that_goes_on_elsewhere_forgets_the_pace_of_before() -> None:
+    time = PairedTime()
+    time.start(0.01)
+    time.close(1.0, 0.01)
+    time.start(0.04)
+    time.close(5.0)
+    assert time.steps == pytest.approx(1.0 / 0.01 + 4.0 / 0.04)
+
+
+class FakeLearner:
+    """Steps that take `step_s` of a pretended clock."""
+
+    def __init__(self, step_s: float) -> None:
+        self.step_s, self.now_s, self.steps = step_s, 0.0, 0
+
+    def step(self, draw: Any) -> None:
+        draw()
+        self.steps += 1
+        self.now_s += self.step_s
+
+    def drain(self) -> dict[str, float]:
+        return {}
+
+    def synchronize(self) -> None:
+        pass
+
+    def now_ns(self) -> int:
+        return round(self.now_s * 1e9)
+
+
+class DrawsAtRandom:
+    def next(self, policy: Any) -> dict[str, Any]:
+        random.random()
+        np.random.random()
+        return {}
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("step_s", [1e-4, 2e-3, 0.02, 0.2])
+def test_a_turn_measures_the_step_and_stays_short(step_s: float) -> None:
+    learner = FakeLearner(step_s)
+    pacer = Pacer(learner, DrawsAtRandom())  # type: ignore[arg-type]
+    for _ in range(3):
+        assert pacer.turn(learner.now_ns) == pytest.approx(step_s)
+    before = learner.now_s
+    pacer.turn(learner.now_ns)
+    assert learner.now_s - before <= max(TURN_S + 2 * step_s, step_s) * 1.001
+
+
+def test_a_turn_leaves_the_global_generators_alone() -> None:
+    learner = FakeLearner(0.01)
+    pacer = Pacer(learner, DrawsAtRandom())  # type: ignore[arg-type]
+    random.seed(5)
+    np.random.seed(5)
+    expected = random.random(), np.random.random()
+    random.seed(5)
+    np.random.seed(5)
+    pacer.turn(learner.now_ns)
+    assert (random.random(), np.random.random()) == expected
+
+
+@pytest.mark.parametrize("step_s", [1e-3, 0.02, 0.2, 2.0])
+def test_turns_take_a_small_share_however_long_a_step_is(step_s: float) -> None:
+    learner, time = FakeLearner(step_s), PairedTime()
+    pacer = Pacer(learner, DrawsAtRandom())  # type: ignore[arg-type]
+    time.start(pacer.turn(learner.now_ns))
+    began, wall_s = learner.now_s, 0.0
+    while wall_s < 200:
+        wall_s += step_s
+        if pacer.due(time, wall_s):
+            time.close(wall_s, pacer.turn(learner.now_ns))
+    assert 0 < (learner.now_s - began) / wall_s < 0.08
+    time.close(wall_s)
+    assert time.steps == pytest.approx(wall_s / step_s)

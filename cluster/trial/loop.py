@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from time import perf_counter as _seconds
 from typing import Any
 
@@ -134,7 +134,7 @@ class _Trial:
                 return
             yield self._news()
             self._clock = Clock(learner.synchronize, course.reading, compilations)
-            course.paired.start(self._turn())
+            course.paired.start(self._turns(self._pacer.first_pace) if self._pacer else 1.0)
             deadline.arm(course.reading)
             self._clock.start()
             if not self._saved:
@@ -195,12 +195,10 @@ class _Trial:
             self._restore(learner, self._saved)
         return learner
 
-    def _turn(self) -> float:
-        """The reference's seconds a step here and now; 1 where nobody asks."""
-        if self._pacer is None:
-            return 1.0
+    def _turns(self, pace: Callable[[], float]) -> float:
+        """The reference's seconds a step here and now."""
         began = _seconds()
-        pace_s = self._pacer.turn()
+        pace_s = pace()
         self.course.turns_s += _seconds() - began
         return pace_s
 
@@ -208,7 +206,8 @@ class _Trial:
         """Count the time since the reference's last turn in its steps. The clock stands."""
         if self._pacer:
             paired, wall_s = self.course.paired, self._clock.wall_s()
-            paired.close(wall_s, self._turn() if self._pacer.due(paired, wall_s) else None)
+            turns = self._pacer.due(paired, wall_s)
+            paired.close(wall_s, self._turns(self._pacer.turn) if turns else None)
 
     def _train_until_evaluation(self, learner: Learner) -> bool:
         """Steps to the next evaluation; False when the clock's budget ran out before."""

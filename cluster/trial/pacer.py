@@ -12,6 +12,7 @@ time: how many steps the reference would have made meanwhile.
 from __future__ import annotations
 
 import dataclasses
+import statistics
 from collections.abc import Callable
 from time import perf_counter_ns as _now_ns
 
@@ -25,9 +26,13 @@ TURN_S = 0.05
 """Seconds of a turn, or one step if that is longer."""
 SHARE = 0.07
 """Turns take about this share of the time: where a single step is long they come less often."""
-WARM_BELOW_S = 0.004
+WARM_BELOW_S = 0.03
 """Steps shorter than this get one first that is not timed: caches hold the submission's data."""
-
+SETTLING = 2
+"""Turns before the first window that are not counted: what a process does for the first time is
+slow, mapping memory above all, and one slow turn at the start weighs on ten windows."""
+FIRST = 3
+"""Turns whose median is the pace of the first window."""
 
 MEMORY = 8
 """Turns whose mean is the pace. One alone is often off by a sixth beside a busy neighbour; dividing
@@ -54,7 +59,7 @@ class PairedTime:
 
     def start(self, pace_s: float) -> None:
         """Begin, or go on, perhaps on another machine: what was measured before is forgotten."""
-        self.pace_s, self.turns = pace_s, 1
+        self.pace_s, self.turns = pace_s, FIRST
 
     def close(self, wall_s: float, pace_s: float | None = None) -> None:
         """End a window at the reading `wall_s`, with the reference's pace measured there, if it is.
@@ -87,6 +92,15 @@ class Pacer:
     def due(self, time: PairedTime, wall_s: float) -> bool:
         """Whether the clock, at `wall_s`, has run so long since the last turn that one is due."""
         return wall_s - time.turned_s > max(WINDOW_S, self._took_s / SHARE)
+
+    def first_pace(self, now_ns: Callable[[], int] = _now_ns) -> float:
+        """Train before the first window and return the seconds a step; see `SETTLING`, `FIRST`."""
+        pace_s = self.turn(now_ns)
+        if pace_s > 2 * TURN_S:
+            return pace_s  # too long to feel what is cold
+        for _ in range(SETTLING - 1):
+            self.turn(now_ns)
+        return statistics.median(self.turn(now_ns) for _ in range(FIRST))
 
     def turn(self, now_ns: Callable[[], int] = _now_ns) -> float:
         """Train for about `TURN_S` and return the seconds a step, the stream's share included."""

@@ -98,6 +98,29 @@ def test_a_turn_measures_the_step_and_stays_short(step_s: float) -> None:
     assert learner.now_s - before <= max(TURN_S + 2 * step_s, step_s) * 1.001
 
 
+class SlowAtFirst(FakeLearner):
+    """Its first steps take several times as long, as where memory is mapped, and one later on."""
+
+    def step(self, draw: Any) -> None:
+        usual = self.step_s
+        self.step_s *= 4 if self.steps < 3 or self.steps == 12 else 1
+        super().step(draw)
+        self.step_s = usual
+
+
+@pytest.mark.parametrize("step_s", [1e-3, 9e-3, 0.018])
+def test_what_is_slow_at_first_is_not_in_the_first_pace(step_s: float) -> None:
+    learner = SlowAtFirst(step_s)
+    pacer = Pacer(learner, DrawsAtRandom())  # type: ignore[arg-type]
+    assert pacer.first_pace(learner.now_ns) == pytest.approx(step_s)
+
+
+def test_where_a_step_is_long_the_first_pace_is_one_step() -> None:
+    learner = FakeLearner(3.0)
+    pacer = Pacer(learner, DrawsAtRandom())  # type: ignore[arg-type]
+    assert (pacer.first_pace(learner.now_ns), learner.steps) == (3.0, 1)
+
+
 def test_a_turn_leaves_the_global_generators_alone() -> None:
     learner = FakeLearner(0.01)
     pacer = Pacer(learner, DrawsAtRandom())  # type: ignore[arg-type]

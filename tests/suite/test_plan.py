@@ -12,7 +12,7 @@ import workloads
 from scoring.ground.documents import ConfigError
 from scoring.ground.words import Budget
 from scoring.run_file import StatedTarget
-from suite.config import NamedSuite, Suite
+from suite.config import NamedSuite, Suite, load
 from suite.plan import Planned, make_plan
 from tests.suite.conftest import REFERENCES, race
 from workloads.config import Race
@@ -189,6 +189,17 @@ def test_a_suite_may_state_the_target(raced: dict[str, Race], tmp_path: Path) ->
     assert (course.target.value, course.budget.steps, course.budget.seconds) == (3.5, 70, 9.0)
     assert {entrant.hyperparameters["lr"] for entrant in course.references.values()} == {0.5}
     assert not planned.notes
+
+
+def test_the_published_targets_are_raced_to() -> None:
+    courses = make_plan(load("published")).plan.workloads
+    assert {
+        id: (course.target.metric, course.target.goal, course.target.value)
+        for id, course in courses.items()
+    } == {
+        "lm-standard-v2+speedrun": ("validation/nats_per_token", "min", 3.28),
+        "recommender-standard-v2+ctr": ("validation/auc", "max", 0.813),
+    }
 
 
 def test_a_workload_without_a_reference_is_refused(raced: dict[str, Race], tmp_path: Path) -> None:

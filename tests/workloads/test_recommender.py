@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import json
+import math
 import re
 
 import numpy as np
@@ -305,8 +306,8 @@ def test_tied_scores_count_as_in_the_mean_over_their_orders():
     found = both_rankings(np.tile(levels, (30, 1)), status)
     for row in range(30):
         expected = brute_force(levels, status[row])
-        np.testing.assert_allclose(found[NDCG][row], expected[0], rtol=1e-5)
-        np.testing.assert_allclose(found["recall_at_10"][row], expected[2], rtol=1e-5)
+        got = [value[row] for value in found.values()]
+        np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
 def test_all_scores_alike_rank_as_at_random():
@@ -315,6 +316,8 @@ def test_all_scores_alike_rank_as_at_random():
     found = both_rankings(np.zeros((1, 100), np.float32), status)
     assert found[NDCG][0] == pytest.approx(0.2, rel=1e-5)
     assert found["recall_at_10"][0] == pytest.approx(0.1, rel=1e-5)
+    none = math.comb(80, CUT) / math.comb(100, CUT)
+    assert found["hit_rate_at_10"][0] == pytest.approx(1 - none, rel=1e-5)
 
 
 # The workload

@@ -11,6 +11,7 @@ import workloads
 from tests.workloads.answers import answering
 from workloads.contract import Window
 from workloads.errors import WorkloadError
+from workloads.recommender.ctr import baselines
 from workloads.recommender.ctr import data as clicks
 from workloads.recommender.ctr.workload import ClickRate, area_under_curve
 
@@ -295,3 +296,26 @@ def test_the_embeddings_l2_term_is_in_the_loss_but_not_in_its_by_product() -> No
     by_jax, by_products = penalised.jax_model().loss(weights, batch, None)
     assert float(loss.detach() - sums["loss"]) == pytest.approx(term, rel=1e-4)
     assert float(by_jax - by_products["loss"]) == pytest.approx(term, rel=1e-4)
+
+
+# Methods that train nothing else than a number an id
+
+
+def test_additive_log_odds_are_at_their_optimum():
+    random = np.random.default_rng(0)
+    ids = np.stack([random.integers(0, 4, 300), 4 + random.integers(0, 5, 300)], axis=1)
+    clicked = random.integers(0, 2, 300).astype(np.uint8)
+    weights = baselines.additive(ids, clicked, 10)
+    wrong = clicked - 1 / (1 + np.exp(-weights[ids].sum(1)))
+    slope = sum(np.bincount(column, wrong, 10) for column in ids.T)
+    np.testing.assert_allclose(slope, baselines.RIDGE * weights, atol=1e-6)
+    assert weights[9] == 0, "an id that nobody has"
+    assert np.ptp(weights) > 0.1
+
+
+@pytest.mark.network
+def test_the_page_s_sanity_lines():
+    settings = workloads.get(TOY).settings.data
+    found = baselines.table(settings.vocabulary, settings.validation)
+    told = {name: tuple(round(value, 3) for value in values) for name, values in found.items()}
+    assert told == {"film": (0.715, 0.713), "user and film": (0.778, 0.774)}

@@ -122,7 +122,7 @@ def ranking(scores: jax.Array, status: jax.Array) -> Arrays:
     """NDCG, hit rate, recall and reciprocal rank at 10 of each row, (rows,), of all items.
 
     Items with status SEEN are left out, those with RELEVANT are to be found. Where scores tie,
-    each of their ranks counts by the share of the relevant among the tied.
+    each value is its mean over the orders of the tied.
     """
     relevant = status == RELEVANT
     scores = jnp.where(status == SEEN, -jnp.inf, scores)
@@ -142,8 +142,10 @@ def ranking(scores: jax.Array, status: jax.Array) -> Arrays:
     discount = 1 / jnp.log2(ranks + 1.0)
     total = relevant.sum(1)
     ideal = jnp.cumsum(discount)[jnp.clip(total, 1, CUT) - 1]
-    missed = jnp.cumprod(1 - gain, axis=1)
-    first = gain * jnp.pad(missed[:, :-1], ((0, 0), (1, 0)), constant_values=1.0)
+    # Nothing found so far, a rank finds something among those of its tie that are left.
+    chance = jnp.minimum(hits / (tied - jnp.tril(same, -1).sum(2)), 1)
+    missed = jnp.cumprod(1 - chance, axis=1)
+    first = chance * jnp.pad(missed[:, :-1], ((0, 0), (1, 0)), constant_values=1.0)
     return {
         NDCG: (gain * discount).sum(1) / ideal,
         "hit_rate_at_10": 1 - missed[:, -1],

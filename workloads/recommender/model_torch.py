@@ -124,7 +124,7 @@ def ranking(scores: Tensor, status: Tensor) -> Tensors:
     """NDCG, hit rate, recall and reciprocal rank at 10 of each row, (rows,), of all items.
 
     Items with status SEEN are left out, those with RELEVANT are to be found. Where scores tie,
-    each of their ranks counts by the share of the relevant among the tied.
+    each value is its mean over the orders of the tied.
     """
     relevant = status == RELEVANT
     scores = scores.masked_fill(status == SEEN, -torch.inf)
@@ -143,8 +143,10 @@ def ranking(scores: Tensor, status: Tensor) -> Tensors:
     discount = 1 / torch.log2(ranks + 1.0)
     total = relevant.sum(1)
     ideal = discount.cumsum(0)[total.clamp(1, CUT) - 1]
-    missed = torch.cumprod(1 - gain, dim=1)
-    first = gain * F.pad(missed[:, :-1], (1, 0), value=1.0)
+    # Nothing found so far, a rank finds something among those of its tie that are left.
+    chance = (hits / (tied - same.tril(-1).sum(2))).clamp(max=1)
+    missed = torch.cumprod(1 - chance, dim=1)
+    first = chance * F.pad(missed[:, :-1], (1, 0), value=1.0)
     return {
         NDCG: (gain * discount).sum(1) / ideal,
         "hit_rate_at_10": 1 - missed[:, -1],

@@ -40,6 +40,7 @@ def run_all(  # noqa: PLR0913 - where, what and how, each by its name
         ClusterError: no cores, no cluster at `address`, or another driver races this run.
         WorkloadError: no such workload.
     """
+    from cluster import bounds
     from cluster.run_lock import drive
 
     if not specs:
@@ -50,6 +51,7 @@ def run_all(  # noqa: PLR0913 - where, what and how, each by its name
             return
         watch = watch or _ignore
         for spec in remaining:
+            bounds.clear(spec)
             watch(Update(spec.key, "queued"))
         if executor == "in_process":
             from cluster.executors.in_process import run_here

@@ -132,7 +132,8 @@ def _own_runs() -> Path:
 
 
 def _unpack(here: TrialSpec, errand: Errand) -> None:
-    """Bring the node's folder to what the driver's holds; a checkpoint of another run goes."""
+    """Bring the node's folder to what the driver's holds; what another run left there goes."""
+    bounds.clear(here)
     for path in record_attempts(here.run, here.key):
         path.unlink()
     if not errand.begun:

@@ -26,8 +26,11 @@ def publish(spec: TrialSpec, stop: Stop) -> None:
     path = path_of(spec)
     scratch = path.with_name(f"{path.name}.{os.getpid()}.part")
     with contextlib.suppress(OSError):
-        scratch.write_text(json.dumps(dataclasses.asdict(stop)))
-        scratch.replace(path)
+        try:
+            scratch.write_text(json.dumps(dataclasses.asdict(stop)))
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
 
 
 def latest(spec: TrialSpec) -> Stop | None:
@@ -39,7 +42,7 @@ def latest(spec: TrialSpec) -> Stop | None:
 
 
 def clear(spec: TrialSpec) -> None:
-    """The trial has ended."""
+    """The trial has ended, or begins anew: what an earlier driver told it, it is told again."""
     with contextlib.suppress(OSError):
         path_of(spec).unlink()
 

@@ -37,6 +37,8 @@ from cluster.trial.deadline import silence_s
 from scoring.records import Outcome, RecordError, read_record, record_attempts
 
 _LOOK_S = 0.5
+_LAST_S = 10.0
+"""For a process to end once it has said its last, or its line is cut."""
 _LOG_BYTES = 20_000_000
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 """Signals that machines and their keepers send; others are a process's own doing."""
@@ -150,10 +152,11 @@ class _Child:
     def ended(self) -> Outcome | NodeError:
         """Its outcome, with what was seen from outside; or what the node did to it."""
         try:
-            code = self._process.wait(10 if self._last else None)
+            code = self._process.wait(_LAST_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
+            self._reason = self._reason or "cut the line that its news go by, and was ended"
         leftovers = tree.end_all(os.getpid(), self._others)
         if isinstance(self._last, NodeError):
             return self._last
@@ -187,7 +190,8 @@ class _Child:
 
     def _fault(self, code: int) -> str | NodeError:
         if self._reason:
-            return self._reason
+            # Before it ran, none of it is the submission's: data take their time, and memory.
+            return self._reason if self._reached_submission else NodeError(f"it {self._reason}")
         words = self._last_words()
         if not self._reached_submission:  # it died of the machine: of an import, a full memory
             return NodeError(f"its process died before the submission's code ran ({code}){words}")

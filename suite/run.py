@@ -13,11 +13,11 @@ from pathlib import Path
 import click
 
 import cluster
-import workloads
 from cluster import hardware as machine
 from cluster.checks import doctor
 from cluster.checks.review import refuse_missing_imports
 from cluster.faults import Interrupts
+from cluster.node_data import fetch_all
 from cluster.spec import Finished, TrialSpec, Update
 from cluster.trial.step_time import seconds_a_step
 from scoring import board, frame
@@ -253,7 +253,8 @@ def _asked(request: Request, planned: Planned) -> list[tuple[str, object, object
 
 
 def _stem(word: str) -> str:
-    return Path(word).stem if word.endswith((".py", ".yaml", ".yml")) else word
+    """The name of a suite or a submission that was given by its path, or by its name."""
+    return Path(word).stem if word.endswith((".py", ".yaml", ".yml")) else Path(word).name
 
 
 def _words(value: object) -> str:
@@ -289,8 +290,7 @@ def _fetch_data(planned: Planned, address: str | None) -> None:
     # On another machine it is the trials that fetch; here, trouble is told before anything starts.
     if address is not None:
         return
-    for id in planned.plan.workloads:
-        workloads.get(id).fetch()
+    fetch_all(list(planned.plan.workloads))
 
 
 def _prepare_folder(
@@ -313,7 +313,7 @@ def _shelf(request: Request, specs: Sequence[TrialSpec]) -> references.Shelf | N
     if request.address is not None:
         return None
     resources = _resources(specs)
-    room = max(1, len(os.sched_getaffinity(0)) // resources.cores)
+    room = max(1, len(os.sched_getaffinity(0)) // resources.all_cores)
     beside = 1 if request.executor == "in_process" else min(request.at_once or room, room)
     digest = str(machine.fingerprint(resources)["digest"])
     return references.Shelf(cache_folder(), digest, beside, machine.versions())

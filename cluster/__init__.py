@@ -40,8 +40,8 @@ def run_all(  # noqa: PLR0913 - where, what and how, each by its name
         ClusterError: no cores, no cluster at `address`, or another driver races this run.
         WorkloadError: no such workload.
     """
-    from cluster import bounds
     from cluster.run_lock import drive
+    from cluster.trial import bounds
 
     if not specs:
         return

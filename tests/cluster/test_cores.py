@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from cluster import step_time
 from cluster.cores import available_cores, hold_cores
 from cluster.spec import ClusterError
+from cluster.trial import step_time
 from scoring.ground.words import Resources
 
 BEFORE = os.sched_getaffinity(0)

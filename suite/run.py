@@ -30,6 +30,8 @@ from scoring.ground.words import Budget, Clock, Resources
 from scoring.index import Keeper
 from scoring.records import RecordError, record_attempts
 from scoring.report import page, tables
+from submissions.contract import SubmissionError
+from submissions.source import find
 from suite import config, kept_plan, references, remote
 from suite.cli import INTERRUPTED
 from suite.live import display, one_line, trial_name
@@ -242,7 +244,7 @@ def _asked(request: Request, planned: Planned) -> list[tuple[str, object, object
     if request.suite is not None:
         pairs.append(("the suite", _stem(request.suite), plan.name))
     if request.submissions:
-        names = sorted(_stem(word) for word in request.submissions)
+        names = sorted(map(_name, request.submissions))
         pairs.append(("-s", names, sorted(plan.submissions)))
     if request.workloads:
         pairs.append(("-w", sorted(set(request.workloads)), sorted(plan.workloads)))
@@ -253,8 +255,15 @@ def _asked(request: Request, planned: Planned) -> list[tuple[str, object, object
 
 
 def _stem(word: str) -> str:
-    """The name of a suite or a submission that was given by its path, or by its name."""
-    return Path(word).stem if word.endswith((".py", ".yaml", ".yml")) else Path(word).name
+    return Path(word).stem if word.endswith((".py", ".yaml", ".yml")) else word
+
+
+def _name(word: str) -> str:
+    """The name of a submission, which may be a folder's; of one that is gone, by its path."""
+    try:
+        return find(word).name
+    except SubmissionError:
+        return _stem(word)
 
 
 def _words(value: object) -> str:

@@ -11,6 +11,7 @@ import cluster
 from cluster import faults
 from cluster.spec import Finished, TrialSpec, Update
 from cluster.trial import deadline
+from cluster.trial.clock import Reading
 from scoring.ground.words import Budget, Resources
 from scoring.records import Record, read_record, record_attempts
 from workloads.contract import Stream
@@ -393,3 +394,15 @@ def test_threads_that_make_batches_ahead_are_nothing_that_a_submission_left(
 
 def ahead(workload: LanguageModel, seed: int) -> Stream:
     return NumberedStream(lambda _, number: workload.batch_like(number), seed, prefetch=2)
+
+
+@pytest.mark.parametrize("clock", ["wall", "cpu", "steps", "paired"])
+@pytest.mark.parametrize("spent_s", [0.0, 50.0, 100.0, 1000.0])
+def test_an_evaluation_that_the_budget_ends_with_is_waited_for(
+    make: Make, clock: str, spent_s: float
+) -> None:
+    """Of games played for minutes, say, nobody hears before they are over."""
+    spec = make("sgd", clock=clock, budget=Budget(500, 100.0))
+    left_s = deadline.allowed_s(spec, Reading(spent_s, spent_s))
+    silence_s = deadline.silence_s(spec, training=True, wall_s=spent_s)
+    assert silence_s >= left_s + deadline.GRACE_S + deadline.EVALUATION_S

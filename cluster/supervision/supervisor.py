@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import pickle
 import queue
@@ -16,7 +15,6 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -27,10 +25,10 @@ from typing import IO
 from cluster.attempts import amend, cannot_matter, finished, write_failure, write_not_begun
 from cluster.cores import WAIT_S, lock_cores
 from cluster.faults import NodeError
-from cluster.process import threads
+from cluster.process import python, threads
 from cluster.spec import TrialSpec, Update
 from cluster.supervision import forked, tree
-from cluster.supervision.child import START, from_text
+from cluster.supervision.child import from_text
 from cluster.supervision.forked import Forked
 from cluster.supervision.witness import Witness
 from cluster.trial.deadline import silence_s
@@ -105,7 +103,7 @@ class _Child:
 
     def _start(self, given: int, writing: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-c", START, str(writing), json.dumps(sys.path)],
+            python("cluster.supervision.child", writing),
             stdin=given,
             stdout=log,
             stderr=log,

@@ -41,6 +41,7 @@ def run_all(  # noqa: PLR0913 - where, what and how, each by its name
         WorkloadError: no such workload.
     """
     from cluster.run_lock import drive
+    from cluster.trial import bounds
 
     if not specs:
         return
@@ -50,6 +51,7 @@ def run_all(  # noqa: PLR0913 - where, what and how, each by its name
             return
         watch = watch or _ignore
         for spec in remaining:
+            bounds.clear(spec)
             watch(Update(spec.key, "queued"))
         if executor == "in_process":
             from cluster.executors.in_process import run_here

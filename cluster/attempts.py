@@ -57,11 +57,14 @@ def amend(record: Record, outcome: Outcome) -> Outcome:
     if not isinstance(decode(lines[-1]), Outcome):
         return outcome
     scratch = record.path.with_suffix(f".{os.getpid()}.part")
-    with scratch.open("w", encoding="utf-8") as file:
-        file.write("".join(lines[:-1]) + encode(outcome) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(record.path)
+    try:
+        with scratch.open("w", encoding="utf-8") as file:
+            file.write("".join(lines[:-1]) + encode(outcome) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(record.path)
+    finally:
+        scratch.unlink(missing_ok=True)
     return outcome
 
 
@@ -90,9 +93,7 @@ def write_failure(spec: TrialSpec, reason: str, **extra: Any) -> Outcome:
     when the run is resumed.
     """
     attempts = record_attempts(spec.run, spec.key)
-    seen: tuple[str, ...] = ()
-    if attempts and _readable(attempts[-1]):
-        seen = tuple(attempts[-1].read_text().split("\n")[:-1])
+    seen = _seen(attempts[-1]) if attempts else ()
     writer = Writer(spec.record(len(attempts)), seen)
     if not seen:
         writer.write(header_of(spec, []))
@@ -106,14 +107,14 @@ def write_failure(spec: TrialSpec, reason: str, **extra: Any) -> Outcome:
     return outcome
 
 
-def _readable(path: Path) -> bool:
-    if not has_header(path):
-        return False
+def _seen(path: Path) -> tuple[str, ...]:
+    """The lines of a record but for the end that a node put to it; none where it is damaged."""
     try:
-        read_record(path)
+        record = read_record(path)
     except RecordError:
-        return False
-    return True
+        return ()
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    return tuple(lines[:-1] if record.outcome else lines)
 
 
 def header_of(spec: TrialSpec, cores: list[int], data_sha256: str = "") -> Header:

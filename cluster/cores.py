@@ -57,7 +57,7 @@ def lock_cores(count: int, locks: contextlib.ExitStack) -> list[int] | None:
     """Take `count` cores until `locks` are closed; None where too few are free now.
 
     Raises:
-        ClusterError: the machine has fewer cores than `count`.
+        ClusterError: the machine has fewer cores than `count`, or no place for the locks.
     """
     cores = available_cores()
     if count > len(cores):
@@ -67,7 +67,7 @@ def lock_cores(count: int, locks: contextlib.ExitStack) -> list[int] | None:
         )
     locked: list[tuple[int, IO[bytes]]] = []
     for core in cores:
-        file = _open_lock(core)
+        file = _lock_file(core)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -84,11 +84,21 @@ def lock_cores(count: int, locks: contextlib.ExitStack) -> list[int] | None:
     return None
 
 
+def _lock_file(core: int) -> IO[bytes]:
+    try:
+        return _open_lock(core)
+    except OSError as error:
+        raise ClusterError(
+            f"{error.filename}: cannot be locked: {error.strerror}; set GRADATHLON_CORE_LOCKS to a "
+            "folder that can be written"
+        ) from None
+
+
 def _open_lock(core: int) -> IO[bytes]:
     # One folder for every user of the machine: whoever races, a core is raced on by one trial.
     folder = Path(os.environ.get("GRADATHLON_CORE_LOCKS", "/tmp/gradathlon-cores"))
     with contextlib.suppress(FileExistsError):
-        folder.mkdir()
+        folder.mkdir(parents=True)
         folder.chmod(0o777)
     path = folder / f"core-{core}.lock"
     new = not path.exists()

@@ -1,14 +1,19 @@
-"""A node's data: fetched once, however many trials, runs and users begin on it at the same time."""
+"""A node's data: fetched once, however many trials begin at the same time, and read by them.
+
+What cannot be read of them is the node's fault, and never the submission's.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import workloads
+from cluster.faults import NodeError
 from scoring.ground.cache import cache_folder
-from workloads.contract import Workload
+from workloads.contract import Batch, Policy, Stream, Workload
+from workloads.errors import WorkloadError
 
 FETCH_S = 3600.0
 """For a node to fetch data, or to make them: the climate's take a quarter of an hour."""
@@ -44,3 +49,32 @@ def _alone(family: str) -> Iterator[None]:
             file = stack.enter_context((folder / f"{family}.lock").open("ab"))
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def drawn_from(stream: Stream, policy: Policy) -> Callable[[], Batch]:
+    """What draws the stream's next batch; it raises as `reading_data` does."""
+
+    def draw() -> Batch:
+        try:  # at every step, where a context manager would take its time
+            return stream.next(policy)
+        except (OSError, WorkloadError) as error:
+            raise _unreadable(error) from error
+
+    return draw
+
+
+@contextlib.contextmanager
+def reading_data() -> Iterator[None]:
+    """Within, data are read.
+
+    Raises:
+        NodeError: they cannot be.
+    """
+    try:
+        yield
+    except (OSError, WorkloadError) as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> NodeError:
+    return NodeError(f"the data cannot be read: {error}")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import random
+import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -24,8 +27,26 @@ from scoring.ground.words import Resources, StateDict
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC")
 """NPROC is what jax 0.10 reads on a CPU; XLA_FLAGS no longer limit its threads."""
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _MALLOC = {-8: 1, -4: 0, -1: -1}
 """glibc's M_ARENA_MAX, M_MMAP_MAX and M_TRIM_THRESHOLD, and what is set (malloc.h, mallopt(3))."""
+
+
+def python(module: str, descriptor: int) -> list[str]:
+    """The words that start another Python, which imports from where this one does.
+
+    It runs the module's `main`; the descriptor, its line to here, is its first argument.
+    """
+    start = (
+        "import sys, json; sys.path[:] = json.loads(sys.argv[2]); "
+        f"from {module} import main; main()"
+    )
+    return [sys.executable, "-c", start, str(descriptor), json.dumps(sys.path)]
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this process with the one that started it, however that ends."""
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
 
 
 def set_environment(resources: Resources) -> None:

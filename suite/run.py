@@ -13,11 +13,11 @@ from pathlib import Path
 import click
 
 import cluster
-import workloads
 from cluster import hardware as machine
 from cluster.checks import doctor
 from cluster.checks.review import refuse_missing_imports
 from cluster.faults import Interrupts
+from cluster.node_data import fetch_all
 from cluster.spec import Finished, TrialSpec, Update
 from cluster.trial.step_time import seconds_a_step
 from scoring import board, frame
@@ -30,6 +30,8 @@ from scoring.ground.words import Budget, Clock, Resources
 from scoring.index import Keeper
 from scoring.records import RecordError, record_attempts
 from scoring.report import page, tables
+from submissions.contract import SubmissionError
+from submissions.source import find
 from suite import config, kept_plan, references, remote
 from suite.cli import INTERRUPTED
 from suite.live import display, one_line, trial_name
@@ -242,7 +244,7 @@ def _asked(request: Request, planned: Planned) -> list[tuple[str, object, object
     if request.suite is not None:
         pairs.append(("the suite", _stem(request.suite), plan.name))
     if request.submissions:
-        names = sorted(_stem(word) for word in request.submissions)
+        names = sorted(map(_name, request.submissions))
         pairs.append(("-s", names, sorted(plan.submissions)))
     if request.workloads:
         pairs.append(("-w", sorted(set(request.workloads)), sorted(plan.workloads)))
@@ -254,6 +256,14 @@ def _asked(request: Request, planned: Planned) -> list[tuple[str, object, object
 
 def _stem(word: str) -> str:
     return Path(word).stem if word.endswith((".py", ".yaml", ".yml")) else word
+
+
+def _name(word: str) -> str:
+    """The name of a submission, which may be a folder's; of one that is gone, by its path."""
+    try:
+        return find(word).name
+    except SubmissionError:
+        return _stem(word)
 
 
 def _words(value: object) -> str:
@@ -289,8 +299,7 @@ def _fetch_data(planned: Planned, address: str | None) -> None:
     # On another machine it is the trials that fetch; here, trouble is told before anything starts.
     if address is not None:
         return
-    for id in planned.plan.workloads:
-        workloads.get(id).fetch()
+    fetch_all(list(planned.plan.workloads))
 
 
 def _prepare_folder(
@@ -313,7 +322,7 @@ def _shelf(request: Request, specs: Sequence[TrialSpec]) -> references.Shelf | N
     if request.address is not None:
         return None
     resources = _resources(specs)
-    room = max(1, len(os.sched_getaffinity(0)) // resources.cores)
+    room = max(1, len(os.sched_getaffinity(0)) // resources.all_cores)
     beside = 1 if request.executor == "in_process" else min(request.at_once or room, room)
     digest = str(machine.fingerprint(resources)["digest"])
     return references.Shelf(cache_folder(), digest, beside, machine.versions())

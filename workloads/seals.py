@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 
+from scoring.ground.files import write_whole
 from workloads.digest import data_digest
 
 NAME = "digests.json"
@@ -21,10 +21,8 @@ def seal(folder: Path) -> None:
     if path.exists():
         return
     digests = {file.name: digest(file) for file in sorted(folder.iterdir()) if file.is_file()}
-    scratch = folder / f"{NAME}.{os.getpid()}"
     with contextlib.suppress(OSError):  # a cache that cannot be written is read all the same
-        scratch.write_text(json.dumps(digests, indent=1) + "\n")
-        scratch.replace(path)
+        write_whole(path, json.dumps(digests, indent=1) + "\n")
 
 
 def damage(folder: Path) -> str:

@@ -19,6 +19,7 @@ from cluster.checks.bench import Bench
 from cluster.learners import make_learner
 from cluster.learners.contract import Learner
 from cluster.process import seed_globals
+from scoring.ground.documents import ConfigError
 from scoring.ground.words import Resources
 from submissions.source import Source
 from workloads.contract import Batch
@@ -51,14 +52,25 @@ def measure(
     resources: Resources | None = None,
     now: Callable[[], float] = perf_counter,
 ) -> StepCost:
-    """Time the submission's steps and the reference's in turns, both at their defaults."""
+    """Time the submission's steps and the reference's in turns, both at their defaults.
+
+    `rows` is a size, to which twice as many is added, or two; none for whole batches.
+
+    Raises:
+        ConfigError: a whole batch has not so many rows.
+    """
     entrants = (Bench(source, workload_id, resources), Bench(reference, workload_id, resources))
     if not rows:
         pairs = _timed(entrants, None, now)
         ratio, error = _median([own / base for own, base in pairs])
         return StepCost(ratio, error, statistics.median(base for _, base in pairs))
     full = _rows_of(entrants[0].workload.batch_like())
-    sizes = sorted(rows)[:2] if len(rows) > 1 else [*rows, 2 * rows[0]]
+    sizes = sorted({*rows}) if len({*rows}) > 1 else [rows[0], 2 * rows[0]]
+    if sizes[-1] > full:
+        raise ConfigError(
+            f"{workload_id}: batches of {' and '.join(map(str, sizes))} rows are to be timed, and "
+            f"a whole one has {full}; give --rows a smaller number, or leave it out"
+        )
     timed = [_timed(entrants, size, now) for size in sizes]
     whole = [
         (_extended(sizes, [own_a, own_b], full), _extended(sizes, [base_a, base_b], full))

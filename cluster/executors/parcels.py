@@ -23,6 +23,7 @@ from cluster.run_lock import seal
 from cluster.spec import ClusterError, Stop, TrialSpec, Update
 from cluster.supervision.supervisor import supervise
 from cluster.trial import bounds
+from scoring.ground.files import write_whole
 from scoring.records import Outcome, record_attempts
 
 NODE_RUNS = "GRADATHLON_NODE_RUNS"
@@ -111,9 +112,7 @@ def land(spec: TrialSpec, piece: Piece) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if piece.offset == 0:
-            scratch = path.with_name(f"{path.name}.{os.getpid()}.part")
-            scratch.write_bytes(piece.data)
-            scratch.replace(path)
+            write_whole(path, piece.data)
         elif path.exists() and path.stat().st_size >= piece.offset:
             with path.open("r+b") as file:
                 file.seek(piece.offset)
@@ -132,7 +131,8 @@ def _own_runs() -> Path:
 
 
 def _unpack(here: TrialSpec, errand: Errand) -> None:
-    """Bring the node's folder to what the driver's holds; a checkpoint of another run goes."""
+    """Bring the node's folder to what the driver's holds; what another run left there goes."""
+    bounds.clear(here)
     for path in record_attempts(here.run, here.key):
         path.unlink()
     if not errand.begun:

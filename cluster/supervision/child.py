@@ -1,6 +1,6 @@
 """The process of one trial, as its supervisor starts it: trains, and tells its news in a pipe.
 
-`python -c <START> <descriptor>`, with the pickled trial and its cores on standard input.
+Started as `cluster.process.python` says, with the pickled trial and its cores on standard input.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import dataclasses
 import json
 import os
 import pickle
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,12 @@ from typing import Any
 from cluster.cores import pin
 from cluster.faults import NodeError
 from cluster.guards.audit import AUDIT
-from cluster.process import inductor_cache, lend_scratch, set_environment
+from cluster.process import die_with_parent, inductor_cache, lend_scratch, set_environment
 from cluster.spec import TrialSpec, Update
 from scoring.ground.cache import cache_folder
 from scoring.records import Outcome, decode, encode
 from submissions.source import files_of
 
-START = (
-    "import sys, json; sys.path[:] = json.loads(sys.argv[2]); "
-    "from cluster.supervision.child import main; main()"
-)
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _SET_NAME = 15  # PR_SET_NAME
 NAME = "trial"
 """What `ps` and `top` call the process of a trial."""
@@ -42,9 +36,8 @@ def main() -> None:
 
 def race_given(pipe: int) -> None:
     """Race the trial given on standard input, and tell its news in the pipe."""
-    prctl = ctypes.CDLL(None).prctl
-    prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-    prctl(_SET_NAME, NAME.encode(), 0, 0, 0)
+    die_with_parent()
+    ctypes.CDLL(None).prctl(_SET_NAME, NAME.encode(), 0, 0, 0)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")  # if memory runs out, a trial goes and not what looks after it
     spec, cores, parent, scratch = pickle.load(sys.stdin.buffer)

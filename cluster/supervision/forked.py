@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import os
 import pickle
 import signal
@@ -23,15 +22,12 @@ from typing import NoReturn
 import workloads
 from cluster.cores import pin
 from cluster.node_data import fetch_once
-from cluster.process import set_environment, threads
+from cluster.process import python, set_environment, threads
 from cluster.spec import TrialSpec
 from cluster.supervision import tree
+from cluster.supervision.child import race_given
 from scoring.ground.words import Resources
 
-_START = (
-    "import sys, json; sys.path[:] = json.loads(sys.argv[2]); import cluster.supervision.child; "
-    "from cluster.supervision.forked import main; main()"
-)
 _MODULES = {
     # The first optimizer of torch's imports its compiler, whether it compiles or not.
     "torch": ("torch", "torch._dynamo", "cluster.learners.learner_torch"),
@@ -89,9 +85,8 @@ class _Ready:
     def __init__(self, framework: str, resources: Resources, cores: Sequence[int]) -> None:
         self._line, theirs = socket.socketpair()
         with theirs:
-            words = [sys.executable, "-c", _START, str(theirs.fileno()), json.dumps(sys.path)]
             self._process = subprocess.Popen(
-                words,
+                python(__name__, theirs.fileno()),
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -256,8 +251,6 @@ def _race_as_child_of(supervisor: int, descriptors: Sequence[int]) -> NoReturn:
             os.dup2(descriptor, standard)
         os.close(given)
         os.close(log)
-        from cluster.supervision.child import race_given
-
         race_given(pipe)
         code = 0
     except BaseException:

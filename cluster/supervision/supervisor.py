@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import pickle
 import queue
@@ -16,7 +15,6 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -27,16 +25,18 @@ from typing import IO
 from cluster.attempts import amend, cannot_matter, finished, write_failure, write_not_begun
 from cluster.cores import WAIT_S, lock_cores
 from cluster.faults import NodeError
-from cluster.process import threads
+from cluster.process import python, threads
 from cluster.spec import TrialSpec, Update
 from cluster.supervision import forked, tree
-from cluster.supervision.child import START, from_text
+from cluster.supervision.child import from_text
 from cluster.supervision.forked import Forked
 from cluster.supervision.witness import Witness
 from cluster.trial.deadline import silence_s
 from scoring.records import Outcome, RecordError, read_record, record_attempts
 
 _LOOK_S = 0.5
+_LAST_S = 10.0
+"""For a process to end once it has said its last, or its line is cut."""
 _LOG_BYTES = 20_000_000
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 """Signals that machines and their keepers send; others are a process's own doing."""
@@ -103,7 +103,7 @@ class _Child:
 
     def _start(self, given: int, writing: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-c", START, str(writing), json.dumps(sys.path)],
+            python("cluster.supervision.child", writing),
             stdin=given,
             stdout=log,
             stderr=log,
@@ -150,10 +150,11 @@ class _Child:
     def ended(self) -> Outcome | NodeError:
         """Its outcome, with what was seen from outside; or what the node did to it."""
         try:
-            code = self._process.wait(10 if self._last else None)
+            code = self._process.wait(_LAST_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
+            self._reason = self._reason or "cut the line that its news go by, and was ended"
         leftovers = tree.end_all(os.getpid(), self._others)
         if isinstance(self._last, NodeError):
             return self._last
@@ -187,7 +188,8 @@ class _Child:
 
     def _fault(self, code: int) -> str | NodeError:
         if self._reason:
-            return self._reason
+            # Before it ran, none of it is the submission's: data take their time, and memory.
+            return self._reason if self._reached_submission else NodeError(f"it {self._reason}")
         words = self._last_words()
         if not self._reached_submission:  # it died of the machine: of an import, a full memory
             return NodeError(f"its process died before the submission's code ran ({code}){words}")

@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 from pathlib import Path
 
 from cluster.spec import Stop, TrialSpec
+from scoring.ground.files import write_whole
 
 
 def path_of(spec: TrialSpec) -> Path:
@@ -23,11 +23,8 @@ def path_of(spec: TrialSpec) -> Path:
 
 def publish(spec: TrialSpec, stop: Stop) -> None:
     """Let the trial know. It is an aid: where it cannot be written, the trial takes longer."""
-    path = path_of(spec)
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.part")
     with contextlib.suppress(OSError):
-        scratch.write_text(json.dumps(dataclasses.asdict(stop)))
-        scratch.replace(path)
+        write_whole(path_of(spec), json.dumps(dataclasses.asdict(stop)))
 
 
 def latest(spec: TrialSpec) -> Stop | None:
@@ -39,7 +36,7 @@ def latest(spec: TrialSpec) -> Stop | None:
 
 
 def clear(spec: TrialSpec) -> None:
-    """The trial has ended."""
+    """The trial has ended, or begins anew: what an earlier driver told it, it is told again."""
     with contextlib.suppress(OSError):
         path_of(spec).unlink()
 

@@ -16,6 +16,8 @@ _LENIENCE = {"wall": 1.0, "cpu": 4.0, "steps": 10.0, "paired": 10.0}
 """How many times its seconds a budget may take on the wall, by the clock that counts."""
 WARM_UP_S = 300.0
 """What imports, compilation and the first steps may take, whatever the budget: disks are cold."""
+EVALUATION_S = 300.0
+"""What an evaluation may take, with the test where it is the last: no step of the budget's."""
 
 
 class Overdue(BaseException):
@@ -100,8 +102,9 @@ def allowed_s(spec: TrialSpec, already: Reading) -> float:
 def silence_s(spec: TrialSpec, training: bool, wall_s: float) -> float:
     """Seconds without a word after which a trial's process is taken for hung, from outside.
 
-    Longer than the trial's own alarm, which rings first where it can.
+    Longer than the trial's own alarm, which rings first where it can, and than an evaluation after
+    the last step that the budget has room for.
     """
     if not training:
         return 2 * WARM_UP_S
-    return 2 * (allowed_s(spec, Reading(wall_s, 0.0)) + GRACE_S) + 60
+    return 2 * (allowed_s(spec, Reading(wall_s, 0.0)) + GRACE_S) + EVALUATION_S

@@ -8,6 +8,7 @@ to its result, bit by bit, as one left alone.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import traceback
 from collections.abc import Callable, Generator, Iterator
@@ -22,7 +23,7 @@ from cluster.guards.audit import AUDIT
 from cluster.guards.world import World
 from cluster.learners.contract import DeviceError, Learner, LearnersPolicy
 from cluster.learners.entry import Seeds
-from cluster.node_data import fetch_once
+from cluster.node_data import drawn_from, fetch_once, reading_data
 from cluster.process import globals_state, load_globals, seed_globals, set_environment
 from cluster.spec import TrialSpec, Update
 from cluster.trial.clock import Clock
@@ -36,7 +37,7 @@ from scoring.ground.ends import End
 from scoring.ground.words import Facts, StateDict
 from scoring.records import Evaluation, EventLine, Outcome, Writer, encode, record_attempts
 from submissions.contract import SubmissionError, TrainingComplete
-from workloads.contract import Batch, Workload
+from workloads.contract import Workload
 from workloads.diagnostics import diagnose, is_due
 
 _CHECKPOINT_SHARE = 0.05
@@ -99,6 +100,8 @@ class _Trial:
         attempts = record_attempts(spec.run, spec.key)
         self._seeds = Seeds.of(spec.seed)
         self._stream = workload.stream(self._seeds.stream)
+        self._opened = contextlib.ExitStack()
+        self._opened.callback(self._stream.close)
         header = encode(header_of(spec, cores, workload.data_sha256()))
         self._writer = Writer(spec.record(len(attempts)), (header, *seen))
         self._clock = Clock(lambda: None)
@@ -112,9 +115,7 @@ class _Trial:
 
     def close(self) -> None:
         self._world.give_back()
-        self._stream.close()
-        if self._pacer:
-            self._pacer.close()
+        self._opened.close()
         with ours("the record"):
             self._writer.close()
 
@@ -125,6 +126,8 @@ class _Trial:
         with Deadline(spec, lambda: course.steps) as deadline:
             deadline.arm_warm_up()
             self._pacer = warm_pacer(spec, self.workload)
+            if self._pacer:
+                self._opened.callback(self._pacer.close)
             learner = self._warm_learner()
             deadline.disarm()
             self._world.check()
@@ -211,16 +214,9 @@ class _Trial:
 
     def _train_until_evaluation(self, learner: Learner) -> bool:
         """Steps to the next evaluation; False when the clock's budget ran out before."""
-        spec, course, clock, stream = self.spec, self.course, self._clock, self._stream
+        spec, course, clock = self.spec, self.course, self._clock
         period = self.workload.settings.evaluation_period
-        policy = LearnersPolicy(learner)
-
-        def draw() -> Batch:
-            try:
-                return stream.next(policy)
-            except OSError as error:
-                raise NodeError(f"the data cannot be read: {error}") from error
-
+        draw = drawn_from(self._stream, LearnersPolicy(learner))
         most = self._most_steps()
         end = min((course.steps // period + 1) * period, most)
         while course.steps < end:
@@ -268,10 +264,11 @@ class _Trial:
         course.updates = 0
         course.windows.append((reading.wall_s - course.reading.wall_s) / steps)
         course.reading = reading
-        metrics = workload.evaluate(learner.judged(), "validation", stream, window)
-        metrics |= {"train/loss": window.sums["loss"] / window.steps}
-        if is_due(workload, course.steps):
-            metrics |= diagnose(workload, learner.judged(), stream)
+        with reading_data():
+            metrics = workload.evaluate(learner.judged(), "validation", stream, window)
+            metrics |= {"train/loss": window.sums["loss"] / window.steps}
+            if is_due(workload, course.steps):
+                metrics |= diagnose(workload, learner.judged(), stream)
         metric = workload.metric
         judged = course.judge(metrics[metric.name], metric.window)
         if judged is not None:
@@ -287,7 +284,8 @@ class _Trial:
             self._writer.write(*events, evaluation)
         end = self._why_end(learner, evaluation)
         if end:
-            test = workload.evaluate(learner.judged(), "test", stream, window)
+            with reading_data():
+                test = workload.evaluate(learner.judged(), "test", stream, window)
             self._found = {"test": test} if test else {}
             if end[0] == "reached":
                 self._found |= kept.keep(self._writer.path, learner, stream, window)
@@ -322,6 +320,7 @@ class _Trial:
 
     def _end(self, end: End, reason: str, **extra: Any) -> None:
         self._world.end_copies()
+        self._opened.close()  # threads of ours are none that a submission left
         course = self.course
         wall_s, cpu_s = course.reading.wall_s, course.reading.cpu_s
         doings = [*AUDIT.seen(), *self._world.replaced()]

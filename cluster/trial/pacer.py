@@ -17,8 +17,9 @@ from collections.abc import Callable
 from time import perf_counter_ns as _now_ns
 
 from cluster.learners.contract import Learner, LearnersPolicy
+from cluster.node_data import drawn_from
 from cluster.process import globals_state, load_globals
-from workloads.contract import Batch, Stream
+from workloads.contract import Stream
 
 WINDOW_S = 0.5
 """Seconds of the submission between two turns of the reference, at least."""
@@ -85,7 +86,7 @@ class Pacer:
     def __init__(self, learner: Learner, stream: Stream) -> None:
         self._learner = learner
         self._stream = stream
-        self._policy = LearnersPolicy(learner)
+        self._draw = drawn_from(stream, LearnersPolicy(learner))
         self._step_s = TURN_S
         self._took_s = 0.0
 
@@ -127,6 +128,3 @@ class Pacer:
         for _ in range(count):
             self._learner.step(self._draw)
         self._learner.synchronize()
-
-    def _draw(self) -> Batch:
-        return self._stream.next(self._policy)

@@ -9,10 +9,7 @@ is whole when all have done their part.
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -26,17 +23,12 @@ from cluster.faults import NodeError
 from cluster.learners.compiled import compiled
 from cluster.learners.contract import Draw, Learner, Rank, Taken
 from cluster.learners.entry import Seeds
-from cluster.process import load_globals, seed_globals, set_environment
+from cluster.process import die_with_parent, load_globals, python, seed_globals, set_environment
 from cluster.spec import TrialSpec
 from scoring.ground.words import Resources, StateDict
 from submissions.contract import TrainingComplete
 from workloads.contract import Array, Batch, Judged, Weights
 
-_START = (
-    "import sys, json; sys.path[:] = json.loads(sys.argv[2]); "
-    "from cluster.trial.ranks import main; main()"
-)
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _SHOWN = "CUDA_VISIBLE_DEVICES"
 
 
@@ -58,10 +50,9 @@ class Team:
         for number in range(1, count):
             ours, theirs = socket.socketpair()
             with theirs:
-                words = [sys.executable, "-c", _START, str(theirs.fileno()), json.dumps(sys.path)]
                 self._processes.append(
                     subprocess.Popen(
-                        words,
+                        python(__name__, theirs.fileno()),
                         pass_fds=(theirs.fileno(),),
                         stdin=subprocess.DEVNULL,
                         env=os.environ | accelerators(spec.resources, number),
@@ -270,7 +261,7 @@ class TeamLearner:
 
 def main() -> None:
     """Be one of the other ranks, until the line to rank 0 is cut."""
-    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    die_with_parent()
     line = Connection(int(sys.argv[1]))
     spec, rank, cores, parent = line.recv()
     if os.getppid() != parent:

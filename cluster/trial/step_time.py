@@ -58,7 +58,7 @@ def _answer(pipe: Connection, together: Any, spec: TrialSpec) -> None:
 
 def _measure(pipe: Connection, together: Any, spec: TrialSpec) -> None:
     set_environment(spec.resources)
-    with hold_cores(spec.resources.cores):
+    with hold_cores(spec.resources.all_cores):
         workload, seeds = workloads.get(spec.workload), Seeds.of(spec.seed)
         stream = workload.stream(seeds.stream)
         learner = warm_learner(spec, workload, seeds)

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 import workloads
+from cluster.node_data import fetch_all
 from cluster.spec import Finished, Stop, TrialSpec
 from scoring.bootstrap import FEW, Resampler, Studies
 from scoring.forecast import OPTIMISM
@@ -123,8 +124,7 @@ class Calibration:
             ClusterError: the place to race cannot be had.
         """
         if self.place.address is None:
-            for id in self.order.workloads:
-                workloads.get(id).fetch()
+            fetch_all(self.order.workloads)
         candidates = list(self.parts)
         climbed = []
         for rung in ladder(len(candidates), self.order.finalists, self.order.workloads):

@@ -15,6 +15,7 @@ from typing import ClassVar, Literal
 import pydantic
 
 import workloads
+from cluster.node_data import fetch_all
 from cluster.spec import TrialSpec
 from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
@@ -111,8 +112,7 @@ class Sweeping:
             ClusterError: the place to race cannot be had.
         """
         if self.place.address is None:
-            for workload in self.chosen.values():
-                workload.fetch()
+            fetch_all(self.order.workloads)
         order = self.order
         seeds, places = range(order.seeds), range(order.points)
         starts = {(id, s): self._still(id, s) for id in order.workloads for s in seeds}

@@ -95,7 +95,7 @@ def _suite(verdict: Verdict) -> str:
         "ruleset": "self",
         "studies": FEW,
         "clock": order.clock,
-        "seed": order.seed + 1,
+        "seed": (order.seed + 1) % 2**63,
         "budget_factor": order.budget_factor,
         "resources": {"cores": order.cores, "gpus": order.gpus},
         "points": {verdict.submission: [_tuned(verdict, best)]},

@@ -37,7 +37,8 @@ from suite.text_table import columns
     type=click.IntRange(1, 10**9),
     multiple=True,
     metavar="N",
-    help="Time batches of N and of 2 N rows, and reckon the whole batch's: for large scales.",
+    help="Time batches of N and of 2 N rows, or of two sizes, and reckon the whole batch's: for "
+    "large scales.",
 )
 @click.option(
     "-o",
@@ -65,6 +66,8 @@ def step_cost(
         gradathlon step-cost muon -w lm-standard-v2 --rows 1 -o costs.json
         gradathlon score runs/first --costs costs.json
     """
+    if len(rows) > 2:
+        raise click.UsageError("--rows: give it once, or twice")
     sources = [find(name) for name in submissions]
     for id in ids:
         workloads.get(id)

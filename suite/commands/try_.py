@@ -9,6 +9,7 @@ import click
 
 import cluster
 import workloads
+from cluster.node_data import fetch_once
 from cluster.spec import TrialSpec
 from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
@@ -75,7 +76,7 @@ def try_(ctx: click.Context, /, workload: str, submission: str, **options: Optio
     folder: Path | None = options["output"]
     if folder is not None and (folder / "trials").exists():
         raise ConfigError(f"{folder} already holds trials; name another folder with -o")
-    chosen.fetch()
+    fetch_once(chosen)
     with tempfile.TemporaryDirectory() as scratch:
         record = _train(source, workload, point, (folder or Path(scratch)).absolute(), options)
     _show(record)

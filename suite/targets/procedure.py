@@ -37,6 +37,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import workloads
+from cluster.node_data import fetch_once
 from scoring.ground.files import read_text
 from scoring.ground.words import Facts, Framework, Point
 from submissions.source import Source, find
@@ -88,7 +89,7 @@ def set_targets(settings: Settings) -> Result:
     base = _base_points(id, count) if settings.from_base else None
     if settings.from_log is not None:
         base = _log_points(settings.from_log, count)
-    workload.fetch()
+    fetch_once(workload)
     procedure = Procedure(Stages(settings, workload))
     if base is not None:
         ranked = procedure.again(base)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 import workloads
 from cluster.hardware import fingerprint, versions
+from cluster.node_data import fetch_once
 from scoring.ground.words import Facts, Framework
 from suite.targets.procedure import FRESH
 from suite.targets.stages import Candidate, Settings, Stages
@@ -59,7 +60,7 @@ def measure(
         WorkloadError: a trial failed, or missed the target.
     """
     workload, race = workloads.get(settings.workload), _race(settings.workload)
-    workload.fetch()
+    fetch_once(workload)
     stages = Stages(settings, workload)
     crossings: dict[Framework, list[float]] = {}
     for framework in frameworks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 from collections.abc import Mapping
@@ -117,7 +118,7 @@ class TrialLog:
             "target": {"metric": target.metric, "goal": target.goal, "value": target.value}
             if target
             else None,
-            "budget": {"steps": header.budget.steps, "seconds": header.budget.seconds},
+            "budget": dataclasses.asdict(header.budget),
             "settings": _settings(header),
             "settings_sha256": header.settings_sha256,
             "data_sha256": header.data_sha256,

@@ -1,18 +1,23 @@
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from multiprocessing.synchronize import Event as EventType
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from cluster.cores import available_cores, hold_cores
 from cluster.spec import ClusterError
+from cluster.trial import step_time
+from scoring.ground.words import Resources
 
 BEFORE = os.sched_getaffinity(0)
 spawn = multiprocessing.get_context("spawn")
@@ -98,3 +103,36 @@ def test_a_forked_child_does_not_keep_its_parents_core() -> None:
         os.waitpid(child, 0)
         os.close(began)
         os.close(begin)
+
+
+def test_a_folder_of_locks_is_made_and_one_that_cannot_be_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADATHLON_CORE_LOCKS", str(tmp_path / "a" / "b"))
+    with hold_cores(1):
+        pass
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GRADATHLON_CORE_LOCKS", str(tmp_path / "file"))
+    with (
+        pytest.raises(ClusterError, match=r"file/core-\d+.lock: cannot be locked: Not a directory"),
+        hold_cores(1),
+    ):
+        pass
+
+
+def test_the_time_of_a_step_is_taken_on_the_cores_of_all_ranks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held: list[int] = []
+
+    @contextlib.contextmanager
+    def hold(count: int) -> Iterator[list[int]]:
+        held.append(count)
+        raise ClusterError("enough is known")
+        yield []
+
+    monkeypatch.setattr(step_time, "hold_cores", hold)
+    monkeypatch.setattr(step_time, "set_environment", lambda resources: None)
+    spec: Any = SimpleNamespace(resources=Resources(cores=2, ranks=3))
+    step_time._answer(None, None, spec)  # type: ignore[arg-type]
+    assert held == [6]

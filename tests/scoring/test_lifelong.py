@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import errno
 import io
 import json
 from pathlib import Path
@@ -191,6 +192,21 @@ def test_an_exported_log_is_what_l2logger_asks_for(tmp_path: Path) -> None:
         assert [float(row["accuracy"]) for row in own] == list(values)
     with pytest.raises(RecordError, match="is there already; name another folder"):
         export(found, header, tmp_path / "log")
+
+
+def test_a_log_that_cannot_be_written_whole_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, text: str, encoding: str) -> int:
+        if path.name == "data-log.tsv":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return len(text)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    header = read_record(DATA / "all.jsonl").header
+    with pytest.raises(RecordError, match="log: cannot be written: No space left on device"):
+        export(lifelong_logs.visits()[0], header, tmp_path / "log")
+    assert not (tmp_path / "log").exists()
 
 
 # The command

@@ -11,6 +11,7 @@ import yaml
 from cluster.spec import TrialSpec
 from scoring import board
 from scoring.records import read_run
+from submissions.templates import template
 from tests.suite.conftest import REFERENCES, FakeCluster, race
 
 Invoke = Callable[..., Any]
@@ -287,3 +288,12 @@ def test_shipped_steps_are_yardstick_enough_and_a_raced_reference_is_told_apart(
     assert both.rows[0].cells["lm-toy-v2"].ratio == 1.5
     told = [note for note in both.notes if "as raced on lm-toy-v2 took 90" in note]
     assert len(told) == 1 and "the shipped one takes 60" in told[0]
+
+
+def test_a_submission_that_is_a_folder_is_the_runs_when_it_is_named_again(
+    fake: FakeCluster, invoke: Invoke
+) -> None:
+    Path("mine").mkdir()
+    Path("mine/submission.py").write_text(template("torch"))
+    run_demo(invoke, "-s", "./mine")
+    assert run_demo(invoke, "--resume", "-s", "./mine").exit_code == 0

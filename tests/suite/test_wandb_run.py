@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -63,6 +64,7 @@ def assert_tells(kept: Kept, run: Path) -> None:
     assert (config["seed"], config["study"], config["trial"]) == (head.seed, 0, 0)
     assert config["hyperparameters"] == head.hyperparameters
     assert config["target"] == {"metric": head.target.metric, "goal": "min", "value": 2.5}  # type: ignore[union-attr]
+    assert config["budget"] == dataclasses.asdict(head.budget)
     assert config["hardware"] == head.hardware
     assert config["versions"] == head.versions
     assert config["source_sha256"] == head.source_sha256

@@ -21,12 +21,13 @@ from workloads.climate import data, generated, rollout
 from workloads.climate.archive import LEVELS, co2_channel, prognostic_names
 from workloads.climate.recipe import RECIPES
 from workloads.climate.settings import ClimateScale
-from workloads.climate.workload import RMSE, Climate
+from workloads.climate.workload import Climate
 from workloads.contract import Window
 from workloads.errors import WorkloadError
 
 IDS = [id for id in workloads.ids() if id.startswith("climate-")]
 TOY = "climate-toy-v2"
+RMSE = "validation/rmse"
 ROLLOUT_DAYS = 12
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
+import resource
 import shutil
+import signal
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,7 @@ from scoring.ground.limit import Limit
 from workloads import fetch, seals
 from workloads.errors import WorkloadError
 from workloads.fetch import WheelMember
+from workloads.lm import data as lm
 
 MEMBER = "some/data.csv"
 CONTENT = b"1,2\n" * 1000
@@ -120,3 +125,31 @@ def test_what_yaml_cannot_read_is_told_in_one_line(text: str, message: str) -> N
     with pytest.raises(ConfigError, match=message) as error:
         parse_yaml(text, Limit, "f.yaml")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("made", ["seal", "tokens"])
+def test_what_the_cache_has_no_room_for_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: str
+) -> None:
+    monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path))
+    here = tmp_path / "texts.json"
+    here.write_text(json.dumps({"a": {"extract": "one", "topic": "x"}}))
+    with no_room():
+        if made == "seal":
+            seals.seal(tmp_path)
+        else:
+            assert lm.tokenised(here, 256)["train"].tolist() == [*b"one", 0]
+    assert list(tmp_path.iterdir()) == [here]
+
+
+@contextlib.contextmanager
+def no_room() -> Iterator[None]:
+    """Files cannot grow beyond ten bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import itertools
 import json
 import os
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from scoring.ground.cache import cache_folder
+from scoring.ground.files import write_whole
 from workloads.climate.archive import (
     HELD_OUT,
     LEVELS,
@@ -253,11 +255,11 @@ def _scales(runs: dict[str, Files], train: Sequence[Pair]) -> Scales:
     tables: dict[str, Any] = _kept(path)
     if not tables:
         tables = _estimate(runs, train)
-        scratch = path.with_suffix(f".{os.getpid()}.npz")
+        out = io.BytesIO()
+        np.savez(out, **tables)
         with contextlib.suppress(OSError):  # a cache that cannot be written costs minutes, no more
             path.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(scratch, **tables)
-            scratch.replace(path)
+            write_whole(path, out.getvalue())
     pairs = {name: tuple(map(float, tables.pop(name))) for name in ("insolation", "surface")}
     return Scales(**tables, **pairs)  # type: ignore[arg-type]
 

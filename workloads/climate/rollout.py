@@ -47,8 +47,9 @@ class _Member:
 def judge(archive: Archive, judged: Judged, days: int) -> dict[str, float]:
     """Stability, time-mean bias and warming of all CO2 levels run together for `days` days.
 
-    The levels start from states of the archive. What is averaged is averaged over the days that a
-    level stayed within bounds, so that a wild emulator is told by `stable_days`, never by NaN.
+    The levels start from states of the archive. The emulator's means are over the days that a level
+    stayed within bounds, so that a wild one is told by `stable_days`, never by NaN; the archive's,
+    to which they are compared, are over all of them.
     """
     members = [_begin(archive, level) for level in LEVELS]
     for ahead in range(days * STEPS_A_DAY):
@@ -123,7 +124,7 @@ def _warmth(archive: Archive, member: _Member) -> float:
 
 
 def _reference(archive: Archive, member: _Member, days: int) -> tuple[Array, float]:
-    """Mean state and mean sea surface of the archive's own run over the same days."""
+    """Mean state and mean sea surface of the archive's own run over all of `days`."""
     run, kept = member.run, member.run.within(member.start, days * STEPS_A_DAY)
     states: Array = np.stack([run.prognostic(index) for index in kept]).astype(np.float64)
     seas = [archive.slab.beneath(run.surface(index), run.beyond(index, 0)[0]) for index in kept]

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from workloads.model_jax import JaxModel
     from workloads.model_torch import TorchModel
 
-RMSE = "validation/rmse"
 POSITION_STD = 0.02
 
 

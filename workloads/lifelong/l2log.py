@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def export(scene: Scenario, header: Header, folder: Path) -> None:
     """Write a scenario into `folder`, an experience a look at new images or an evaluated task.
 
     Raises:
-        RecordError: the folder exists already, or cannot be written.
+        RecordError: the folder exists already, or cannot be written; then it is not left.
     """
     try:
         folder.mkdir(parents=True)
@@ -52,6 +53,7 @@ def export(scene: Scenario, header: Header, folder: Path) -> None:
     except FileExistsError:
         raise RecordError(f"{folder} is there already; name another folder") from None
     except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
         raise RecordError(f"{folder}: cannot be written: {error.strerror}") from None
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import io
 import json
-import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scoring.ground.cache import cache_folder
+from scoring.ground.files import write_whole
 from workloads.contract import Array
 from workloads.errors import WorkloadError
 from workloads.fetch import WheelMember
@@ -108,11 +109,10 @@ def tokenised(path: Path, vocabulary: int) -> dict[Part, Array]:
         part: np.array([t for text in texts for t in (*encode(text), SEPARATOR)], np.uint16)
         for part, texts in documents(path).items()
     }
-    scratch = cached.with_suffix(f".{os.getpid()}")
+    out = io.BytesIO()
+    np.savez(out, allow_pickle=False, **{str(part): a for part, a in tokens.items()})
     with contextlib.suppress(OSError):  # a cache that cannot be written costs seconds, no more
-        with scratch.open("wb") as out:
-            np.savez(out, allow_pickle=False, **{str(part): a for part, a in tokens.items()})
-        scratch.replace(cached)
+        write_whole(cached, out.getvalue())
     return tokens
 
 

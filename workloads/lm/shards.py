@@ -26,7 +26,6 @@ MAGIC, VERSION = 20240520, 1
 HEADER = 256
 """Numbers, int32."""
 SEPARATOR = 50256
-VOCABULARY = 50257
 
 
 def read_shards(data: DataSettings, held_out: int) -> Corpus:

@@ -8,6 +8,7 @@ import pytest
 
 from cluster.checks import step_cost
 from cluster.checks.step_cost import measure
+from scoring.ground.documents import ConfigError
 from submissions.source import find
 
 ID = "homeostatic-toy-v3"
@@ -34,3 +35,14 @@ def test_a_whole_batch_is_reckoned_from_two_sizes(monkeypatch: pytest.MonkeyPatc
     full = 2 * found.reference_s
     assert full == round(full) > 8
     assert found.ratio == pytest.approx(1 + 6 / full)
+
+
+@pytest.mark.parametrize("rows", [[16], [4, 40]])
+def test_more_rows_than_a_batch_has_are_refused(rows: list[int]) -> None:
+    with pytest.raises(ConfigError, match="a whole one has 20; give --rows a smaller number"):
+        measure(find("adamw"), find("nadamw"), ID, rows=rows)
+
+
+def test_a_size_given_twice_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step_cost, "_timed", lambda *given: [(given[1], 1.0)] * 5)
+    assert measure(find("adamw"), find("nadamw"), ID, rows=[4, 4]).rows == (4, 8)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cluster.attempts import amend, finished, write_failure
 from cluster.executors.race import Race, longest_last_stretch
+from cluster.faults import NODE
 from cluster.spec import Stop, TrialSpec
 from cluster.trial import bounds
 from scoring.ground.words import TrialKey
+from scoring.records import read_record, record_attempts
 from tests.benchmarks.replay import Simulated, planned, replay
 
 from ..conftest import WORKLOAD
@@ -84,3 +90,34 @@ def test_the_tighter_bound_counts_and_a_damaged_one_does_not(tmp_path: Path) -> 
         assert latest.after == counts
     bounds.path_of(spec).write_text('{"after": ')
     assert bounds.latest(spec) == spec.stop
+
+
+def test_a_trial_let_down_again_and_again_has_one_end(tmp_path: Path) -> None:
+    """A later failure goes on from what the record before had, and not from its end."""
+    (spec,), _ = planned(1, tmp_path)
+    spec = dataclasses.replace(spec, workload=WORKLOAD)
+    for reason in ("no disk", "no disk yet"):
+        write_failure(spec, reason, fault=NODE)
+        record = read_record(record_attempts(spec.run, spec.key)[-1])
+        assert record.outcome is not None
+        assert record.outcome.reason == reason
+        assert finished(spec) is None, "raced again when the run is resumed"
+
+
+def test_an_end_that_cannot_be_amended_leaves_the_record_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (spec,), _ = planned(1, tmp_path)
+    spec = dataclasses.replace(spec, workload=WORKLOAD)
+    outcome = write_failure(spec, "no disk")
+    record = read_record(record_attempts(spec.run, spec.key)[-1])
+    before = record.path.read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        amend(record, outcome)
+    assert record.path.read_bytes() == before
+    assert list(record.path.parent.iterdir()) == [record.path]

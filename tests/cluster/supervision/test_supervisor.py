@@ -212,3 +212,23 @@ def test_a_process_that_dies_before_the_submissions_code_ran_is_the_nodes_affair
 def _command(pid: int) -> str:
     path = Path(f"/proc/{pid}/comm")
     return path.read_text().strip() if path.exists() else ""
+
+
+def test_one_that_cuts_the_line_and_stays_is_ended(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_LAST_S", 1.0)
+    what = "os.closerange(3, 256); ctypes.PyDLL(None).sleep(100000)"
+    outcome = ended(misbehaving(make, what))
+    assert isinstance(outcome, Outcome)
+    assert "cut the line that its news go by, and was ended" in outcome.reason
+
+
+def test_data_that_take_too_long_are_no_fault_of_the_submission(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has not run: neither that long a silence nor what the data hold is its doing."""
+    monkeypatch.setattr(supervisor, "silence_s", lambda spec, training, wall_s: 0.1)
+    fault = ended(make("sgd"))
+    assert isinstance(fault, NodeError)
+    assert str(fault) == "it gave no sign of life for 0 s and was ended"

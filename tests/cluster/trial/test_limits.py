@@ -102,3 +102,13 @@ def test_a_bound_on_the_way_keeps_the_optimism(make: Make) -> None:
     for stop in (Stop(2.0, "late", 4.0), Stop(1.0, "later")):
         bounds.publish(spec, stop)
         assert bounds.latest(spec) == stop
+
+
+def test_a_bound_that_an_earlier_driver_left_binds_nobody(make: Make) -> None:
+    """As of one that was stopped: the run goes on, and is not to be pruned any more."""
+    spec = replace(steps_trial(make, 0), budget=Budget(400, 100.0))
+    spec.record(0).parent.mkdir(parents=True)
+    bounds.publish(spec, Stop(100.0, "another was faster"))
+    (done,) = cluster.run_all([spec], executor="in_process")
+    assert done.outcome.end == "budget"
+    assert not bounds.path_of(spec).exists()

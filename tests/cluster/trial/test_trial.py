@@ -11,8 +11,15 @@ import cluster
 from cluster import faults
 from cluster.spec import Finished, TrialSpec, Update
 from cluster.trial import deadline
+from cluster.trial.clock import Reading
 from scoring.ground.words import Budget, Resources
 from scoring.records import Record, read_record, record_attempts
+from workloads.contract import Stream
+from workloads.errors import WorkloadError
+from workloads.homeostatic.data import ShiftStream
+from workloads.homeostatic.workload import Homeostatic
+from workloads.lm.workload import LanguageModel
+from workloads.numbered import NumberedStream
 
 from ..conftest import METRIC, Make
 
@@ -359,3 +366,43 @@ def test_code_that_is_gone_is_the_nodes_fault(
     ((finished, _),) = race(make("raises", text, run=tmp_path / "again"))
     assert finished.outcome.extra["fault"] == faults.NODE
     assert "code is gone" in finished.outcome.reason
+
+
+@pytest.mark.parametrize("where", ["stream", "evaluation"])
+@pytest.mark.parametrize("error", [OSError("stale file handle"), WorkloadError("x.nc: damaged")])
+def test_data_that_cannot_be_read_are_the_nodes_fault(
+    make: Make, monkeypatch: pytest.MonkeyPatch, where: str, error: Exception
+) -> None:
+    def broken(*_: object) -> None:
+        raise error
+
+    owner = ShiftStream if where == "stream" else Homeostatic
+    monkeypatch.setattr(owner, "next" if where == "stream" else "evaluate", broken)
+    ((finished, _),) = race(make("sgd", budget=Budget(200, 100.0)))
+    assert finished.outcome.extra == {"fault": "node"}
+    assert finished.outcome.reason == f"the data cannot be read: {error}"
+
+
+def test_threads_that_make_batches_ahead_are_nothing_that_a_submission_left(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make("sgd", workload="lm-toy-v2", budget=Budget(2, 100.0))
+    monkeypatch.setattr(LanguageModel, "stream", ahead)
+    ((finished, _),) = race(spec)
+    assert "leftover_threads" not in finished.outcome.extra
+
+
+def ahead(workload: LanguageModel, seed: int) -> Stream:
+    return NumberedStream(lambda _, number: workload.batch_like(number), seed, prefetch=2)
+
+
+@pytest.mark.parametrize("clock", ["wall", "cpu", "steps", "paired"])
+@pytest.mark.parametrize("spent_s", [0.0, 50.0, 100.0, 1000.0])
+def test_an_evaluation_that_the_budget_ends_with_is_waited_for(
+    make: Make, clock: str, spent_s: float
+) -> None:
+    """Of games played for minutes, say, nobody hears before they are over."""
+    spec = make("sgd", clock=clock, budget=Budget(500, 100.0))
+    left_s = deadline.allowed_s(spec, Reading(spent_s, spent_s))
+    silence_s = deadline.silence_s(spec, training=True, wall_s=spent_s)
+    assert silence_s >= left_s + deadline.GRACE_S + deadline.EVALUATION_S

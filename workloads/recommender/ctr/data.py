@@ -55,15 +55,15 @@ class Clicks:
 
 
 def fetch(source: Source) -> None:
-    """Make sure that the files are on this machine.
+    """Make sure that the files are on this machine; Criteo's are converted, once.
 
     Raises:
-        WorkloadError: they are missing or cannot be fetched.
+        WorkloadError: they are missing, damaged or cannot be fetched.
     """
     if source == "ml-100k":
         movielens.fetch("ml-100k")
     else:
-        _criteo_files()
+        load("criteo-x1")
 
 
 @functools.cache

@@ -78,7 +78,7 @@ class ClickRate(Workload[ClickScale]):
         return weights
 
     def fetch(self) -> None:
-        """Fetch MovieLens-100k (toy, laptop), or look for Criteo_x1's files (standard)."""
+        """Fetch MovieLens-100k (toy, laptop), or convert Criteo_x1's files (standard), once."""
         clicks.fetch(self.settings.data.source)
 
     def data_sha256(self) -> str:

@@ -49,6 +49,7 @@ WRONG = {
     "nul_workload": (written(workloads=["lm\0"]), "unknown workload"),
     "type": (written(points={"adamw": [{"lr": "fast"}]}), "points.adamw.0.lr: expected a number"),
     "infinite": (written(points={"adamw": [{"lr": float("inf")}]}), "expected a finite number"),
+    "beyond": (written(points={"adamw": [{"lr": 10**309}]}), "expected a finite number"),
     "outside": (written(points={"adamw": [{"lr": 1e9}]}), "outside of the search space of adamw"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from types import FunctionType, ModuleType
@@ -29,6 +30,7 @@ class Functions:
             for name, function in before.items()
             if vars(holder).get(name) is not function
         ]
+        names += [f"{_name(kind)}.{name} of an object" for kind, name in _hidden()]
         return sorted(set(names))[:_MOST]
 
 
@@ -43,6 +45,22 @@ def _holders(module: ModuleType) -> Iterator[ModuleType | type]:
     for value in list(vars(module).values()):
         if isinstance(value, type) and value.__module__ == module.__name__:
             yield value
+
+
+def _hidden() -> Iterator[tuple[type, str]]:
+    """Methods that an object of the harness's has for itself, in the place of its class's."""
+    kinds = (kind for module in _modules() for kind in _holders(module) if isinstance(kind, type))
+    methods = {
+        kind: {name for base in kind.__mro__ for name, _ in _functions(base)}.difference(
+            getattr(kind, "__dataclass_fields__", ())  # a function there is a field's default
+        )
+        for kind in kinds
+    }
+    for one in gc.get_objects():
+        kind = type(one)
+        if kind in methods:  # of no other object is anything asked, which could run its code
+            for name in methods[kind].intersection(getattr(one, "__dict__", ())):
+                yield kind, name
 
 
 def _functions(holder: ModuleType | type) -> Iterator[tuple[str, object]]:

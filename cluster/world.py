@@ -10,6 +10,7 @@ signal) is told in the outcome. Either is given back before the next trial.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import signal
 import sys
@@ -30,8 +31,8 @@ class World:
     def __init__(self, framework: str, cores: int) -> None:
         self._cores = cores
         self._process = os.getpid()
-        if framework == "torch":
-            import cluster.learners.world_torch  # noqa: F401 - remembers torch as it is now
+        # Remembers the framework as it is now, and has all functions there to be remembered.
+        importlib.import_module(f"cluster.learners.learner_{framework}")
         self._affinity = os.sched_getaffinity(0)
         self._folder = os.getcwd()
         self._threads = set(threading.enumerate())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +24,7 @@ from scoring.ground.cache import cache_folder
 from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
 from scoring.ground.errors import UserError
-from scoring.ground.files import write_whole
+from scoring.ground.files import absent, take_away, write_whole
 from scoring.ground.words import Budget, Clock, Resources
 from scoring.index import Keeper
 from scoring.records import RecordError, record_attempts
@@ -135,7 +134,7 @@ def _run(request: Request) -> int:
         return 0
     _check_place(request)
     _fetch_data(planned, request.address)
-    was_there = folder.exists()
+    made = absent(folder)
     place = request.url or str(folder)
     try:
         _prepare_folder(request, folder, planned, specs)
@@ -144,8 +143,8 @@ def _run(request: Request) -> int:
             finished = _race(request, planned, specs)
     except UserError:
         # Nothing was raced: the same command can be typed again once the cause is mended.
-        if not was_there and not (folder / "trials").exists():
-            shutil.rmtree(folder, ignore_errors=True)
+        if not (folder / "trials").exists():
+            take_away(made)
         raise
     except KeyboardInterrupt:
         say(f"stopped; to go on: gradathlon run --resume -o {place}")

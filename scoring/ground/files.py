@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scoring.ground.errors import UserError
@@ -72,10 +73,30 @@ def write_whole(path: Path, content: str | bytes) -> None:
         if path.exists():
             part.chmod(stat.S_IMODE(target.stat().st_mode))
         part.replace(target)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             part.unlink()
+        if isinstance(error, OSError):
+            error.filename = str(path)  # which was named, and not the part
         raise
+
+
+def absent(folder: Path) -> list[Path]:
+    """The folder and those above it, as far as they are not there: what making it would make.
+
+    Raises:
+        OSError: it cannot be looked for.
+    """
+    return [one for one in (folder, *folder.parents) if not one.exists()]
+
+
+def take_away(made: Sequence[Path]) -> None:
+    """Remove a folder that `absent` told of, and those above it that nobody uses by now."""
+    for folder in made[:1]:
+        shutil.rmtree(folder, ignore_errors=True)
+    for above in made[1:]:
+        with contextlib.suppress(OSError):
+            above.rmdir()
 
 
 def refuse_unwritable(folder: Path, size: int = 1) -> None:

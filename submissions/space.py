@@ -160,11 +160,7 @@ def _choice(name: str, form: Facts) -> Choice:
 def _range(name: str, form: Facts) -> Range:
     for key in ("min", "max"):
         value = form.get(key)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not is_finite(value)
-        ):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite(value):
             raise SpaceError(
                 f"{name!r}: `{key}` must be a finite number, found {value!r}", name, key
             )

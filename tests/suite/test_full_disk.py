@@ -57,9 +57,10 @@ def test_rows_that_were_kept_stay_whole(monkeypatch: pytest.MonkeyPatch, tmp_pat
     kept = Kept(tmp_path)
     kept.add(Row("adamw", "torch", "0", CELL))
     before = (tmp_path / ROWS).read_text()
-    with monkeypatch.context() as patched, pytest.raises(OSError, match=ROWS):
+    with monkeypatch.context() as patched:
         patched.setattr(Path, "replace", full)
-        kept.add(Row("sgd", "torch", "0", CELL))
+        with pytest.raises(OSError, match=ROWS):
+            kept.add(Row("sgd", "torch", "0", CELL))
     assert (tmp_path / ROWS).read_text() == before
     assert [row.submission for row in Kept(tmp_path).rows()] == ["adamw"]
 

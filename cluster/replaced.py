@@ -1,4 +1,7 @@
-"""Which of the harness's own functions are others than they were: told, and not prevented."""
+"""Which functions of the harness's, or that it calls, are others than they were.
+
+Told, and not prevented.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,27 @@ from collections.abc import Iterator
 from types import FunctionType, ModuleType
 
 _ROOMS = ("cluster", "workloads", "scoring")
+_LIBRARIES = (
+    *("jax", "jax.lax", "jax.numpy", "jax.tree", "jax.tree_util"),
+    *("json", "math", "numpy", "os", "time"),
+)
+"""What torch's are is seen to in `learners/world_torch.py`."""
 _KINDS = (FunctionType, staticmethod, classmethod, property)
 _MOST = 10
 
 
 class Functions:
-    """The functions of the harness's modules, and of their classes, as they are now."""
+    """The functions of the harness's modules, their classes, and libraries, as they are now."""
 
     def __init__(self) -> None:
-        self._before = [
+        self._before: list[tuple[ModuleType | type, dict[str, object]]] = [
             (holder, dict(_functions(holder)))
             for module in _modules()
             for holder in _holders(module)
         ]
+        for name in _LIBRARIES:
+            if library := sys.modules.get(name):
+                self._before.append((library, dict(_callables(library))))
 
     def replaced(self) -> list[str]:
         """Those that are others now, by name."""
@@ -66,6 +77,12 @@ def _hidden() -> Iterator[tuple[type, str]]:
 def _functions(holder: ModuleType | type) -> Iterator[tuple[str, object]]:
     for name, value in list(vars(holder).items()):
         if isinstance(value, _KINDS):
+            yield name, value
+
+
+def _callables(library: ModuleType) -> Iterator[tuple[str, object]]:
+    for name, value in list(vars(library).items()):
+        if callable(value) and not isinstance(value, type) and not name.startswith("_"):
             yield name, value
 
 

@@ -27,7 +27,7 @@ from cluster.attempts import amend, cannot_matter, finished, write_failure, writ
 from cluster.child import START, from_text
 from cluster.cores import WAIT_S, lock_cores
 from cluster.deadline import silence_s
-from cluster.faults import NodeError
+from cluster.faults import NodeError, printable
 from cluster.forked import Forked
 from cluster.process import threads
 from cluster.scratch import scratch
@@ -239,7 +239,7 @@ class _Child:
     def _last_words(self) -> str:
         with contextlib.suppress(OSError):
             lines = _tail(self.log).split()
-            return f"; it said last: {' '.join(lines)[-200:]}" if lines else ""
+            return f"; it said last: {printable(' '.join(lines))[-200:]}" if lines else ""
         return ""
 
 

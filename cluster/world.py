@@ -20,7 +20,8 @@ from cluster.replaced import Functions
 from cluster.unasked import Unasked
 from submissions.contract import SubmissionError
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGALRM}
+"""The last is the deadline's, which sets it anew."""
 COPY = 70
 """How a copy of a trial's process ends."""
 

@@ -265,4 +265,6 @@ def _is_json(value: object) -> bool:
         return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
     if isinstance(value, list | tuple):
         return all(_is_json(item) for item in value)
-    return value is None or isinstance(value, bool | int | float | str)
+    if isinstance(value, str):
+        return all(not "\ud800" <= one <= "\udfff" for one in value)  # halves of characters
+    return value is None or isinstance(value, bool | int | float)

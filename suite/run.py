@@ -37,6 +37,7 @@ from suite.pruning import Mode, Pruner, in_order
 from suite.remarks import remarks
 from suite.talk import say
 from suite.text_table import columns
+from suite.trials import refuse_too_many_cores
 from suite.utilisation import Utilisation
 from suite.wandb_board.words import Place
 
@@ -126,7 +127,8 @@ def _run(request: Request) -> int:
         say(note)
     specs = planned.specs(folder)
     if request.address is None:
-        _check_resources(planned)
+        asked = f"suite {planned.plan.name!r}: resources.cores"
+        refuse_too_many_cores(planned.plan.suite.resources, asked)
         for source in planned.sources.values():
             refuse_missing_imports(source)
     if request.dry_run:
@@ -271,17 +273,6 @@ def _check_place(request: Request) -> None:
     if request.copy_to is not None:
         look = remote.check_writable if request.resume else remote.refuse_used
         look(request.copy_to)
-
-
-def _check_resources(planned: Planned) -> None:
-    holding = planned.plan.suite.resources
-    cores = holding.cores * holding.ranks
-    here = len(os.sched_getaffinity(0))
-    if cores > here:
-        raise ConfigError(
-            f"suite {planned.plan.name!r}: resources.cores: a trial holds {cores} cores, and this "
-            f"machine has {here}; lower it, or race on a cluster: --address"
-        )
 
 
 def _fetch_data(planned: Planned, address: str | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -60,11 +61,14 @@ def write_whole(path: Path, content: str | bytes) -> None:
     Raises:
         OSError: it cannot be written; what was there before stays.
     """
-    data = content.encode("utf-8") if isinstance(content, str) else content
+    # What a submission raised, or a record holds, may have halves of characters.
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     if path.exists() and not path.is_file():
         path.write_bytes(data)
         return
     target = Path(os.path.realpath(path))  # a link stays one
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     # A reader, or a web server, never meets half a file.
     part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+import numpy as np
 import pytest
 
 import cluster
@@ -23,8 +26,12 @@ def test_methods_and_functions_are_told_by_name(monkeypatch: pytest.MonkeyPatch)
     functions = Functions()
     monkeypatch.setattr(Workload, "evaluate", lambda *_: {})
     monkeypatch.setattr(faults, "told", str)
+    monkeypatch.setattr(np, "isfinite", np.isnan)
+    monkeypatch.setattr(time, "perf_counter", time.monotonic)
     assert functions.replaced() == [
         "cluster.faults.told",
+        "numpy.isfinite",
+        "time.perf_counter",
         "workloads.contract.Workload.evaluate",
     ]
     monkeypatch.undo()

@@ -101,6 +101,10 @@ def test_closure_and_annotated_constants_are_read():
             "1: the default of `lr` must be numbers, text, True, False, None or lists",
         ),
         (
+            "def submission(params, mode='\\ud800'): ...",
+            "1: the default of `mode` must be numbers, text, True, False, None or lists",
+        ),
+        (
             "def submission(params, lr=1e999): ...",
             "1: the default of `lr` must be finite, found inf",
         ),

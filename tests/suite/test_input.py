@@ -187,6 +187,11 @@ BROKEN = [
     *(["new", bad] for bad in ("", "reference-x.py", "my opt.py", "/dev/null", "x/y.py", "a.txt")),
     *(["set-targets", bad] for bad in ("", "lm", "nothing", "lm-toy-v99")),
     *(["parity", bad] for bad in ("", "lm", "lm-toy-v99")),
+    *(["conformance", "adamw", "-o", "out", "-w", f"lm-toy-v2={bad}"]
+      for bad in ("1e9", "9" * 30, "9" * 5000, "", "1", "-5")),
+    *([name, "adamw", "lm-toy-v2", "--cores", "1000", "-o", "out", *more] for name, more in
+      (("tune", []), ("sweep", ["--parameter", "lr=1e-3:1:log"]))),
+    ["calibrate", "adamw", "--suite", "demo", "--cores", "1000", "-o", "out"],
     *([name, "--no-such"] for name in COMMANDS),
     *([name, "--hlep"] for name in COMMANDS),
     *([name, "-" * 50] for name in COMMANDS),

@@ -73,10 +73,17 @@ def told(error: BaseException, *, kind: bool = True) -> str:
         text = str(error)
     except BaseException:  # what a submission raises may raise when it is told
         text = "its text cannot be had"
-    text = " ".join(text.split())
+    text = printable(" ".join(text.split()))
     text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
     name = type(error).__name__
     return f"{name}: {text}" if kind and text else text or name
+
+
+def printable(text: str) -> str:
+    """What no terminal obeys and every file can hold, in the place of what is none of it."""
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
 
 
 class Interrupts:

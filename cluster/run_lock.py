@@ -24,9 +24,14 @@ def drive(run: Path) -> Iterator[None]:
     """Hold the run folder for this process; the kernel lets go of it when the process ends.
 
     Raises:
-        ClusterError: another process drives this run.
+        ClusterError: another process drives this run, or there can be no such folder.
     """
-    run.mkdir(parents=True, exist_ok=True)
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ClusterError(
+            f"{run}: cannot be a run's folder: {error.strerror}; name another"
+        ) from None
     path = run / NAME
     descriptor = _lock(path)
     try:

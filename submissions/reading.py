@@ -10,7 +10,7 @@ from typing import Any, Literal
 from scoring.ground.errors import nearest
 from scoring.ground.words import Framework
 from submissions.contract import RESERVED, SubmissionError
-from submissions.space import SearchSpace, SpaceError
+from submissions.space import SearchSpace, SpaceError, is_finite
 
 FUNCTION = "submission"
 
@@ -148,7 +148,10 @@ class _Reader:
         defaults = {}
         for argument, default in _pairs(arguments):
             if default is not None and argument.arg not in RESERVED:
-                value = self._literal(default, f"the default of `{argument.arg}`")
+                what = f"the default of `{argument.arg}`"
+                value = self._literal(default, what)
+                if not _is_finite(value):
+                    raise self._error(default, f"{what} must be finite, found {value!r}")
                 defaults[argument.arg] = value
         return tuple(argument.arg for argument, _ in _pairs(arguments)), defaults
 
@@ -248,9 +251,20 @@ def _descend(node: ast.expr, path: tuple[str | int, ...]) -> ast.expr:
     return at
 
 
+def _is_finite(value: object) -> bool:
+    """Whether all numbers in it are: 1e999 is a literal, too, and infinite."""
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_finite, value))
+    return not isinstance(value, int | float) or is_finite(value)
+
+
 def _is_json(value: object) -> bool:
     if isinstance(value, dict):
         return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
     if isinstance(value, list | tuple):
         return all(_is_json(item) for item in value)
-    return value is None or isinstance(value, bool | int | float | str)
+    if isinstance(value, str):
+        return all(not "\ud800" <= one <= "\udfff" for one in value)  # halves of characters
+    return value is None or isinstance(value, bool | int | float)

@@ -17,6 +17,14 @@ from scoring.ground.words import Facts, Scalar
 Scaling = Literal["linear", "log"]
 
 
+def is_finite(value: float) -> bool:
+    """Whether it is a number that a float can hold, which not every whole number is."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 class SpaceError(ValueError):
     """A search space that is not in AlgoPerf's format.
 
@@ -152,11 +160,7 @@ def _choice(name: str, form: Facts) -> Choice:
 def _range(name: str, form: Facts) -> Range:
     for key in ("min", "max"):
         value = form.get(key)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-        ):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite(value):
             raise SpaceError(
                 f"{name!r}: `{key}` must be a finite number, found {value!r}", name, key
             )
@@ -193,7 +197,7 @@ def _points(form: Sequence[object]) -> tuple[dict[str, Scalar], ...]:
 
 def _refuse_nested(name: str, value: object, *path: str | int) -> None:
     plain = value is None or isinstance(value, bool | int | float | str)
-    if not plain or (isinstance(value, float) and not math.isfinite(value)):
+    if not plain or (isinstance(value, int | float) and not is_finite(value)):
         raise SpaceError(
             f"{name!r}: a value must be a number, text, true, false or none, found {value!r}", *path
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cluster.checks.cells import CHECK, Cell
 from scoring.ground.documents import ConfigError
-from scoring.ground.files import named, read_text
+from scoring.ground.files import absent, read_text, take_away, write_whole
 from scoring.ground.words import Facts
 from suite.text_table import markdown
 from workloads.config import WorkloadId
@@ -42,16 +42,21 @@ class Kept:
     def __init__(self, folder: Path) -> None:
         self._path = folder / ROWS
         self._rows: dict[tuple[str, str], Row] = {}
-        if self._path.exists():
-            for number, line in enumerate(read_text(self._path).splitlines(), 1):
-                self._take(self._row(line, number))
+        self._text = read_text(self._path) if self._path.exists() else ""
+        for number, line in enumerate(self._text.splitlines(), 1):
+            self._take(self._row(line, number))
 
     def add(self, row: Row) -> None:
         """Keep what was told, at once."""
         self._take(row)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with named(self._path), self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dataclasses.asdict(row)) + "\n")
+        self._text += json.dumps(dataclasses.asdict(row)) + "\n"
+        made = absent(self._path.parent)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self._path, self._text)  # half a line would be no table any more
+        except OSError:
+            take_away(made)
+            raise
 
     def rows(self) -> list[Row]:
         """What counts, in the order in which it came."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import yaml
 
 from scoring.ground.documents import ConfigError
-from scoring.ground.files import write_whole
+from scoring.ground.files import absent, take_away, write_whole
 from scoring.run_file import NAME, TEXTS, Plan, RunFile
 from scoring.run_file import read as read_file
 from submissions.source import parse
@@ -44,7 +43,7 @@ def write(
     """
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     file = RunFile(**dict(planned.plan), date=now, versions=dict(versions), hardware=dict(hardware))
-    was_there = folder.exists()
+    made = absent(folder)
     try:
         (folder / TEXTS).mkdir(parents=True, exist_ok=True)
         for name, source in planned.sources.items():
@@ -54,8 +53,7 @@ def write(
         # Last, so that a folder with this file is whole.
         write_whole(folder / NAME, text)
     except OSError as error:
-        if not was_there:
-            shutil.rmtree(folder, ignore_errors=True)
+        take_away(made)
         raise _unwritable(folder, error) from None
 
 

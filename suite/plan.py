@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -77,7 +78,10 @@ def make_plan(
         workloads=courses,
         submissions={name: _entrant(source, suite) for name, source in entered.items()},
         texts={
-            file: Text(name=source.name, origin=source.origin, sha256=source.sha256)
+            # Wherever the run is resumed from, it may read what lies beside it.
+            file: Text(
+                name=source.name, origin=os.path.abspath(source.origin), sha256=source.sha256
+            )
             for file, source in sources.items()
         },
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import yaml
@@ -11,7 +10,7 @@ from scoring.ground.documents import ConfigError
 from scoring.ground.errors import nearest
 from scoring.ground.words import Point, Scalar
 from submissions.source import Source
-from submissions.space import Choice, Range
+from submissions.space import Choice, Range, is_finite
 
 
 def stated_point(source: Source, texts: Sequence[str]) -> Point:
@@ -41,7 +40,7 @@ def _value(source: Source, name: str, text: str, where: str) -> Scalar:
     value = _number(read) if isinstance(read, str) else read
     if value is not None and not isinstance(value, (bool, int, float, str)):
         raise ConfigError(f"{where}: expected a number, text, true or false")
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, (int, float)) and not is_finite(value):
         raise ConfigError(f"{where}: expected a finite number")
     if name in source.defaults and not _alike(source.defaults[name], value):
         default = source.defaults[name]
@@ -61,7 +60,7 @@ def wrong_values(source: Source, point: Mapping[str, Scalar]) -> Iterator[tuple[
     """Names of the values that are of another type than the default, or outside the space."""
     dimensions = source.space.dimensions if source.space else {}
     for name, value in point.items():
-        if isinstance(value, float) and not math.isfinite(value):
+        if isinstance(value, (int, float)) and not is_finite(value):
             yield name, f"expected a finite number, found {value}"
         elif name in source.defaults and not _alike(source.defaults[name], value):
             default = source.defaults[name]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,14 +17,14 @@ from cluster.checks import doctor
 from cluster.checks.review import refuse_missing_imports
 from cluster.faults import Interrupts
 from cluster.node_data import fetch_all
-from cluster.spec import Finished, TrialSpec, Update
+from cluster.spec import Finished, Resources, TrialSpec, Update
 from cluster.trial.step_time import seconds_a_step
 from scoring import board, frame
 from scoring.ground.cache import cache_folder
 from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
 from scoring.ground.errors import UserError
-from scoring.ground.files import write_whole
+from scoring.ground.files import absent, take_away, write_whole
 from scoring.ground.words import Budget, Clock, Resources
 from scoring.index import Keeper
 from scoring.records import RecordError, record_attempts
@@ -40,6 +39,7 @@ from suite.pruning import Mode, Pruner, in_order
 from suite.remarks import remarks
 from suite.talk import say
 from suite.text_table import columns
+from suite.trials import refuse_too_many_cores
 from suite.utilisation import Utilisation
 from suite.wandb_board.words import Place
 
@@ -129,7 +129,9 @@ def _run(request: Request) -> int:
         say(note)
     specs = planned.specs(folder)
     if request.address is None:
-        _check_resources(planned)
+        asked = f"suite {planned.plan.name!r}: resources.cores"
+        lent = Resources(**planned.plan.suite.resources.model_dump())
+        refuse_too_many_cores(lent, asked)
         for source in planned.sources.values():
             refuse_missing_imports(source)
     if request.dry_run:
@@ -137,7 +139,7 @@ def _run(request: Request) -> int:
         return 0
     _check_place(request)
     _fetch_data(planned, request.address)
-    was_there = folder.exists()
+    made = absent(folder)
     place = request.url or str(folder)
     try:
         _prepare_folder(request, folder, planned, specs)
@@ -146,8 +148,8 @@ def _run(request: Request) -> int:
             finished = _race(request, planned, specs)
     except UserError:
         # Nothing was raced: the same command can be typed again once the cause is mended.
-        if not was_there and not (folder / "trials").exists():
-            shutil.rmtree(folder, ignore_errors=True)
+        if not (folder / "trials").exists():
+            take_away(made)
         raise
     except KeyboardInterrupt:
         say(f"stopped; to go on: gradathlon run --resume -o {place}")
@@ -282,17 +284,6 @@ def _check_place(request: Request) -> None:
     if request.copy_to is not None:
         look = remote.check_writable if request.resume else remote.refuse_used
         look(request.copy_to)
-
-
-def _check_resources(planned: Planned) -> None:
-    holding = planned.plan.suite.resources
-    cores = holding.cores * holding.ranks
-    here = len(os.sched_getaffinity(0))
-    if cores > here:
-        raise ConfigError(
-            f"suite {planned.plan.name!r}: resources.cores: a trial holds {cores} cores, and this "
-            f"machine has {here}; lower it, or race on a cluster: --address"
-        )
 
 
 def _fetch_data(planned: Planned, address: str | None) -> None:

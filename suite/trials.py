@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterable, Sequence
 
 import cluster
@@ -11,6 +12,7 @@ from cluster.spec import Finished, Limits, TrialSpec
 from cluster.supervision.witness import off_clock_s
 from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
+from scoring.ground.words import Resources
 from scoring.records import Record, read_record, record_attempts
 from suite.live import display, one_line
 from suite.talk import say
@@ -23,6 +25,21 @@ class Place:
     executor: Executor = "ray"
     address: str | None = None
     at_once: int | None = None
+
+
+def refuse_too_many_cores(resources: Resources, asked: str) -> None:
+    """See that this machine can lend what a trial was `asked` to hold, before anything is begun.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    cores = resources.cores * resources.ranks
+    here = len(os.sched_getaffinity(0))
+    if cores > here:
+        raise ConfigError(
+            f"{asked}: a trial holds {cores} cores, and this machine has {here}; "
+            "lower it, or race on a cluster: --address"
+        )
 
 
 def race(

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib.util
 from collections.abc import Iterator
 
 from submissions.algoperf.imports import EXTRA, serves
 from submissions.bundle import split
 from submissions.contract import SubmissionError
+from submissions.reading import parse_python
 from submissions.source import Source
 
 _PRYING = frozenset(
     (
+        "_thread",
         "cluster",
+        "concurrent",
         "ctypes",
         "gc",
         "inspect",
         "multiprocessing",
         "scoring",
+        "signal",
         "socket",
         "subprocess",
         "suite",
         "threading",
+        "weakref",
         "workloads",
     )
 )
@@ -45,19 +51,34 @@ _FIXED = frozenset(
     )
 )
 
+_AT_THE_END = "__del__"
+
 
 def worth_a_look(source: Source) -> list[str]:
-    """What honest submissions seldom need, one phrase each: it prys, or sets what a race fixes."""
-    main, _ = split(source.text)
+    """What honest submissions seldom need, one phrase each.
+
+    It prys, sets what a race fixes, or is run when an object goes, which may be off the clock.
+    """
+    main, files = split(source.text)
+    others = {f"{path} ": text for path, text in files.items() if path.endswith(".py")}
     remarks: dict[str, None] = {}
-    for node in ast.walk(ast.parse(main)):
-        for name in imported(node):
-            if name.split(".")[0] in _PRYING:
-                remarks[f"line {_line(node)} imports {name}"] = None
-        called = _called(node)
-        if called in _FIXED:
-            remarks[f"line {_line(node)} calls {called}"] = None
+    for where, text in {"": main, **others}.items():
+        with contextlib.suppress(SubmissionError):  # what is no Python cannot be imported either
+            for node in ast.walk(parse_python(text, source.origin)):
+                for what in _odd(node):
+                    remarks[f"{where}line {_line(node)} {what}"] = None
     return list(remarks)
+
+
+def _odd(node: ast.AST) -> Iterator[str]:
+    for name in imported(node):
+        if name.split(".")[0] in _PRYING:
+            yield f"imports {name}"
+    called = _called(node)
+    if called in _FIXED:
+        yield f"calls {called}"
+    if isinstance(node, ast.FunctionDef) and node.name == _AT_THE_END:
+        yield f"defines {_AT_THE_END}"
 
 
 def refuse_missing_imports(source: Source) -> None:

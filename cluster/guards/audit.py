@@ -32,14 +32,14 @@ _EVENTS = frozenset((*FILES, *_STARTS, *_CONNECTS, *_INSPECTS))
 
 
 class Audit:
-    """The notes of this process's one trial."""
+    """The notes of the trial that this process races."""
 
     def __init__(self) -> None:
         self._files: frozenset[str] = frozenset()
         self._places: Places | None = None
         self._seen: dict[str, None] = {}
         self._counts: Counter[str] = Counter()
-        self._busy = False
+        self._busy = self._hooked = False
 
     def watch(
         self, files: Collection[str], run: Path, caches: Iterable[Path], scratch: str = ""
@@ -49,16 +49,24 @@ class Audit:
         The others are for `Places`.
         """
         own = Path(next(iter(files))).absolute().parent
-        self._files = frozenset(files)
+        self._seen, self._counts = {}, Counter()
         self._places = Places(own, run, caches, scratch)
-        sys.addaudithook(self._hook)
+        self._files = frozenset(files)
+        if not self._hooked:
+            sys.addaudithook(self._hook)
+            self._hooked = True
+
+    def rest(self) -> None:
+        """Note nothing any more, until there is another trial to watch."""
+        self._files = frozenset()
+        self._seen = {}
 
     def seen(self) -> list[str]:
         """One phrase an entry, in the order in which they happened."""
         return list(self._seen)
 
     def _hook(self, event: str, arguments: tuple[object, ...]) -> None:
-        if event not in _EVENTS or self._busy:
+        if not self._files or self._busy or event not in _EVENTS:
             return
         self._busy = True  # looking at frames is an event too
         try:
@@ -102,4 +110,4 @@ class Audit:
 
 
 AUDIT = Audit()
-"""A hook cannot be taken back: one a process, in that of a trial alone."""
+"""A hook cannot be taken back: one a process that races trials, and in no other."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
+_TIMERS = (signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+"""The third is the harness's own."""
 _OURS = "jax."
 """JAX collects its own garbage in such a callback."""
 
@@ -17,6 +20,7 @@ class Unasked:
     def __init__(self) -> None:
         self._callbacks = list(gc.callbacks)
         self._profile, self._trace = sys.getprofile(), sys.gettrace()
+        self._timers = _running()
 
     def taken(self) -> list[str]:
         """What was added that the clock may miss, one phrase each."""
@@ -25,6 +29,8 @@ class Unasked:
             changes.append("a callback runs at every collection of garbage")
         if sys.getprofile() is not self._profile or sys.gettrace() is not self._trace:
             changes.append("a hook of sys.setprofile or sys.settrace runs at every call")
+        if not _running() <= self._timers:
+            changes.append("a timer calls it wherever the trial is")
         return changes
 
     def give_back(self) -> None:
@@ -36,6 +42,13 @@ class Unasked:
         if sys.gettrace() is not self._trace:
             sys.settrace(self._trace)
 
+        for timer in _running() - self._timers:
+            signal.setitimer(timer, 0)
+
     def _added(self) -> list[Callable[..., Any]]:
         own = [one for one in gc.callbacks if not any(one is known for known in self._callbacks)]
         return [one for one in own if not f"{getattr(one, '__module__', '')}.".startswith(_OURS)]
+
+
+def _running() -> set[int]:
+    return {timer for timer in _TIMERS if any(signal.getitimer(timer))}

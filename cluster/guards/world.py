@@ -10,6 +10,7 @@ signal) is told in the outcome. Either is given back before the next trial.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import signal
 import sys
@@ -19,7 +20,8 @@ from cluster.guards.replaced import Functions
 from cluster.guards.unasked import Unasked
 from submissions.contract import SubmissionError
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGALRM}
+"""The last is the deadline's, which sets it anew."""
 COPY = 70
 """How a copy of a trial's process ends."""
 
@@ -30,8 +32,8 @@ class World:
     def __init__(self, framework: str, cores: int) -> None:
         self._cores = cores
         self._process = os.getpid()
-        if framework == "torch":
-            import cluster.learners.world_torch  # noqa: F401 - remembers torch as it is now
+        # Remembers the framework as it is now, and has all functions there to be remembered.
+        importlib.import_module(f"cluster.learners.learner_{framework}")
         self._affinity = os.sched_getaffinity(0)
         self._folder = os.getcwd()
         self._threads = set(threading.enumerate())

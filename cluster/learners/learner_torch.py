@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from cluster.checkpoint import StateError
 from cluster.learners.algorithms_torch import Algorithm, make_algorithm
 from cluster.learners.compiled_torch import brought_back, compilations
 from cluster.learners.contract import (
@@ -24,7 +25,7 @@ from cluster.learners.contract import (
 from cluster.learners.run_torch import Run
 from cluster.learners.state_torch import asked, to_numpy, to_torch
 from scoring.ground.words import Resources, StateDict
-from submissions.contract import Parameters, SubmissionError
+from submissions.contract import Parameters, State, SubmissionError
 from workloads.contract import Array, Batch, Judged, Weights
 from workloads.model_torch import Tensors, TorchModel
 
@@ -123,6 +124,7 @@ class TorchLearner:
         live, owned = self._run.params, self._run.owned
         judged = self._algorithm.begin_evaluation()
         _refuse_replaced(live, owned)
+        _refuse_hooks(self._run.model)
         weights = plain_weights(judged, owned)
         for name, spec in self._entry.workload.parameters().items():
             for value in (weights[name], owned[name]):
@@ -179,7 +181,13 @@ class TorchLearner:
     def resume_training(self) -> None:
         self._algorithm.end_evaluation()
         self._judged = self._run.params
-        self._remembered = asked(self._algorithm.state())
+        self._remembered = self._asked()
+
+    def _asked(self) -> State:
+        try:
+            return asked(self._algorithm.state())
+        except RecursionError:
+            return StateError("state holds itself, or is nested too deeply for a checkpoint")
 
     def drain(self) -> Taken:
         run = self._run
@@ -195,10 +203,12 @@ class TorchLearner:
         generators = {"global": torch.get_rng_state(), "loss": run.generator.get_state()}
         if self._device.type == "cuda":
             generators["cuda"] = torch.cuda.get_rng_state()
-        remembered = self._remembered
+        remembered = self._asked() if self._remembered is None else self._remembered
+        if isinstance(remembered, StateError):
+            raise remembered
         tree = {
             "weights": run.params,
-            "algorithm": self._algorithm.state() if remembered is None else remembered,
+            "algorithm": remembered,
             "rng": generators,
             "kept": self._keeper.params if self._keeper and self._has_kept else None,
             "shared": run.shared,
@@ -230,6 +240,12 @@ def _refuse_replaced(live: Tensors, owned: Tensors) -> None:
             f"`params[{odd!r}]` was replaced, which the model does not see; change weights in "
             "place, as by `copy_` or `sub_`"
         )
+
+
+def _refuse_hooks(model: TorchModel) -> None:
+    """What a module calls in training it calls in evaluations, too, where the clock stands."""
+    if any(one._forward_hooks or one._forward_pre_hooks for one in model.modules()):
+        raise SubmissionError("a hook was put into the model; see what is in `params` alone")
 
 
 def _summed(noted: list[Tensors]) -> dict[str, float]:

@@ -178,6 +178,9 @@ class TransformationRules:
         return optax.apply_updates(params, updates), state
 
 
+_PARTS = 2
+
+
 class ObjectRules:
     """How an object with `init` and `update` makes a step."""
 
@@ -196,7 +199,11 @@ class ObjectRules:
     def step(
         self, problem: Problem, params: Arrays, state: State, batch: Arrays
     ) -> tuple[Arrays, State]:
-        return self.submission.update(params, state, batch, problem)
+        returned = self.submission.update(params, state, batch, problem)
+        if not isinstance(returned, tuple) or len(returned) != _PARTS:
+            what = f"`update` returned a {type(returned).__name__}"
+            raise SubmissionError(f"{what}; write `return params, state`, the new ones")
+        return returned
 
 
 Rules = TransformationRules | ObjectRules

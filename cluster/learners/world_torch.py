@@ -41,6 +41,8 @@ def taken(cores: int) -> list[str]:
         "denormals are flushed": (_flushes_denormals(), False),
     }
     changes = [what for what, (setting, right) in wanted.items() if setting != right]
+    if any(_HOOKS):
+        changes.append("a hook runs at every module's call")
     return [*changes, *_odd_precisions(), *_replaced()]
 
 
@@ -85,6 +87,8 @@ def give_back(cores: int) -> None:
     if torch.are_deterministic_algorithms_enabled():  # switching it imports torch's compiler
         torch.use_deterministic_algorithms(False)
     torch.set_flush_denormal(False)
+    for hooks in _HOOKS:
+        hooks.clear()
     _give_back_functions()
 
 
@@ -181,6 +185,12 @@ def _original() -> dict[_Place, dict[str, object]]:
     }
 
 
+_HOOKS: list[dict[int, Any]] = [
+    value
+    for name, value in vars(torch.nn.modules.module).items()
+    if name.startswith("_global_") and name.endswith("_hooks")
+]
+"""Those of all modules at once, of which evaluations call some."""
 _PLACES = (
     *("", "mkldnn", "mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn"),
     *("cuda.matmul", "cudnn", "cudnn.conv", "cudnn.rnn"),

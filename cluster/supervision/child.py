@@ -48,9 +48,14 @@ def race_given(pipe: int) -> None:
         pin(set(cores))
     set_environment(spec.resources)  # before anything imports torch
     lend_scratch(scratch)
+    watch(spec, scratch)
+    _race(spec, cores, pipe)
+
+
+def watch(spec: TrialSpec, scratch: str) -> None:
+    """Note from now on what the trial's submission opens, starts and inspects in this process."""
     caches = [cache_folder(), inductor_cache(), Path.home() / ".triton"]
     AUDIT.watch(files_of(spec.source), spec.run, caches, scratch)
-    _race(spec, cores, pipe)
 
 
 def _race(spec: TrialSpec, cores: list[int], pipe: int) -> None:

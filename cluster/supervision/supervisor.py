@@ -12,10 +12,8 @@ import os
 import pickle
 import queue
 import resource
-import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -24,8 +22,9 @@ from typing import IO
 
 from cluster.attempts import amend, cannot_matter, finished, write_failure, write_not_begun
 from cluster.cores import WAIT_S, lock_cores
-from cluster.faults import NodeError
+from cluster.faults import NodeError, printable
 from cluster.process import python, threads
+from cluster.scratch import scratch
 from cluster.spec import TrialSpec, Update
 from cluster.supervision import forked, tree
 from cluster.supervision.child import from_text
@@ -57,7 +56,7 @@ def supervise(spec: TrialSpec) -> Iterator[Update | Outcome | NodeError]:
             time.sleep(WAIT_S)
         tree.adopt_orphans()
         forked.prepare(spec, cores)
-        with _Child(spec, cores) as child:
+        with scratch() as folder, _Child(spec, cores, folder) as child:
             yield from child.news()
             ended = child.ended()
         yield ended
@@ -66,9 +65,10 @@ def supervise(spec: TrialSpec) -> Iterator[Update | Outcome | NodeError]:
 class _Child:
     """The process of a trial."""
 
-    def __init__(self, spec: TrialSpec, cores: list[int]) -> None:
+    def __init__(self, spec: TrialSpec, cores: list[int], folder: str) -> None:
         self.spec = spec
         self.cores = cores
+        self._folder = folder
         self.witness = Witness()
         self._reason = ""
         self._reached_submission = False
@@ -81,15 +81,12 @@ class _Child:
         attempt = len(record_attempts(spec.run, spec.key))
         self.log = spec.record(attempt).with_suffix(".log")
         self._pipe = -1
-        self._scratch = ""
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._lines: queue.Queue[Update | Outcome | NodeError | None] = queue.Queue()
         self._process: subprocess.Popen[bytes] | Forked
 
     def __enter__(self) -> _Child:
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(OSError):  # a full disk; the trial will tell what it cannot do
-            self._scratch = tempfile.mkdtemp(prefix="gradathlon-trial-")
         self._pipe, writing = os.pipe()
         given, giving = os.pipe()
         with self.log.open("ab") as log:
@@ -98,7 +95,7 @@ class _Child:
         os.close(given)
         os.close(writing)
         with contextlib.suppress(BrokenPipeError), os.fdopen(giving, "wb") as file:
-            file.write(pickle.dumps((self.spec, self.cores, os.getpid(), self._scratch)))
+            file.write(pickle.dumps((self.spec, self.cores, os.getpid(), self._folder)))
         return self
 
     def _start(self, given: int, writing: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -120,8 +117,6 @@ class _Child:
         if self._listener.is_alive():
             self._listener.join(_LOOK_S)  # with the last writer gone it has come to the end
         os.close(self._pipe)
-        if self._scratch:  # nothing reaches the next trial by it
-            shutil.rmtree(self._scratch, ignore_errors=True)
         with contextlib.suppress(OSError):
             if not self.log.stat().st_size:
                 self.log.unlink()
@@ -246,7 +241,7 @@ class _Child:
     def _last_words(self) -> str:
         with contextlib.suppress(OSError):
             lines = _tail(self.log).split()
-            return f"; it said last: {' '.join(lines)[-200:]}" if lines else ""
+            return f"; it said last: {printable(' '.join(lines))[-200:]}" if lines else ""
         return ""
 
 

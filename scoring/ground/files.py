@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
+import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scoring.ground.errors import UserError
@@ -59,11 +61,14 @@ def write_whole(path: Path, content: str | bytes) -> None:
     Raises:
         OSError: it cannot be written; what was there before stays.
     """
-    data = content.encode("utf-8") if isinstance(content, str) else content
+    # What a submission raised, or a record holds, may have halves of characters.
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     if path.exists() and not path.is_file():
         path.write_bytes(data)
         return
     target = Path(os.path.realpath(path))  # a link stays one
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     # A reader, or a web server, never meets half a file.
     part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
@@ -72,10 +77,30 @@ def write_whole(path: Path, content: str | bytes) -> None:
         if path.exists():
             part.chmod(stat.S_IMODE(target.stat().st_mode))
         part.replace(target)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             part.unlink()
+        if isinstance(error, OSError):
+            error.filename = str(path)  # which was named, and not the part
         raise
+
+
+def absent(folder: Path) -> list[Path]:
+    """The folder and those above it, as far as they are not there: what making it would make.
+
+    Raises:
+        OSError: it cannot be looked for.
+    """
+    return [one for one in (folder, *folder.parents) if not one.exists()]
+
+
+def take_away(made: Sequence[Path]) -> None:
+    """Remove a folder that `absent` told of, and those above it that nobody uses by now."""
+    for folder in made[:1]:
+        shutil.rmtree(folder, ignore_errors=True)
+    for above in made[1:]:
+        with contextlib.suppress(OSError):
+            above.rmdir()
 
 
 def refuse_unwritable(folder: Path, size: int = 1) -> None:

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, TypeVar
 import yaml
 
 from scoring.ground.documents import ConfigError, Model, read_yaml
-from scoring.ground.files import write_whole
+from scoring.ground.files import absent, take_away, write_whole
 from submissions.source import find
 
 
@@ -46,14 +46,13 @@ def keep(begun: Begun, folder: Path) -> None:
                 f"{folder} already holds trials; go on with them: add --resume, or name another "
                 "folder with -o"
             )
-        was_there = folder.exists()
-        folder.mkdir(parents=True, exist_ok=True)
+        made = absent(folder)
         text = yaml.safe_dump(begun.model_dump(mode="json"), sort_keys=False)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             write_whole(folder / begun.file, text)
         except OSError:
-            if not was_there:
-                folder.rmdir()
+            take_away(made)
             raise
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written: {error.strerror or error}") from None

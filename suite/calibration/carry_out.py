@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
+from scoring.ground.words import Resources
 from suite.calibration.begun import keep, resumed
 from suite.calibration.calibrate import Calibration
 from suite.calibration.order import Order, new
 from suite.calibration.verdict import told, write
 from suite.config import NamedSuite
 from suite.talk import say
-from suite.trials import Place
+from suite.trials import Place, refuse_too_many_cores
 
 
 def carry_out(
@@ -32,6 +33,8 @@ def carry_out(
     folder = folder.absolute()
     order = new(word, named, options) if named else resumed(Order, word, options, folder)
     calibration = Calibration(order, folder, place, say)
+    if place.address is None:
+        refuse_too_many_cores(Resources(order.cores), "--cores")
     if named is not None:
         keep(order, folder)
     verdict = calibration.run()

@@ -17,7 +17,7 @@ from submissions.source import Source, find, shipped
 from suite.commands import Option
 from suite.conformance import TABLE, Kept, Row, table
 
-LEAST = 2
+LEAST, MOST = 2, 10**9
 """Steps, with a checkpoint between them."""
 
 
@@ -41,7 +41,7 @@ LEAST = 2
 )
 @click.option(
     "--steps",
-    type=click.IntRange(LEAST, 10**9),
+    type=click.IntRange(LEAST, MOST),
     default=100,
     show_default=True,
     metavar="N",
@@ -88,9 +88,11 @@ def _steps(words: Sequence[str], usual: int) -> dict[str, int]:
     for word in words:
         id, separator, count = word.partition("=")
         workloads.get(id)
-        if separator and (not count.isdecimal() or int(count) < LEAST):
+        if separator and not (
+            count.isdecimal() and len(count) <= len(str(MOST)) and LEAST <= int(count) <= MOST
+        ):
             raise click.UsageError(
-                f"-w {word}: {count!r} is no number of steps; give {LEAST} or more"
+                f"-w {word[:80]}: {count[:40]!r} is no number of steps; give {LEAST} to {MOST}"
             )
         steps[id] = int(count or usual)
     return steps

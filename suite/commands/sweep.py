@@ -9,6 +9,7 @@ import click
 
 from scoring.ground.documents import ConfigError
 from scoring.ground.files import write_whole
+from scoring.ground.words import Resources
 from scoring.report.sweep_page import write_sweep_page
 from scoring.report.sweeps import sensitivity_svg, sweep_svg
 from scoring.run_file import MOST
@@ -24,6 +25,7 @@ from suite.commands.calibration_options import place_options, taken_place
 from suite.points import stated_point
 from suite.talk import say
 from suite.text_table import columns
+from suite.trials import refuse_too_many_cores
 
 
 @click.command()
@@ -76,6 +78,8 @@ def sweep(submission: str, workload: str, more: tuple[str, ...], **options: Opti
     settings = _given(submission, [workload, *more], options, resume=resume)
     order = _resumed(submission, settings, folder) if resume else _new(submission, settings)
     sweeping = Sweeping(order, folder, place, say)
+    if place.address is None:
+        refuse_too_many_cores(Resources(order.cores), "--cores")
     if not resume:
         keep(order, folder)
     sweeps = sweeping.run()

@@ -83,11 +83,11 @@ def publish(runs: Sequence[Path], place: Place, say: Say, **options: Any) -> Non
         _log_records(run, published)
     except Exception as error:  # W&B asks its server about artifacts, and fails in many ways
         say(f"W&B: the records are not among what was published: {first_line(error)}")
-    online, path = not session.offline, (run.entity, run.project)
+    path = (run.entity, run.project)
     session.end(run, 0)
     session.close()  # only then is the file whole
     session.leave()
-    if online:
+    if not session.offline:
         save_layout(*path, published.name, computed, say)
 
 

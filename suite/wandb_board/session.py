@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from suite.wandb_board.words import FOLDER, Place, clipped, sync_line, tag
+from suite.wandb_board.words import FOLDER, Place, WandbError, clipped, sync_line, tag
 
 if TYPE_CHECKING:
     import wandb
@@ -25,6 +25,8 @@ INIT_S = 15.0
 FINISH_S = 10.0
 """Seconds for it to take the rest of a run, unless WANDB_FINISH_TIMEOUT says otherwise."""
 Say = Callable[[str], None]
+_LONGEST = 300
+"""Characters of what W&B says in several lines."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,8 +112,14 @@ class Session:
         self._put_away(run.id)
 
     def _put_away(self, id: str) -> None:
-        for leftover in (self._folder / FOLDER).glob(f"*run-*-{id}"):
+        folder = self._folder / FOLDER
+        for leftover in folder.glob(f"*run-*-{id}"):
             shutil.rmtree(leftover, ignore_errors=True)
+        for link in filter(Path.is_symlink, folder.glob("*")):  # to the latest run
+            if not link.exists():
+                link.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # where nothing else is
 
     def _clear(self, identity: Identity) -> Identity:
         """What is left of a beginning that failed, put away; a name that W&B takes for another."""
@@ -175,7 +183,10 @@ def _reason_to_stay_offline() -> str | None:
 
     if os.environ.get("WANDB_MODE") in ("offline", "disabled", "dryrun"):
         return f"WANDB_MODE is {os.environ['WANDB_MODE']}"
-    wandb.setup(wandb.Settings(silent=True))
+    try:
+        wandb.setup(wandb.Settings(silent=True))
+    except Exception as error:  # of another of W&B's variables
+        raise WandbError(f"W&B: {' '.join(str(error).split())[:_LONGEST]}") from None
     try:
         logged_in = wandb.login(prompt=False, verify=False)
     except Exception as error:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from scoring.ground.errors import UserError
@@ -18,6 +19,24 @@ _FORBIDDEN = re.compile(r"[/\\#?%:]")
 _LONGEST = 128
 """Characters of W&B's names of projects, runs, groups and artifacts."""
 _LONGEST_TAG = 64
+_MODES = ("online", "offline", "shared", "disabled", "dryrun", "run")
+
+
+def _is_time(word: str) -> bool:
+    try:
+        return 0.0 < float(word) < math.inf
+    except ValueError:
+        return False
+
+
+_SECONDS = (_is_time, "a number of seconds")
+_WANTED: dict[str, tuple[Callable[[str], bool], str]] = {
+    "WANDB_INIT_TIMEOUT": _SECONDS,
+    "WANDB_FINISH_TIMEOUT": _SECONDS,
+    "WANDB_MODE": (lambda word: word in _MODES, f"one of {', '.join(_MODES)}"),
+    "WANDB_BASE_URL": (lambda word: word.startswith(("https://", "http://")), "an address"),
+}
+"""Variables that W&B and we read, what they can be, and that in words."""
 
 
 class WandbError(UserError):
@@ -38,8 +57,11 @@ class Place:
         """As given, or else as W&B's own variables say.
 
         Raises:
-            WandbError: W&B takes no project of such a name.
+            WandbError: W&B takes no project of such a name, or no such variable.
         """
+        for name, (fits, wanted) in _WANTED.items():
+            if (word := environment.get(name)) and not fits(word):
+                raise WandbError(f"{name} is {word[:80]!r}; set it to {wanted}, or not at all")
         project = project or environment.get("WANDB_PROJECT") or PROJECT
         if _FORBIDDEN.search(project) or len(project) > _LONGEST:
             raise WandbError(

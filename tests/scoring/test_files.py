@@ -20,6 +20,15 @@ def test_a_file_is_replaced_whole_and_a_link_to_it_stays_one(tmp_path: Path) -> 
     assert sorted(tmp_path.iterdir()) == [link, real]
 
 
+def test_a_link_that_leads_to_itself_is_told_and_stays(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    with pytest.raises(OSError, match="loop") as told:
+        write_whole(loop, "text")
+    assert told.value.errno == errno.ELOOP
+    assert [path.name for path in tmp_path.iterdir()] == ["loop"]
+
+
 def test_who_may_read_a_file_is_as_the_user_has_it(tmp_path: Path) -> None:
     path, made = tmp_path / "file", tmp_path / "made"
     before = os.umask(0o027)

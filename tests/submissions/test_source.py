@@ -101,6 +101,22 @@ def test_closure_and_annotated_constants_are_read():
             "1: the default of `lr` must be numbers, text, True, False, None or lists",
         ),
         (
+            "def submission(params, mode='\\ud800'): ...",
+            "1: the default of `mode` must be numbers, text, True, False, None or lists",
+        ),
+        (
+            "def submission(params, lr=1e999): ...",
+            "1: the default of `lr` must be finite, found inf",
+        ),
+        (
+            "def submission(params,\n    betas=(0.9, {'b': -1e999})): ...",
+            "2: the default of `betas` must be finite, found (0.9, {'b': -inf})",
+        ),
+        (
+            f"def submission(params, n={10**309}): ...",
+            f"1: the default of `n` must be finite, found {10**309}",
+        ),
+        (
             "def submission(params, lr): ...",
             "1: `lr` has no default; give it one, or put it into SEARCH_SPACE; what is handed in is"
             " called `params` (torch) and `workload`",

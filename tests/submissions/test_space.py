@@ -97,6 +97,7 @@ def test_spaces_survive_json(form):
         ({"lr": {"min": 1.0, "scaling": "log"}}, ("lr", "max"), "finite number, found None"),
         ({"lr": {**LR, "max": "big"}}, ("lr", "max"), "finite number, found 'big'"),
         ({"lr": {**LR, "max": math.inf}}, ("lr", "max"), "finite number, found inf"),
+        ({"lr": {**LR, "max": 10**309}}, ("lr", "max"), "finite number, found 1000"),
         ({"lr": {**LR, "min": True}}, ("lr", "min"), "finite number, found True"),
         ({"lr": {**LR, "min": 1.0}}, ("lr", "min"), "`min` must be below `max`"),
         ({"lr": {**LR, "min": 0.0}}, ("lr", "min"), "log scaling needs `min` above 0"),
@@ -105,6 +106,7 @@ def test_spaces_survive_json(form):
         ([{"lr": 1}, 2], (1,), "point 1 must be a dict"),
         ([{"lr": 1}, {"wd": 2}], (1,), "point 1 and point 0 differ in lr, wd"),
         ([{"lr": {"min": 1}}], (0, "lr"), "a value must be a number"),
+        ([{"lr": 10**309}], (0, "lr"), "a value must be a number"),
     ],
 )
 def test_a_wrong_space_says_what_and_where(form, path, message):

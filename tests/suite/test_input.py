@@ -49,6 +49,7 @@ WRONG = {
     "nul_workload": (written(workloads=["lm\0"]), "unknown workload"),
     "type": (written(points={"adamw": [{"lr": "fast"}]}), "points.adamw.0.lr: expected a number"),
     "infinite": (written(points={"adamw": [{"lr": float("inf")}]}), "expected a finite number"),
+    "beyond": (written(points={"adamw": [{"lr": 10**309}]}), "expected a finite number"),
     "outside": (written(points={"adamw": [{"lr": 1e9}]}), "outside of the search space of adamw"),
 }
 
@@ -186,6 +187,11 @@ BROKEN = [
     *(["new", bad] for bad in ("", "reference-x.py", "my opt.py", "/dev/null", "x/y.py", "a.txt")),
     *(["set-targets", bad] for bad in ("", "lm", "nothing", "lm-toy-v99")),
     *(["parity", bad] for bad in ("", "lm", "lm-toy-v99")),
+    *(["conformance", "adamw", "-o", "out", "-w", f"lm-toy-v2={bad}"]
+      for bad in ("1e9", "9" * 30, "9" * 5000, "", "1", "-5")),
+    *([name, "adamw", "lm-toy-v2", "--cores", "1000", "-o", "out", *more] for name, more in
+      (("tune", []), ("sweep", ["--parameter", "lr=1e-3:1:log"]))),
+    ["calibrate", "adamw", "--suite", "demo", "--cores", "1000", "-o", "out"],
     *([name, "--no-such"] for name in COMMANDS),
     *([name, "--hlep"] for name in COMMANDS),
     *([name, "-" * 50] for name in COMMANDS),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,9 +21,11 @@ from suite.wandb_board.layout import MISSING, report_on, save_layout
 from suite.wandb_board.publish import Published, curves, trial_rows
 from tests.scoring.page_race import race
 from tests.suite.wandb_files import kept_in
-from tests.suite.wandb_server import KEY, serving
+from tests.suite.wandb_server import KEY, Mood, serving
 
 Invoke = Callable[..., Any]
+PATIENCE_S = 120.0
+"""Far beyond what is waited for a server: so long that only a hang takes it."""
 
 
 @pytest.fixture
@@ -90,6 +95,84 @@ def test_a_server_gets_it_and_the_key_is_written_nowhere(
     files = [path for path in tmp_path.rglob("*") if path.is_file() and not path.is_symlink()]
     assert [path for path in files if KEY.encode() in path.read_bytes()] == []
     assert KEY not in result.output
+
+
+@pytest.mark.parametrize(
+    "mood",
+    [
+        "errors",
+        "falls silent",
+        pytest.param("closes", marks=pytest.mark.slow),
+        pytest.param("silent", marks=pytest.mark.slow),
+    ],
+)
+def test_an_ill_server_is_told_in_a_line_and_all_is_kept_here(
+    mood: Mood, run: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = time.monotonic()
+    with serving(mood) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        result = invoke("publish", str(run))
+    assert time.monotonic() - began < PATIENCE_S
+    assert (result.exit_code, result.stdout) == (0, "")
+    *first, told, line = result.stderr.splitlines()
+    assert told.startswith("W&B: ") and told.endswith("1 kept here, to be synced with:")
+    assert line == "  (cd first && wandb sync --yes)"
+    assert all(one.startswith("W&B: ") for one in first), first
+    assert len(kept_in(run)) == 1
+
+
+WORDS = {
+    "WANDB_INIT_TIMEOUT": "soon",
+    "WANDB_FINISH_TIMEOUT": "-1",
+    "WANDB_MODE": "sometimes",
+    "WANDB_BASE_URL": "nowhere",
+    "WANDB_SILENT": "perhaps",
+}
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_words_for_wandb_that_it_does_not_know_are_told_in_a_line(
+    name: str, run: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(run.rglob("*"))
+    monkeypatch.setenv(name, WORDS[name])
+    result = invoke("publish", str(run))
+    assert (result.exit_code, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert WORDS[name] in line
+    assert sorted(run.rglob("*")) == before
+
+
+def test_what_cannot_be_logged_is_told_in_a_line_and_leaves_nothing(
+    run: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = sorted(run.rglob("*"))
+    monkeypatch.setattr("suite.wandb_board.publish._contents", full)
+    result = invoke("publish", str(run))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1] == (
+        "gradathlon: error: W&B: [Errno 28] No space left on device"
+    )
+    assert [path for path in sorted(run.rglob("*")) if path not in before] == []
+
+
+def test_records_that_cannot_be_sent_are_told_and_the_rest_is_published(
+    run: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, computed: Board
+) -> None:
+    def refuse(*given: object) -> None:
+        raise RuntimeError("no room\nfor artifacts")
+
+    monkeypatch.setattr("suite.wandb_board.publish._log_records", refuse)
+    result = invoke("publish", str(run))
+    assert result.exit_code == 0
+    told = "W&B: the records are not among what was published: no room"
+    assert result.stderr.splitlines()[0] == told
+    assert_board(media(run, "board"), computed)
 
 
 def test_without_the_extra_one_line_tells_so(

@@ -38,6 +38,17 @@ class Odd:
 def submission(params):
     return Odd()
 """
+WEIGHTS_ALONE = """
+class Odd:
+    def init(self, params):
+        return {}
+    def update(self, params, state, batch, problem):
+        problem.loss(params, batch)
+        return params
+
+def submission():
+    return Odd()
+"""
 RETURNS = """
 import optax, torch
 
@@ -67,6 +78,10 @@ FAIL = {
         steps("raise ExceptionGroup('many', [ValueError('one'), KeyError('two')])"),
         "ExceptionGroup: many (2 sub-exceptions) (",
     ),
+    "raises what a terminal obeys": (
+        steps(r"raise ValueError('\x1b[31m \ud800')"),
+        r"ValueError: \x1b[31m \ud800 (",
+    ),
     "raises what cannot be told": (
         steps(
             "raise type('Mute', (Exception,), {'__str__': lambda self: 1 / 0})",
@@ -89,6 +104,10 @@ FAIL = {
     "is a scheduler alone": (
         returns("torch.optim.lr_scheduler.ConstantLR(torch.optim.SGD(params, lr=lr))"),
         "`submission` returned a ConstantLR; return a torch optimizer",
+    ),
+    "returns the weights alone": (
+        WEIGHTS_ALONE,
+        "`update` returned a dict; write `return params, state`",
     ),
     "selects nothing": (
         "def select_data(*given):\n    return None\n" + returns("torch.optim.SGD(params, lr=lr)"),
@@ -127,11 +146,18 @@ def test_what_is_merely_odd_passes(kind: str, tmp_path: Path) -> None:
     assert [finding for finding in found if not finding.ok] == []
 
 
-def test_a_state_of_functions_is_told_and_allowed(tmp_path: Path) -> None:
+STATES = {
+    "{'f': lambda: 1}": "is a function",
+    "self.__dict__.setdefault('me', {}).setdefault('me', self.me) and {'me': self.me}": "itself",
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_state_that_cannot_be_kept_is_told_and_allowed(state: str, tmp_path: Path) -> None:
     text = steps("pass").replace(
-        "    n = 0", "    n = 0\n    def state_dict(self):\n        return {'f': lambda: 1}"
+        "    n = 0", f"    n = 0\n    def state_dict(self):\n        return {state}"
     )
     (tmp_path / "mine.py").write_text(text)
     found = check_here(find(str(tmp_path / "mine.py")), [DEFAULT_WORKLOAD])
     told = {finding.title: finding.detail for finding in found}
-    assert "is a function" in told["a checkpoint may not continue exactly"]
+    assert STATES[state] in told["a checkpoint may not continue exactly"]

@@ -35,5 +35,15 @@ def test_what_prys_or_sets_what_is_fixed_is_told(tmp_path: Path) -> None:
     assert told == ["line 1 imports gc", "line 2 imports cluster.spec", "line 4 calls _getframe"]
 
 
+def test_what_is_run_when_an_object_goes_is_told_of_every_file(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "submission.py").write_text("import weakref\nfrom .late import Late\n" + BODY)
+    (folder / "notes.py").write_text("no Python, and of no use")
+    (folder / "late.py").write_text("class Late:\n    def __del__(self):\n        pass\n")
+    told = worth_a_look(find(str(folder)))
+    assert told == ["line 1 imports weakref", "late.py line 2 defines __del__"]
+
+
 def test_an_honest_file_is_not_pointed_at(tmp_path: Path) -> None:
     assert worth_a_look(source(tmp_path, "import optax\nimport math\n")) == []

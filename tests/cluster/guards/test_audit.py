@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 import cluster
+from cluster.guards.audit import AUDIT
 from cluster.guards.opened import Places, accesses
 from cluster.supervision.supervisor import supervise
 from scoring.ground.words import Budget
@@ -156,6 +158,29 @@ def submission(params, lr=0.01):
     open("OUTSIDE").close()
     return torch.optim.SGD(params, lr=lr)
 """
+SCRATCHES = """
+import os, tempfile, torch
+def submission(params, lr=0.01):
+    assert tempfile.gettempdir() == os.environ["TMPDIR"] != "BEFORE"
+    tempfile.mkdtemp()
+    return torch.optim.SGD(params, lr=lr)
+"""
+
+
+@pytest.mark.network
+def test_in_process_it_is_noted_and_lent_a_folder_as_well(make: Make, tmp_path: Path) -> None:
+    outside, before = tmp_path.parent / f"{tmp_path.name}-outside", tempfile.gettempdir()
+    outside.touch()
+    texts = (PRIES.replace("OUTSIDE", str(outside)), SCRATCHES.replace("BEFORE", before))
+    specs = [make(f"s{k}", text, budget=Budget(20, 100.0)) for k, text in enumerate(texts)]
+    told = [done.outcome for done in cluster.run_all(specs, executor="in_process")]
+    assert [outcome.end for outcome in told] == ["budget", "budget"]
+    assert [outcome.extra.get("audit") for outcome in told] == [
+        [f"opened: {outside.resolve()}"],
+        None,
+    ]
+    assert tempfile.gettempdir() == before
+    assert AUDIT.seen() == []
 
 
 @pytest.mark.network

@@ -46,6 +46,8 @@ TAKES = {
     "from torch.overrides import TorchFunctionMode as M; M().__enter__()": "every operation",
     "torch.eq = torch.Tensor.__eq__ = None": "torch.eq, torch.Tensor.__eq__ is not torch's own",
     "import gc; gc.callbacks.append(lambda *_: None)": "runs at every collection of garbage",
+    "import signal as s; s.setitimer(s.ITIMER_PROF, 1e3)": "a timer calls it",
+    "torch.nn.modules.module.register_module_forward_hook(len)": "at every module's call",
     "import sys; sys.setprofile(lambda *_: None)": "runs at every call",
     "torch.optim.AdamW.step = torch.nn.functional.cross_entropy = None": "NoneType",
 }
@@ -186,3 +188,23 @@ def test_a_loss_is_traced_in_the_workloads_precision_too(make: Make) -> None:
     (odd,) = race(make, OWN_JAX)
     assert odd.end == "failed"
     assert "a loss is taken where jax_default_matmul_precision is bfloat16" in odd.reason
+
+
+HOOKS = """
+class Mine:
+    def init(self, params):
+        return {}
+    def update(self, params, state, batch, problem):
+        problem._run.model.register_forward_hook(lambda *_: None)
+        problem.loss(params, batch)
+        return state
+
+def submission(params):
+    return Mine()
+"""
+
+
+def test_a_hook_in_the_model_would_run_in_evaluations_and_ends_the_trial(make: Make) -> None:
+    (outcome,) = race(make, HOOKS)
+    assert outcome.end == "failed"
+    assert "a hook was put into the model" in outcome.reason

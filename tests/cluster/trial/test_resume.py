@@ -224,6 +224,15 @@ def test_two_drivers_never_race_one_run(make: Make) -> None:
     assert race(spec)[0].end == "budget", "the folder is free again"
 
 
+@pytest.mark.parametrize("kind", ["file", "loop", "below"])
+def test_what_can_be_no_folder_of_a_run_is_told(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    folder = tmp_path / ("file/below" if kind == "below" else kind)
+    with pytest.raises(ClusterError, match="cannot be a run's folder"), drive(folder):
+        pass
+
+
 def test_a_checkpoint_that_cannot_be_written_ends_no_trial(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from cluster.checks import doctor
 from cluster.checks.review import refuse_missing_imports
 from cluster.faults import Interrupts
 from cluster.node_data import fetch_all
-from cluster.spec import Finished, Resources, TrialSpec, Update
+from cluster.spec import Finished, TrialSpec, Update
 from cluster.trial.step_time import seconds_a_step
 from scoring import board, frame
 from scoring.ground.cache import cache_folder

@@ -100,6 +100,7 @@ class Card:
     def __post_init__(self) -> None:
         object.__setattr__(self, "shapes", dict(self.shapes))
         object.__setattr__(self, "roles", dict(self.roles))
+        object.__setattr__(self, "examples", dict(self.examples))
 
     if not TYPE_CHECKING:  # which knows the names
 

@@ -152,11 +152,7 @@ def _choice(name: str, form: Facts) -> Choice:
 def _range(name: str, form: Facts) -> Range:
     for key in ("min", "max"):
         value = form.get(key)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-        ):
+        if not _is_finite(value):
             raise SpaceError(
                 f"{name!r}: `{key}` must be a finite number, found {value!r}", name, key
             )
@@ -173,6 +169,15 @@ def _range(name: str, form: Facts) -> Range:
     if scaling == "log" and low <= 0:
         raise SpaceError(f"{name!r}: log scaling needs `min` above 0, found {low}", name, "min")
     return Range(low, high, scaling)
+
+
+def _is_finite(value: object) -> bool:
+    try:
+        return (
+            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        )
+    except OverflowError:  # an integer beyond every float
+        return False
 
 
 def _points(form: Sequence[object]) -> tuple[dict[str, Scalar], ...]:

@@ -160,7 +160,7 @@ class Problem(Protocol[Array]):
     def value_and_grad(
         self, params: dict[str, Array], batch: dict[str, Array]
     ) -> tuple[Array, dict[str, Array]]:
-        """Mean loss and its gradient by parameter name."""
+        """Mean loss and its gradient by name, zero for those that it does not depend on."""
 
     def losses(self, params: dict[str, Array], batch: dict[str, Array]) -> Array:
         """The loss of each example alone, (examples,), in one call; differentiable."""

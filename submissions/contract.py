@@ -100,6 +100,7 @@ class Card:
     def __post_init__(self) -> None:
         object.__setattr__(self, "shapes", dict(self.shapes))
         object.__setattr__(self, "roles", dict(self.roles))
+        object.__setattr__(self, "examples", dict(self.examples))
 
     if not TYPE_CHECKING:  # which knows the names
 
@@ -159,7 +160,7 @@ class Problem(Protocol[Array]):
     def value_and_grad(
         self, params: dict[str, Array], batch: dict[str, Array]
     ) -> tuple[Array, dict[str, Array]]:
-        """Mean loss and its gradient by parameter name."""
+        """Mean loss and its gradient by name, zero for those that it does not depend on."""
 
     def losses(self, params: dict[str, Array], batch: dict[str, Array]) -> Array:
         """The loss of each example alone, (examples,), in one call; differentiable."""

@@ -6,6 +6,7 @@ Not a sandbox: a submission can do whatever the user who starts it can do.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib.util
 import inspect
 import linecache
@@ -101,7 +102,8 @@ def build(
             nothing that can race.
     """
     _check_names(source, hyperparameters)
-    reserved = {"params": params, "workload": card}
+    # A card of its own: what the file changes in it, the next build must not meet.
+    reserved = {"params": params, "workload": dataclasses.replace(card)}
     requested = {name: reserved[name] for name in source.arguments if name in reserved}
     function = getattr(module, FUNCTION)
     try:

@@ -13,6 +13,8 @@ from submissions.contract import RESERVED, SubmissionError
 from submissions.space import SearchSpace, SpaceError, is_finite
 
 FUNCTION = "submission"
+_CHANGING = ("append", "clear", "extend", "insert", "pop", "remove", "setdefault", "update")
+"""The methods by which a dict or list is changed in place."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -172,6 +174,11 @@ class _Reader:
             value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
             if value is not None and name in _bound(node):
                 values.append(value)
+            elif isinstance(node, ast.AnnAssign):
+                continue  # an annotation alone binds nothing
+            elif odd := next((at for at in _run_at_once(node) if _changes(at, name)), None):
+                advice = "give it once, as one literal at the top level: it is read without running"
+                raise self._error(odd, f"{name} is made or changed here; {advice} the file")
         if len(values) > 1:
             raise self._error(values[1], f"{name} is given twice; keep one")
         return values[0] if values else None
@@ -236,6 +243,34 @@ def _bound(node: ast.AST) -> list[str]:
     if isinstance(node, ast.Import | ast.ImportFrom):
         return [alias.asname or alias.name for alias in node.names]
     return []
+
+
+def _run_at_once(node: ast.AST) -> Iterator[ast.AST]:
+    """A statement and all in it, without what only a call of a function would run."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+        return
+    yield node
+    for child in ast.iter_child_nodes(node):
+        yield from _run_at_once(child)
+
+
+def _changes(node: ast.AST, name: str) -> bool:
+    """Whether this is where a global is bound, or a part of it changed."""
+    if isinstance(node, ast.Name):
+        return node.id == name and not isinstance(node.ctx, ast.Load)
+    if isinstance(node, ast.alias):
+        return (node.asname or node.name) == name
+    if isinstance(node, ast.Subscript):
+        return not isinstance(node.ctx, ast.Load) and _root(node) == name
+    method = node.func if isinstance(node, ast.Call) else None
+    return isinstance(method, ast.Attribute) and method.attr in _CHANGING and _root(method) == name
+
+
+def _root(node: ast.expr) -> str:
+    """The name that a chain of attributes and subscripts begins with."""
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _descend(node: ast.expr, path: tuple[str | int, ...]) -> ast.expr:

@@ -210,8 +210,10 @@ def plain_weights(judged: object, live: Mapping[str, Weight]) -> dict[str, Weigh
 def refuse_other_form(name: str, form: tuple[object, str], wanted: tuple[object, str]) -> None:
     """Weights of another shape or dtype than the workload's are another model.
 
+    A form is a shape and a dtype's name, as (12, 6) and "float32".
+
     Raises:
-        SubmissionError: `found` is not `wanted`: one line.
+        SubmissionError: `form` is not `wanted`: one line.
     """
     if form != wanted:
         what, right = (f"{dtype} {shape}" for shape, dtype in (form, wanted))

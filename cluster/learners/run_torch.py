@@ -189,7 +189,9 @@ class Problem:
     def value_and_grad(self, params: Tensors, batch: Tensors) -> tuple[torch.Tensor, Tensors]:
         with torch.enable_grad():
             value = self.loss(params, batch)
-            gradients = torch.autograd.grad(value, list(params.values()))
+            gradients = torch.autograd.grad(
+                value, list(params.values()), allow_unused=True, materialize_grads=True
+            )
         return value.detach(), dict(zip(params, gradients, strict=True))
 
     def losses(self, params: Tensors, batch: Tensors) -> torch.Tensor:

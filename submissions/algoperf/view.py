@@ -12,8 +12,6 @@ from submissions.algoperf.spec import LossType, ParameterType, ShapeTuple
 from submissions.algoperf.words import Batch, ByName, ModelState, RandomState, Tensor, Weights
 from submissions.contract import Card, Problem, SubmissionError
 
-MASKED_AND_SMOOTHED = "`loss_fn` got a mask together with label smoothing"
-
 
 @dataclasses.dataclass(frozen=True)
 class Forward:
@@ -158,6 +156,17 @@ class View:
     def score(self, forward: Forward, mask: Tensor, smoothing: Tensor) -> dict[str, Tensor]:
         """The loss of one forward pass."""
         raise NotImplementedError
+
+    def losses(self, params: ByName, batch: ByName, smoothing: Tensor) -> Tensor:
+        """The loss of each example, by our names: without smoothing, for only means are smoothed.
+
+        Raises:
+            SubmissionError: with smoothing, as far as it is a plain number.
+        """
+        if isinstance(smoothing, int | float) and smoothing:
+            self.refuse("`loss_fn` got label smoothing, and a mask or `per_example` with it")
+        assert self.problem is not None
+        return self.problem.losses(params, batch)
 
     def refuse(self, what: str) -> None:
         """Say in one line what of AlgoPerf's interface does not go here.

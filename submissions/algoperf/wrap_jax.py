@@ -14,7 +14,7 @@ from scoring.ground.words import StateDict
 from submissions.algoperf.calls import Calls, Scores
 from submissions.algoperf.helpers_jax import get_batch_dim_sharding, get_replicate_sharding
 from submissions.algoperf.tree_jax import Layout
-from submissions.algoperf.view import MASKED_AND_SMOOTHED, Forward, View, as_drawn, as_seen, joined
+from submissions.algoperf.view import Forward, View, as_drawn, as_seen, joined
 from submissions.algoperf.words import (
     Batch,
     ByName,
@@ -64,8 +64,6 @@ class JaxView(View):
         """The loss of one forward pass: as the workload's own mean, times the examples."""
         assert self.problem is not None
         assert isinstance(forward, _Noting)
-        if mask is not None and isinstance(smoothing, float | int) and smoothing:
-            self.refuse(MASKED_AND_SMOOTHED)
         problem = self.problem
         batch = as_drawn(forward.batch, self.names)
         params = self.layout.inner(self.layout.flat(forward.weights))
@@ -74,7 +72,7 @@ class JaxView(View):
         if _NOTED in forward.state:
             forward.state[_NOTED] = problem.gathered(sums)
         scores = Scores(summed=mean * count, n_valid_examples=jnp.float32(count))
-        scores.later = lambda: problem.losses(params, batch)
+        scores.later = lambda: self.losses(params, batch, smoothing)
         if mask is not None:
             scores["summed"] = (scores["per_example"] * mask).sum()
             scores["n_valid_examples"] = mask.sum()

@@ -13,7 +13,6 @@ from scoring.ground.words import StateDict
 from submissions.algoperf.calls import Calls, Scores
 from submissions.algoperf.helpers_torch import join_group_of_one
 from submissions.algoperf.view import (
-    MASKED_AND_SMOOTHED,
     Forward,
     View,
     as_drawn,
@@ -77,18 +76,17 @@ class TorchView(View):
         assert self.problem is not None
         batch, problem = self._batch(forward), self.problem
         params, count = self.weights(forward.weights), max(map(len, batch.values()))
+        smoothing = float(smoothing or 0.0)
         if mask is not None:
-            if smoothing:
-                self.refuse(MASKED_AND_SMOOTHED)
             with torch.no_grad():
                 problem.loss(params, batch)  # the step's line in the record
-            per_example = problem.losses(params, batch)
+            per_example = self.losses(params, batch, smoothing)
             summed, valid = (per_example * mask).sum(), mask.sum()
             return {"summed": summed, "n_valid_examples": valid, "per_example": per_example}
-        mean = problem.loss(params, batch, float(smoothing or 0.0))
+        mean = problem.loss(params, batch, smoothing)
         valid = torch.full((), float(count), device=mean.device)
         scores = Scores(summed=mean * count, n_valid_examples=valid)
-        scores.later = lambda: problem.losses(params, batch)
+        scores.later = lambda: self.losses(params, batch, smoothing)
         return scores
 
     def _batch(self, forward: Forward) -> Tensors:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from submissions.algoperf.imports import PACKAGES
 from submissions.algoperf.machine import read_otherwise
 from submissions.algoperf.view import as_seen
 from submissions.algoperf.wrap_jax import JaxView
+from submissions.algoperf.wrap_torch import Container, TorchView
 from submissions.contract import SubmissionError
 from submissions.load import build, execute, unload
 from submissions.source import find, parse
@@ -145,13 +148,40 @@ def test_what_of_a_file_is_no_python_is_not_looked_at_for_another_machine() -> N
     assert found == ["submission.py:2: 'cuda' is 'cpu'"]
 
 
-def test_a_mask_and_smoothing_together_are_refused_in_jax_as_in_torch() -> None:
-    view = JaxView(problem.card(), "my.py", device_axis=False)
-    view.problem, view.names = object(), ("x", "y")  # type: ignore[assignment]
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_loss_of_each_example_is_not_smoothed_and_so_refused(
+    framework: str, masked: bool
+) -> None:
+    class Flat:
+        classes = 2
+
+        def loss(self, params: object, batch: object, smoothing: float = 0.0) -> torch.Tensor:
+            return torch.zeros(())
+
+        def objective(self, *given: object) -> tuple[float, dict[str, float]]:
+            return 0.0, {}
+
+        def losses(self, params: object, batch: object) -> np.ndarray[Any, Any]:
+            return np.array([1.0, 3.0])
+
+    card = problem.card()
+    view: Any
+    if framework == "jax":
+        view = JaxView(card, "my.py", device_axis=False)
+        weights: Any = view.tree(problem.arrays())
+    else:
+        view, named = TorchView(card, "my.py"), problem.torch_parameters().named
+        view.live, weights = named, Container(named, card)
+    view.problem, view.names = Flat(), ("x", "y")
     batch = as_seen({"x": np.zeros(2), "y": np.zeros(2)})
-    forward, _ = view.model_fn({}, batch, None)
-    with pytest.raises(SubmissionError, match=r"my\.py: .*a mask together with label smoothing"):
-        view.loss_fn(batch["targets"], forward, np.ones(2), 0.1)
+    forward, _ = view.model_fn(weights, batch, None)
+    mask = np.array([1.0, 0.0]) if masked else None
+    scores = view.loss_fn(batch["targets"], forward, mask, 0.0)
+    assert list(scores["per_example"]) == [1.0, 3.0]
+    assert float(scores["summed"]) == (1.0 if masked else 0.0)
+    with pytest.raises(SubmissionError, match=r"my\.py: .*label smoothing, and a mask or"):
+        view.loss_fn(batch["targets"], forward, mask, 0.1)["per_example"]
 
 
 def test_older_names_of_jax_are_the_files_alone(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import linecache
 import pickle
 import sys
@@ -101,6 +102,21 @@ def test_only_the_reserved_names_that_are_asked_for_are_handed_in(load):
     made = call(jax, module, lr=3)
     assert made.given["lr"] == 3
     assert made.given["workload"].step_hint == problem.STEPS
+
+
+def test_what_a_file_changes_in_its_card_the_next_build_does_not_meet(load):
+    # A trial builds twice, to warm up and to race.
+    source, module = load(
+        "import optax\n"
+        "def submission(workload):\n"
+        "    assert 'gain' in workload.roles and 'x' in workload.examples\n"
+        "    for known in (workload.roles, workload.shapes, workload.examples): known.clear()\n"
+        "    return optax.sgd(1.0)\n"
+    )
+    card = dataclasses.replace(problem.card(), examples={"x": ((6,), "float32")})
+    for _ in range(2):
+        build(module, source, {}, params=None, card=card)
+    assert card.roles == problem.ROLES
 
 
 @pytest.mark.parametrize(

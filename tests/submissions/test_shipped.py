@@ -137,6 +137,15 @@ def test_an_optax_state_continues_bit_identically_through_numpy(name):
         np.testing.assert_array_equal(second.weights()[key], array)
 
 
+@pytest.mark.parametrize("name", [name for name in TORCH if f"{name}_jax" in JAX])
+def test_twins_share_the_ranges_and_defaults_of_what_both_have(name):
+    left, right = submissions.find(name), submissions.find(f"{name}_jax")
+    for hyperparameter in set(left.hyperparameters) & set(right.hyperparameters):
+        assert left.defaults[hyperparameter] == right.defaults[hyperparameter], hyperparameter
+        ranges = (source.space.dimensions.get(hyperparameter) for source in (left, right))
+        assert len(set(ranges)) == 1, hyperparameter
+
+
 @pytest.mark.parametrize("decay", ["cosine", "constant"])
 @pytest.mark.parametrize(
     ("torch_name", "jax_name", "hyperparameters"),

@@ -43,7 +43,9 @@ def test_a_file_without_params_is_for_jax():
 
 
 def test_closure_and_annotated_constants_are_read():
-    text = "CLOSURE: bool = True\nSEARCH_SPACE: list = [{'lr': 1}, {'lr': 2}]\n" + PLAIN
+    text = (
+        "CLOSURE: bool = True\nSEARCH_SPACE: list\nSEARCH_SPACE = [{'lr': 1}, {'lr': 2}]\n" + PLAIN
+    )
     source = parse("x", text, "x.py")
     assert source.closure
     assert source.space.points == ({"lr": 1}, {"lr": 2})
@@ -151,6 +153,21 @@ def test_closure_and_annotated_constants_are_read():
         (
             "SEARCH_SPACE = [{'lr': 1}]\nSEARCH_SPACE = [{'lr': 2}]\n" + PLAIN,
             "2: SEARCH_SPACE is given twice; keep one",
+        ),
+        *(
+            (
+                f"SEARCH_SPACE = {{'lr': {LR}}}\n{change}\n{PLAIN}",
+                f"{2 + change.count(':')}: SEARCH_SPACE is made or changed here; give it once, as"
+                " one literal at the top level: it is read without running the file",
+            )
+            for change in (
+                "SEARCH_SPACE['wd'] = SEARCH_SPACE['lr']",
+                "SEARCH_SPACE |= {}",
+                "if True:\n  SEARCH_SPACE = []",
+                "for k in (1,):\n  SEARCH_SPACE.update(k=[])",
+                "SEARCH_SPACE['lr']['max'], x = 1.0, 2",
+                "from my_spaces import SEARCH_SPACE",
+            )
         ),
         ("CLOSURE = 1\n" + PLAIN, "1: CLOSURE must be True or False"),
         (

@@ -2,7 +2,8 @@
 
 The second moment of a matrix is kept as its row and column sums; the step is relative to the
 weights' root mean square. torch caps the rate at 1/sqrt(t).
-Weight decay is decoupled, multiplied by the rate, and applies to weight matrices alone.
+Weight decay is decoupled, multiplied by the rate as it is before that cap, and applies to weight
+matrices alone.
 The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
 

@@ -4,7 +4,8 @@ The second moment of a matrix is kept as its row and column sums; the step is re
 weights' root mean square. As in torch the rate is capped at 1/sqrt(t), and dimensions
 below optax's 128 are factored too; a tensor of more axes is factored along its two largest,
 in torch along its two last.
-Weight decay is decoupled, multiplied by the rate, and applies to weight matrices alone.
+Weight decay is decoupled, multiplied by the rate as it is before that cap, and applies to weight
+matrices alone.
 The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
 
@@ -43,6 +44,6 @@ def submission(
     return optax.adafactor(
         capped,
         min_dim_size_to_factor=1,
-        weight_decay_rate=lambda k: weight_decay * capped(k),
+        weight_decay_rate=lambda k: weight_decay * schedule(k),
         weight_decay_mask=matrices,
     )

@@ -60,8 +60,8 @@ def submission(
         def step(
             m: jax.Array, v: jax.Array, n: jax.Array, p: jax.Array, is_matrix: bool
         ) -> jax.Array:
-            shrink = 1 + rate * weight_decay * is_matrix
-            return (p - rate * (m + b2 * v) / (jnp.sqrt(n) + EPS)) / shrink - p
+            shrink = rate * weight_decay * is_matrix
+            return -(rate * (m + b2 * v) / (jnp.sqrt(n) + EPS) + shrink * p) / (1 + shrink)
 
         return jax.tree.map(step, *moments, params, matrices), (m, v, n, g, t)
 

@@ -37,13 +37,9 @@ def submission(
         {"params": params.of("weight", "head", "tensor"), "weight_decay": weight_decay},
         {"params": params.of("bias", "embedding", "norm"), "weight_decay": 0.0},
     ]
+    momentum = 1 - one_minus_momentum
     optimizer = Sam(
-        groups,
-        torch.optim.SGD,
-        rho=rho,
-        lr=lr,
-        momentum=1 - one_minus_momentum,
-        nesterov=True,
+        groups, torch.optim.SGD, rho=rho, lr=lr, momentum=momentum, nesterov=momentum > 0
     )
     # lr (k + 1) / W in the W steps of warm-up, then lr (1 + cos(pi (k - W) / (T - W))) / 2.
     ramp = max(1, round(warmup * workload.step_hint))

@@ -12,12 +12,11 @@ tell what is predicted, the rate stays.
 `homeostat` is ours and another method: it looks ahead on the batch itself.
 """
 
-from collections.abc import Mapping
+from typing import TypedDict
 
 import torch
-from torch import Tensor
 
-from submissions.contract import Parameters, Problem
+from submissions.contract import Parameters, Problem, Tensors
 
 SEARCH_SPACE = {
     "lr": {"min": 1e-3, "max": 3e-1, "scaling": "log"},
@@ -26,7 +25,12 @@ RULES = ("homeostatic", "constant", "random")
 FLOOR = 1e-8
 MEMORY = 20
 
-Tensors = dict[str, Tensor]
+
+class State(TypedDict):
+    """The present rate (0-d), and the examples before the batch, none at first."""
+
+    rate: torch.Tensor
+    memory: Tensors
 
 
 def submission(
@@ -38,41 +42,34 @@ def submission(
 
 
 class Learner:
-    """State: `rate` (0-d), and `memory`, the examples before the batch."""
+    """Plain SGD at a rate that moves by `change`, or not, before each step."""
 
     def __init__(self, rate: float, change: float, rule: str) -> None:
         self.rate = rate
         self.change = change
         self.rule = rule
 
-    def init(self, params: Tensors) -> dict[str, Tensor | Tensors]:
+    def init(self, params: Tensors) -> State:
         """The first rate, and nothing remembered."""
         some = next(iter(params.values()))
         return {"rate": some.new_full((), self.rate), "memory": {}}
 
     def update(
-        self,
-        params: Tensors,
-        state: Mapping[str, Tensor | Tensors],
-        batch: Tensors,
-        problem: Problem[Tensor],
-    ) -> dict[str, Tensor | Tensors]:
+        self, params: Tensors, state: State, batch: Tensors, problem: Problem[torch.Tensor]
+    ) -> State:
         """Decide, then descend."""
         _, gradient = problem.value_and_grad(params, batch)
-        rate, memory = state["rate"], state["memory"]
-        assert isinstance(rate, Tensor)
-        assert isinstance(memory, dict)
-        rate = self._decide(params, rate, memory, batch, problem)
+        memory = state["memory"]
+        rate = self._decide(params, state, batch, problem)
         for name, parameter in params.items():
             parameter.sub_(rate * gradient[name])
-        known = {name: torch.cat([memory[name], batch[name]]) if memory else batch[name]
-                 for name in batch}  # fmt: skip
-        return {"rate": rate, "memory": {name: a[-MEMORY:].clone() for name, a in known.items()}}
+        known = {n: torch.cat([memory[n], rows]) if memory else rows for n, rows in batch.items()}
+        return {"rate": rate, "memory": {n: rows[-MEMORY:].clone() for n, rows in known.items()}}
 
     def _decide(
-        self, params: Tensors, rate: Tensor, memory: Tensors, batch: Tensors,
-        problem: Problem[Tensor],
-    ) -> Tensor:  # fmt: skip
+        self, params: Tensors, state: State, batch: Tensors, problem: Problem[torch.Tensor]
+    ) -> torch.Tensor:
+        rate, memory = state["rate"], state["memory"]
         full = memory and len(next(iter(memory.values()))) >= MEMORY
         if self.rule == "constant" or not full or "label" not in batch or not problem.classes:
             return rate
@@ -80,7 +77,7 @@ class Learner:
         higher, lower = rate + self.change, (rate - self.change).clamp(min=FLOOR)
         due = torch.where(batch["label"][0] >= half, higher, lower)
         if self.rule == "random":
-            return torch.where(torch.rand(()) < 0.5, due, rate)
+            return torch.where(torch.rand((), device=rate.device) < 0.5, due, rate)
         first = {name: array[:1] for name, array in batch.items()}
         seen = problem.measure(params, first)
         if "predicted" not in seen:
@@ -89,7 +86,7 @@ class Learner:
         _, share = problem.value_and_grad(params, first)
         size = len(batch["label"])
 
-        def ahead(at: Tensor) -> Tensor:
+        def ahead(at: torch.Tensor) -> torch.Tensor:
             moved = {name: p - at * share[name] / size for name, p in params.items()}
             return problem.measure(moved, memory)["correct"]
 

@@ -38,7 +38,7 @@ def submission(
         {"params": params.of("weight", "bias", "embedding", "norm"), "weight_decay": 0.0},
     ]
     bases = {"sgd": _sgd, "adamw": _adamw, "nadamw": _nadamw}
-    optimizer = bases[base]([group for group in groups if group["params"]], lr)
+    optimizer = bases[base](groups, lr)
     normalise_and_project(optimizer, params.of("weight"))
     # lr (k + 1) / W in the W steps of warm-up, then lr (1 + cos(pi (k - W) / (T - W))) / 2.
     ramp = max(1, round(warmup * workload.step_hint))

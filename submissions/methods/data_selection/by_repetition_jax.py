@@ -45,6 +45,19 @@ def submission(
     return Repeated(base, workload, share, kept)
 
 
+# Of the module, so that the race finds them compiled; with the place as an argument, for every one.
+@jax.jit
+def put(kept: Arrays, batch: Arrays, place: int) -> Arrays:
+    """The kept batches with this one at a place."""
+    return {name: rows.at[place].set(batch[name]) for name, rows in kept.items()}
+
+
+@jax.jit
+def taken(kept: Arrays, place: int) -> Arrays:
+    """The kept batch at a place."""
+    return {name: rows[place] for name, rows in kept.items()}
+
+
 class Repeated:
     """State: `steps`, the places of the kept batches, and the package's."""
 
@@ -55,11 +68,6 @@ class Repeated:
         self.workload = workload
         self.share = share
         self.kept = kept
-        # With the place as an argument, every one of them is the same compiled code.
-        self.taken = jax.jit(lambda kept, place: {name: a[place] for name, a in kept.items()})
-        self.put = jax.jit(
-            lambda kept, batch, place: {n: a.at[place].set(batch[n]) for n, a in kept.items()}
-        )
 
     def init(self, params: Arrays) -> State:
         """Empty places."""
@@ -78,10 +86,12 @@ class Repeated:
         if steps < self.kept:
             batch = next(draw)
             own = {name: batch[name] for name in state["kept"]}
-            return batch, state | {"kept": self.put(state["kept"], own, steps)}
+            kept = put(state["kept"], own, steps)
+            # Taken from there, so that the warm-up compiles that as well.
+            return taken(kept, steps), state | {"kept": kept}
         chance = random.Random(f"{self.workload.seed}/{steps}")
         if chance.random() < self.share:
-            return self.taken(state["kept"], chance.randrange(self.kept)), state
+            return taken(state["kept"], chance.randrange(self.kept)), state
         return next(draw), state
 
     def update(

@@ -11,7 +11,7 @@ import torch
 from submissions.contract import Parameters
 
 SEARCH_SPACE = {
-    "alpha": {"min": 10.0, "max": 1e4, "scaling": "log"},
+    "alpha": {"min": 10.0, "max": 1e3, "scaling": "log"},
 }
 
 

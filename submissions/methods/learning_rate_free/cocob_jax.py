@@ -8,9 +8,9 @@ import optax
 import optax.contrib
 
 SEARCH_SPACE = {
-    "alpha": {"min": 1e1, "max": 1e3, "scaling": "log"},
+    "alpha": {"min": 10.0, "max": 1e3, "scaling": "log"},
 }
 
 
-def submission(lr: float = 1.0, alpha: float = 100.0) -> optax.GradientTransformation:
-    return optax.contrib.cocob(lr, alpha)
+def submission(alpha: float = 100.0, eps: float = 1e-8) -> optax.GradientTransformation:
+    return optax.contrib.cocob(alpha=alpha, eps=eps)

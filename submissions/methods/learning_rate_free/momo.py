@@ -13,8 +13,8 @@ from torch.optim.optimizer import StateDict
 from submissions.contract import Parameters
 
 SEARCH_SPACE = {
-    "lr": {"min": 1e-2, "max": 1e1, "scaling": "log"},
-    "weight_decay": {"min": 1e-6, "max": 1e-3, "scaling": "log"},
+    "lr": {"min": 1e-1, "max": 1e1, "scaling": "log"},
+    "weight_decay": {"min": 1e-6, "max": 1e-2, "scaling": "log"},
 }
 KEPT = ("loss_avg", "lb", "_number_steps")
 

@@ -1,7 +1,7 @@
 """SGD with the capped Polyak step (optax.polyak_sgd; Loizou et al. 2020, arXiv 2002.10542).
 
-The rate is (loss - `f_min`) over the squared norm of the gradient, at most `max_lr`; the paper's
-scale c is `scaling` inverted, and its smoothing of the cap is left out.
+The rate is (loss - `f_min`) over c times the squared norm of the gradient, and at most c `max_lr`,
+where c is `scaling`. The paper's cap has no factor c, and its smoothing of the cap is left out.
 """
 
 import optax

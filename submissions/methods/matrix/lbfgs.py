@@ -13,7 +13,7 @@ from submissions.contract import Parameters
 SEARCH_SPACE = {
     "lr": {"min": 1e-2, "max": 1.0, "scaling": "log"},
     "max_iter": {"feasible_points": [1, 4, 20]},
-    "history": {"feasible_points": [10, 100]},
+    "history": {"feasible_points": [5, 10, 50]},
 }
 
 

@@ -3,7 +3,8 @@
 A matrix's Nesterov momentum is orthogonalised by five Newton-Schulz steps and scaled to AdamW's
 root mean square, 0.2 sqrt(max(in, out)) (Liu et al. 2025, arXiv 2502.16982), so that one rate and
 one weight decay serve both. Heads, embeddings, tensors and vectors go to AdamW.
-optax takes kernels as (in, out): the axes are told to it.
+optax takes kernels as (in, out): the axes are told to it. What it would train beside them it trains
+by NadamW, and so AdamW is set beside it.
 Weight decay is decoupled, multiplied by the rate, and applies to weight matrices alone.
 The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
@@ -41,15 +42,11 @@ def submission(
     matrices = {name: role in decayed for name, role in workload.roles.items()}
     axes = contrib.MuonDimensionNumbers(reduction_axis=1, output_axis=0)
     muon = contrib.muon(
-        schedule,
-        beta=momentum,
-        adam_b1=1 - one_minus_beta1,
-        adam_b2=beta2,
-        muon_weight_dimension_numbers={
-            name: axes if role == "weight" else None for name, role in workload.roles.items()
-        },
-        consistent_rms=0.2,
+        schedule, beta=momentum, muon_weight_dimension_numbers=axes, consistent_rms=0.2
     )
-    # Muon's own mask for weight decay leaves AdamW's part out.
-    decay_by_rate = optax.add_decayed_weights(lambda k: -weight_decay * schedule(k), matrices)
-    return optax.chain(muon, decay_by_rate)
+    adam = optax.adam(schedule, 1 - one_minus_beta1, beta2)
+    by_role = {name: "muon" if r == "weight" else "adam" for name, r in workload.roles.items()}
+    return optax.chain(
+        optax.partition({"muon": muon, "adam": adam}, by_role),
+        optax.add_decayed_weights(lambda k: -weight_decay * schedule(k), matrices),
+    )

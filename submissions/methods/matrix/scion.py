@@ -2,8 +2,8 @@
 
 Each step is the steepest of unit length in a norm that fits the layer: spectral for hidden
 matrices (radius `radius`), the sign over the width for heads and embeddings (`head_radius`), the
-root mean square for vectors and other tensors (radius 1). The radii are the authors' for language
-models.
+root mean square, along the first axis, for vectors and other tensors (radius 1). The radii are the
+authors' for language models.
 The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
 

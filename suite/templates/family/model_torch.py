@@ -21,11 +21,8 @@ class DigitsTorch(TorchModel):
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits float32 (B, classes)."""
-        return F.linear(
-            F.relu(F.linear(image, self.hidden.weight, self.hidden.bias)),
-            self.head.weight,
-            self.head.bias,
-        )
+        logits: Tensor = self.head(F.relu(self.hidden(image)))
+        return logits
 
     def loss(self, batch: Tensors, generator: torch.Generator) -> tuple[Tensor, Tensors]:
         """Mean cross-entropy in nats."""

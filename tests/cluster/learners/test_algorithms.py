@@ -376,6 +376,28 @@ def test_an_update_without_a_loss_is_one_sentence_in_both_frameworks() -> None:
     assert said[0].startswith("`update` returned without one loss")
 
 
+UNSEEN = {
+    "torch": """import torch
+        given = dict(params, unseen=torch.zeros(2, requires_grad=True))
+        _, gradient = problem.value_and_grad(given, batch)
+        for name, p in params.items():
+            p.sub_(0.1 * gradient[name] + gradient["unseen"].sum())
+        return state""",
+    "jax": """import jax.numpy as jnp
+        _, gradient = problem.value_and_grad(dict(params, unseen=jnp.zeros(2)), batch)
+        moved = {n: p - 0.1 * gradient[n] - gradient["unseen"].sum() for n, p in params.items()}
+        return moved, state""",
+}
+
+
+@pytest.mark.parametrize("framework", UNSEEN)
+def test_the_gradient_of_a_weight_that_the_loss_does_not_see_is_zero(framework: str) -> None:
+    made, _ = trained(objects(framework, UNSEEN))
+    plain, _ = trained(PLAIN[framework])
+    for name, value in plain.weights().items():
+        np.testing.assert_allclose(made.weights()[name], value, rtol=1e-5, atol=1e-7)
+
+
 def test_losses_taken_inside_a_loop_of_jax_are_no_by_products() -> None:
     update = {
         "jax": """import jax

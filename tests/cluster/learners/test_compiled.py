@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+import submissions
 import workloads
 from cluster.checks.bench import Bench
 from cluster.hardware import instructions
@@ -121,6 +122,22 @@ def compiled_on_the_clock(spec: TrialSpec, workload: Workload[Any], steps: int) 
 def test_nothing_is_compiled_between_start_and_end(make: Make, id: str, framework: str) -> None:
     spec = make(AVERAGES[framework], workload=id)
     assert compiled_on_the_clock(spec, workloads.get(id), 40) == 0
+
+
+CHOOSING = [name for name in submissions.shipped() if name.startswith("by_") and "_jax" in name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CHOOSING)
+def test_no_choice_of_data_is_compiled_on_the_clock(name: str) -> None:
+    bench = Bench(submissions.find(name), "homeostatic-toy-v3")
+    batches = [bench.workload.batch_like(seed) for seed in range(3)]
+    learner = make_learner("jax", bench.entry({}), batches)
+    before = compilations()
+    learner.begin()
+    for seed in range(30):  # a tenth of which `by_repetition` takes again
+        learner.step(functools.partial(bench.workload.batch_like, seed))
+    assert compilations() == before
 
 
 OWN = """

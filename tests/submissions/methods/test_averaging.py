@@ -1,4 +1,4 @@
-"""The averaging methods: their packages' own trajectories, and twins that agree without warm-up."""
+"""The averaging methods: their packages' own trajectories, and twins that agree."""
 
 from __future__ import annotations
 
@@ -38,12 +38,14 @@ def test_the_trajectory_is_the_packages_own(name):
 
 
 @pytest.mark.parametrize("name", TORCH)
-def test_twins_take_the_same_steps_without_warm_up(name):
+@pytest.mark.parametrize("warmup", [0.0, 0.2])
+def test_twins_take_the_same_steps(name, warmup):
     import jax
 
-    left = make(name, np.float64, lr=0.1, warmup=0.0)
+    chosen = {"lr": 0.1, "weight_decay": 0.5, "warmup": warmup}
+    left = make(name, np.float64, **chosen)
     with jax.enable_x64(True):
-        right = make(f"{name}_jax", np.float64, lr=0.1, warmup=0.0)
+        right = make(f"{name}_jax", np.float64, **chosen)
         begin = right.weights()
         right.steps(20)
     left.steps(20)

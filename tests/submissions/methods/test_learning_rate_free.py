@@ -129,7 +129,7 @@ TWINS = {
     "dowg": {"eps": 1e-3},
     "mechanic_adamw": {"s_init": 1e-3, "s_decay": 0.1, "weight_decay": 0.5},
     "mechanic_nadamw": {"s_init": 1e-3, "s_decay": 0.1, "weight_decay": 0.5},
-    "polyak_sgd": {"max_lr": 0.3, "scaling": 0.5, "f_min": 0.01},
+    "polyak_sgd": {"max_lr": 3.0, "scaling": 0.5, "f_min": 0.01},  # above the cap, then below
 }
 
 

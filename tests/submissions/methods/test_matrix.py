@@ -65,8 +65,12 @@ def test_muons_twin_differs_by_the_rounding_of_bfloat16_alone():
     chosen = {"lr": RATE, "weight_decay": 0.5, **FLAT}
     left, right = make("muon", **chosen), make("muon_jax", **chosen)
     begin = right.weights()
-    left.steps(10)
-    right.steps(10)
+    left.steps(1)
+    right.steps(1)
+    for key in ("in.bias", "gain"):  # AdamW's, which rounds to nothing coarser
+        np.testing.assert_allclose(right.weights()[key], left.weights()[key], rtol=1e-5)
+    left.steps(9)
+    right.steps(9)
     for key, array in right.weights().items():
         apart = np.linalg.norm(array - left.weights()[key])
         assert apart < 0.2 * np.linalg.norm(array - begin[key]), key

@@ -22,7 +22,7 @@ LEAST = 2
 
 
 @click.command()
-@click.argument("submissions", nargs=-1, metavar="[NAME|FILE.py]...")
+@click.argument("submissions", nargs=-1, metavar="[NAME|PATH]...")
 @click.option(
     "-o",
     "--output",

@@ -27,7 +27,7 @@ from suite.text_table import columns
 
 
 @click.command()
-@click.argument("submission", metavar="NAME|FILE.py")
+@click.argument("submission", metavar="NAME|PATH")
 @click.argument("workload", metavar="WORKLOAD")
 @click.option("--parameter", metavar="NAME=LOW:HIGH:SCALE", help=f"What to sweep: {FORM}.")
 @click.option(

@@ -162,7 +162,7 @@ def _merge(claims: Sequence[Claims]) -> dict[_Place, tuple[Path, Record]]:
                 raise RecordError(
                     f"{record.path}: the same trial is told differently in "
                     f"{merged[place][1].path}; "
-                    "score the runs apart, or rename the submission in one of them"
+                    f"score the runs apart, or move trials/*/{record.header.submission} out of one"
                 )
     return merged
 

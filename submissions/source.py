@@ -87,16 +87,21 @@ def parse(name: str, text: str, origin: str) -> Source:
     )
 
 
+def is_path(word: str) -> bool:
+    """Whether a submission's word is a path: it ends in `.py` or holds a separator."""
+    return word.endswith(".py") or "/" in word or os.sep in word
+
+
 def find(word: str) -> Source:
     """The submission that `word` names: a path, a built-in, or an installed entry point.
 
-    Whatever ends in `.py` or holds a path separator is a path: of a file, or of a folder with
-    `submission.py`, whose name is then the submission's.
+    A path is that of a file, or of a folder with `submission.py`, whose name is then the
+    submission's.
 
     Raises:
         SubmissionError: no such submission, or a file that cannot be one.
     """
-    if word.endswith(".py") or "/" in word or os.sep in word:
+    if is_path(word):
         return _at(Path(word), word)
     entries = [entry for entry in _entry_points() if entry.name == word]
     places = [f"the package {_package(entry)}" for entry in entries]

@@ -12,7 +12,7 @@ from scoring.ground.documents import ConfigError, Document, Key, read_config, to
 from scoring.ground.errors import nearest
 from scoring.run_file import Points, Suite
 from submissions.contract import SubmissionError
-from submissions.source import Source, find
+from submissions.source import Source, find, is_path
 from suite.points import wrong_values
 from workloads.errors import WorkloadError
 
@@ -78,8 +78,10 @@ def _read(path: Path) -> NamedSuite:
 
 
 def _from_folder(word: str, folder: Path) -> str:
-    is_path = word.endswith(".py") or "/" in word or os.sep in word
-    return str(folder / word) if is_path else word
+    if not is_path(word):
+        return word
+    path = str(folder / word)  # which drops a leading "./", without which a folder is a name
+    return path if is_path(path) else os.path.join(".", path)
 
 
 def _contradictions(suite: Suite) -> list[tuple[str, str]]:

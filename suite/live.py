@@ -13,8 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.spec import Finished, TrialSpec, Update
+from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import ENDS
-from scoring.ground.words import Budget, TrialKey
+from scoring.ground.words import TrialKey
 from suite.progress import Progress
 from suite.talk import say
 
@@ -83,11 +84,16 @@ class PlainLines:
         self._say = say
         self._now = now
         self._said = now()
+        self._told_of_wait = False
 
     def update(self, news: Update) -> None:
         """Say that a trial has started; at times, where the run stands."""
         if self._progress.update(news):
             self._say(f"start {trial_name(news.key)}")
+        counts = self._progress.counts()
+        if news.phase == "waiting for a core" and not counts.running and not self._told_of_wait:
+            self._told_of_wait = True  # there may be no news for long
+            self._say(f"{trial_name(news.key)} waits: other trials on this machine hold its cores")
         if self._now() - self._said >= PERIOD_S:
             self._said = self._now()
             self._say(summary(self._progress))
@@ -124,9 +130,11 @@ def summary(progress: Progress) -> str:
         eta = f"{'at most ' * progress.guesses}about {duration(remaining)} left"
     if counts.done == counts.total:
         eta = "at the end"
+    waiting = f", {counts.coreless} waiting for a core" if counts.coreless else ""
     return (
-        f"{counts.done}/{counts.total} done, {counts.running} running, {counts.reached} reached, "
-        f"{counts.failed} failed; {duration(progress.elapsed())} passed, {eta}"
+        f"{counts.done}/{counts.total} done, {counts.running} running{waiting}, "
+        f"{counts.reached} reached, {counts.failed} failed; "
+        f"{duration(progress.elapsed())} passed, {eta}"
     )
 
 
@@ -148,14 +156,13 @@ def table(progress: Progress, rows: int = ROWS) -> Table:
             f"{news.steps}/{spec.budget.steps}" if trains else news.phase,
             "" if news.metric is None else f"{news.metric:.4g}",
             "" if aim is None else f"{aim:.4g}",
-            _clock(spec.budget, news.wall_s),
+            _clock(spec, news.wall_s),
         )
     return shown
 
 
-def _clock(budget: Budget, wall_s: float) -> str:
-    # On the paired clock seconds limit nothing.
-    most = f"/{budget.seconds:.0f}" if budget.reference_steps is None else ""
+def _clock(spec: TrialSpec, wall_s: float) -> str:
+    most = f"/{spec.budget.seconds:.0f}" if CLOCKS[spec.clock].in_seconds else ""
     return f"{wall_s:.0f}{most} s"
 
 

@@ -17,13 +17,15 @@ _OUTLASTS = 0.1
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """How many trials there are, have ended, ended `reached` and `failed`, and are running."""
+    """How many trials there are, have ended, ended `reached` and `failed`, run, and want a core."""
 
     total: int
     done: int
     reached: int
     failed: int
     running: int
+    coreless: int = 0
+    """Could run, but that others, perhaps of another run, hold the cores."""
 
 
 @dataclasses.dataclass
@@ -69,6 +71,7 @@ class Progress:
         self._lock = threading.Lock()
         self._running: dict[TrialKey, Update] = {}
         self._seen: set[TrialKey] = set()
+        self._coreless: set[TrialKey] = set()
         self._done: set[TrialKey] = set()
         self._ends: Counter[str] = Counter()
         self._tallies: defaultdict[str, _Tally] = defaultdict(_Tally)
@@ -80,6 +83,9 @@ class Progress:
         with self._lock:
             if news.key in self._done:
                 return False
+            self._coreless.discard(news.key)
+            if news.phase == "waiting for a core":
+                self._coreless.add(news.key)
             if news.phase in ("queued", "waiting for a core"):
                 self._stop(news.key)  # put back, if it ran
                 return False
@@ -102,6 +108,7 @@ class Progress:
             self._stop(spec.key)
             self._wait(spec.key, -1)
             self._done.add(spec.key)
+            self._coreless.discard(spec.key)
             self._ends[outcome.end] += 1
             if spec.key in self._seen:
                 tally = self._tallies[spec.workload]
@@ -120,7 +127,7 @@ class Progress:
         with self._lock:
             total, running = len(self._specs), len(self._running)
             reached, failed = self._ends["reached"], self._ends["failed"]
-            return Counts(total, len(self._done), reached, failed, running)
+            return Counts(total, len(self._done), reached, failed, running, len(self._coreless))
 
     def elapsed(self) -> float:
         """Seconds since the run began or was resumed."""

@@ -21,11 +21,12 @@ from cluster.spec import Finished, TrialSpec, Update
 from cluster.trial.step_time import seconds_a_step
 from scoring import board, frame
 from scoring.ground.cache import cache_folder
+from scoring.ground.clocks import CLOCKS
 from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
 from scoring.ground.errors import UserError
 from scoring.ground.files import absent, take_away, write_whole
-from scoring.ground.words import Budget, Clock, Resources
+from scoring.ground.words import Clock, Resources
 from scoring.index import Keeper
 from scoring.records import RecordError, record_attempts
 from scoring.report import page, tables
@@ -185,7 +186,7 @@ def show_plan(specs: Sequence[TrialSpec]) -> str:
             str(spec.study),
             str(spec.trial),
             str(spec.seed),
-            _limit(spec.budget),
+            _limit(spec),
             " ".join(f"{name}={_short(value)}" for name, value in spec.hyperparameters.items()),
         )
         for spec in specs
@@ -194,10 +195,12 @@ def show_plan(specs: Sequence[TrialSpec]) -> str:
     return columns(head, rows)
 
 
-def _limit(budget: Budget) -> str:
+def _limit(spec: TrialSpec) -> str:
+    budget = spec.budget
     if budget.reference_steps is not None:
         return f"{budget.reference_steps:g} reference steps"
-    return f"{budget.steps} / {budget.seconds:g} s"
+    seconds = f" / {budget.seconds:g} s" if CLOCKS[spec.clock].in_seconds else ""
+    return f"{budget.steps} steps{seconds}"
 
 
 def _short(value: object) -> str:

@@ -35,7 +35,7 @@ def test_the_ten_line_submission_passes_its_check(tmp_path: Path) -> None:
     assert len(text.splitlines()) <= 10
     path = tmp_path / "my_opt.py"
     path.write_text(text)
-    findings = check(find(str(path)))
+    findings = list(check(find(str(path))))
     assert all(finding.ok for finding in findings), findings
 
 

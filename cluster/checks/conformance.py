@@ -9,7 +9,7 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 
 import numpy as np
@@ -57,11 +57,11 @@ def default_workloads() -> list[str]:
     return [DEFAULT_WORKLOAD, *(id for id in toys if id != DEFAULT_WORKLOAD)]
 
 
-def check(source: Source, workload_ids: Sequence[str] = (DEFAULT_WORKLOAD,)) -> list[Finding]:
+def check(source: Source, workload_ids: Sequence[str] = (DEFAULT_WORKLOAD,)) -> Iterator[Finding]:
     """Run a submission for a few steps on random data, in a process of its own.
 
     It is looked at closely on the first of the workloads, and briefly on the others. Needs no
-    data. Stops at the first thing that makes the rest pointless.
+    data. Findings come as they are made; ends at the first that makes the rest pointless.
 
     Raises:
         WorkloadError: no such workload.
@@ -74,10 +74,11 @@ def check(source: Source, workload_ids: Sequence[str] = (DEFAULT_WORKLOAD,)) -> 
     process.start()
     theirs.close()  # then the end of the process is the end of the pipe
     try:
-        detail = _overdue(ours, process.pid or 0, LIMIT_S * len(workload_ids))
-        if not detail:
-            findings: list[Finding] = ours.recv()
-            return findings
+        while not (detail := _overdue(ours, process.pid or 0, LIMIT_S * len(workload_ids))):
+            finding: Finding | None = ours.recv()
+            if finding is None:
+                return
+            yield finding
     except EOFError:
         process.join()
         detail = (
@@ -89,11 +90,11 @@ def check(source: Source, workload_ids: Sequence[str] = (DEFAULT_WORKLOAD,)) -> 
                 os.kill(pid, signal.SIGKILL)
         process.kill()
         process.join()
-    return [Finding(False, "it comes back", detail)]
+    yield Finding(False, "it comes back", detail)
 
 
 def _overdue(pipe: Connection, pid: int, limit_s: float) -> str:
-    """Wait for an answer; why none is to be expected, or nothing once there is one."""
+    """Wait for the next answer; why none is to be expected, or nothing once there is one."""
     used_s, since = 0.0, time.monotonic()
     while not pipe.poll(0.5):
         now_s, now = tree.cpu_s(pid), time.monotonic()
@@ -116,9 +117,13 @@ def how_ended(exit_code: int | None) -> str:
 def _answer(pipe: Connection, source: Source, workload_ids: Sequence[str]) -> None:
     _stdout_to_stderr()
     process = os.getpid()
-    findings = check_here(source, workload_ids)
-    end_copies(process)
-    pipe.send(findings)
+
+    def send(finding: Finding | None) -> None:
+        end_copies(process)
+        pipe.send(finding)
+
+    check_here(source, workload_ids, send)
+    send(None)
 
 
 def _stdout_to_stderr() -> None:
@@ -126,22 +131,31 @@ def _stdout_to_stderr() -> None:
     os.dup2(2, 1)
 
 
-def check_here(source: Source, workload_ids: Sequence[str]) -> list[Finding]:
+def check_here(
+    source: Source,
+    workload_ids: Sequence[str],
+    tell: Callable[[Finding], None] = lambda _: None,
+) -> list[Finding]:
     """As `check`, in this process, which must be the submission's own."""
     set_environment(Resources())
     findings: list[Finding] = []
+
+    def found(finding: Finding) -> None:
+        findings.append(finding)
+        tell(finding)
+
     try:
         for finding in _findings(source, workload_ids):
-            findings.append(finding)
+            found(finding)
             if not finding.ok:
                 break
     except SubmissionError as error:
-        findings.append(Finding(False, _where(findings, workload_ids), told(error, kind=False)))
+        found(Finding(False, _where(findings, workload_ids), told(error, kind=False)))
     except BaseException as raised:  # this process is the submission's own
         cause = as_raised(raised)
         where = traceback.extract_tb(cause.__traceback__)[-1]
         detail = f"{told(cause)} ({where.filename}:{where.lineno})"
-        findings.append(Finding(False, _where(findings, workload_ids), one_line(detail)))
+        found(Finding(False, _where(findings, workload_ids), one_line(detail)))
     return findings
 
 

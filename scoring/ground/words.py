@@ -100,7 +100,8 @@ def best(values: list[float], goal: Goal) -> float:
 class Budget:
     """After what a trial ends: steps, and the official clock's seconds or reference steps.
 
-    `reference_steps` is None on every clock but the paired one, where seconds limit nothing.
+    `reference_steps` is None on every clock but the paired one. There, and on the steps clock,
+    seconds limit nothing.
     """
 
     steps: int

@@ -162,7 +162,8 @@ def _budget(records: Sequence[Record]) -> str:
     budgets = [record.header.budget for record in records]
     paired = sorted({round(b.reference_steps) for b in budgets if b.reference_steps is not None})
     if not paired:
-        return f"{budgets[0].steps:,} steps or {budgets[0].seconds:,.0f} s"
+        timed = CLOCKS[records[0].header.clock].in_seconds
+        return f"{budgets[0].steps:,} steps" + f" or {budgets[0].seconds:,.0f} s" * timed
     span = " to ".join(f"{most:,}" for most in dict.fromkeys([paired[0], paired[-1]]))
     return f"{span} reference steps, at most {budgets[0].steps:,} steps"
 

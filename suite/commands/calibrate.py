@@ -13,7 +13,7 @@ from suite.config import load
 
 
 @click.command()
-@click.argument("submission", metavar="NAME|FILE.py")
+@click.argument("submission", metavar="NAME|PATH")
 @click.option(
     "--suite",
     show_default="toy",

@@ -19,7 +19,7 @@ from submissions.source import Source, find, installed, shipped
 
 
 @click.command()
-@click.argument("submission", metavar="NAME|FILE.py|WORKLOAD")
+@click.argument("submission", metavar="NAME|PATH|WORKLOAD")
 @click.option(
     "workload",
     "-w",

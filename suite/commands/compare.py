@@ -70,12 +70,16 @@ def _lines(comparison: Comparison, one: str, other: str) -> list[str]:
             _number(part.other),
             _number(part.ratio),
             "" if part.interval is None else "{:.3f}–{:.3f}".format(*part.interval),
-            "{:.3f} / {:.3f}".format(*comparison.without[name]),
+            " / ".join(map(_score, comparison.without[name])),
         )
         for name, part in comparison.parts.items()
     ]
     head = ("workload", one, other, "ratio of times", "95 %", "scores without it")
     return [*lines, "", columns(head, rows)]
+
+
+def _score(value: float) -> str:
+    return f"{value:.3f}" if math.isfinite(value) else "—"  # of no workload there is none
 
 
 def _number(value: float) -> str:

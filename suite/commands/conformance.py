@@ -22,7 +22,7 @@ LEAST, MOST = 2, 10**9
 
 
 @click.command()
-@click.argument("submissions", nargs=-1, metavar="[NAME|FILE.py]...")
+@click.argument("submissions", nargs=-1, metavar="[NAME|PATH]...")
 @click.option(
     "-o",
     "--output",

@@ -8,7 +8,7 @@ import io
 import json
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -82,12 +82,24 @@ def lifelong(run: Path, expert: Path | None, folder: Path | None, form: str) -> 
         own = experts.get(header.submission, [])
         row = _Row(record, *grounded(scene, measure(scene, own), own))
         rows.append(row)
-        for name, reason in row.reasons.items():
-            click.echo(f"{row.name}: no {name}: {reason}", err=True)
         if folder is not None:
             name = "-".join((header.workload, header.submission, *_numbers(record)))
             export(scene, header, folder / name)
+    for line in _left_out(rows):
+        click.echo(line, err=True)
     click.echo({"table": _table, "json": _json, "csv": _csv}[form](rows).rstrip("\n"))
+
+
+def _left_out(rows: Sequence[_Row]) -> list[str]:
+    """One line a measure and reason, with the trials; what holds for all is told once."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        for one in row.reasons.items():
+            names.setdefault(one, []).append(row.name)
+    return [
+        f"{'all trials' if len(of) == len(rows) > 1 else ', '.join(of)}: no {measure}: {reason}"
+        for (measure, reason), of in names.items()
+    ]
 
 
 def _trials(run: Path) -> list[Record]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 import workloads
+from scoring.ground.documents import ConfigError
 from submissions import source
 from submissions.contract import SubmissionError
 from suite import config
@@ -36,6 +37,8 @@ def list_(what: str, like: str, as_markdown: bool) -> None:
         "suites": (_SUITES, _suites),
     }[what]
     rows = list(listed(like))
+    if not rows:
+        raise ConfigError(f"no name of {what} matches {like!r}; * stands for anything: '*{like}*'")
     click.echo(markdown(head, rows) if as_markdown else columns(head, rows))
 
 

@@ -24,7 +24,7 @@ from suite.run import run as carry_out
     multiple=True,
     metavar="NAME|PATH",
     help="Race this submission instead of the suite's: a built-in or installed name, or the path "
-    "of a .py file. Repeat for several.",
+    "of a .py file or of a folder with submission.py. Repeat for several.",
 )
 @click.option(
     "workloads",

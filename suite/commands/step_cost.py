@@ -22,7 +22,7 @@ from suite.text_table import columns
 
 
 @click.command(name="step-cost")
-@click.argument("submissions", nargs=-1, required=True, metavar="NAME|FILE.py...")
+@click.argument("submissions", nargs=-1, required=True, metavar="NAME|PATH...")
 @click.option(
     "ids",
     "-w",

@@ -29,7 +29,7 @@ from suite.trials import refuse_too_many_cores
 
 
 @click.command()
-@click.argument("submission", metavar="NAME|FILE.py")
+@click.argument("submission", metavar="NAME|PATH")
 @click.argument("workload", metavar="WORKLOAD")
 @click.option("--parameter", metavar="NAME=LOW:HIGH:SCALE", help=f"What to sweep: {FORM}.")
 @click.option(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -14,7 +17,7 @@ from cluster.spec import TrialSpec
 from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
 from scoring.ground.words import Budget, Point, Resources
-from scoring.records import Record
+from scoring.records import Evaluation, Record
 from submissions.source import Source, find
 from suite.commands import Option, Options
 from suite.commands.racing_options import holding_options
@@ -27,7 +30,7 @@ from workloads.metric import DIAGNOSTICS
 
 @click.command(name="try")
 @click.argument("workload", metavar="WORKLOAD")
-@click.argument("submission", metavar="NAME|FILE.py")
+@click.argument("submission", metavar="NAME|PATH")
 @click.option(
     "--steps",
     type=click.IntRange(1, 10**9),
@@ -79,7 +82,7 @@ def try_(ctx: click.Context, /, workload: str, submission: str, **options: Optio
     fetch_once(chosen)
     with tempfile.TemporaryDirectory() as scratch:
         record = _train(source, workload, point, (folder or Path(scratch)).absolute(), options)
-    _show(record)
+    _show(record, chosen.metric.key)
     outcome = record.outcome
     failed = outcome is None or ENDS[outcome.end].fails_run
     if outcome is not None and ENDS[outcome.end].broken:
@@ -114,22 +117,40 @@ def _train(
     return record_of(spec)
 
 
-def _show(record: Record) -> None:
+def _show(record: Record, judged: str) -> None:
     if record.evaluations:
-        measured = (name for line in record.evaluations for name in line.metrics)
-        names = [name for name in dict.fromkeys(measured) if not name.startswith(DIAGNOSTICS)]
-        rows = [
-            (
-                str(line.steps),
-                f"{line.wall_s:.2f} s",
-                *(f"{line.metrics[name]:.5g}" if name in line.metrics else "" for name in names),
-            )
-            for line in record.evaluations
-        ]
-        click.echo(columns(("steps", "clock", *names), rows))
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        table, hidden = measured(record.evaluations, judged, width)
+        click.echo(table)
+        if hidden:
+            click.echo(f"{hidden} more columns where this goes to a file or a pipe", err=True)
     facts = record.outcome.extra if record.outcome else {}
     for name, value in facts.get("test", {}).items():
         click.echo(f"{name} {value:.5g}")
     if "step_s_median" in facts:
         step, low, high = (facts[f"step_s_{name}"] * 1e3 for name in ("median", "p10", "p90"))
         click.echo(f"a step: {step:.3g} ms (p10 {low:.3g}, p90 {high:.3g})")
+
+
+def measured(evaluations: Sequence[Evaluation], judged: str, width: int | None) -> tuple[str, int]:
+    """The table of what was measured, and how many metrics had no room in `width` characters.
+
+    The judged metric comes first, and is there however narrow the table.
+    """
+    found = dict.fromkeys(name for line in evaluations for name in line.metrics)
+    names = [name for name in found if not name.startswith(DIAGNOSTICS)]
+    names.sort(key=lambda name: (name != judged, name != "train/loss"))
+    for count in range(len(names), 0, -1):
+        shown = names[:count]
+        rows = [
+            (
+                str(line.steps),
+                f"{line.wall_s:.2f} s",
+                *(f"{line.metrics[name]:.5g}" if name in line.metrics else "" for name in shown),
+            )
+            for line in evaluations
+        ]
+        table = columns(("steps", "clock", *shown), rows)
+        if width is None or max(map(len, table.splitlines())) <= width:
+            break
+    return table, len(names) - count

@@ -13,7 +13,7 @@ from suite.config import NamedSuite
 
 
 @click.command()
-@click.argument("submission", metavar="NAME|FILE.py")
+@click.argument("submission", metavar="NAME|PATH")
 @click.argument("workload", metavar="WORKLOAD")
 @order_options
 @place_options("tune")

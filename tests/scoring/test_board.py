@@ -357,19 +357,40 @@ def test_what_takes_longer_steps_than_the_reference_is_told_where_steps_count(
     new_run: NewRun,
 ) -> None:
     run = new_run().add(LM, TORCH, [20]).add(LM, "adamw", [20])
-    head = header(LM, "sam")
-    costly = [
-        dataclasses.replace(line, cpu_s=4 * line.cpu_s)
-        if isinstance(line, Evaluation | Outcome)
-        else line
-        for line in lines(head, 20.0)
-    ]
-    write(record_path(run.folder, head.key), costly)
+    add_costly(run, "sam", 4)
     (note,) = (n for n in compute([run.folder], clock="steps").notes if "a step of" in n)
     assert note.startswith(
         "a step of sam took more CPU seconds than the reference's, times 4 on lm"
     )
     assert not any("a step of" in n for n in compute([run.folder], clock="cpu").notes)
+
+
+def test_without_a_reference_raced_the_cheapest_entry_stands_for_it(new_run: NewRun) -> None:
+    run = new_run().add(LM, "sgd", [20])
+    add_costly(run, "adamw", 1.2)
+    add_costly(run, "soap", 12)
+    board = compute([run.folder], clock="steps", protocol="algoperf")  # which needs none
+    (note,) = (n for n in board.notes if "a step of" in n)
+    assert note.startswith("a step of soap took more CPU seconds than sgd's, times 12 on lm")
+
+
+def add_costly(run: Run, name: str, times: float) -> None:
+    """A trial whose CPU seconds are so many times the others'."""
+    head = header(LM, name)
+    costly = [
+        dataclasses.replace(line, cpu_s=times * line.cpu_s)
+        if isinstance(line, Evaluation | Outcome)
+        else line
+        for line in lines(head, 20.0)
+    ]
+    write(record_path(run.folder, head.key), costly)
+
+
+def test_a_target_that_no_entry_met_is_told(new_run: NewRun) -> None:
+    run = new_run().add(LM, TORCH, [20]).add(LM, "adamw", [math.inf])
+    run.add(SHIFT, TORCH, [20]).add(SHIFT, "adamw", [20])
+    (note,) = (n for n in compute([run.folder]).notes if "no entry met" in n)
+    assert note.startswith(f"no entry met the target of {LM}: nothing there")
 
 
 def test_what_a_second_witness_saw_is_told(new_run: NewRun) -> None:

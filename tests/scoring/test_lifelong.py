@@ -271,7 +271,7 @@ def test_several_trials_have_a_mean_with_its_error(runs: tuple[str, str], tmp_pa
     values = first.split()
     assert values[1] == values[2] == values[3]
     assert values[4:] == ["+-", "0"]
-    assert "adamw_jax/study1/trial0: no sample_efficiency: no expert to compare with" in error
+    assert "all trials: no sample_efficiency: no expert to compare with: --expert\n" in error
     (row, *_) = [line for line in text.splitlines() if line.startswith("sample_efficiency")]
     assert row.split()[1:] == ["-", "-", "-"]
 

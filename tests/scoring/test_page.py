@@ -288,6 +288,16 @@ def test_traceback_is_kept_verbatim(page: str) -> None:
     assert html.unescape(found[1]) == TRACEBACK
 
 
+def test_on_the_steps_clock_no_seconds_are_told_as_a_budget(
+    board: Board, records: list[Record]
+) -> None:
+    on_steps = [
+        dataclasses.replace(record, header=dataclasses.replace(record.header, clock="steps"))
+        for record in records
+    ]
+    assert f"Budget: {records[0].header.budget.steps:,} steps. " in render(board, on_steps)
+
+
 def test_on_the_paired_clock_the_budget_is_told_in_reference_steps(
     board: Board, records: list[Record], page: str
 ) -> None:

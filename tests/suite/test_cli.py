@@ -165,6 +165,9 @@ def test_lists_hold_everything(invoke: Invoke) -> None:
     listed = invoke("list", "submissions").stdout.splitlines()[1:]
     assert [line.split()[0] for line in listed][: len(source.shipped())] == source.shipped()
     assert "demo" in invoke("list", "suites").stdout
+    nothing = invoke("list", "submissions", "--like", "muo")
+    assert (nothing.exit_code, nothing.stdout) == (2, "")
+    assert nothing.stderr.endswith("matches 'muo'; * stands for anything: '*muo*'\n")
 
 
 def test_one_package_that_cannot_race_is_listed_with_its_reason(

@@ -49,6 +49,7 @@ def test_a_single_study_does_not_tell(tmp_path: Path) -> None:
     run = Run(tmp_path / "one").add(LM, "reference-torch", [20]).add(LM, "a", [20])
     result = invoke("compare", run.folder, "a", "reference-torch")
     assert "a single study does not tell" in result.stdout
+    assert result.stdout.splitlines()[-1].endswith("— / —")  # nothing is left without its workload
 
 
 def test_few_studies_make_a_chance_too_sure(tmp_path: Path) -> None:

@@ -56,6 +56,16 @@ def test_paths_are_relative_to_the_suites_file(suite_file: Callable[[str], Path]
     assert config.load(str(path)).suite.submissions == [str(path.parent / "my_opt.py")]
 
 
+def test_a_folder_beside_a_suite_that_is_read_from_its_own_folder_is_a_path(
+    suite_file: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = suite_file(GOOD.replace("adamw, sgd", "./my_opt"))
+    (path.parent / "my_opt").mkdir()
+    (path.parent / "my_opt/submission.py").write_text("def submission(params, lr=0.1):\n    pass\n")
+    monkeypatch.chdir(path.parent)
+    assert config.load(path.name).suite.submissions == ["./my_opt"]
+
+
 BAD = {
     "unknown key": (
         GOOD + "trails: 4\n",

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from cluster.spec import Finished, TrialSpec, Update
-from scoring.ground.words import Budget, Target
+from scoring.ground.words import Budget, Clock, Target
 from scoring.records import Outcome
 from submissions.source import parse
 from suite.live import PERIOD_S, PlainLines, duration, end_line, one_line, screen, summary
@@ -52,7 +52,7 @@ def test_counts_follow_the_news() -> None:
     progress = Progress(trials)
     progress.update(Update(trials[0].key, "queued"))
     progress.update(Update(trials[1].key, "waiting for a core"))
-    assert progress.counts() == Counts(total=4, done=0, reached=0, failed=0, running=0)
+    assert progress.counts() == Counts(4, done=0, reached=0, failed=0, running=0, coreless=1)
     assert progress.update(Update(trials[0].key, "preparing"))
     assert not progress.update(Update(trials[0].key, "training", 10))
     progress.update(Update(trials[1].key, "training", 20))
@@ -158,6 +158,22 @@ def test_plain_lines_tell_starts_ends_and_now_and_then_the_whole() -> None:
     assert said[2:] == ["[1/2] lm-toy-v2 mine study 0 trial 0: reached after 120 steps, 10.0 s"]
 
 
+def test_a_wait_for_cores_that_others_hold_is_told() -> None:
+    said: list[str] = []
+    trials = [spec(0), spec(1)]
+    progress = Progress(trials)
+    lines = PlainLines(progress, said.append)
+    for trial in trials:
+        lines.update(Update(trial.key, "waiting for a core"))
+    assert said == [
+        "lm-toy-v2 mine study 0 trial 0 waits: other trials on this machine hold its cores"
+    ]
+    assert summary(progress).startswith("0/2 done, 0 running, 2 waiting for a core, 0 reached")
+    lines.update(Update(trials[0].key, "preparing"))
+    lines.finish(ended(trials[1]))
+    assert progress.counts().coreless == 0
+
+
 def test_a_failure_tells_what_was_raised() -> None:
     assert end_line(ended(spec(), "failed")).endswith(
         "failed after 120 steps, 10.0 s: ValueError: no"
@@ -207,8 +223,11 @@ def test_the_table_shows_each_running_trial(rendered: Callable[..., str]) -> Non
     assert sum("lm-toy-v2" in line for line in text.splitlines()) == 2
 
 
-def test_seconds_that_limit_nothing_are_no_limit(rendered: Callable[..., str]) -> None:
-    trial = dataclasses.replace(spec(), budget=Budget(400, 40.0, 100.0), clock="paired")
+@pytest.mark.parametrize(("clock", "paired"), [("paired", 100.0), ("steps", None)])
+def test_seconds_that_limit_nothing_are_no_limit(
+    clock: Clock, paired: float | None, rendered: Callable[..., str]
+) -> None:
+    trial = dataclasses.replace(spec(), budget=Budget(400, 40.0, paired), clock=clock)
     progress = Progress([trial])
     progress.update(Update(trial.key, "training", 150, 12.5))
     (row,) = [line for line in rendered(progress).splitlines() if "150/400" in line]

@@ -72,6 +72,16 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(fake: FakeCluster, invoke:
     assert not fake.asked
 
 
+@pytest.mark.parametrize(
+    ("clock", "budget"), [("steps", "160 steps  "), ("wall", "160 steps / 8 s  ")]
+)
+def test_a_dry_run_tells_what_limits_a_trial_on_its_clock(
+    clock: str, budget: str, fake: FakeCluster, invoke: Invoke
+) -> None:
+    result = run_demo(invoke, "-w", "lm-toy-v2", "--clock", clock, "--dry-run")
+    assert budget in result.stdout
+
+
 def test_failed_trials_are_told_and_make_exit_code_1(fake: FakeCluster, invoke: Invoke) -> None:
     fake.end_of = lambda spec: "failed" if spec.submission == "prodigy_jax" else "reached"
     result = run_demo(invoke, "-w", "lm-toy-v2")

@@ -6,12 +6,26 @@ from pathlib import Path
 
 import pytest
 
-from scoring.records import read_run
+from scoring.records import Evaluation, read_run
+from suite.commands.try_ import measured
 from tests.conftest import Gradathlon
 
-pytestmark = pytest.mark.network
+
+def test_a_narrow_terminal_shows_what_is_judged() -> None:
+    metrics = {f"task{number:02}/accuracy": 0.5 for number in range(10)}
+    metrics |= {"train/loss": 1.5, "diagnostics/weight_norm": 3.0, "validation/kept_mean3": 0.25}
+    lines = [Evaluation(20, 0.4, 0.4, {"task00/accuracy": 0.5}), Evaluation(40, 0.8, 0.8, metrics)]
+    table, hidden = measured(lines, "validation/kept_mean3", 80)
+    head = ["steps", "clock", "validation/kept_mean3", "train/loss", "task00/accuracy"]
+    assert table.splitlines()[0].split() == head
+    assert max(map(len, table.splitlines())) <= 80
+    assert hidden == 9
+    assert measured(lines, "validation/kept_mean3", 10)[0].split()[2] == "validation/kept_mean3"
+    whole, hidden = measured(lines, "validation/kept_mean3", None)
+    assert (len(whole.splitlines()[0].split()), hidden) == (14, 0)
 
 
+@pytest.mark.network
 def test_a_short_trial_is_shown_and_kept(tmp_path: Path, gradathlon: Gradathlon) -> None:
     words = (
         "homeostatic-toy-v3",
@@ -36,6 +50,7 @@ def test_a_short_trial_is_shown_and_kept(tmp_path: Path, gradathlon: Gradathlon)
     assert gradathlon("try", *words, "-o", "kept").code == 2, "a kept record is not overwritten"
 
 
+@pytest.mark.network
 @pytest.mark.parametrize(
     ("point", "expected"),
     [
@@ -49,6 +64,7 @@ def test_a_wrong_point_is_one_line(gradathlon: Gradathlon, point: str, expected:
     assert expected in done.err
 
 
+@pytest.mark.network
 def test_a_failing_submission_makes_exit_code_1(tmp_path: Path, gradathlon: Gradathlon) -> None:
     (tmp_path / "bad.py").write_text("def submission(params):\n    raise ValueError('no')\n")
     done = gradathlon("try", "homeostatic-toy-v3", "bad.py")

@@ -50,7 +50,7 @@ pytestmark = [
 
 
 def findings(name: str, *ids: str) -> list[Finding]:
-    return check(find(str(CASES / f"{name}.py")), ids or (DEFAULT_WORKLOAD,))
+    return list(check(find(str(CASES / f"{name}.py")), ids or (DEFAULT_WORKLOAD,)))
 
 
 @pytest.mark.parametrize("name", PASS)

@@ -85,14 +85,13 @@ def test_nothing_is_wrong_with_a_shipped_submission(
 def test_a_check_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(OWN_PROCESS)
-    found = check(find(str(path)))
-    assert [finding for finding in found if not finding.ok] == []
+    assert [finding for finding in check(find(str(path))) if not finding.ok] == []
     assert not (tmp_path / "here").exists()
 
 
 def test_an_unknown_workload_is_the_callers_error() -> None:
     with pytest.raises(WorkloadError, match="unknown scale 'tiny'; did you mean 'toy'"):
-        check(find("adamw"), ["homeostatic-tiny-v3"])
+        next(check(find("adamw"), ["homeostatic-tiny-v3"]))
 
 
 HIDDEN = {
@@ -352,7 +351,7 @@ def test_a_submission_that_never_comes_back_is_caught(
     monkeypatch.setattr(conformance, "LIMIT_S", 1.0)
     path = tmp_path / "mine.py"
     path.write_text("def submission(params):\n    while True:\n        pass\n")
-    (finding,) = check(find(str(path)))
+    *_, finding = check(find(str(path)))
     assert not finding.ok
     assert finding.detail == "no answer within 1 CPU seconds; look for an endless loop"
 
@@ -368,6 +367,14 @@ def test_an_error_is_told_in_one_line_whatever_its_text() -> None:
     assert told(KeyboardInterrupt()) == "KeyboardInterrupt"
 
 
+def test_findings_are_told_as_they_are_made(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("def submission(params):\n    while True:\n        pass\n")
+    found = check(find(str(path)))
+    assert next(found).title == "torch submission"  # though no second one would ever come
+    found.close()
+
+
 def test_a_submission_that_waits_for_ever_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -376,7 +383,7 @@ def test_a_submission_that_waits_for_ever_is_caught(
     path.write_text(
         "import subprocess\n\ndef submission(params):\n    subprocess.run(['sleep', '3600'])\n"
     )
-    (finding,) = check(find(str(path)))
+    *_, finding = check(find(str(path)))
     assert not finding.ok
     assert finding.detail.startswith("it does nothing for 2 s; look for a wait")
 
@@ -384,7 +391,7 @@ def test_a_submission_that_waits_for_ever_is_caught(
 def test_a_submission_that_takes_its_process_down_is_told_so(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text("import ctypes\n\ndef submission(params):\n    ctypes.string_at(0)\n")
-    (finding,) = check(find(str(path)))
+    *_, finding = check(find(str(path)))
     assert not finding.ok
     assert finding.detail == "its process died (SIGSEGV); look at native code that it calls"
 
@@ -414,7 +421,7 @@ def submission(params):
 def test_what_a_race_would_tell_of_leftovers_is_told(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(LEAVES)
-    last = check(find(str(path)))[-1]
+    *_, last = check(find(str(path)))
     assert last.ok
     assert last.title == "it leaves behind, as a race would tell"
     assert "leftover processes: " in last.detail

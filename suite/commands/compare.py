@@ -9,7 +9,7 @@ import click
 
 from suite.commands import Option
 from suite.commands.board_options import gradathlon_options
-from suite.remote import RunFolder
+from suite.run_folder import RunFolder
 from suite.text_table import columns
 
 if TYPE_CHECKING:

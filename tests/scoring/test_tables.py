@@ -48,7 +48,7 @@ def test_markdown(board: Board) -> None:
         "| 1–2 | c | jax | 1.000 |  |  | 1,234 s 2/3 | 0.5 s 2/3 |\n"
         "| ref | reference-jax | jax | 1.000 | 1.000–1.000 |  | 10 s 2/3 | 10 s 2/3 |\n"
         "| 3 | d | torch | 0.000 | 0.000–0.000 | 0 % | — 2/3 | — |\n\n"
-        f"- {tables.RANKS_TOLD}\n"
+        f"- {tables.TRIALS_TOLD}\n- {tables.RANKS_TOLD}\n"
         "- d has no trial on it\n"
     )
 
@@ -64,6 +64,7 @@ def test_terminal(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
         " 1–2  c              jax        1.000                        1,234 s 2/3     0.5 s 2/3",
         " ref  reference-jax  jax        1.000  1.000–1.000              10 s 2/3      10 s 2/3",
         "   3  d              torch      0.000  0.000–0.000      0 %        — 2/3             —",
+        f"- {tables.TRIALS_TOLD}",
         f"- {tables.RANKS_TOLD}",
         "- d has no trial on it",
     ]
@@ -86,6 +87,7 @@ def test_where_the_board_is_too_wide_workloads_follow_the_scores(board: Board) -
         "c              1,234 s 2/3     0.5 s 2/3",
         "reference-jax     10 s 2/3      10 s 2/3",
         "d                    — 2/3             —",
+        f"- {tables.TRIALS_TOLD}",
         f"- {tables.RANKS_TOLD}",
         "- d has no trial on it",
     ]

@@ -64,6 +64,16 @@ def test_an_unknown_entry_is_told_with_the_nearest(race: Run) -> None:
     assert invoke("compare", race.folder, "fast").exit_code == 2
 
 
+@pytest.mark.parametrize("words", [("fast", "RUN"), ("RUN", "slow")])
+def test_a_run_where_a_submission_belongs_is_told_for_what_it_is(
+    words: tuple[str, str], race: Run
+) -> None:
+    given = [race.folder if word == "RUN" else word for word in words]
+    result = invoke("compare", race.folder, *given)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert f"{race.folder} is a run, where a submission's name belongs" in result.stderr
+
+
 def write_logs(logs: Path, submission: str, workload: str, hits: list[float]) -> None:
     for study, time in enumerate(hits):
         folder = logs / submission / f"study_{study}" / f"{workload}_jax" / "trial_1"

@@ -101,6 +101,7 @@ def test_at_any_width_each_workload_is_told_once_and_no_line_is_broken(
     one = {name: Cell(name, 12.5, 1.0, (12.5,), 1, 1) for name in names}
     rows = (Row(1, 1, 1.0, "adamw", "torch", 1.0, (1.0, 1.0), one, False),)
     told = tables.terminal(Board("gradathlon", "paired", names, rows, ()), width).splitlines()
+    assert told.pop() == f"- {tables.TRIALS_TOLD}"
     assert all(len(line) <= width for line in told[1:])
     assert sum(line.count(" 12 1/1") for line in told) == workloads
     for name in names:

@@ -54,6 +54,7 @@ def test_a_single_study_does_not_tell(tmp_path: Path) -> None:
 def test_few_studies_make_a_chance_too_sure(tmp_path: Path) -> None:
     run = Run(tmp_path / "two").add(LM, "reference-torch", [20, 21])
     run.add(LM, "a", [10, 11]).add(LM, "b", [20, 21])
+    run.add(SHIFT, "reference-torch", [20, 21]).add(SHIFT, "a", [10, 11])  # b did not race there
     told = "a scores higher in 100 % of redrawn studies; 2 studies make that too sure: run 5"
     assert told in invoke("compare", run.folder, "a", "b").stdout
 

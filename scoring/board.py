@@ -186,7 +186,8 @@ def _as_planned(gathered: frame.Gathered, held_out: bool) -> tuple[pd.DataFrame,
     counted = trials["workload"].isin(gathered.planned) | bases.isin(gathered.planned)
     for name in sorted(trials.loc[~counted, "workload"].unique()):
         notes.append(f"{name} stands apart: it was not planned, and counts for no score")
-    return trials[counted].reset_index(drop=True), notes
+    trials = trials[counted].reset_index(drop=True)
+    return trials.assign(study=trials["number"]), notes
 
 
 def _board(protocol: str, clock: Clock, trials: pd.DataFrame, judged: Judged) -> Board:

@@ -38,7 +38,7 @@ class Comparison:
         speed_up: geometric mean over the workloads that both met of the other's time over the
             first's; NaN if there is none.
         parts: by workload.
-        studies: of the workload with the fewest.
+        studies: of the workload with the fewest, of those that each raced on.
         without: both scores with one workload left out, by the workload left out.
     """
 
@@ -70,7 +70,12 @@ def compare(board: Board, one: str, other: str) -> Comparison:
         speed_up=math.exp(-sum(map(math.log, met)) / len(met)) if met else math.nan,
         parts=parts,
         studies=min(
-            (len(row.cells[name].study_times) for row in (first, second) for name in parts),
+            (
+                len(cell.study_times)
+                for row in (first, second)
+                for cell in row.cells.values()
+                if cell.study_times
+            ),
             default=0,
         ),
         without={name: (_without(first, name), _without(second, name)) for name in parts},

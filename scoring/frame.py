@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -66,6 +66,7 @@ def load(runs: Sequence[Path]) -> pd.DataFrame:
 
     Columns:
         workload, submission, framework, ruleset, study, trial, seed, run, path: which trial.
+        number: its study's among all the runs; `study`, unless several races brought that.
         clock: the official clock of its run.
         wall, cpu, steps, paired: time-to-result on each clock, between evaluations; infinite if
             never.
@@ -89,12 +90,13 @@ def load(runs: Sequence[Path]) -> pd.DataFrame:
         witness_wall_s, witness_cpu_s, off_clock_share: what that process saw; NaN for none.
         torn: a crash cut its last line off, which was left out.
 
-    A trial found identically in two runs counts once. Every run brings its own references, of
-    which all are in the table. The order of runs means nothing.
+    A trial found identically in two runs counts once; one that was raced in several is as many
+    studies. Every run brings its own references, of which all are in the table. The order of runs
+    means nothing.
 
     Raises:
-        RecordError: not a run, no trial that can be believed or compared, a trial that two runs
-            tell differently, a submission of several sources, or a trial that had no target.
+        RecordError: not a run, no trial that can be believed or compared, a trial that two copies
+            of a run tell differently, a submission of several sources, or a trial without a target.
         ConfigError: a damaged `run.yaml`.
     """
     return gather(runs).trials
@@ -109,7 +111,8 @@ def gather(runs: Sequence[Path]) -> Gathered:
     import pandas as pd
 
     claims = [read_claims(run) for run in sorted(set(runs))]
-    merged, apart = _comparable(_merge(claims))
+    places = _Places(claims)
+    merged, apart = _comparable(_merge(claims, places))
     refused = [one.reason for claim in claims for one in claim.refused]
     if not merged:
         if apart:
@@ -117,7 +120,7 @@ def gather(runs: Sequence[Path]) -> Gathered:
         why = f"; left out: {refused[0]}" if refused else ""
         raise RecordError(f"{', '.join(map(str, runs))}: no trial has been recorded yet{why}")
     order = sorted(merged)
-    trials = pd.DataFrame([_row(*merged[key]) for key in order])
+    trials = pd.DataFrame([_row(*merged[key], places.number(key)) for key in order])
     plans = [claim.plan for claim in claims]
     planned = {id for plan in plans if plan for id in plan.workloads}
     # A run without a plan is taken at its word, but for workloads that only references raced on.
@@ -129,7 +132,7 @@ def gather(runs: Sequence[Path]) -> Gathered:
         trials=trials,
         records=[merged[key][1] for key in order],
         refused=refused,
-        missing=_missing(claims, merged, trials, apart),
+        missing=_missing(claims, places, merged, trials, apart),
         planned=tuple(sorted(planned - apart.keys())),
         apart=tuple(apart.values()),
         shipped={
@@ -144,21 +147,66 @@ def gather(runs: Sequence[Path]) -> Gathered:
 
 
 _Place = tuple[TrialKey, str]
-"""A trial, and for a reference its run, since every run brings its own; "" for the others."""
+"""A trial, and where several races brought it, which; "" for the others."""
+APART = 10_000
+"""Studies that several races brought under one number are so far apart: more than any run has."""
 
 
-def _place(key: TrialKey, run: Path) -> _Place:
-    return key, str(run) if is_reference(key.submission) else ""
+class _Places:
+    """Tells the trials of different races apart.
+
+    Every run brings its own references. What a submission did in a study that several planned races
+    have is as many studies; copies of a race are one.
+    """
+
+    def __init__(self, claims: Sequence[Claims]) -> None:
+        self._runs = sorted(
+            str(claim.run)
+            for claim in claims
+            if any(is_reference(one.header.submission) for one in claim.records)
+        )
+        self._races = sorted({_race(claim) for claim in claims if claim.plan})
+        races: dict[tuple[str, str, int], set[str]] = {}
+        for claim in claims if len(self._races) > 1 else ():
+            if claim.plan:
+                for key in _keys(claim):
+                    races.setdefault(key[:3], set()).add(_race(claim))
+        self._shared = {study for study, by in races.items() if len(by) > 1}
+
+    def of(self, key: TrialKey, claim: Claims) -> _Place:
+        """The place of a trial that a run has, or should have."""
+        if is_reference(key.submission):
+            return key, str(claim.run)
+        return key, _race(claim) if key[:3] in self._shared else ""
+
+    def number(self, place: _Place) -> int:
+        """Of its study: every race's own."""
+        key, source = place
+        among = self._runs if is_reference(key.submission) else self._races
+        return key.study + (APART * among.index(source) if source in among else 0)
 
 
-def _merge(claims: Sequence[Claims]) -> dict[_Place, tuple[Path, Record]]:
+def _race(claim: Claims) -> str:
+    return f"{claim.plan.date} {claim.plan.hardware}" if claim.plan else ""
+
+
+def _keys(claim: Claims) -> Iterator[TrialKey]:
+    yield from (record.header.key for record in claim.records)
+    yield from (one.key for one in claim.refused)
+    yield from claim.missing
+
+
+def _merge(claims: Sequence[Claims], places: _Places) -> dict[_Place, tuple[Path, Record]]:
     merged: dict[_Place, tuple[Path, Record]] = {}
+    seen: set[str] = set()
     for claim in claims:
         for record in claim.records:
-            place = _place(record.header.key, claim.run)
-            if place not in merged:
+            place = places.of(record.header.key, claim)
+            is_copy = record.sha256 in seen and not is_reference(record.header.submission)
+            seen.add(record.sha256)
+            if place not in merged and not is_copy:
                 merged[place] = (claim.run, record)
-            elif record.sha256 != merged[place][1].sha256:
+            elif place in merged and record.sha256 != merged[place][1].sha256:
                 raise RecordError(
                     f"{record.path}: the same trial is told differently in "
                     f"{merged[place][1].path}; "
@@ -184,6 +232,7 @@ def _comparable(
 
 def _missing(
     claims: Sequence[Claims],
+    places: _Places,
     merged: Mapping[_Place, object],
     trials: pd.DataFrame,
     apart: Container[str],
@@ -192,17 +241,17 @@ def _missing(
     import pandas as pd
 
     first = trials.drop_duplicates("submission").set_index("submission")
-    places: dict[_Place, tuple[str, str]] = {}
+    lacking: dict[_Place, tuple[str, str]] = {}
     for claim in claims:
         run = str(claim.run)
-        places |= {_place(one.key, claim.run): ("refused", run) for one in claim.refused}
-        places |= {_place(key, claim.run): ("missing", run) for key in claim.missing}
+        lacking |= {places.of(one.key, claim): ("refused", run) for one in claim.refused}
+        lacking |= {places.of(key, claim): ("missing", run) for key in claim.missing}
     rows = []
-    there = (place for place in places if place[0].workload not in apart)
+    there = (place for place in lacking if place[0].workload not in apart)
     for place in sorted(place for place in there if place not in merged):
-        key, (end, run) = place[0], places[place]
+        key, (end, run) = place[0], lacking[place]
         has_record = key.submission in first.index
-        row = {**key._asdict(), "end": end, "run": run}
+        row = {**key._asdict(), "number": places.number(place), "end": end, "run": run}
         row |= {"evaluation": -1, "reason": "", "path": ""}
         row |= {name: first.at[key.submission, name] if has_record else ""
                 for name in ("framework", "ruleset", "digest")}  # fmt: skip
@@ -255,7 +304,7 @@ def check_hardware(trials: pd.DataFrame, *, together: bool = True) -> None:
     )
 
 
-def _row(run: Path, record: Record) -> dict[str, object]:
+def _row(run: Path, record: Record, number: int) -> dict[str, object]:
     header, outcome = record.header, record.outcome
     target = _target(record)
     hit = first_hit(header, record.evaluations)
@@ -269,6 +318,7 @@ def _row(run: Path, record: Record) -> dict[str, object]:
         "ruleset": header.ruleset,
         "study": header.study,
         "trial": header.trial,
+        "number": number,
         "seed": header.seed,
         "run": str(run),
         "path": str(record.path),

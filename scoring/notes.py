@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scoring.frame import APART
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.words import REFERENCES, Clock, is_reference, reference_of
 
@@ -76,6 +77,7 @@ def run_remarks(trials: pd.DataFrame, references: Yardsticks) -> Iterator[str]:
         return
     machines = ", ".join(map(_machine_of(trials), runs))
     yield f"{len(runs)} runs, each compared to its own references: {machines}"
+    yield from _raced_again(trials)
     medians: dict[tuple[str, str], dict[str, float]] = {}
     for (run, workload, framework), studies in references.found.items():
         time = statistics.median(studies.values())
@@ -89,6 +91,19 @@ def run_remarks(trials: pd.DataFrame, references: Yardsticks) -> Iterator[str]:
     differing = _differing([json.loads(text) for text in texts])
     if differing:
         yield f"the runs' versions differ: {'; '.join(differing)}"
+
+
+def _raced_again(trials: pd.DataFrame) -> Iterator[str]:
+    """Of submissions whose studies several runs have: that all count, and whether they are new."""
+    own = trials[~trials["submission"].isin(REFERENCES) & (trials["path"] != "")]
+    for name in sorted(own.loc[own["number"] >= APART, "submission"].unique()):
+        rows = own[own["submission"] == name]
+        again = rows.duplicated(["workload", "seed"]).any()
+        caution = "; those on the same seeds are no further ones: its interval is too narrow"
+        yield (
+            f"{name} was raced in {rows['run'].nunique()} runs, and all its studies count"
+            f"{caution if again else ''}"
+        )
 
 
 def _machine_of(trials: pd.DataFrame) -> Callable[[str], str]:

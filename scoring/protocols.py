@@ -93,7 +93,6 @@ def find(name: str, **options: bool) -> Protocol:
 
 def _gradathlon(trials: pd.DataFrame, options: Options) -> Judged:
     references = yardsticks(trials, options.clock, options.shipped, mixed=options.mix_hardware)
-    trials = _numbered_apart(trials)
     fastest = trials.loc[trials.groupby(["submission", "workload", "study"])["time"].idxmin()]
     times, raced_in = _table(fastest), _table(fastest, "run")
     workloads = sorted(trials["workload"].unique())
@@ -133,18 +132,6 @@ def _gradathlon(trials: pd.DataFrame, options: Options) -> Judged:
             f"intervals that rest on {fewest} studies are too narrow{chance}: run {FEW} or more"
         )
     return Judged(times, scores, notes)
-
-
-def _numbered_apart(trials: pd.DataFrame) -> pd.DataFrame:
-    """Studies of references that several runs brought under the same numbers get others."""
-    rows = trials[trials["submission"].isin(REFERENCES)]
-    runs = sorted(rows["run"].unique())
-    if len(runs) < 2:
-        return trials
-    offset = rows["run"].map({run: place for place, run in enumerate(runs)}) * 10_000
-    studies = trials["study"].copy()
-    studies[rows.index] += offset
-    return trials.assign(study=studies)
 
 
 def _algoperf(trials: pd.DataFrame, options: Options) -> Judged:

@@ -18,9 +18,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from scoring.bootstrap import interval
+from scoring.profiles import TAU_MAX
 
 CLAIM = 0.05
 """At most this share of boards of equal entries tells any two of them apart."""
+MOST = TAU_MAX / (TAU_MAX - 1.0)
+"""The highest score, of an instant result; the lowest is 0, and two differ by no more."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +56,8 @@ class Difference:
 
     Attributes:
         mean: of the paired differences of studies' scores.
-        low: lower end of the 95 % interval of the mean, Student's t.
+        low: lower end of the 95 % interval of the mean, Student's t, within what two scores can
+            differ by.
         high: its upper end.
         p: two-sided probability of as large a difference between equals; 1 with one study, and
             where nothing varies.
@@ -81,7 +85,8 @@ def difference(one: Score, other: Score) -> Difference:
         return Difference(mean, mean, mean, 1.0)
     half = float(special.stdtrit(freedom, 0.975)) * error
     p = 2.0 * float(special.stdtr(freedom, -abs(mean) / error))
-    return Difference(mean, mean - half, mean + half, p)
+    # What lies beyond is no possible difference, so that nothing is covered less.
+    return Difference(mean, max(-MOST, mean - half), min(MOST, mean + half), p)
 
 
 def chance_of_better(one: Score, other: Score) -> float | None:

@@ -179,7 +179,7 @@ def _spread(gathered: Gathered) -> Iterator[tuple[tuple[str, str], float]]:
     met = trials[(trials["steps"] > 0) & (trials["steps"] < math.inf)]
     most: dict[tuple[str, str], float] = {}
     for (workload, framework, _), rows in met.groupby(["workload", "framework", "submission"]):
-        times = rows.groupby("study")["steps"].min().tolist()
+        times = rows.groupby("number")["steps"].min().tolist()
         if len(times) >= FEWEST:
             place = (str(workload), str(framework))
             most[place] = max(most.get(place, 0.0), statistics.stdev(map(math.log, times)))

@@ -19,8 +19,6 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import click
-
 from cluster.run_lock import is_driven
 from scoring.ground.cache import cache_folder
 from scoring.ground.errors import UserError
@@ -36,31 +34,15 @@ SILENT_S = 150.0
 _SIGN = "driver.json"
 _FOLDERS = ("trials", TEXTS)
 _ENDINGS = (".jsonl", ".log", ".py")
+_WEIGHTS = ".hit.safetensors"
 
 
 class RemoteError(UserError):
     """A run at a URL that cannot be read or written: one line that says what and where."""
 
 
-class RunFolder(click.ParamType[Path]):
-    """The folder of a run; or the URL of one, which is copied into the cache folder to be read."""
-
-    name = "run"
-
-    def convert(
-        self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Path:
-        """The folder to read."""
-        return fetched(value) if isinstance(value, str) and is_url(value) else Path(value)
-
-
-def is_url(word: str) -> bool:
-    """Whether a word names a place that is not a path of this machine."""
-    return "://" in word
-
-
-def fetched(url: str) -> Path:
-    """A copy of the run at `url`, as it is now.
+def fetched(url: str, *, weights: bool = False) -> Path:
+    """A copy of the run at `url`, as it is now; if asked for, with the weights at its hits.
 
     What is the same is not written again, so that whoever reads the copy at this moment goes on,
     and the index of its records holds. What else lies there, such as what W&B keeps, stays.
@@ -69,10 +51,10 @@ def fetched(url: str) -> Path:
         RemoteError: it cannot be read, or there is no run.
     """
     folder = cache_folder() / "runs" / _name(url)
-    texts = _texts(url)
+    texts = _texts(url, weights)
     for here in [path for path in folder.rglob("*") if path.is_file()]:
         path = PurePosixPath(here.relative_to(folder))
-        if _is_of_a_run(path) and path not in texts:
+        if _is_of_a_run(path, weights) and path not in texts:
             here.unlink(missing_ok=True)
     for path, text in texts.items():
         here = folder / path
@@ -215,8 +197,9 @@ class Driver:
 class Copy:
     """Keeps a run at a URL while it is driven: the plan at once, a trial's records when it ends.
 
-    With each sign of life, records that have grown are sent, too. A place that cannot be reached
-    for a while does not stop a run; at its end all that is missing there is sent again.
+    With each sign of life, records that have grown are sent, too, and the weights at new hits. A
+    place that cannot be reached for a while does not stop a run; at its end all that is missing
+    there is sent again.
     """
 
     def __init__(
@@ -276,7 +259,7 @@ class Copy:
     def _send_all(self) -> None:
         files = [path for path in sorted(self._run.rglob("*")) if path.is_file()]
         for path in files:
-            if _is_of_a_run(PurePosixPath(path.relative_to(self._run))):
+            if _is_of_a_run(PurePosixPath(path.relative_to(self._run)), weights=True):
                 self._send(path)
 
     def _send(self, path: Path) -> None:
@@ -296,8 +279,8 @@ def _name(url: str) -> str:
     return f"{last}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
 
 
-def _texts(url: str) -> dict[PurePosixPath, bytes]:
-    """Every file of the run at `url`, by its path there.
+def _texts(url: str, weights: bool = False) -> dict[PurePosixPath, bytes]:
+    """Every file of the run at `url` that is wanted, by its path there.
 
     Raises:
         RemoteError: it cannot be read, or there is no run.
@@ -305,7 +288,7 @@ def _texts(url: str) -> dict[PurePosixPath, bytes]:
     try:
         system, root = _open(url)
         paths = [PurePosixPath(path).relative_to(root) for path in system.find(root)]
-        wanted = [path for path in paths if _is_of_a_run(path)]
+        wanted = [path for path in paths if _is_of_a_run(path, weights)]
         texts = system.cat([f"{root}/{path}" for path in wanted]) if wanted else {}
         found = {path: texts[f"{root}/{path}"] for path in wanted}
     except Exception as error:  # each kind of place raises errors of its own
@@ -328,11 +311,12 @@ def _open(url: str) -> tuple[Any, str]:
     return system, root.rstrip("/")
 
 
-def _is_of_a_run(path: PurePosixPath) -> bool:
+def _is_of_a_run(path: PurePosixPath, weights: bool) -> bool:
     """Never a checkpoint, and nothing that leads out of the folder."""
     if ".." in path.parts or path.is_absolute():
         return False
-    return str(path) == NAME or (path.parts[0] in _FOLDERS and path.suffix in _ENDINGS)
+    endings = (*_ENDINGS, _WEIGHTS) if weights else _ENDINGS
+    return str(path) == NAME or (path.parts[0] in _FOLDERS and path.name.endswith(endings))
 
 
 def _trouble(url: str, doing: str, error: Exception) -> RemoteError:

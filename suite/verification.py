@@ -28,11 +28,11 @@ from suite.run import run as carry_out
 from suite.talk import say
 
 
-def differences(run: Path) -> list[str]:
+def differences(run: Path, *, needed: bool = True) -> list[str]:
     """One line a hit whose weights do not show what its record says.
 
     Raises:
-        ConfigError: the folder holds no records.
+        ConfigError: the folder holds no records; or, if `needed`, no weights of any hit.
         WorkloadError: the data of a workload cannot be had here.
     """
     records = read_claims(run, afresh=True).records
@@ -49,6 +49,11 @@ def differences(run: Path) -> list[str]:
         difference = list(fresh.map(kept.judge_again, hits)) if hits else []
     lines = [f"{one.path}: {text}" for one, text in zip(hits, difference, strict=True) if text]
     judged = len(difference) - difference.count(None)
+    if needed and hits and not judged:
+        raise ConfigError(
+            f"{run}: beside none of its {len(hits)} hits lie weights, which are kept up to "
+            f"{kept.MOST_BYTES // 10**6} MB: none can be judged again; race them again: --rerun N"
+        )
     say(f"{run}: {len(hits)} hits, {judged} with weights, {len(lines)} differ")
     return lines
 

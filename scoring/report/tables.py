@@ -27,6 +27,10 @@ RANKS_TOLD = (
     "a rank of several numbers: the studies do not tell which; P(best): the share of redrawn "
     "studies in which the submission is first"
 )
+TRIALS_TOLD = (
+    "2/3 behind a time: 2 of 3 trials met the target; —: half of the studies or more missed it, or "
+    "none was run"
+)
 _ROW_FIELDS = (
     *("protocol", "clock", "rank_low", "rank_high", "p_best"),
     *("submission", "framework", "is_reference", "score", "score_low", "score_high"),
@@ -61,7 +65,7 @@ def terminal(board: Board, width: int | None = None) -> str:
             console.print(rich.text.Text(_budget_title(race), style="italic"), soft_wrap=True)
             for line in _standings(race):
                 console.print(rich.text.Text(f"  {line}"), soft_wrap=True)
-        for note in footnotes(board):
+        for note in _told_beneath(board):
             console.print(rich.text.Text(f"- {note}"), soft_wrap=True)
     return captured.get()
 
@@ -128,7 +132,7 @@ def markdown(board: Board) -> str:
         lines += [_line(_texts(board, row)) for row in board.rows]
     for race in board.at_equal_budget:
         lines += ["", f"**{_budget_title(race)}**", "", *(f"- {one}" for one in _standings(race))]
-    notes = [f"- {note}" for note in footnotes(board)]
+    notes = [f"- {note}" for note in _told_beneath(board)]
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 
 
@@ -273,6 +277,11 @@ def footnotes(board: Board) -> list[str]:
     if any(row.rank_low < row.rank_high for row in board.rows):
         notes.insert(0, RANKS_TOLD)
     return notes
+
+
+def _told_beneath(board: Board) -> list[str]:
+    """The same beneath a table of text, whose cells want reading, too."""
+    return [*([TRIALS_TOLD] if board.rows else []), *footnotes(board)]
 
 
 def _line(fields: list[str]) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from suite.commands import Option
 from suite.commands.board_options import gradathlon_options
-from suite.remote import RunFolder
+from suite.run_folder import RunFolder, is_url
 from suite.text_table import columns
 
 if TYPE_CHECKING:
@@ -31,10 +32,17 @@ def compare(words: tuple[str, ...], **options: Option) -> None:
     """
     if len(words) < 3:
         raise click.UsageError("name a run or several, then two submissions: RUN... A B")
-    from scoring import board
+    from scoring import board, run_file
     from scoring.comparison import compare as compare_entries
+    from scoring.ground.documents import ConfigError
 
     *runs, one, other = words
+    for word in (one, other):
+        if is_url(word) or Path(word, run_file.NAME).exists() or Path(word, "trials").is_dir():
+            raise ConfigError(
+                f"{word} is a run, where a submission's name belongs: first the runs, then the two "
+                "names, as they stand on the board: gradathlon compare RUN... A B"
+            )
     folder = RunFolder()
     computed = board.compute([folder.convert(run, None, None) for run in runs], **options)
     for line in _lines(compare_entries(computed, one, other), one, other):

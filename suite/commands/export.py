@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from suite.remote import RunFolder
+from suite.run_folder import RunFolder
 
 
 @click.command()

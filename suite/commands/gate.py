@@ -6,9 +6,7 @@ from pathlib import Path
 
 import click
 
-from scoring import board, frame
-from suite import gate as comparison
-from suite.remote import RunFolder
+from suite.run_folder import RunFolder
 
 
 @click.command()
@@ -43,6 +41,9 @@ def gate(
         gradathlon score runs/ci --clock steps --format json > scores.json
         gradathlon gate runs/ci --baseline scores.json
     """
+    from scoring import board, frame
+    from suite import gate as comparison
+
     base = comparison.read_baseline(baseline)
     gathered = frame.gather(runs)
     computed = board.compute_from(gathered, protocol=base.protocol, clock="steps")

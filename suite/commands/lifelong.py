@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from scoring.records import Record, RecordError, read_run
-from suite.remote import RunFolder
+from suite.run_folder import RunFolder
 from suite.text_table import columns
 from workloads.lifelong.grounds import grounded
 from workloads.lifelong.l2log import export

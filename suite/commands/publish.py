@@ -8,7 +8,7 @@ import click
 
 from suite.commands import Option
 from suite.commands.board_options import board_options
-from suite.remote import RunFolder
+from suite.run_folder import RunFolder
 from suite.talk import say
 
 

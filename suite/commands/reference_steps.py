@@ -32,7 +32,7 @@ from suite.talk import say
 )
 @click.option("--adopt", is_flag=True, help="Put the steps into this checkout's workloads/.")
 @click.option(
-    "--trials",
+    "--trials-in",
     type=click.Path(path_type=Path),
     default=Path("runs/reference-steps"),
     show_default=True,
@@ -63,7 +63,7 @@ def reference_steps(
         if measure:
             settings = Settings(
                 workload=id,
-                folder=(options["trials"] / id).absolute(),
+                folder=(options["trials_in"] / id).absolute(),
                 output=None,
                 executor=options["executor"],
                 say=say,

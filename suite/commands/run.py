@@ -10,9 +10,7 @@ from scoring.ground.clocks import CLOCKS
 from scoring.run_file import MOST
 from suite.commands import Option
 from suite.commands.racing_options import address_option, at_once_option, executor_option
-from suite.remote import is_url
-from suite.run import Request
-from suite.run import run as carry_out
+from suite.run_folder import is_url
 
 
 @click.command()
@@ -137,6 +135,9 @@ def run(ctx: click.Context, /, no_prune: bool, output: str | None, **options: Op
         gradathlon run --resume -o runs/mine
         gradathlon run demo -o s3://bucket/runs/mine
     """
+    from suite.run import Request
+    from suite.run import run as carry_out
+
     if output is not None and is_url(output):
         options["url"] = output
     elif output is not None:

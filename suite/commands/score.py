@@ -8,7 +8,7 @@ import click
 
 from suite.commands import Option
 from suite.commands.board_options import board_options
-from suite.remote import RunFolder
+from suite.run_folder import RunFolder
 
 
 @click.command()
@@ -48,6 +48,7 @@ def score(
     from scoring import board, frame, projection, robustness
     from scoring.report import tables
 
+    known = None if costs is None else projection.read_costs(costs)
     gathered = frame.gather(runs)
     if form == "trials":
         click.echo(gathered.trials.to_csv(index=False).rstrip("\n"))
@@ -60,10 +61,8 @@ def score(
     }[form]
     computed = board.compute_from(gathered, **options)
     beneath = list(robustness.told(computed, gathered.records)) if more else []
+    if known is not None:
+        beneath += projection.told(board.compute_from(gathered, clock="steps"), known)
     click.echo(write(computed).rstrip("\n"))
     for line in beneath:
         click.echo(line, err=form != "table")
-    if costs is not None:
-        on_steps = board.compute_from(gathered, clock="steps")
-        for line in projection.told(on_steps, projection.read_costs(costs)):
-            click.echo(line, err=form != "table")

@@ -31,12 +31,12 @@ from suite.talk import say
 )
 @click.option("--adopt", is_flag=True, help="Put the result into this checkout's workloads/.")
 @click.option(
-    "--trials",
+    "--trials-in",
     type=click.Path(path_type=Path),
     metavar="DIR",
     help="Where the procedure's own trials are kept [default: runs/targets-WORKLOAD].",
 )
-@click.option("--resume", is_flag=True, help="Go on with the procedure begun in --trials.")
+@click.option("--resume", is_flag=True, help="Go on with the procedure begun in --trials-in.")
 @click.option(
     "--from-base",
     is_flag=True,
@@ -74,7 +74,7 @@ from suite.talk import say
 @executor_option
 @at_once_option
 @address_option
-def set_targets(workload: str, output: Path, trials: Path | None, **options: Option) -> None:
+def set_targets(workload: str, output: Path, trials_in: Path | None, **options: Option) -> None:
     """Set a workload's target, budget and reference by the stated procedure.
 
     Tunes NadamW, AdamW and SGD over their search spaces, runs the winner on fresh seeds in both
@@ -90,11 +90,11 @@ def set_targets(workload: str, output: Path, trials: Path | None, **options: Opt
     from suite.targets.procedure import set_targets as carry_out
     from suite.targets.stages import Settings
 
-    folder = (trials or Path("runs") / f"targets-{workload}").absolute()
+    folder = (trials_in or Path("runs") / f"targets-{workload}").absolute()
     if (folder / "trials").exists() and not options["resume"]:
         raise ConfigError(
             f"{folder} already holds trials; go on with them: add --resume, or name another folder "
-            "with --trials"
+            "with --trials-in"
         )
     if options["from_base"] and options["from_log"]:
         raise click.UsageError("--from-base or --from-log, not both")

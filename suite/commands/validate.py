@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from scoring.records import Record
-from suite.remote import RunFolder
+from suite.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from scoring.records import Record
 
 
 @click.command()

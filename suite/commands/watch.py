@@ -13,7 +13,8 @@ from scoring.run_file import read as read_file
 from suite import kept_plan
 from suite.live import display, duration, summary
 from suite.progress import Progress
-from suite.remote import Driver, fetched, is_url
+from suite.remote import Driver, fetched
+from suite.run_folder import is_url
 from suite.text_table import columns
 from suite.watching import Follower, seconds_since_start
 

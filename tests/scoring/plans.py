@@ -28,6 +28,7 @@ def write_plan(
     *,
     frameworks: tuple[Framework, ...] = ("torch", "jax"),
     clock: Clock = "wall",
+    date: str = "2026-11-20T08:30:00+00:00",
 ) -> RunFile:
     """A plan of workloads by id, submissions with their trials a study, and references."""
     fixed = ReferenceEntrant(file="reference.py", hyperparameters={})
@@ -56,7 +57,7 @@ def write_plan(
             for name, count in trials.items()
         },
         texts={},
-        date="2026-11-20T08:30:00+00:00",
+        date=date,
         versions={},
         hardware={},
     )

@@ -63,3 +63,15 @@ def test_what_holds_no_costs_is_told(text: str, tmp_path: Path) -> None:
     file.write_text(text)
     with pytest.raises(ConfigError, match=r"costs\.json: "):
         read_costs(file)
+
+
+@pytest.mark.parametrize("text", [None, "[]"])
+def test_costs_that_cannot_be_read_are_refused_before_a_board_is_printed(
+    text: str | None, race: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "costs.json"
+    if text is not None:
+        file.write_text(text)
+    result: Any = CliRunner().invoke(main, ["score", str(race.folder), "--costs", str(file)])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.count("\n") == 1

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scoring.bootstrap import Resampler
 from scoring.gradathlon import Entry, score
 from scoring.ranking import (
+    MOST,
     Score,
     chances_of_best,
     difference,
@@ -138,7 +139,7 @@ def test_the_reference_has_as_much_luck_as_an_entry(tries: int) -> None:
 def boards(draw: st.DrawFn) -> list[Score]:
     """Scores with two to six studies each, all of the same ones, some of them equal."""
     studies = draw(st.integers(2, 6))
-    value = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0, 1.25])
+    value = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0, 1.25, MOST])
     rows = draw(st.lists(st.lists(value, min_size=studies, max_size=studies), max_size=7))
     return [
         Score({}, float(np.mean(row)), studies=dict(enumerate(row)), redrawn=np.array(row))
@@ -173,4 +174,4 @@ def test_a_difference_turned_round_is_its_opposite(scores: list[Score]) -> None:
         gap, back = difference(one, other), difference(other, one)
         assert (gap.mean, gap.low, gap.high) == (-back.mean, -back.high, -back.low)
         assert gap.p == back.p
-        assert gap.low <= gap.mean <= gap.high
+        assert -MOST <= gap.low <= gap.mean <= gap.high <= MOST

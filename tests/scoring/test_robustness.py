@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from scoring.board import compute
 from scoring.ground.words import TrialKey
@@ -62,3 +65,30 @@ def test_orders_flip_at_laxer_targets(new_run: Callable[..., Run]) -> None:
     assert laxer_ratios(records, "wall", 0.4) == {LM: {"early": 0.5, "late": 1.625}}
     assert laxer_ratios(records, "wall", 0.65)[LM]["early"] == 1.0
     assert compute([run.folder]).rows[0].submission == "late"
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    times=st.lists(st.tuples(*[st.integers(10, 390)] * 3), min_size=2, max_size=4),
+    share=st.floats(0.05, 1.0),
+)
+def test_what_robustness_tells_agrees_with_the_board(
+    times: list[tuple[int, int, int]], share: float
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder, "run"))
+        for place, (reference, one, two) in enumerate(times):
+            id = f"lm-size{place}-v1"
+            run.add(id, "reference-torch", [reference]).add(id, "same", [reference])
+            run.add(id, "one", [one]).add(id, "two", [two])
+        board, records = compute([run.folder]), read_run(run.folder)
+        dropped = leave_one_out(board)
+        for row in (row for row in board.rows if not row.is_reference):
+            without = [one.scores[row.submission] for one in dropped]
+            assert sum(without) / len(without) == pytest.approx(row.score)
+            slowest = max(cell.ratio for cell in row.cells.values())
+            fastest = min(cell.ratio for cell in row.cells.values())
+            assert 1 / slowest <= speed_up(row).mean * (1 + 1e-12)
+            assert speed_up(row).mean <= (1 + 1e-12) / fastest
+        for ratios in laxer_ratios(records, "wall", share).values():
+            assert ratios["same"] == 1.0

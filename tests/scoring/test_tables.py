@@ -48,7 +48,7 @@ def test_markdown(board: Board) -> None:
         "| 1–2 | c | jax | 1.000 |  |  | 1,234 s 2/3 | 0.5 s 2/3 |\n"
         "| ref | reference-jax | jax | 1.000 | 1.000–1.000 |  | 10 s 2/3 | 10 s 2/3 |\n"
         "| 3 | d | torch | 0.000 | 0.000–0.000 | 0 % | — 2/3 | — |\n\n"
-        f"- {tables.RANKS_TOLD}\n"
+        f"- {tables.TRIALS_TOLD}\n- {tables.RANKS_TOLD}\n"
         "- d has no trial on it\n"
     )
 
@@ -64,6 +64,7 @@ def test_terminal(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
         " 1–2  c              jax        1.000                        1,234 s 2/3     0.5 s 2/3",
         " ref  reference-jax  jax        1.000  1.000–1.000              10 s 2/3      10 s 2/3",
         "   3  d              torch      0.000  0.000–0.000      0 %        — 2/3             —",
+        f"- {tables.TRIALS_TOLD}",
         f"- {tables.RANKS_TOLD}",
         "- d has no trial on it",
     ]
@@ -86,6 +87,7 @@ def test_where_the_board_is_too_wide_workloads_follow_the_scores(board: Board) -
         "c              1,234 s 2/3     0.5 s 2/3",
         "reference-jax     10 s 2/3      10 s 2/3",
         "d                    — 2/3             —",
+        f"- {tables.TRIALS_TOLD}",
         f"- {tables.RANKS_TOLD}",
         "- d has no trial on it",
     ]
@@ -99,6 +101,7 @@ def test_at_any_width_each_workload_is_told_once_and_no_line_is_broken(
     one = {name: Cell(name, 12.5, 1.0, (12.5,), 1, 1) for name in names}
     rows = (Row(1, 1, 1.0, "adamw", "torch", 1.0, (1.0, 1.0), one, False),)
     told = tables.terminal(Board("gradathlon", "paired", names, rows, ()), width).splitlines()
+    assert told.pop() == f"- {tables.TRIALS_TOLD}"
     assert all(len(line) <= width for line in told[1:])
     assert sum(line.count(" 12 1/1") for line in told) == workloads
     for name in names:

@@ -23,6 +23,7 @@ Invoke = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "jax", "optax", "ray", "wandb", "pandas", "scipy", "numpy", "rich", "pydantic")
 ENGINES = ("torch", "jax", "optax", "ray", "wandb")
+READERS = ("score", "report", "compare", "export", "publish", "gate", "validate", "verify")
 
 
 def command_line(code: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -40,6 +41,7 @@ def gradathlon(*words: str) -> subprocess.CompletedProcess[str]:
     [
         (["--help"], HEAVY),
         (["data", "--help"], ENGINES),
+        *[([name, "--help"], HEAVY) for name in READERS],
         *[([name, "--help"], ENGINES) for name in ("run", "try", "check")],
     ],
 )

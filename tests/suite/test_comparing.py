@@ -55,6 +55,7 @@ def test_a_single_study_does_not_tell(tmp_path: Path) -> None:
 def test_few_studies_make_a_chance_too_sure(tmp_path: Path) -> None:
     run = Run(tmp_path / "two").add(LM, "reference-torch", [20, 21])
     run.add(LM, "a", [10, 11]).add(LM, "b", [20, 21])
+    run.add(SHIFT, "reference-torch", [20, 21]).add(SHIFT, "a", [10, 11])  # b did not race there
     told = "a scores higher in 100 % of redrawn studies; 2 studies make that too sure: run 5"
     assert told in invoke("compare", run.folder, "a", "b").stdout
 
@@ -63,6 +64,16 @@ def test_an_unknown_entry_is_told_with_the_nearest(race: Run) -> None:
     result = invoke("compare", race.folder, "fats", "slow")
     assert (result.exit_code, "did you mean 'fast'" in result.stderr) == (2, True)
     assert invoke("compare", race.folder, "fast").exit_code == 2
+
+
+@pytest.mark.parametrize("words", [("fast", "RUN"), ("RUN", "slow")])
+def test_a_run_where_a_submission_belongs_is_told_for_what_it_is(
+    words: tuple[str, str], race: Run
+) -> None:
+    given = [race.folder if word == "RUN" else word for word in words]
+    result = invoke("compare", race.folder, *given)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert f"{race.folder} is a run, where a submission's name belongs" in result.stderr
 
 
 def write_logs(logs: Path, submission: str, workload: str, hits: list[float]) -> None:

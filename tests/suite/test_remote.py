@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 import uuid
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from cluster import kept
 from cluster.spec import TrialSpec
 from suite.remote import SILENT_S, Copy, Driver, RemoteError, fetched
 from tests.suite.conftest import FakeCluster
@@ -62,6 +64,25 @@ def test_a_run_copied_to_a_url_scores_and_reports_from_there(
     assert "10/10 done" in there.stdout or "14/14 done" in there.stdout
     assert invoke("watch", url).exit_code == 0
     assert invoke("export", url, "-o", "trials.csv").exit_code == 0
+
+
+def test_weights_at_hits_are_kept_there_and_fetched_for_verify_alone(
+    memory: str, fake: FakeCluster, invoke: Invoke
+) -> None:
+    def leave_weights(spec: TrialSpec) -> None:
+        spec.record(0).parent.mkdir(parents=True, exist_ok=True)
+        kept.path_of(spec.record(0)).write_bytes(b"of another trial")
+
+    fake.before = leave_weights
+    fake.extra = {kept.DIGEST: hashlib.sha256(b"of this trial").hexdigest()}
+    words = ("-s", "adamw", "--no-reference", "--clock", "steps", "-o", "out", "--copy-to", memory)
+    assert invoke("run", "demo", *words).exit_code == 0
+    assert not list(fetched(memory).rglob("*.safetensors"))
+    verified = invoke("verify", memory)
+    assert verified.exit_code == 1
+    lines = verified.stdout.splitlines()
+    assert len(lines) == len(fake.trained) > 0
+    assert all("is not the file whose digest is in the record" in line for line in lines)
 
 
 def test_a_record_is_there_as_soon_as_its_trial_ends(

@@ -55,3 +55,13 @@ def test_where_nobody_met_a_target_there_is_nothing_to_race_again(
     assert result.exit_code == 2
     assert "nobody in it met a target" in result.stderr
     assert not Path("first-again").exists()
+
+
+def test_a_run_whose_hits_have_no_weights_beside_them_is_not_called_verified(
+    fake: FakeCluster, invoke: Invoke
+) -> None:
+    words = ("-s", "adamw", "-o", "first", "--no-reference", "--clock", "steps")
+    assert invoke("run", "demo", *words).exit_code == 0
+    result = invoke("verify", "first")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "beside none of its 2 hits lie weights" in result.stderr

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from tests.workloads.answers import answering
 from workloads.climate.archive import prognostic_names
 from workloads.climate.gcm import Ground, Weather
 from workloads.climate.generate import Generation, stages
@@ -97,3 +98,18 @@ def generate(recipe=RECIPE):
     made = generation(recipe)
     made.run()
     assemble(made, [stage.name for stage in stages(recipe)])
+
+
+def constant(value):
+    """An emulator that says `value` whatever it sees; of errors, those of such an answer."""
+
+    def measure(batch):
+        area = GRID.area
+        squared = (((batch["target"] - value) ** 2).mean(-1) @ area).sum(0)
+        return {"squared": squared, "persistence": ((batch["target"] ** 2).mean(-1) @ area).sum(0)}
+
+    def predict(batch):
+        size, count, nlat, nlon = batch["state"].shape
+        return {"output": np.full((size, count + 3, nlat, nlon), value, np.float32)}
+
+    return answering(measure, predict)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.workloads.answers import answering
-from workloads.climate import ace2, data, rollout
+from workloads.climate import ace2, climatology, data
 from workloads.climate.archive import LEVELS, prognostic_names
 from workloads.climate.harmonics import Grid
 from workloads.errors import WorkloadError
@@ -150,11 +150,11 @@ def test_rollouts_run_over_the_datas_own_slab(archive):
         size, count, nlat, nlon = batch["state"].shape
         return {"output": np.zeros((size, count + 3, nlat, nlon), np.float32)}
 
-    found = rollout.judge(archive, answering(predict=still), 1)
+    found = climatology.judge(archive, answering(predict=still), 1)
     assert found["test/rollout_stable_days"] == 1
     assert all(np.isfinite(value) for value in found.values())
     with pytest.raises(WorkloadError, match="the run ends before a rollout of it does"):
-        rollout.judge(archive, answering(predict=still), 100)
+        climatology.judge(archive, answering(predict=still), 100)
 
 
 # What is told

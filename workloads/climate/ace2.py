@@ -24,6 +24,7 @@ from workloads.climate.archive import (
     LEVELS,
     TRAINED,
     Archive,
+    Kept,
     Pair,
     Run,
     Scales,
@@ -47,6 +48,7 @@ VALIDATION_SHARE = 10
 """Of a training level's steps, the last one in so many validates."""
 SCALE_STATES = 64
 """States that means and standard deviations are taken from, evenly spread."""
+STRETCH_DAYS = 10
 HALF = 0.5
 """A cell with less ocean than this keeps the surface temperature of the data."""
 
@@ -160,9 +162,10 @@ class Files(Run):
         """The data's own surface temperature, and the Q-flux."""
         return self.raw(SURFACE, index + ahead), self.raw(CORRECTION, index + ahead)
 
-    def within(self, index: int, steps: int) -> Sequence[int]:
-        """One state a day."""
-        return range(index + STEPS_A_DAY, index + steps + 1, STEPS_A_DAY)
+    def within(self, index: int, steps: int) -> list[list[Kept]]:
+        """One state a day, in stretches longer than weather lasts."""
+        kept = [(index + ahead, ahead) for ahead in range(STEPS_A_DAY, steps + 1, STEPS_A_DAY)]
+        return [kept[day : day + STRETCH_DAYS] for day in range(0, len(kept), STRETCH_DAYS)]
 
     def _require(self) -> None:
         fluxes = (*HEAT_IN, *HEAT_OUT, TOP_IN, *TOP_OUT, RAIN)

@@ -67,15 +67,26 @@ def _load(source: str) -> Archive:
     return generated.read(RECIPES[source])
 
 
-def spread(pairs: Sequence[Pair], count: int) -> list[Pair]:
+def spread(pairs: Sequence[Pair], count: int, what: str = "steps") -> list[Pair]:
     """`count` of the pairs, evenly spread; always the same.
 
     Raises:
         WorkloadError: there are fewer.
     """
     if len(pairs) < count:
-        raise WorkloadError(f"the archive has {len(pairs)} held-out steps, {count} are needed")
+        raise WorkloadError(f"the archive has {len(pairs)} held-out {what}, {count} are needed")
     return [pairs[index * len(pairs) // count] for index in range(count)]
+
+
+def stretches(pairs: Sequence[Pair], steps: int) -> list[Pair]:
+    """The steps with which `steps` of the pairs begin that follow one another, none used twice."""
+    known, starts, free = set(pairs), [], {level: 0 for level, _ in pairs}
+    for level, index in pairs:
+        whole = all((level, index + ahead) in known for ahead in range(steps))
+        if whole and index >= free[level]:
+            starts.append((level, index))
+            free[level] = index + steps
+    return starts
 
 
 def batches(archive: Archive, pairs: Sequence[Pair], size: int) -> Iterator[Batch]:

@@ -16,7 +16,13 @@ from hypothesis import strategies as st
 import workloads
 from cluster.checks.parity import sgd_jax, sgd_torch
 from tests.workloads.answers import answering
-from tests.workloads.climate_planet import GRID, RECIPE, constant, generate
+from tests.workloads.climate_planet import (
+    RECIPE,
+    TOY,
+    constant,
+    generate,
+    small,
+)
 from workloads.climate import data, generated
 from workloads.climate.archive import LEVELS, co2_channel, prognostic_names
 from workloads.climate.recipe import RECIPES
@@ -26,8 +32,6 @@ from workloads.contract import Window
 from workloads.errors import WorkloadError
 
 IDS = [id for id in workloads.ids() if id.startswith("climate-")]
-TOY = "climate-toy-v2"
-ROLLOUT_DAYS = 12
 
 
 @pytest.fixture(scope="module")
@@ -36,21 +40,6 @@ def archive(tmp_path_factory):
         patch.setenv("GRADATHLON_CACHE", str(tmp_path_factory.mktemp("cache")))
         generate()
         yield generated.read(RECIPE)
-
-
-def small(**model):
-    """The toy workload on the planet's grid."""
-    toy = workloads.get(TOY)
-    planet = {"nlat": GRID.nlat, "nlon": GRID.nlon, "levels": 1, "rollout_days": ROLLOUT_DAYS}
-    changed = toy.settings.model_copy(
-        update={
-            "data": toy.settings.data.model_copy(update=planet | {"validation": 16, "test": 16}),
-            "model": toy.settings.model.model_copy(
-                update={"width": 8, "hidden": 8, "degrees": 6} | model
-            ),
-        }
-    )
-    return Climate(toy.id, changed, toy.metric, None)
 
 
 @pytest.fixture

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 import workloads
+from cluster import checkpoint
 from tests.workloads.answers import answering
 from tests.workloads.climate_planet import (
     FEEDBACK,
     FORCING,
     RECIPE,
+    TOY,
     Planet,
     constant,
     generate,
+    small,
 )
-from workloads.climate import climatology, data, forecast, generated, rollout
+from workloads.climate import climatology, data, forecast, generated, pictures, rollout
 from workloads.climate.archive import co2_channel
 from workloads.climate.slab import STEP_SECONDS, YEAR
 from workloads.contract import Window
@@ -252,3 +257,62 @@ def test_the_variant_trains_as_its_base_does_and_tells_the_steps_error_too(archi
         "validation/rmse": pytest.approx(1.0),
         "validation/forecast_rmse": pytest.approx(1.0),
     }
+
+
+# The picture
+
+
+@pytest.fixture
+def kept(archive, tmp_path, monkeypatch):
+    """A file of weights on the planet, as a trial keeps them."""
+    monkeypatch.setattr(data, "_load", lambda source: archive)
+    workload = small(rollout_days=DAYS)
+    monkeypatch.setattr(workloads, "get", lambda id: workload)
+    path = tmp_path / "trial.hit.safetensors"
+    checkpoint.save(path, {"weights": workload.initial_weights(1), "window": {"steps": 3}})
+    return path
+
+
+def test_the_picture_shows_what_the_metrics_tell(kept, archive, tmp_path):
+    drawn = tmp_path / "rollout.svg"
+    assert pictures.main([TOY, str(kept), str(drawn)]) == 0
+    svg = ElementTree.fromstring(drawn.read_text())
+    groups = [g for g in svg.findall(".//{*}g") if (g.get("class") or "").startswith("c")]
+    names = [text.text for g in groups for text in g.findall("{*}text")]
+    assert names == list(archive.runs)
+    dots = len(list(groups[0].findall("{*}circle")))
+    true = archive.runs["1x"].within(archive.starts["1x"], DAYS * 4)
+    assert dots == sum(ahead % 4 == 0 for part in true for _, ahead in part)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda path: path.unlink(), "cannot be read"),
+        (lambda path: path.write_bytes(b"no weights"), "cannot be read"),
+        (lambda path: checkpoint.save(path, {"weights": {}}), "holds no weights of climate-toy-v2"),
+    ],
+)
+def test_a_file_without_the_weights_is_refused(kept, tmp_path, capsys, spoil, message):
+    spoil(kept)
+    assert pictures.main([TOY, str(kept), str(tmp_path / "rollout.svg")]) == 2
+    told = capsys.readouterr().err
+    assert str(kept) in told
+    assert message in told
+    assert told.count("\n") == 1
+    assert not (tmp_path / "rollout.svg").exists()
+
+
+def test_what_is_missing_on_the_line_is_named(capsys):
+    assert pictures.main([TOY]) == 2
+    assert "name a workload, a *.hit.safetensors and an .svg" in capsys.readouterr().err
+
+
+def test_a_map_covers_its_cells_once():
+    random = np.random.default_rng(0)
+    cells = random.random((5, 7)) > 0.5
+    runs = re.findall(r"M(\d+) (\d+)h(\d+)v1h-\d+z", pictures._runs(cells))
+    drawn = np.zeros_like(cells, int)
+    for x, y, width in (map(int, run) for run in runs):
+        drawn[y, x : x + width] += 1
+    np.testing.assert_array_equal(drawn, cells)

@@ -19,15 +19,15 @@ SHORT, LONG = RECIPES["slab-short"], RECIPES["slab-long"]
 
 
 def fetch(config: DataSettings) -> None:
-    """Make sure that the archive is on this machine: generate it, or look for its files.
+    """Make sure that the archive is on this machine: generate it, or map its files.
 
     Raises:
         WorkloadError: it cannot be generated here, or its files are missing.
     """
     if config.source == "ace2-som":
-        from workloads.climate import ace2
+        from workloads.climate import mapped
 
-        ace2.find()
+        mapped.convert()
     else:
         from workloads.climate import generated
 
@@ -58,9 +58,9 @@ def load(config: DataSettings) -> Archive:
 @functools.cache
 def _load(source: str) -> Archive:
     if source == "ace2-som":
-        from workloads.climate import ace2
+        from workloads.climate import mapped
 
-        return ace2.read()
+        return mapped.read()
     from workloads.climate import generated
 
     generated.fetch(RECIPES[source])

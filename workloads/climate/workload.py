@@ -101,7 +101,7 @@ class Climate(Workload[ClimateScale]):
         return weights
 
     def fetch(self) -> None:
-        """Generate the archive in a process of its own, or look for ACE2-SOM's files."""
+        """Generate the archive in a process of its own, or map ACE2-SOM's files."""
         data.fetch(self.settings.data)
 
     def at_hand(self) -> bool:

@@ -81,7 +81,7 @@ def reference(archive: Archive, course: Course, days: int) -> Reference:
 
     def mean(places: slice) -> Array:
         count = sum(map(len, stretches[places]))
-        return archive.scales.physical(sum(totals[places]) / count)
+        return archive.scales.physical(np.asarray(sum(totals[places]) / count))
 
     totals = [total(kept) for kept in stretches]
     apart = len(stretches) > 1

@@ -14,6 +14,7 @@ import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -108,7 +109,7 @@ def _refuse_a_full_disk(folder: Path, files: Mapping[str, ace2.Files]) -> None:
 
 def _write(folder: Path, files: Mapping[str, ace2.Files]) -> None:
     control = files["1x"]
-    tables = {f"gaps_{level}": run.gaps for level, run in files.items()}
+    tables: dict[str, Any] = {f"gaps_{level}": run.gaps for level, run in files.items()}
     for name in (ace2.OROGRAPHY, *ace2.FRACTIONS, ace2.DEPTH):
         tables[name] = control.static(name)
     for level, run in files.items():

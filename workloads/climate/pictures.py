@@ -36,6 +36,7 @@ SHADES = 4
 """Of each colour, from nothing to the scale's end."""
 COLD, NONE, WARM = (0, 114, 178), (247, 247, 247), (213, 94, 0)
 LAND = 0.5
+PAD = 14
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -98,7 +99,8 @@ def picture(workload: Climate, weights: Weights) -> str:
     maps = _maps(archive, courses, true)
     height = HEIGHT + MAP_WIDTH * settings.nlat / settings.nlon + LEGEND + 30
     text = "Lines are the emulator, dots the archive; maps show the emulator less the archive."
-    return card(title, text, join(_series(courses, true, days), maps), WIDTH, height)
+    drawing = element("g", _series(courses, true, days), maps, transform=f"translate({PAD} {PAD})")
+    return card(title, text, drawing, WIDTH + 2 * PAD, height + 2 * PAD)
 
 
 def _series(courses: Sequence[Course], true: Sequence[Reference], days: int) -> Markup:

@@ -7,13 +7,18 @@ import math
 
 import numpy as np
 
+import workloads
+from tests.workloads.answers import answering
 from workloads.climate.archive import prognostic_names
 from workloads.climate.gcm import Ground, Weather
 from workloads.climate.generate import Generation, stages
 from workloads.climate.harmonics import Grid
 from workloads.climate.recipe import RECIPES, Recipe
 from workloads.climate.slab import YEAR
+from workloads.climate.workload import Climate
 
+TOY = "climate-toy-v2"
+ROLLOUT_DAYS = 12
 GRID = Grid(8, 16)
 FEEDBACK = 4.0
 """W/m2 that a kelvin of sea surface sends away."""
@@ -97,3 +102,33 @@ def generate(recipe=RECIPE):
     made = generation(recipe)
     made.run()
     assemble(made, [stage.name for stage in stages(recipe)])
+
+
+def small(rollout_days=ROLLOUT_DAYS, **model):
+    """The toy workload on the planet's grid."""
+    toy = workloads.get(TOY)
+    planet = {"nlat": GRID.nlat, "nlon": GRID.nlon, "levels": 1, "rollout_days": rollout_days}
+    changed = toy.settings.model_copy(
+        update={
+            "data": toy.settings.data.model_copy(update=planet | {"validation": 16, "test": 16}),
+            "model": toy.settings.model.model_copy(
+                update={"width": 8, "hidden": 8, "degrees": 6} | model
+            ),
+        }
+    )
+    return Climate(toy.id, changed, toy.metric, None)
+
+
+def constant(value):
+    """An emulator that says `value` whatever it sees; of errors, those of such an answer."""
+
+    def measure(batch):
+        area = GRID.area
+        squared = (((batch["target"] - value) ** 2).mean(-1) @ area).sum(0)
+        return {"squared": squared, "persistence": ((batch["target"] ** 2).mean(-1) @ area).sum(0)}
+
+    def predict(batch):
+        size, count, nlat, nlon = batch["state"].shape
+        return {"output": np.full((size, count + 3, nlat, nlon), value, np.float32)}
+
+    return answering(measure, predict)

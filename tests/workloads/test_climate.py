@@ -16,19 +16,23 @@ from hypothesis import strategies as st
 import workloads
 from cluster.checks.parity import sgd_jax, sgd_torch
 from tests.workloads.answers import answering
-from tests.workloads.climate_planet import GRID, RECIPE, generate
-from workloads.climate import data, generated, rollout
+from tests.workloads.climate_planet import (
+    RECIPE,
+    TOY,
+    constant,
+    generate,
+    small,
+)
+from workloads.climate import data, generated
 from workloads.climate.archive import LEVELS, co2_channel, prognostic_names
+from workloads.climate.harmonics import harmonics
 from workloads.climate.recipe import RECIPES
 from workloads.climate.settings import ClimateScale
-from workloads.climate.workload import Climate
+from workloads.climate.workload import RMSE, Climate
 from workloads.contract import Window
 from workloads.errors import WorkloadError
 
 IDS = [id for id in workloads.ids() if id.startswith("climate-")]
-TOY = "climate-toy-v2"
-RMSE = "validation/rmse"
-ROLLOUT_DAYS = 12
 
 
 @pytest.fixture(scope="module")
@@ -39,21 +43,6 @@ def archive(tmp_path_factory):
         yield generated.read(RECIPE)
 
 
-def small(**model):
-    """The toy workload on the planet's grid."""
-    toy = workloads.get(TOY)
-    planet = {"nlat": GRID.nlat, "nlon": GRID.nlon, "levels": 1, "rollout_days": ROLLOUT_DAYS}
-    changed = toy.settings.model_copy(
-        update={
-            "data": toy.settings.data.model_copy(update=planet | {"validation": 16, "test": 16}),
-            "model": toy.settings.model.model_copy(
-                update={"width": 8, "hidden": 8, "degrees": 6} | model
-            ),
-        }
-    )
-    return Climate(toy.id, changed, toy.metric, None)
-
-
 @pytest.fixture
 def workload(archive, monkeypatch):
     monkeypatch.setattr(data, "_load", lambda source: archive)
@@ -62,21 +51,6 @@ def workload(archive, monkeypatch):
 
 def in_torch(workload, weights):
     return sgd_torch.judged(workload.torch_model(), weights)
-
-
-def constant(value):
-    """An emulator that says `value` whatever it sees; of errors, those of such an answer."""
-
-    def measure(batch):
-        area = GRID.area
-        squared = (((batch["target"] - value) ** 2).mean(-1) @ area).sum(0)
-        return {"squared": squared, "persistence": ((batch["target"] ** 2).mean(-1) @ area).sum(0)}
-
-    def predict(batch):
-        size, count, nlat, nlon = batch["state"].shape
-        return {"output": np.full((size, count + 3, nlat, nlon), value, np.float32)}
-
-    return answering(measure, predict)
 
 
 def draw(stream, count):
@@ -165,62 +139,7 @@ def test_the_metric_is_what_it_says(workload, archive):
     assert found[RMSE] == pytest.approx(np.sqrt(error / change).mean(), rel=1e-5)
 
 
-# The rollouts
-
-
-def test_persistence_stays_and_is_as_biased_as_the_weather(workload, archive):
-    found = rollout.judge(archive, constant(0.0), ROLLOUT_DAYS)
-    assert found["test/rollout_stable_days"] == ROLLOUT_DAYS
-    assert all(math.isfinite(value) for value in found.values())
-    level = archive.runs["1x"]
-    start = archive.starts["1x"]
-    kept = level.within(start, ROLLOUT_DAYS * 4)
-    mean = np.mean([level.prognostic(index) for index in kept], axis=0)
-    bias = np.sqrt(archive.grid.mean((level.prognostic(start) - mean) ** 2))
-    assert found["test/rollout_bias_pressure"] == pytest.approx(bias[-1], rel=0.5)
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, 1e30, -3.0])
-def test_a_wild_emulator_is_told_by_its_stable_days(archive, value):
-    found = rollout.judge(archive, constant(value), ROLLOUT_DAYS)
-    assert found["test/rollout_stable_days"] < ROLLOUT_DAYS
-    assert all(math.isfinite(number) for number in found.values())
-
-
-def test_a_level_that_goes_wild_does_not_stop_the_others(archive):
-    def wild(batch):
-        out = constant(0.0).predict(batch)["output"]
-        out[batch["forcing"][:, 2, 0, 0] == co2_channel("4x")] = np.nan
-        return {"output": out}
-
-    found = rollout.judge(archive, answering(predict=wild), ROLLOUT_DAYS)
-    assert found["test/rollout_stable_days"] == 0
-    assert math.isfinite(found["test/warming_per_doubling"])
-
-
-def test_the_sea_follows_the_predicted_flux(archive):
-    """The planet's own fluxes, fed back, keep the planet's own warming."""
-    scales, slab = archive.scales, archive.slab
-    from tests.workloads.climate_planet import FEEDBACK, FORCING, Planet
-
-    sea_mean = Planet().ground.sea.mean(0)
-
-    def truth(batch):
-        (mean, std), forcing = scales.surface, batch["forcing"]
-        surface = forcing[:, 1] * std + mean
-        rest = np.stack([archive.runs["1x"].beyond(archive.starts["1x"], 0)[0]] * len(surface))
-        sea = slab.beneath(surface, rest)
-        doublings = forcing[:, 2] + 1
-        flux = 20 + FORCING * doublings - FEEDBACK * (sea - sea_mean)
-        out = np.zeros((len(surface), batch["state"].shape[1] + 3, *sea_mean.shape), np.float32)
-        out[:, -3] = (flux - scales.diagnostic_mean[0]) / scales.diagnostic_std[0]
-        return {"output": out}
-
-    found = rollout.judge(archive, answering(predict=truth), ROLLOUT_DAYS)
-    expected = found["test/warming_per_doubling_reference"]
-    assert expected == pytest.approx(FORCING / FEEDBACK, abs=0.02)
-    assert found["test/warming_per_doubling"] == pytest.approx(expected, abs=0.02)
-    assert found["test/warming_3x"] == pytest.approx(np.log2(3) * expected, abs=0.03)
+# What is told when a trial has ended
 
 
 @pytest.mark.parametrize("framework", ["torch", "jax"])
@@ -309,6 +228,56 @@ def test_bfloat16_computes_near_float32_over_float32_weights():
         assert all(gradient.dtype == np.float32 for gradient in one[1].values())
 
 
+def red_fields(degrees, count):
+    """Fields on the toy's grid whose amplitude falls with the degree as that of weather does."""
+    tables = harmonics(workloads.get(TOY).settings.data.grid, degrees)
+    random = np.random.default_rng(0)
+    falling = np.arange(1, degrees + 1) ** -1.5
+    waves = random.standard_normal((count, 2, degrees, degrees)) * falling
+    waves = np.einsum("wcml,mln->wncm", waves, tables.synthesis).reshape(count, -1, 2 * degrees)
+    fields = (waves @ tables.inverse).astype(np.float32)
+    return fields / fields.std()
+
+
+def upper_half(fields, degrees):
+    """The coefficients of the larger degrees."""
+    tables = harmonics(workloads.get(TOY).settings.data.grid, degrees)
+    waves = (fields @ tables.fourier).reshape(*fields.shape[:2], 2, degrees)
+    return np.einsum("wncm,mnl->wcml", waves, tables.analysis)[..., degrees // 2 :]
+
+
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+def test_transforms_in_bfloat16_do_not_leak_between_degrees(framework):
+    """The small amplitudes of large degrees are as exact as the large ones: a third of a percent.
+
+    With the transforms in bfloat16, too, it was 1.2.
+    """
+    toy = workloads.get(TOY)
+    compute = toy.settings.compute.model_copy(update={"dtype": "bfloat16"})
+    rough = Climate(toy.id, toy.settings.model_copy(update={"compute": compute}), toy.metric, None)
+    width, degrees = toy.settings.model.width, toy.settings.model.degrees
+    weight = np.zeros((degrees, width, width, 2), np.float32)
+    weight[..., 0] = np.eye(width) / toy.settings.model.gain
+    fields = red_fields(degrees, width)
+    if framework == "torch":
+        import torch
+
+        exact = torch.from_numpy(fields).bfloat16()
+        model = rough.torch_model()
+        layer = model.blocks[0].spectral
+        layer.weight.data = torch.from_numpy(weight)
+        out = model._convolve(exact[None], layer)[0].float().detach().numpy()
+        exact = exact.float().numpy()
+    else:
+        import jax.numpy as jnp
+
+        exact = jnp.asarray(fields, jnp.bfloat16)
+        out = rough.jax_model()._convolve(jnp.asarray(weight), exact[:, None])[:, 0]
+        out, exact = np.asarray(out, np.float32), np.asarray(exact, np.float32)
+    ours, theirs = upper_half(out, degrees), upper_half(exact, degrees)
+    assert np.linalg.norm(ours - theirs) < 0.006 * np.linalg.norm(theirs)
+
+
 # The settings
 
 
@@ -316,7 +285,8 @@ def test_bfloat16_computes_near_float32_over_float32_weights():
 def test_every_configuration_is_sound(id):
     workload = workloads.get(id)
     settings = workload.settings
-    assert workload.metric.name == RMSE
+    expected = "validation/forecast_rmse" if workload.id.variant == "rollout" else RMSE
+    assert workload.metric.name == expected
     assert settings.prognostic == len(prognostic_names(settings.data.levels))
     assert workload.batch_like()["target"].shape[1] == settings.outputs
     if settings.data.source in RECIPES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import os
 import re
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.workloads.answers import answering
-from workloads.climate import ace2, data, rollout
+from workloads.climate import ace2, climatology, data, mapped
 from workloads.climate.archive import LEVELS, prognostic_names
 from workloads.climate.harmonics import Grid
 from workloads.errors import WorkloadError
@@ -91,7 +92,7 @@ def archive(tmp_path_factory):
         patch.setenv("GRADATHLON_DATA", str(place / "data"))
         patch.setenv("GRADATHLON_CACHE", str(place / "cache"))
         write(place / "data")
-        yield ace2.read()
+        yield mapped.read()
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def archive(tmp_path_factory):
 )
 def test_states_and_fluxes_are_read_as_they_were_written(folder, kind, turned):
     write(folder, kind, turned)
-    archive = ace2.read()
+    archive = mapped.read()
     truth = dataset("4x", STATES // 2, STATES // 2)
     index = 3 if turned else STATES // 2 + 3
     run = archive.runs["4x"]
@@ -139,7 +140,7 @@ def test_a_gap_between_files_is_no_step(folder):
     write(folder)
     path = folder / "ace2-som" / "1xCO2" / "2031.nc"
     dataset("1x", STATES, STATES // 2).to_netcdf(path, engine="h5netcdf")
-    pairs = ace2.Files("1x", ace2.find()["1x"]).pairs
+    pairs = mapped.read().runs["1x"].pairs
     assert len(pairs) == STATES - 2
     assert ("1x", STATES // 2 - 1) not in pairs
 
@@ -150,11 +151,11 @@ def test_rollouts_run_over_the_datas_own_slab(archive):
         size, count, nlat, nlon = batch["state"].shape
         return {"output": np.zeros((size, count + 3, nlat, nlon), np.float32)}
 
-    found = rollout.judge(archive, answering(predict=still), 1)
+    found = climatology.judge(archive, answering(predict=still), 1)
     assert found["test/rollout_stable_days"] == 1
     assert all(np.isfinite(value) for value in found.values())
     with pytest.raises(WorkloadError, match="the run ends before a rollout of it does"):
-        rollout.judge(archive, answering(predict=still), 100)
+        climatology.judge(archive, answering(predict=still), 100)
 
 
 # What is told
@@ -180,7 +181,7 @@ def test_a_missing_variable_is_named(folder):
     made = dataset("1x", 0, STATES // 2).drop_vars(ace2.CORRECTION)
     made.to_netcdf(path, engine="h5netcdf")
     with pytest.raises(WorkloadError, match=rf"{path}: has no variable 'prescribed_qflux'"):
-        ace2.read()
+        mapped.read()
 
 
 @pytest.mark.parametrize("spoil", [lambda raw: raw[:1000], lambda raw: b"not a file"])
@@ -189,20 +190,63 @@ def test_a_damaged_file_is_named(folder, spoil):
     path = folder / "ace2-som" / "2xCO2" / "2031.nc"
     path.write_bytes(spoil(path.read_bytes()))
     with pytest.raises(WorkloadError, match=f"^{re.escape(str(path))}: cannot be opened"):
-        ace2.read()
+        mapped.read()
 
 
-def test_damaged_scales_are_not_read(tmp_path):
-    path = tmp_path / "scales.npz"
-    assert ace2._kept(path) == {}
-    np.savez(path, change=np.arange(5.0))
-    whole = path.read_bytes()
-    np.testing.assert_array_equal(ace2._kept(path)["change"], np.arange(5.0))
-    flipped = bytearray(whole)
-    flipped[whole.index(np.float64(2.0).tobytes())] ^= 1
-    for spoiled in (bytes(flipped), whole[: len(whole) // 2], b""):
-        path.write_bytes(spoiled)
-        assert ace2._kept(path) == {}
+def test_the_map_is_made_once_and_anew_when_a_file_changed(folder, monkeypatch):
+    write(folder)
+    made = mapped.convert()
+    assert {path.name for path in made.parent.iterdir()} == {made.name}
+    monkeypatch.setattr(ace2, "Files", None)  # the published files are not opened again
+    assert mapped.convert() == made
+    assert np.load(made / "1x.npy", mmap_mode="r").dtype == np.float32
+    path = folder / "ace2-som" / "1xCO2" / "2030.nc"
+    os.utime(path, ns=(1, 1))
+    assert mapped._place(ace2.find()) != made
+
+
+def test_a_batch_is_copied_out_of_the_map(archive):
+    pairs = archive.train[:2]
+    batch = archive.batch(pairs)
+    for array in batch.values():
+        array += 1
+    assert all((batch[name] != value).any() for name, value in archive.batch(pairs).items())
+
+
+def test_a_damaged_map_is_named(folder):
+    write(folder)
+    made = mapped.convert()
+    with (made / "3x.npy").open("r+b") as file:
+        file.truncate(1000)
+    with pytest.raises(WorkloadError, match=rf"{made}: damaged \(3x.npy .*delete the folder"):
+        mapped.read()
+
+
+def test_a_conversion_that_fails_leaves_nothing(folder):
+    write(folder)
+    path = folder / "ace2-som" / "4xCO2" / "2031.nc"
+    made = dataset("4x", STATES // 2, STATES // 2)
+    made["PRESsfc"][-1] = np.inf
+    made.to_netcdf(path, engine="h5netcdf")
+    with pytest.raises(WorkloadError, match=f"{path}: PRESsfc holds values that are not numbers"):
+        mapped.read()
+    assert not list((folder.parent / "cache" / "climate").iterdir())
+
+
+def test_too_little_room_is_told_before_anything_is_written(folder, monkeypatch):
+    write(folder)
+    usage = shutil.disk_usage(folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10))
+    with pytest.raises(WorkloadError, match=r"map takes 0 GB, 0 are free; set GRADATHLON_CACHE"):
+        mapped.convert()
+    assert not list((folder.parent / "cache" / "climate").iterdir())
+
+
+def test_a_store_is_not_searched_for_files(folder):
+    write(folder, "zarr")
+    inside = folder / "ace2-som" / "1xCO2" / "2030.zarr" / "stray.nc"
+    inside.write_bytes(b"")
+    assert inside not in ace2.find()["1x"]
 
 
 def test_values_that_are_no_numbers_are_told(folder):
@@ -212,4 +256,4 @@ def test_values_that_are_no_numbers_are_told(folder):
     made["PRESsfc"][:] = np.nan
     made.to_netcdf(path, engine="h5netcdf")
     with pytest.raises(WorkloadError, match="PRESsfc holds values that are not numbers"):
-        ace2.read()
+        mapped.read()

@@ -119,8 +119,9 @@ def test_splits_are_apart_and_three_times_co2_is_only_for_the_test(archive):
 
 def test_what_is_within_reach_of_a_state(archive):
     run = archive[0].runs["1x"]
-    kept = run.within(0, 44)
-    assert [int(run.steps[index]) for index in kept] == [*range(1, 9), 44]
+    segments = run.within(0, 44)
+    assert [[ahead for _, ahead in kept] for kept in segments] == [list(range(1, 9)), [44]]
+    assert all(run.steps[index] == ahead for kept in segments for index, ahead in kept)
 
 
 # Cut off

@@ -45,6 +45,8 @@ def co2_channel(level: str) -> float:
 
 Pair: TypeAlias = tuple[str, int]
 """CO2 level and index of a step's first state."""
+Kept: TypeAlias = tuple[int, int]
+"""Index of a state, and how many steps it lies after another."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +70,12 @@ class Scales:
     def diagnostic(self, channel: int, normalised: Array) -> Array:
         """A diagnostic channel in its physical unit."""
         return normalised * self.diagnostic_std[channel] + self.diagnostic_mean[channel]
+
+    def physical(self, fields: Array) -> Array:
+        """Prognostic and diagnostic channels, one after the other, in their own units."""
+        mean = np.concatenate([self.prognostic_mean, self.diagnostic_mean])
+        std = np.concatenate([self.prognostic_std, self.diagnostic_std])
+        return np.asarray(fields * std[:, None, None] + mean[:, None, None])
 
 
 class Run(abc.ABC):
@@ -100,8 +108,12 @@ class Run(abc.ABC):
         """Of all that the run holds, or of where it is read from."""
 
     @abc.abstractmethod
-    def within(self, index: int, steps: int) -> Sequence[int]:
-        """The states that the run has kept of the `steps` steps after state `index`."""
+    def within(self, index: int, steps: int) -> list[list[Kept]]:
+        """The states kept of the `steps` steps after state `index`, in stretches of some days."""
+
+    def fields_at(self, index: int) -> Array:
+        """State `index` and the fluxes at its time, normalised."""
+        return np.concatenate([self.prognostic(index), self.diagnostic(index)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +139,11 @@ class Archive:
         runs = "".join(f"{level} {run.digest()};" for level, run in sorted(self.runs.items()))
         scales = [np.asarray(value) for value in dataclasses.astuple(self.scales)]
         return hashlib.sha256((runs + data_digest(scales)).encode()).hexdigest()
+
+    def sea_mean(self, sea: Array) -> float:
+        """The mean of the slab's temperature, over the slab."""
+        share = self.slab.share
+        return float(self.grid.mean(share * sea) / self.grid.mean(share))
 
     def forcing(self, level: str, surface: Array, insolation: Array) -> Array:
         """The five forcing channels, normalised: float32 (5, nlat, nlon)."""

@@ -19,15 +19,15 @@ SHORT, LONG = RECIPES["slab-short"], RECIPES["slab-long"]
 
 
 def fetch(config: DataSettings) -> None:
-    """Make sure that the archive is on this machine: generate it, or look for its files.
+    """Make sure that the archive is on this machine: generate it, or map its files.
 
     Raises:
         WorkloadError: it cannot be generated here, or its files are missing.
     """
     if config.source == "ace2-som":
-        from workloads.climate import ace2
+        from workloads.climate import mapped
 
-        ace2.find()
+        mapped.convert()
     else:
         from workloads.climate import generated
 
@@ -58,24 +58,35 @@ def load(config: DataSettings) -> Archive:
 @functools.cache
 def _load(source: str) -> Archive:
     if source == "ace2-som":
-        from workloads.climate import ace2
+        from workloads.climate import mapped
 
-        return ace2.read()
+        return mapped.read()
     from workloads.climate import generated
 
     generated.fetch(RECIPES[source])
     return generated.read(RECIPES[source])
 
 
-def spread(pairs: Sequence[Pair], count: int) -> list[Pair]:
+def spread(pairs: Sequence[Pair], count: int, what: str = "steps") -> list[Pair]:
     """`count` of the pairs, evenly spread; always the same.
 
     Raises:
         WorkloadError: there are fewer.
     """
     if len(pairs) < count:
-        raise WorkloadError(f"the archive has {len(pairs)} held-out steps, {count} are needed")
+        raise WorkloadError(f"the archive has {len(pairs)} held-out {what}, {count} are needed")
     return [pairs[index * len(pairs) // count] for index in range(count)]
+
+
+def stretches(pairs: Sequence[Pair], steps: int) -> list[Pair]:
+    """The steps with which `steps` of the pairs begin that follow one another, none used twice."""
+    known, starts, free = set(pairs), [], {level: 0 for level, _ in pairs}
+    for level, index in pairs:
+        whole = all((level, index + ahead) in known for ahead in range(steps))
+        if whole and index >= free[level]:
+            starts.append((level, index))
+            free[level] = index + steps
+    return starts
 
 
 def batches(archive: Archive, pairs: Sequence[Pair], size: int) -> Iterator[Batch]:

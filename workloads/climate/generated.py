@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from workloads.climate.archive import (
     LEVELS,
     TRAINED,
     Archive,
+    Kept,
     Pair,
     Run,
     Scales,
@@ -161,10 +162,12 @@ class Segments(Run):
         """Of the states, and of when they are."""
         return data_digest([self.fields, self.steps])
 
-    def within(self, index: int, steps: int) -> Sequence[int]:
-        """The states kept of the `steps` steps after state `index`."""
+    def within(self, index: int, steps: int) -> list[list[Kept]]:
+        """The states kept of the `steps` steps after state `index`, segment by segment."""
         since = self.steps - self.steps[index]
-        return [int(step) for step in np.flatnonzero((since > 0) & (since <= steps))]
+        kept = np.flatnonzero((since > 0) & (since <= steps))
+        cuts = np.flatnonzero(np.diff(since[kept]) > 1) + 1
+        return [[(int(i), int(since[i])) for i in part] for part in np.split(kept, cuts)]
 
     def pairs(self, segment_length: int) -> list[list[Pair]]:
         """The steps of each segment."""

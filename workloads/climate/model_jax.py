@@ -105,13 +105,16 @@ class ClimateJax(JaxModel):
         return y.astype(x.dtype)
 
     def _convolve(self, weight: jax.Array, x: jax.Array) -> jax.Array:
-        """Each degree of the field's harmonics times a complex matrix over channels."""
+        """Each degree of the field's harmonics times a complex matrix over channels.
+
+        The transforms are float32 in any case: in bfloat16 the large degrees leak into the rest.
+        """
         tables = self.harmonics
         width, batch, nlat, _ = x.shape
         orders, degrees = tables.orders, tables.degrees
-        waves = (x @ tables.fourier.astype(x.dtype)).reshape(batch * width, nlat, 2, orders)
+        waves = (x.astype(jnp.float32) @ tables.fourier).reshape(batch * width, nlat, 2, orders)
         waves = waves.transpose(3, 0, 2, 1).reshape(orders, batch * width * 2, nlat)
-        coefficients = waves @ tables.analysis.astype(x.dtype)
+        coefficients = (waves @ tables.analysis).astype(x.dtype)
         coefficients = coefficients.reshape(orders, width, batch, 2, degrees).transpose(
             4, 2, 0, 3, 1
         )
@@ -119,9 +122,11 @@ class ClimateJax(JaxModel):
             weight, x.dtype
         )
         mixed = mixed.reshape(degrees, batch, orders, 2, width).transpose(2, 4, 1, 3, 0)
-        waves = mixed.reshape(orders, batch * width * 2, degrees) @ tables.synthesis.astype(x.dtype)
+        mixed = mixed.astype(jnp.float32)
+        waves = mixed.reshape(orders, batch * width * 2, degrees) @ tables.synthesis
         waves = waves.reshape(orders, width, batch, 2, nlat).transpose(1, 2, 4, 3, 0)
-        return waves.reshape(width, batch, nlat, 2 * orders) @ tables.inverse.astype(x.dtype)
+        fields = waves.reshape(width, batch, nlat, 2 * orders) @ tables.inverse
+        return fields.astype(x.dtype)
 
     def _complex(self, weight: jax.Array, dtype: jnp.dtype) -> jax.Array:
         """Complex matrices (degrees, in, out, 2) as real ones (degrees, 2 in, 2 out)."""

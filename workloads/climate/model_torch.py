@@ -131,23 +131,24 @@ class ClimateTorch(TorchModel):
         return y.to(x.dtype)
 
     def _convolve(self, x: Tensor, layer: Affine) -> Tensor:
-        """Each degree of the field's harmonics times a complex matrix over channels."""
+        """Each degree of the field's harmonics times a complex matrix over channels.
+
+        The transforms are float32 in any case: in bfloat16 the large degrees leak into the rest.
+        """
         batch, width, nlat, _ = x.shape
         orders, _, degrees = self.analysis.shape
-        waves = (x @ self.fourier.to(x.dtype)).view(batch * width, nlat, 2, orders)
+        waves = (x.float() @ self.fourier).view(batch * width, nlat, 2, orders)
         waves = waves.permute(3, 0, 2, 1).reshape(orders, batch * width * 2, nlat)
-        coefficients = torch.bmm(waves, self.analysis.to(x.dtype))
+        coefficients = torch.bmm(waves, self.analysis).to(x.dtype)
         coefficients = coefficients.view(orders, batch, width, 2, degrees).permute(4, 1, 0, 3, 2)
         mixed = torch.bmm(
             coefficients.reshape(degrees, batch * orders, 2 * width),
             self._complex(layer.weight, x.dtype),
         )
-        mixed = mixed.view(degrees, batch, orders, 2, width).permute(2, 1, 4, 3, 0)
-        waves = torch.bmm(
-            mixed.reshape(orders, batch * width * 2, degrees), self.synthesis.to(x.dtype)
-        )
+        mixed = mixed.view(degrees, batch, orders, 2, width).permute(2, 1, 4, 3, 0).float()
+        waves = torch.bmm(mixed.reshape(orders, batch * width * 2, degrees), self.synthesis)
         waves = waves.view(orders, batch, width, 2, nlat).permute(1, 2, 4, 3, 0)
-        return waves.reshape(batch, width, nlat, 2 * orders) @ self.inverse.to(x.dtype)
+        return (waves.reshape(batch, width, nlat, 2 * orders) @ self.inverse).to(x.dtype)
 
     def _complex(self, weight: Tensor, dtype: torch.dtype) -> Tensor:
         """Complex matrices (degrees, in, out, 2) as real ones (degrees, 2 in, 2 out)."""

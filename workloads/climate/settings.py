@@ -86,3 +86,12 @@ class ClimateScale(Scale):
                     f"make it a multiple of {self.batch_size}"
                 )
         return self
+
+
+class ForecastScale(ClimateScale):
+    """The numbers of one scale of `+rollout`."""
+
+    forecasts: pydantic.PositiveInt
+    """Free forecasts that an evaluation makes."""
+    forecast_steps: pydantic.PositiveInt
+    """Steps of six hours in each."""

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scoring.ground.words import Role
-from workloads.climate import data, rollout
+from workloads.climate import climatology, data, forecast
 from workloads.climate.archive import FORCINGS
 from workloads.climate.harmonics import harmonics
-from workloads.climate.settings import ClimateScale
+from workloads.climate.settings import ClimateScale, ForecastScale
 from workloads.contract import (
     Array,
     Batch,
@@ -28,7 +28,7 @@ from workloads.contract import (
     Window,
     Workload,
 )
-from workloads.kinds import Family
+from workloads.kinds import Family, Kind
 
 if TYPE_CHECKING:
     from workloads.climate.archive import Archive
@@ -100,7 +100,7 @@ class Climate(Workload[ClimateScale]):
         return weights
 
     def fetch(self) -> None:
-        """Generate the archive in a process of its own, or look for ACE2-SOM's files."""
+        """Generate the archive in a process of its own, or map ACE2-SOM's files."""
         data.fetch(self.settings.data)
 
     def at_hand(self) -> bool:
@@ -133,7 +133,7 @@ class Climate(Workload[ClimateScale]):
         metrics = {f"{split}/rmse": float(skill.mean())}
         if split == "validation":
             return metrics
-        return metrics | rollout.judge(archive, judged, settings.data.rollout_days)
+        return metrics | climatology.judge(archive, judged, settings.data.rollout_days)
 
     def probe(self, stream: Stream) -> Batch:
         """Validation steps, half a batch: what is not compiled takes more memory."""
@@ -174,8 +174,26 @@ class Climate(Workload[ClimateScale]):
         return data.load(self.settings.data)
 
 
+class Forecasts(Climate):
+    """The variant `+rollout`: the same training, judged by `validation/forecast_rmse`."""
+
+    settings: ForecastScale
+
+    def evaluate(
+        self, judged: Judged, split: Split, stream: Stream, window: Window
+    ) -> dict[str, float]:
+        """The error of free forecasts, and what the base is judged by beside it."""
+        archive, settings = self._archive(), self.settings
+        pairs = archive.validation if split == "validation" else archive.test
+        starts = data.stretches(pairs, settings.forecast_steps)
+        chosen = data.spread(starts, settings.forecasts, "forecasts")
+        error = forecast.rmse(archive, judged, chosen, settings.forecast_steps)
+        return super().evaluate(judged, split, stream, window) | {f"{split}/forecast_rmse": error}
+
+
 FAMILY = Family(
     Climate,
     ClimateScale,
     artefacts=(data.SHORT, data.LONG),
+    tasks={"rollout": Kind(Forecasts, ForecastScale)},
 )

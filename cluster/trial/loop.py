@@ -323,10 +323,11 @@ class _Trial:
         self._opened.close()  # threads of ours are none that a submission left
         course = self.course
         wall_s, cpu_s = course.reading.wall_s, course.reading.cpu_s
+        began = _seconds()
         doings = [*AUDIT.seen(), *self._world.replaced()]
+        course.off_clock_s += _seconds() - began
         noted = {"audit": doings, "compilations": self._clock.compilations}
-        noted = {name: value for name, value in noted.items() if value}
-        extra = course.times() | self._world.left() | noted | extra
+        extra = course.times() | self._world.left() | {n: v for n, v in noted.items() if v} | extra
         self.outcome = Outcome(end, course.steps, wall_s, cpu_s, reason, extra, self._paired())
         with ours("the record"):
             self._writer.write(self.outcome)

@@ -77,6 +77,14 @@ def write(folder, kind="nc", turned=False):
             path.with_stem("2030").unlink()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_states():
+    """Scales from a few states: reading 64 of them takes most of these tests' time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ace2, "SCALE_STATES", 6)
+        yield
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADATHLON_DATA", str(tmp_path / "data"))
@@ -86,7 +94,6 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    """Read once: reading takes a quarter of a minute."""
     place = tmp_path_factory.mktemp("ace2")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADATHLON_DATA", str(place / "data"))

@@ -54,7 +54,7 @@ def same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and one == other
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(keys, trees, max_size=4))
 def test_everything_comes_back_as_it_was(tmp_path: Path, state: dict[Any, Any]) -> None:
     checkpoint.save(tmp_path / "c.safetensors", state)

@@ -49,7 +49,7 @@ def plain(found: records.Record) -> list[str]:
     ]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @example(rows=[0.0] * records.MANY + [LARGEST + 1], paired=False)
 @example(rows=[0.0] * records.MANY + [math.nan, math.inf, -LARGEST], paired=True)
 @given(rows=st.lists(metrics, min_size=records.MANY, max_size=20), paired=st.booleans())

@@ -28,7 +28,7 @@ COURSES = {LM: (TARGET, Budget(4000, 400.0)), SHIFT: (TARGET, Budget(4000, 400.0
 Race = Mapping[str, Mapping[str, Sequence[float]]]
 """By submission and workload, a time a study."""
 TIME = st.integers(8, 380).map(float)
-few = settings(max_examples=5, deadline=None)
+few = settings(max_examples=5)
 
 
 @st.composite

@@ -67,7 +67,7 @@ def test_orders_flip_at_laxer_targets(new_run: Callable[..., Run]) -> None:
     assert compute([run.folder]).rows[0].submission == "late"
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     times=st.lists(st.tuples(*[st.integers(10, 390)] * 3), min_size=2, max_size=4),
     share=st.floats(0.05, 1.0),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring.tail import Tail
@@ -13,7 +13,6 @@ from scoring.tail import Tail
 TEXT = st.text("ab{}é ", max_size=8).map(str.encode)
 
 
-@settings(deadline=None)
 @given(lines=st.lists(TEXT, max_size=8), data=st.data())
 def test_however_a_record_grows_each_line_comes_once_when_it_is_whole(
     lines: list[bytes], data: st.DataObject

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring.report.thinning import kept
@@ -13,7 +13,6 @@ from scoring.report.thinning import kept
 HEIGHTS = st.lists(st.floats(-300, 300), min_size=2, max_size=80)
 
 
-@settings(deadline=None)
 @given(up=HEIGHTS, tolerance=st.floats(0.1, 20), also=st.integers(0, 79))
 def test_no_point_is_missed_by_more_than_the_tolerance(
     up: list[float], tolerance: float, also: int
@@ -26,7 +25,6 @@ def test_no_point_is_missed_by_more_than_the_tolerance(
     assert np.abs(drawn - up).max() <= tolerance + 1e-9
 
 
-@settings(deadline=None)
 @given(up=HEIGHTS, most=st.integers(2, 20))
 def test_a_bound_holds(up: list[float], most: int) -> None:
     assert len(kept(list(range(len(up))), up, tolerance=0.0, most=most)) <= most

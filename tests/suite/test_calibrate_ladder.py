@@ -35,7 +35,7 @@ def test_sixteen_points_on_six_workloads() -> None:
 RATIOS = st.one_of(st.floats(0.05, 5.0), st.just(math.inf), st.sampled_from([0.5, 1.0, 3.0]))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     data=st.data(),
     candidates=st.integers(2, 12),

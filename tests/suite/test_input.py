@@ -144,7 +144,7 @@ PIECES = st.one_of(
 QUIET = [HealthCheck.function_scoped_fixture]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=QUIET, derandomize=True)
+@settings(max_examples=60, suppress_health_check=QUIET, derandomize=True)
 @given(name=st.sampled_from([*COMMANDS, "nothing"]), words=st.lists(PIECES, max_size=4))
 def test_no_command_line_ends_in_a_traceback(
     name: str, words: list[str], fake: Any, monkeypatch: Any, tmp_path: Path
@@ -266,7 +266,7 @@ def test_a_name_that_no_file_can_have_is_one_line(name: str, path: str, invoke: 
 KEYS = [*GOOD, "trials", "clock", "seed", "budget_factor", "resources", "points", "points_on"]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=QUIET, derandomize=True)
+@settings(max_examples=100, suppress_health_check=QUIET, derandomize=True)
 @given(changes=st.dictionaries(st.sampled_from(KEYS), VALUES, min_size=1, max_size=3))
 def test_no_suite_ends_in_a_traceback(changes: dict[str, Any], raced: Any, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"

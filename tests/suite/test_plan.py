@@ -45,9 +45,7 @@ def test_every_trial_of_the_product_is_planned_once(raced: dict[str, Race], tmp_
     assert set(keys) == {*product, *references}
 
 
-@settings(
-    deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**6), studies=st.integers(1, 3), trials=st.integers(1, 4))
 def test_studies_are_paired_across_submissions(
     seed: int, studies: int, trials: int, raced: dict[str, Race], tmp_path: Path

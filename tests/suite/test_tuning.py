@@ -53,7 +53,7 @@ def test_no_two_places_of_a_large_suite_share_a_seed() -> None:
     assert len(seeds) == 3 * 2 * 10 * 20
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(1, 6), st.integers(1, 40), st.integers(0, 1000))
 def test_unit_points_lie_in_the_cube_and_repeat(dimensions: int, count: int, seed: int) -> None:
     points = unit_points(dimensions, count, seed, 0)

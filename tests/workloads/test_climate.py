@@ -79,7 +79,7 @@ def test_an_epoch_shows_every_step_once(archive, prefetch):
 
 
 @pytest.mark.parametrize("prefetch", [0, 3])
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 90), st.integers(1, 5))
 def test_a_stream_continues_where_its_state_was_taken(archive, prefetch, before, after):
     first = data.steps(archive, 4, 5, prefetch)

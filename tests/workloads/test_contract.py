@@ -118,7 +118,7 @@ def test_the_order_of_batches_depends_on_the_seed_alone(id: str) -> None:
 @pytest.mark.network
 @pytest.mark.parametrize("id", TOYS)
 @given(cut=st.integers(0, 1200))
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 def test_a_stream_continues_exactly_from_its_state(id: str, cut: int) -> None:
     workload, more = workload_at_hand(id), 40
     stream, policy = workload.stream(seed=7), _policy(workload)

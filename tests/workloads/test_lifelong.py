@@ -311,7 +311,7 @@ def test_labels_are_those_of_the_images(kind):
     told=st.booleans(),
     dispersed=st.booleans(),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_stream_continues_where_its_state_was_taken(
     before, after, kind, unknown, told, dispersed
 ):

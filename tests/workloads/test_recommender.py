@@ -10,7 +10,7 @@ import re
 import numpy as np
 import pydantic
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import workloads
@@ -215,7 +215,6 @@ def draw(source, count):
 
 
 @given(st.integers(0, 30), st.integers(0, 12), st.sampled_from([0, 3]))
-@settings(deadline=None)
 def test_a_stream_continues_where_its_state_was_taken(before, after, prefetch):
     first = epochs(22, 4, make_rows, 5, prefetch)
     draw(first, before)

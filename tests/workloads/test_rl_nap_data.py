@@ -75,7 +75,7 @@ class Tape:
 
 
 @given(st.integers(0, 99), st.integers(12, 40), st.integers(8, 60), st.integers(1, 5))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_n_step_samples_are_what_was_played(seed, steps, rows, n):
     tape, discount = Tape(seed, steps), 0.9
     sample = tape.replay(rows).draw(np.random.default_rng(seed), 40, n, discount)
@@ -102,7 +102,7 @@ def test_every_transition_can_be_drawn_and_none_twice_as_often():
 
 
 @given(st.integers(0, 50), st.integers(5, 40), st.integers(6, 30))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_memory_continues_from_its_state(seed, steps, rows):
     tape = Tape(seed, steps)
     first, second = tape.replay(rows), Replay(3, (3, 10, 10), rows, binary=True)

@@ -170,7 +170,7 @@ def test_in_catch_a_missed_ball_ends_the_episode():
 
 @pytest.mark.parametrize("game", [*MINATAR, "together"])
 @given(before=st.integers(0, 400), seed=st.integers(0, 9))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_games_continue_from_their_state(game, before, seed, tmp_path_factory):
     from cluster import checkpoint
 

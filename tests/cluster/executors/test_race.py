@@ -33,7 +33,7 @@ def test_nodes_that_let_trials_down_lose_no_trial(tmp_path: Path) -> None:
     replay(specs, seconds, cores=16, fails=3)  # sees that each ends once
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 60), st.integers(1, 4))
 def test_the_order_of_the_last_stretch_loses_none(trials: int, at_once: int) -> None:
     specs, _ = planned(trials, Path("/run"))

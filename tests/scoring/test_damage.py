@@ -387,6 +387,7 @@ def test_no_command_fails_at_a_damaged_record(race: Run, command: str, tmp_path:
         words = [command, str(race.folder), *more.get(command, [])]
         result = CliRunner().invoke(main, words, prog_name="gradathlon")
         assert result.exception is None or isinstance(result.exception, SystemExit)
-        assert result.exit_code in (0, 1)
+        # These hits were never raced: `verify` says that it has no weights to judge.
+        assert result.exit_code in ((2,) if command == "verify" else (0, 1)), result.output
         path.unlink()
         race.add(WORKLOAD, "adamw", [20.0])

@@ -28,11 +28,12 @@ from workloads.climate.archive import LEVELS, co2_channel, prognostic_names
 from workloads.climate.harmonics import harmonics
 from workloads.climate.recipe import RECIPES
 from workloads.climate.settings import ClimateScale
-from workloads.climate.workload import RMSE, Climate
+from workloads.climate.workload import Climate
 from workloads.contract import Window
 from workloads.errors import WorkloadError
 
 IDS = [id for id in workloads.ids() if id.startswith("climate-")]
+RMSE = "validation/rmse"
 
 
 @pytest.fixture(scope="module")

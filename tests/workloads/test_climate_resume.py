@@ -13,8 +13,7 @@ from cluster.trial import loop
 from scoring.ground.words import Budget
 from scoring.records import read_record, record_attempts
 from submissions.source import find
-from tests.workloads.climate_planet import RECIPE, generate
-from tests.workloads.test_climate import small
+from tests.workloads.climate_planet import RECIPE, generate, small
 from workloads.climate import data, generated
 from workloads.climate.workload import Climate
 

@@ -203,7 +203,8 @@ def test_waiting_for_a_core_is_told(make: Make) -> None:
 def test_a_process_that_dies_before_the_submissions_code_ran_is_the_nodes_affair(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "START", "import sys; sys.exit('no room for torch')")
+    dies = [sys.executable, "-c", "import sys; sys.exit('no room for torch')"]
+    monkeypatch.setattr(supervisor, "python", lambda module, writing: dies)
     fault = ended(make(budget=Budget(100, 100.0)))
     assert isinstance(fault, NodeError)
     assert "before the submission's code ran (1); it said last: no room for torch" in str(fault)

@@ -32,6 +32,8 @@ class Functions:
         for name in _LIBRARIES:
             if library := sys.modules.get(name):
                 self._before.append((library, dict(_callables(library))))
+        # Of a trial before, where several race in one process.
+        self._hidden = {(place, name) for place, _, name in _hidden()}
 
     def replaced(self) -> list[str]:
         """Those that are others now, by name."""
@@ -41,7 +43,11 @@ class Functions:
             for name, function in before.items()
             if vars(holder).get(name) is not function
         ]
-        names += [f"{_name(kind)}.{name} of an object" for kind, name in _hidden()]
+        names += [
+            f"{_name(kind)}.{name} of an object"
+            for place, kind, name in _hidden()
+            if (place, name) not in self._hidden
+        ]
         return sorted(set(names))[:_MOST]
 
 
@@ -58,8 +64,11 @@ def _holders(module: ModuleType) -> Iterator[ModuleType | type]:
             yield value
 
 
-def _hidden() -> Iterator[tuple[type, str]]:
-    """Methods that an object of the harness's has for itself, in the place of its class's."""
+def _hidden() -> Iterator[tuple[int, type, str]]:
+    """Methods that an object of the harness's has for itself, in the place of its class's.
+
+    With the object's identity and its class.
+    """
     kinds = (kind for module in _modules() for kind in _holders(module) if isinstance(kind, type))
     methods = {
         kind: {name for base in kind.__mro__ for name, _ in _functions(base)}.difference(
@@ -71,7 +80,7 @@ def _hidden() -> Iterator[tuple[type, str]]:
         kind = type(one)
         if kind in methods:  # of no other object is anything asked, which could run its code
             for name in methods[kind].intersection(getattr(one, "__dict__", ())):
-                yield kind, name
+                yield id(one), kind, name
 
 
 def _functions(holder: ModuleType | type) -> Iterator[tuple[str, object]]:

@@ -81,7 +81,7 @@ def write(folder, kind="nc", turned=False):
 def few_states():
     """Scales from a few states: reading 64 of them takes most of these tests' time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ace2, "SCALE_STATES", 6)
+        patch.setattr(mapped, "SCALE_STATES", 6)
         yield
 
 

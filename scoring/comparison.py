@@ -8,20 +8,30 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from scoring.board import Board, Row
-from scoring.bootstrap import Resampler, interval
+from scoring.board import Board, Cell, Row
+from scoring.bootstrap import interval
 from scoring.gradathlon import mean_score
 from scoring.ground.errors import nearest
-from scoring.ranking import Difference, chance_of_better, difference
+from scoring.ranking import CLAIM, Difference, Score, chance_of_better, difference
 from scoring.records import RecordError
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """One workload: both times, `one`'s time over `other`'s with its interval, None if unknown."""
+    """One workload, each entry's time and what it makes to that entry's own yardstick.
+
+    Attributes:
+        one: the first one's median time.
+        other: the second one's.
+        ratios: of both to their yardsticks.
+        ratio: the first ratio over the second, so that what a machine or a framework does to an
+            entry and to its yardstick alike cancels; NaN where either missed.
+        interval: of `ratio`, None if unknown.
+    """
 
     one: float
     other: float
+    ratios: tuple[float, float]
     ratio: float
     interval: tuple[float, float] | None
 
@@ -35,8 +45,8 @@ class Comparison:
         difference: of the studies' scores, paired.
         chance: the share of redrawn studies in which the first scores higher, ties half; None
             where that is not known.
-        speed_up: geometric mean over the workloads that both met of the other's time over the
-            first's; NaN if there is none.
+        speed_up: geometric mean over the workloads that both met of 1 / `Part.ratio`; NaN if there
+            is none.
         parts: by workload.
         studies: of the workload with the fewest, of those that each raced on.
         without: both scores with one workload left out, by the workload left out.
@@ -50,6 +60,12 @@ class Comparison:
     studies: int
     without: Mapping[str, tuple[float, float]]
 
+    @property
+    def surely(self) -> bool:
+        """Whether the studies tell which of the two, held against each other alone, is better."""
+        sign = (self.scores[0] - self.scores[1]) * self.difference.mean
+        return self.difference.p <= CLAIM and sign > 0
+
 
 def compare(board: Board, one: str, other: str) -> Comparison:
     """Compare two entries of a board of the gradathlon protocol.
@@ -60,9 +76,9 @@ def compare(board: Board, one: str, other: str) -> Comparison:
     if board.protocol != "gradathlon":
         raise RecordError("entries are compared under the gradathlon protocol: no --protocol")
     first, second = _row(board, one), _row(board, other)
-    parts = {name: _part(first, second, name) for name in board.workloads}
-    met = [part.ratio for part in parts.values() if 0 < part.ratio < math.inf]
     a, b = board.scores[one], board.scores[other]
+    parts = {name: _part(first.cells[name], second.cells[name], a, b) for name in board.workloads}
+    met = [part.ratio for part in parts.values() if 0 < part.ratio < math.inf]
     return Comparison(
         scores=(first.score, second.score),
         difference=difference(a, b),
@@ -90,16 +106,15 @@ def _row(board: Board, name: str) -> Row:
     raise RecordError(f"{name!r} is not on the board{nearest(name, names)}")
 
 
-def _part(one: Row, other: Row, workload: str) -> Part:
-    a, b = one.cells[workload], other.cells[workload]
-    ratio = a.time / b.time if a.time < math.inf and b.time < math.inf else math.nan
+def _part(one: Cell, other: Cell, a: Score, b: Score) -> Part:
+    both_met = math.isfinite(one.ratio) and math.isfinite(other.ratio)
+    ratio = one.ratio / other.ratio if both_met else math.nan
     known = None
-    if math.isfinite(ratio) and min(len(a.study_times), len(b.study_times)) > 1:
-        resampler = Resampler()
-        times, others = (resampler.medians(dict(enumerate(c.study_times))) for c in (a, b))
-        both = np.isfinite(times) & np.isfinite(others)
-        known = interval(times[both] / others[both])
-    return Part(a.time, b.time, ratio, known)
+    ratios, others = a.redraw(one.workload), b.redraw(one.workload)
+    if both_met and ratios.size and others.size:
+        both = np.isfinite(ratios) & np.isfinite(others)
+        known = interval(ratios[both] / others[both])
+    return Part(one.time, other.time, (one.ratio, other.ratio), ratio, known)
 
 
 def _without(row: Row, workload: str) -> float:

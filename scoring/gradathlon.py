@@ -10,6 +10,7 @@ and its variants share one weight.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -121,7 +122,19 @@ def score(entry: Entry, workloads: Sequence[str], resampler: Resampler) -> Score
         studies=_by_study(own, fastest, shares),
         least_variance=sum((grain / (TAU_MAX - 1.0)) ** 2 for grain in grains) / 12.0
         + _of_misses(own, shares),
+        redraw=functools.partial(_redrawn_ratios, entry, resampler),
     )
+
+
+def _redrawn_ratios(entry: Entry, resampler: Resampler, workload: str) -> np.ndarray:
+    """The ratio for each redrawn set of studies; empty where any rests on a single one."""
+    own = entry.own.get(workload, {})
+    if workload not in entry.yardstick or len(own) < 2:
+        return np.empty(0)
+    sets = (one for every in entry.compared(workload).values() for one in every)
+    if any(len(studies) < 2 for studies in sets):
+        return np.empty(0)
+    return resampler.medians(own, _divisors(entry, workload, resampler))[1:]
 
 
 def _divisors(entry: Entry, workload: str, resampler: Resampler) -> dict[int, np.ndarray]:

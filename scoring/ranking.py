@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -36,6 +36,8 @@ class Score:
         redrawn: the score for each redrawn set of studies; empty where that is not known.
         studies: the score of every study by its number; empty where the protocol has none.
         least_variance: of a study's score, by the grid of evaluations and by misses alone.
+        redraw: by workload, the ratio for each redrawn set of studies; empty where that is not
+            known.
     """
 
     ratios: Mapping[str, float]
@@ -43,6 +45,7 @@ class Score:
     redrawn: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0))
     studies: Mapping[int, float] = dataclasses.field(default_factory=dict)
     least_variance: float = 0.0
+    redraw: Callable[[str], np.ndarray] = lambda workload: np.empty(0)
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -67,6 +70,11 @@ class Difference:
     low: float
     high: float
     p: float
+
+    @property
+    def held(self) -> bool:
+        """Whether an end of the interval is what two scores can differ by, and not the studies'."""
+        return self.low == -MOST or self.high == MOST
 
 
 def difference(one: Score, other: Score) -> Difference:

@@ -197,8 +197,9 @@
     told("p", `Scores ${a.score.toFixed(3)} and ${b.score.toFixed(3)}.`, versus);
     if (pair && pair[1] !== null) {
       const [mean, low, high] = turned ? [-pair[0], -pair[2], -pair[1]] : pair;
+      const held = pair[5] ? ", held within what two scores can differ by" : "";
       told("p", `Difference over paired studies ${signed(mean)}, 95 %: ${signed(low)} to ` +
-        `${signed(high)}, p = ${pair[3]} (this pair alone).`, versus);
+        `${signed(high)}${held}, p = ${pair[3]} (this pair alone).`, versus);
     } else told("p", "A single study does not tell how sure the difference is.", versus);
     if (pair && pair[4] !== null) {
       const chance = turned ? 1 - pair[4] : pair[4];
@@ -206,10 +207,13 @@
     }
     const list = versus.appendChild(document.createElement("ul"));
     data.versus.workloads.forEach((workload, place) => {
-      const [one, other] = [a.cells[place][0], b.cells[place][0]];
+      const [[one, ratio], [other, against]] = [a.cells[place], b.cells[place]];
       const met = one !== null && other !== null;
+      // Of what each makes to its own reference: machines and frameworks differ.
+      const shown = ratio === null || against === null ? ""
+        : ` (×${ratio.toFixed(2)} against ×${against.toFixed(2)})`;
       told("li", `${workload}: ` + (met
-        ? `${number(one)} against ${number(other)} ${data.versus.unit}, ×${(one / other).toFixed(2)}`
+        ? `${number(one)} against ${number(other)} ${data.versus.unit}${shown}`
         : one === null && other === null ? "missed by both"
           : `missed by ${one === null ? a.name : b.name}`), list);
     });

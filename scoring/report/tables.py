@@ -18,6 +18,7 @@ from scoring.board import Board, Cell, Row
 from scoring.equal_budget import EqualBudget, Standing
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.words import Clock
+from scoring.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,6 +32,8 @@ TRIALS_TOLD = (
     "2/3 behind a time: 2 of 3 trials met the target; —: half of the studies or more missed it, or "
     "none was run"
 )
+NAMED = 8
+"""More that may be the best are counted, not named."""
 _ROW_FIELDS = (
     *("protocol", "clock", "rank_low", "rank_high", "p_best"),
     *("submission", "framework", "is_reference", "score", "score_low", "score_high"),
@@ -272,11 +275,28 @@ def _cell_text(cell: Cell, clock: Clock) -> str:
 
 
 def footnotes(board: Board) -> list[str]:
-    """What is said beneath a board: how to read its ranks, then its notes."""
+    """What is said beneath a board: which entry is best, how to read its ranks, then its notes."""
     notes = list(board.notes)
     if any(row.rank_low < row.rank_high for row in board.rows):
         notes.insert(0, RANKS_TOLD)
-    return notes
+    return [*_which_is_best(board), *notes]
+
+
+def _which_is_best(board: Board) -> list[str]:
+    """What the ranks come to; nothing of one entry alone, nor where a protocol's claim nothing."""
+    entrants = [row for row in board.rows if not row.is_reference]
+    if len(entrants) < 2 or PROTOCOLS[board.protocol].raw:
+        return []
+    first = [row.submission for row in entrants if row.rank_low == 1]
+    if len(first) == 1:
+        return [f"{first[0]} is surely the best of these submissions (at 5 %, all claims together)"]
+    if len(first) == len(entrants):
+        return ["these studies do not tell which submission is best: more of them may"]
+    which = ", ".join(first) if len(first) <= NAMED else f"the {len(first)} whose rank may be 1"
+    return [
+        f"these studies do not tell which is best of {which}; every other submission is surely "
+        "worse than another"
+    ]
 
 
 def _told_beneath(board: Board) -> list[str]:

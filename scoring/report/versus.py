@@ -18,7 +18,8 @@ def versus_data(board: Board, looks: Styles) -> dict[str, object]:
     """By series: name, score and cells; by two series, lower first: how they differ.
 
     A pair's numbers are the mean difference of the studies' scores, the ends of its 95 % interval,
-    p, and the share of redrawn studies in which the first scores higher; null where not known.
+    p, the share of redrawn studies in which the first scores higher, and whether an end was held
+    within what two scores can differ by; null where not known.
     """
     rows = {looks[row.submission].series: row for row in board.rows}
     entries = {
@@ -41,11 +42,12 @@ def versus_data(board: Board, looks: Styles) -> dict[str, object]:
     }
 
 
-def _pair(board: Board, one: str, other: str) -> list[float | None]:
+def _pair(board: Board, one: str, other: str) -> list[float | bool | None]:
     if one not in board.scores or other not in board.scores:
-        return [None] * 5
+        return [None] * 6
     a, b = board.scores[one], board.scores[other]
     gap, chance = difference(a, b), chance_of_better(a, b)
     has_interval = math.isfinite(gap.low)
     numbers = [gap.mean, gap.low, gap.high, gap.p] if has_interval else [gap.mean, *[None] * 3]
-    return [None if n is None else float(f"{n:.4g}") for n in [*numbers, chance]]
+    rounded = [None if n is None else float(f"{n:.4g}") for n in [*numbers, chance]]
+    return [*rounded, has_interval and gap.held]

@@ -50,23 +50,11 @@ def compare(words: tuple[str, ...], **options: Option) -> None:
 
 
 def _lines(comparison: Comparison, one: str, other: str) -> list[str]:
-    from scoring.bootstrap import FEW
-
-    gap = comparison.difference
-    lines = [f"score: {one} {comparison.scores[0]:.3f}, {other} {comparison.scores[1]:.3f}"]
-    if math.isfinite(gap.low):
-        lines.append(
-            f"difference over paired studies: {gap.mean:+.3f} "
-            f"(95 %: {gap.low:+.3f} to {gap.high:+.3f}), p = {gap.p:.2g}"
-        )
-    else:
-        lines.append("difference: a single study does not tell how sure it is")
-    if comparison.chance is not None:
-        caution = f"; {comparison.studies} studies make that too sure: run {FEW} or more"
-        lines.append(
-            f"{one} scores higher in {100 * comparison.chance:.0f} % of redrawn studies"
-            f"{caution * (comparison.studies < FEW)}"
-        )
+    lines = [
+        _verdict(comparison, one, other),
+        f"score: {one} {comparison.scores[0]:.3f}, {other} {comparison.scores[1]:.3f}",
+        *_how_sure(comparison, one),
+    ]
     if math.isfinite(comparison.speed_up):
         lines.append(
             f"geometric mean speed-up of {one} where both met the target: {comparison.speed_up:.3f}"
@@ -74,16 +62,52 @@ def _lines(comparison: Comparison, one: str, other: str) -> list[str]:
     rows = [
         (
             name,
-            _number(part.one),
-            _number(part.other),
+            _time(part.one, part.ratios[0]),
+            _time(part.other, part.ratios[1]),
             _number(part.ratio),
             "" if part.interval is None else "{:.3f}–{:.3f}".format(*part.interval),
             " / ".join(map(_score, comparison.without[name])),
         )
         for name, part in comparison.parts.items()
     ]
-    head = ("workload", one, other, "ratio of times", "95 %", "scores without it")
-    return [*lines, "", columns(head, rows)]
+    head = ("workload", one, other, "ratio", "95 %", "scores without it")
+    told = (
+        "×: to the time of the reference that the entry is scored against; ratio: of the two ×, "
+        f"below 1 where {one} is faster; —: missed or not run"
+    )
+    return [*lines, "", columns(head, rows), "", told]
+
+
+def _verdict(comparison: Comparison, one: str, other: str) -> str:
+    if not comparison.surely:
+        return f"these studies do not tell which of {one} and {other} is better"
+    ahead = comparison.scores[0] > comparison.scores[1]
+    better, worse = (one, other) if ahead else (other, one)
+    return f"{better} is surely better than {worse} (at 5 %, had only these two been raced)"
+
+
+def _how_sure(comparison: Comparison, one: str) -> list[str]:
+    from scoring.bootstrap import FEW
+
+    gap = comparison.difference
+    if not math.isfinite(gap.low):
+        return ["difference: a single study does not tell how sure it is"]
+    held = ", held within what two scores can differ by" if gap.held else ""
+    lines = [
+        f"difference over paired studies: {gap.mean:+.3f} "
+        f"(95 %: {gap.low:+.3f} to {gap.high:+.3f}{held}), p = {gap.p:.2g}"
+    ]
+    if comparison.chance is not None:
+        caution = f"; {comparison.studies} studies make that too sure: run {FEW} or more"
+        lines.append(
+            f"{one} scores higher in {100 * comparison.chance:.0f} % of redrawn studies"
+            f"{caution * (comparison.studies < FEW)}"
+        )
+    return lines
+
+
+def _time(time: float, ratio: float) -> str:
+    return f"{_number(time)} ×{ratio:.2f}" if math.isfinite(ratio) else _number(time)
 
 
 def _score(value: float) -> str:

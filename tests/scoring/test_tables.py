@@ -27,6 +27,12 @@ def cells(*times: float) -> dict[str, Cell]:
     return found
 
 
+BEST_TOLD = (
+    "these studies do not tell which is best of a|b, c; every other submission is surely worse "
+    "than another"
+)
+
+
 @pytest.fixture
 def board() -> Board:
     rows = (
@@ -48,7 +54,7 @@ def test_markdown(board: Board) -> None:
         "| 1–2 | c | jax | 1.000 |  |  | 1,234 s 2/3 | 0.5 s 2/3 |\n"
         "| ref | reference-jax | jax | 1.000 | 1.000–1.000 |  | 10 s 2/3 | 10 s 2/3 |\n"
         "| 3 | d | torch | 0.000 | 0.000–0.000 | 0 % | — 2/3 | — |\n\n"
-        f"- {tables.TRIALS_TOLD}\n- {tables.RANKS_TOLD}\n"
+        f"- {tables.TRIALS_TOLD}\n- {BEST_TOLD}\n- {tables.RANKS_TOLD}\n"
         "- d has no trial on it\n"
     )
 
@@ -65,6 +71,7 @@ def test_terminal(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
         " ref  reference-jax  jax        1.000  1.000–1.000              10 s 2/3      10 s 2/3",
         "   3  d              torch      0.000  0.000–0.000      0 %        — 2/3             —",
         f"- {tables.TRIALS_TOLD}",
+        f"- {BEST_TOLD}",
         f"- {tables.RANKS_TOLD}",
         "- d has no trial on it",
     ]
@@ -88,9 +95,32 @@ def test_where_the_board_is_too_wide_workloads_follow_the_scores(board: Board) -
         "reference-jax     10 s 2/3      10 s 2/3",
         "d                    — 2/3             —",
         f"- {tables.TRIALS_TOLD}",
+        f"- {BEST_TOLD}",
         f"- {tables.RANKS_TOLD}",
         "- d has no trial on it",
     ]
+
+
+@pytest.mark.parametrize(
+    ("ranks", "told"),
+    [
+        ([(1, 1), (2, 3), (2, 3)], "0 is surely the best of these submissions"),
+        ([(1, 3), (1, 3), (1, 3)], "these studies do not tell which submission is best: more"),
+        ([(1, 2), (1, 2), (3, 3)], "these studies do not tell which is best of 0, 1; every other"),
+        ([(1, 9)] * 9 + [(10, 10)], "which is best of the 9 whose rank may be 1;"),
+    ],
+)
+def test_which_is_best_is_told_in_words(ranks: list[tuple[int, int]], told: str) -> None:
+    rows = tuple(
+        Row(*rank, None, str(place), "torch", 1.0, None, {}, False)
+        for place, rank in enumerate(ranks)
+    )
+    assert told in tables.footnotes(Board("gradathlon", "wall", (), rows, ()))[0]
+    for silent in (
+        Board("algoperf", "wall", (), rows, ()),
+        Board("gradathlon", "wall", (), rows[:1], ()),
+    ):
+        assert set(tables.footnotes(silent)) <= {tables.RANKS_TOLD}
 
 
 @given(width=st.integers(60, 200), workloads=st.integers(1, 12), size=st.integers(1, 26))

@@ -15,7 +15,7 @@ from scoring.algoperf_logs import workload_id
 from scoring.board import compute
 from scoring.records import RecordError
 from suite.cli import main
-from tests.scoring.conftest import Run
+from tests.scoring.conftest import HARDWARE, Run
 
 LM, SHIFT = "lm-toy-v2", "homeostatic-toy-v1"
 
@@ -38,18 +38,46 @@ def test_two_entries_are_compared(race: Run) -> None:
     result = invoke("compare", race.folder, "fast", "slow")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert lines[0] == "score: fast 1.167, slow 1.000"
-    assert lines[1].startswith("difference over paired studies: +0.1")
-    assert lines[2] == "fast scores higher in 100 % of redrawn studies"
-    assert lines[3].endswith("both met the target: 2.000")
-    assert any(line.startswith(LM) and "0.5" in line for line in lines[5:])
+    assert lines[0].startswith("fast is surely better than slow (at 5 %")
+    assert lines[1] == "score: fast 1.167, slow 1.000"
+    assert lines[2].startswith("difference over paired studies: +0.1")
+    assert lines[3] == "fast scores higher in 100 % of redrawn studies"
+    assert lines[4].endswith("both met the target: 2.000")
+    row = next(line.split() for line in lines if line.startswith(LM))
+    assert row == [LM, "10", "×0.50", "20", "×1.00", "0.5", "0.478–0.500", "1.167", "/", "1.000"]
+    assert invoke("compare", race.folder, "slow", "fast").stdout.splitlines()[0] == lines[0]
+
+
+def test_entries_of_two_machines_are_compared_by_each_ones_own_reference(tmp_path: Path) -> None:
+    """The machine of `other` takes twice as long over everything: its steps are fewer, yet."""
+    quick, slow = Run(tmp_path / "quick"), Run(tmp_path / "slow")
+    there = HARDWARE | {"cpu": "Slow CPU", "digest": "bbbb"}
+    quick.add(LM, "reference-torch", [20, 21, 22]).add(LM, "one", [20, 21, 22])
+    slow.add(LM, "reference-torch", [40, 42, 44], hardware=there)
+    slow.add(LM, "other", [30, 31.5, 33], hardware=there)
+    lines = invoke("compare", quick.folder, slow.folder, "one", "other").stdout.splitlines()
+    assert lines[0].startswith("other is surely better than one")
+    assert any(line.endswith("both met the target: 0.750") for line in lines)
+    row = next(line.split() for line in lines if line.startswith(LM))
+    assert row[:6] == [LM, "21", "×1.00", "31.5", "×0.75", "1.333"]
+    low, high = map(float, row[6].split("–"))
+    assert low < 4 / 3 < high  # two references, drawn apart, do not cancel
+
+
+def test_an_interval_that_was_held_within_what_is_possible_says_so(tmp_path: Path) -> None:
+    run = Run(tmp_path / "two").add(LM, "reference-torch", [20, 21])
+    run.add(LM, "sure", [10, 10]).add(LM, "odd", [math.inf, 10])
+    lines = invoke("compare", run.folder, "sure", "odd").stdout.splitlines()
+    assert lines[0] == "these studies do not tell which of sure and odd is better"
+    assert "to +1.333, held within what two scores can differ by)" in lines[2]
 
 
 def test_a_single_study_does_not_tell(tmp_path: Path) -> None:
     run = Run(tmp_path / "one").add(LM, "reference-torch", [20]).add(LM, "a", [20])
     result = invoke("compare", run.folder, "a", "reference-torch")
     assert "a single study does not tell" in result.stdout
-    assert result.stdout.splitlines()[-1].endswith("— / —")  # nothing is left without its workload
+    row = next(line for line in result.stdout.splitlines() if line.startswith(LM))
+    assert row.endswith("— / —")  # nothing is left without its workload
 
 
 def test_few_studies_make_a_chance_too_sure(tmp_path: Path) -> None:

@@ -68,7 +68,8 @@ def render(board: Board, records: Sequence[Record], *, across_frameworks: bool =
     names = " and ".join(dict.fromkeys(folder.name for folder in _folders(records)))
     how = (
         f"{PROTOCOLS[board.protocol].reading} Times are in {CLOCKS[board.clock].title}; "
-        "beneath each stand the ratio that counts and how many trials met the target."
+        "beneath each stand the ratio that counts (×) and how many trials met the target "
+        "(2/3: 2 of 3)."
     )
     shown = readable_clocks(records)
     parts = {

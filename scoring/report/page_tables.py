@@ -24,7 +24,7 @@ from scoring.report.tables import (
 )
 from scoring.times import ended_at, time_to_result
 
-BAR = 190
+BAR = 160
 TALL = 24
 """A board of more rows scrolls within itself."""
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
@@ -46,7 +46,7 @@ def board_table(board: Board, looks: Styles) -> Markup:
         _head("score", class_="number"),
         element("th", "95 % interval", _bar_axis(scale), scope="col", class_="bars"),
         _head("P(best)", class_="number"),
-        *(_head(name, class_="number") for name in board.workloads),
+        *(_head(_folded(name), class_="number") for name in board.workloads),
     )
     rows = [_board_row(row, board, looks, scale, best) for row in board.rows]
     return element(
@@ -177,11 +177,10 @@ def _time_cell(cell: Cell, board: Board, best: bool) -> Markup:
     if not cell.trials:
         return element("td", element("span", "not run", class_="soft"), class_="number")
     if not math.isfinite(cell.time):
-        below = f"{cell.reached} of {cell.trials} trials"
         return element(
             "td",
             element("span", "missed", class_="missed"),
-            _small(below),
+            _small(_reached(cell)),
             class_=f"number shade-{shade(math.inf)}",
             data_v="inf",
         )
@@ -190,10 +189,14 @@ def _time_cell(cell: Cell, board: Board, best: bool) -> Markup:
     return element(
         "td",
         element("strong", text) if best else text,
-        _small(f"{ratio} · {cell.reached} of {cell.trials}"),
+        _small(f"{ratio} · {_reached(cell)}"),
         class_=f"number {shade(cell.ratio)}",
         data_v=f"{cell.time:.9g}",
     )
+
+
+def _reached(cell: Cell) -> str:
+    return f"{cell.reached}/{cell.trials}"
 
 
 def _bar_ticks(scale: Scale) -> list[float]:
@@ -328,6 +331,12 @@ def _witnessed(record: Record) -> Markup | None:
     audit = extra.get("audit")
     remarks += map(str, audit) if isinstance(audit, list) else []
     return _small(" · ".join(remarks)) if remarks else None
+
+
+def _folded(workload: str) -> Markup:
+    """Ids are long: the family above the scale and version, and neither broken again."""
+    family, dash, rest = workload.partition("-")
+    return join(element("span", family + dash), element("span", rest))
 
 
 def _head(name: str, class_: str | None = None) -> Markup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from scoring.report.page import write_page
+from tests.scoring.conftest import Run
 from tests.scoring.page_race import race
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -158,6 +160,8 @@ def test_two_clicks_compare_two_submissions(visit: Visit) -> None:
     click("adamw")
     there = panel.inner_text()
     assert "homeostat against adamw" in there
+    assert len(re.findall(r"\(×\d\.\d\d against ×\d\.\d\d\)", there)) == 2
+    assert "held within" not in there
     (mean, low, high) = re.findall("[+\u2212][0-9.]{5}", there)
     click("homeostat")
     assert panel.is_hidden()
@@ -169,6 +173,33 @@ def test_two_clicks_compare_two_submissions(visit: Visit) -> None:
     click("sgd")  # the third takes the place of the first
     assert "homeostat against sgd" in panel.inner_text()
     assert "missed by sgd" in panel.inner_text()
+
+
+def test_the_panel_tells_where_an_interval_was_held(browser: Any, tmp_path: Path) -> None:
+    run = Run(tmp_path / "two").add("lm-toy-v2", "reference-torch", [20, 21])
+    run.add("lm-toy-v2", "sure", [10, 10]).add("lm-toy-v2", "odd", [math.inf, 10])
+    write_page([run.folder], tmp_path / "held.html")
+    visit = Visit(browser, tmp_path / "held.html")
+    for name in ("odd", "sure"):
+        visit.page.get_by_role("button", name=f"compare {name}", exact=True).click()
+    panel = visit.page.locator("#versus").inner_text()
+    visit.context.close()
+    assert "\u22121.333 to" in panel
+    assert "held within what two scores can differ by, p" in panel
+
+
+def test_a_board_of_six_workloads_fits_a_laptop(browser: Any, tmp_path: Path) -> None:
+    run = Run(tmp_path / "six")
+    for family in ("recommender", "lifelong", "homeostatic", "lm", "climate", "dreaming"):
+        for name in ("reference-torch", "schedule_free_adamw"):
+            run.add(f"{family}-laptop-v1", name, [200, 210, 220])
+    write_page([run.folder], tmp_path / "six.html")
+    visit = Visit(browser, tmp_path / "six.html")
+    wide = visit.page.locator(".scroll:has(.board)").evaluate(
+        "box => box.scrollWidth - box.clientWidth"
+    )
+    visit.context.close()
+    assert wide == 0
 
 
 def test_hyperparameters_unfold(visit: Visit) -> None:

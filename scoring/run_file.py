@@ -14,7 +14,7 @@ import pydantic
 
 from scoring.ground.documents import Model, read_yaml
 from scoring.ground.limit import Limit
-from scoring.ground.words import Clock, Framework, Goal, Held, Point, Scalar, Target
+from scoring.ground.words import Clock, Framework, Goal, Held, Point, Resources, Scalar, Target
 
 NAME = "run.yaml"
 TEXTS = "submissions"
@@ -41,6 +41,11 @@ class Holding(Model):
     gpus: int = pydantic.Field(default=0, ge=0, le=MOST)
     ranks: int = pydantic.Field(default=1, gt=0, le=MOST)
     """Processes of one trial, data-parallel, each with these cores and accelerators."""
+
+    @property
+    def lent(self) -> Resources:
+        """As a trial is given it."""
+        return Resources(**self.model_dump())
 
 
 class StatedTarget(Model):

@@ -14,7 +14,7 @@ from scoring.claims import budget_of
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.documents import ConfigError
 from scoring.ground.errors import nearest
-from scoring.ground.words import Framework, Point, Resources, TrialKey, is_reference, reference_of
+from scoring.ground.words import Framework, Point, TrialKey, is_reference, reference_of
 from scoring.run_file import Course, Entrant, Plan, ReferenceEntrant, Suite, TargetText, Text
 from scoring.seeds import trial_seed
 from submissions.source import Source, find
@@ -278,7 +278,7 @@ def _spec(
         target=course.target.target(),
         budget=budget,
         clock=suite.clock,
-        resources=Resources(**suite.resources.model_dump()),
+        resources=suite.resources.lent,
         ruleset="external" if fixed else suite.ruleset,
         pace=_pace(planned, id, source.framework) if suite.clock == "paired" else None,
     )

@@ -131,8 +131,7 @@ def _run(request: Request) -> int:
     specs = planned.specs(folder)
     if request.address is None:
         asked = f"suite {planned.plan.name!r}: resources.cores"
-        lent = Resources(**planned.plan.suite.resources.model_dump())
-        refuse_too_many_cores(lent, asked)
+        refuse_too_many_cores(planned.plan.suite.resources.lent, asked)
         for source in planned.sources.values():
             refuse_missing_imports(source)
     if request.dry_run:

@@ -72,7 +72,7 @@ def rerun(run: Path, count: int, seed: int | None) -> int:
     folder = run.resolve().with_name(f"{run.resolve().name}-again")
     kept_plan.refuse_used(folder)
     again = _on_seed(planned, best, fresh)
-    resources = Resources(**planned.plan.suite.resources.model_dump())
+    resources = planned.plan.suite.resources.lent
     kept_plan.write(
         folder,
         again,

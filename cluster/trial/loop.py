@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import math
 import traceback
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from time import perf_counter as _seconds
 from typing import Any
 
@@ -89,6 +89,7 @@ def run_trial(spec: TrialSpec, cores: list[int] | None = None) -> Iterator[Updat
 
 class _Trial:
     def __init__(self, spec: TrialSpec, workload: Workload, cores: list[int]) -> None:
+        self._began = _seconds()
         self.spec = spec
         self.workload = workload
         self.outcome: Outcome | None = None
@@ -137,7 +138,8 @@ class _Trial:
                 return
             yield self._news()
             self._clock = Clock(learner.synchronize, course.reading, compilations)
-            course.paired.start(self._turns(self._pacer.first_pace) if self._pacer else 1.0)
+            if self._pacer:
+                self._begin_turns(self._pacer)
             deadline.arm(course.reading)
             self._clock.start()
             if not self._saved:
@@ -198,19 +200,24 @@ class _Trial:
             self._restore(learner, self._saved)
         return learner
 
-    def _turns(self, pace: Callable[[], float]) -> float:
-        """The reference's seconds a step here and now."""
+    def _begin_turns(self, pacer: Pacer) -> None:
+        """The reference's first turns, before the clock starts."""
         began = _seconds()
-        pace_s = pace()
+        pacer.begin(self.course.paired, before_s=began - self._began)
         self.course.turns_s += _seconds() - began
-        return pace_s
 
     def _close_window(self) -> None:
         """Count the time since the reference's last turn in its steps. The clock stands."""
-        if self._pacer:
-            paired, wall_s = self.course.paired, self._clock.wall_s()
-            turns = self._pacer.due(paired, wall_s)
-            paired.close(wall_s, self._turns(self._pacer.turn) if turns else None)
+        if not self._pacer:
+            return
+        paired, wall_s = self.course.paired, self._clock.wall_s()
+        if not self._pacer.due(paired, wall_s):
+            paired.close(wall_s)
+            return
+        began = _seconds()
+        pace_s = self._pacer.turn()
+        self.course.turns_s += _seconds() - began
+        paired.close(wall_s, pace_s)
 
     def _train_until_evaluation(self, learner: Learner) -> bool:
         """Steps to the next evaluation; False when the clock's budget ran out before."""

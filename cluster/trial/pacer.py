@@ -2,11 +2,11 @@
 
 On shared hardware a second is not a second: the same trial takes 18 s or 31 s as its neighbours
 please, and CPU time moves with them (caches, frequency, a virtual machine's siblings). What stays
-is the ratio of two programs that run on the same core at the same moment. So every half second or
-more the trial's clock is stopped for a short turn of the reference's own training steps (same
-model, data, framework, process and core), and the window of the submission that lies between two
-turns is divided by the reference's seconds a step about then. The sum over windows is the paired
-time: how many steps the reference would have made meanwhile.
+is the ratio of two programs that run on the same core at the same moment. So every second or so the
+trial's clock is stopped for a short turn of the reference's own training steps (same model, data,
+framework, process and core), and the window of the submission that lies between two turns is
+divided by the reference's seconds a step about then. The sum over windows is the paired time: how
+many steps the reference would have made meanwhile.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from cluster.node_data import drawn_from
 from cluster.process import globals_state, load_globals
 from workloads.contract import Stream
 
-WINDOW_S = 0.5
+WINDOW_S = 0.3
 """Seconds of the submission between two turns of the reference, at least."""
-TURN_S = 0.05
-"""Seconds of a turn, or one step if that is longer."""
-SHARE = 0.07
-"""Turns take about this share of the time: where a single step is long they come less often."""
-WARM_BELOW_S = 0.03
+TURN_S = 0.1
+"""Seconds of a turn, or one step if that is longer. JAX takes about a millisecond more where a few
+steps stand alone between two barriers: half of this, and its steps would read 2 to 4 % too long."""
+SHARE = 0.08
+"""Turns take at most this share of a trial's time, what comes before its clock starts included."""
+WARM_BELOW_S = 0.015
 """Steps shorter than this get one first that is not timed: caches hold the submission's data."""
-SETTLING = 2
-"""Turns before the first window that are not counted: what a process does for the first time is
-slow, mapping memory above all, and one slow turn at the start weighs on ten windows."""
+SETTLING_S = 0.25
+"""Seconds of steps before the first window that are not counted: what a process does for the first
+time is slow, mapping memory above all, and so are the first steps of some training."""
 FIRST = 3
 """Turns whose median is the pace of the first window."""
 
@@ -79,29 +80,49 @@ class PairedTime:
 class Pacer:
     """The reference in training, a few steps at a time. Never on the clock.
 
-    `learner` is warmed up and has begun; `stream` is its own. What is random to a submission by
-    the name of a module alone (`random`, `numpy.random`) is left as it was found.
+    `learner` is warmed up and has begun; `stream` is its own, `horizon` its workload's. What is
+    random to a submission by the name of a module alone (`random`, `numpy.random`) is left as it
+    was found.
     """
 
-    def __init__(self, learner: Learner, stream: Stream) -> None:
+    def __init__(self, learner: Learner, stream: Stream, horizon: int) -> None:
         self._learner = learner
         self._stream = stream
+        self._horizon = horizon
         self._draw = drawn_from(stream, LearnersPolicy(learner))
         self._step_s = TURN_S
         self._took_s = 0.0
+        self._spent_s = 0.0
+        self._before_s = 0.0
+        self._began_s = 0.0
 
     def due(self, time: PairedTime, wall_s: float) -> bool:
-        """Whether the clock, at `wall_s`, has run so long since the last turn that one is due."""
-        return wall_s - time.turned_s > max(WINDOW_S, self._took_s / SHARE)
+        """Whether a turn is, at the clock's reading `wall_s`: turns are even over a trial.
 
-    def first_pace(self, now_ns: Callable[[], int] = _now_ns) -> float:
-        """Train before the first window and return the seconds a step; see `SETTLING`, `FIRST`."""
+        Their share of the time before the clock is spread over half a horizon, about as long as a
+        trial that meets its target: a short one would else have too few turns to be read by.
+        """
+        trained_s = wall_s - self._began_s
+        usual_s = self._horizon / 2 * time.pace_s
+        time_s = trained_s + self._before_s * min(1.0, trained_s / usual_s)
+        is_affordable = self._spent_s + self._took_s <= SHARE * time_s
+        return is_affordable and wall_s - time.turned_s > WINDOW_S
+
+    def begin(
+        self, time: PairedTime, before_s: float = 0.0, now_ns: Callable[[], int] = _now_ns
+    ) -> None:
+        """Measure the pace of the first window; see `SETTLING_S`, `FIRST`.
+
+        The trial spent `before_s` so far, making ready.
+        """
+        self._before_s, self._began_s, self._spent_s = before_s, time.wall_s, 0.0
         pace_s = self.turn(now_ns)
-        if pace_s > 2 * TURN_S:
-            return pace_s  # too long to feel what is cold
-        for _ in range(SETTLING - 1):
-            self.turn(now_ns)
-        return statistics.median(self.turn(now_ns) for _ in range(FIRST))
+        if pace_s <= 2 * TURN_S:  # a longer one does not feel what is cold
+            while self._spent_s < SETTLING_S:
+                self.turn(now_ns)
+            pace_s = statistics.median(self.turn(now_ns) for _ in range(FIRST))
+        self._spent_s = 0.0
+        time.start(pace_s)
 
     def turn(self, now_ns: Callable[[], int] = _now_ns) -> float:
         """Train for about `TURN_S` and return the seconds a step, the stream's share included."""
@@ -118,6 +139,7 @@ class Pacer:
         finally:
             load_globals(found)
         self._took_s = (now_ns() - entered) / 1e9
+        self._spent_s += self._took_s
         return self._step_s
 
     def close(self) -> None:

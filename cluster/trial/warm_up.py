@@ -33,7 +33,7 @@ def warm_pacer(spec: TrialSpec, workload: Workload) -> Pacer | None:
     seeds = Seeds.of(spec.seed + 1)
     learner = compiled(spec, workload, spec.pace, seeds)
     learner.begin()
-    pacer = Pacer(learner, workload.stream(seeds.stream))
+    pacer = Pacer(learner, workload.stream(seeds.stream), workload.settings.step_hint)
     pacer.turn()  # the first batch may fill a replay memory; the first steps, the caches
     return pacer
 

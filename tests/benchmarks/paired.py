@@ -5,7 +5,8 @@
 Races the same trials twice, as any run does: on the machine as it is, and beside busy neighbours
 that add arrays far larger than the caches, one on each other core. Seeds are the same, so that
 both make the same steps. Prints for each submission and workload, by clock, the reading a step and
-by how much the neighbours moved it. Quiet must mean quiet: let nothing else run. No assertion.
+by how much the neighbours moved it. Quiet must mean quiet: let nothing else run. It goes on where
+it was stopped. No assertion.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import yaml
 from scoring.ground.clocks import CLOCKS
 from scoring.records import Record, read_run
 
+_CLOCKS = ("wall", "cpu", "paired")
 _BUSY = """
 import os, sys
 os.sched_setaffinity(0, {int(sys.argv[1])})
@@ -58,12 +60,12 @@ def neighbours(count: int) -> Iterator[None]:
 
 
 def race(suite: Path, output: Path, at_once: int) -> list[Record]:
-    """The trials of a run; it is not raced again where it is there."""
-    if not output.exists():
-        words = ["run", str(suite), "-o", str(output), "--at-once", str(at_once), "--no-prune"]
-        code = "from suite.cli import main; main()"
-        # Its exit code tells of trials that failed; the table shows what there is.
-        subprocess.run([sys.executable, "-c", code, *words], check=False, stdout=sys.stderr)
+    """The trials of a run, which goes on where it was stopped."""
+    given = ["--resume"] if output.exists() else [str(suite)]
+    words = ["run", *given, "-o", str(output), "--at-once", str(at_once), "--no-prune"]
+    code = "from suite.cli import main; main()"
+    # Its exit code tells of trials that failed; the table shows what there is.
+    subprocess.run([sys.executable, "-c", code, *words], check=False, stdout=sys.stderr)
     return read_run(output)
 
 
@@ -102,9 +104,11 @@ def main() -> None:
 
 
 def show(quiet: list[Record], loaded: list[Record]) -> None:
-    """The table, a line a submission on a workload, medians over studies."""
-    head = "".join(f"{name:>24}" for name in ("wall", "cpu", "paired"))
-    print(f"{'workload':20} {'submission':14}{head}")
+    """A line a submission on a workload, means over its trials, and one over all pairs of trials.
+
+    `+-` is the standard error of the mean.
+    """
+    print(f"{'workload':20} {'submission':14}" + "".join(f"{clock:>30}" for clock in _CLOCKS))
     after = {record.header.key: record for record in loaded}
     pairs: dict[tuple[str, str], list[tuple[Record, Record]]] = {}
     for record in quiet:
@@ -113,12 +117,24 @@ def show(quiet: list[Record], loaded: list[Record]) -> None:
             place = (record.header.workload, record.header.submission)
             pairs.setdefault(place, []).append((record, other))
     for (workload, submission), own in pairs.items():
-        cells = []
-        for clock in ("wall", "cpu", "paired"):
-            before = statistics.median(a_step(one, clock) for one, _ in own)
-            moved = statistics.median(a_step(two, clock) / a_step(one, clock) for one, two in own)
-            cells.append(f"{before:14.4g} {100 * (moved - 1):+7.1f} %")
-        print(f"{workload:20} {submission:14}" + "  ".join(cells))
+        cells = "".join(f"{_mean(own, clock):13.4g}{_moved(own, clock)}" for clock in _CLOCKS)
+        print(f"{workload:20} {submission:14}{cells}")
+    every = [pair for own in pairs.values() for pair in own]
+    if every:
+        cells = "".join(" " * 13 + _moved(every, clock) for clock in _CLOCKS)
+        print(f"{f'all {len(every)} pairs of trials':35}{cells}")
+
+
+def _mean(pairs: list[tuple[Record, Record]], clock: str) -> float:
+    """A quiet trial's reading a step."""
+    return statistics.fmean(a_step(before, clock) for before, _ in pairs)
+
+
+def _moved(pairs: list[tuple[Record, Record]], clock: str) -> str:
+    """By how much the neighbours moved it."""
+    moved = [100 * (a_step(two, clock) / a_step(one, clock) - 1) for one, two in pairs]
+    error = f"{statistics.stdev(moved) / len(moved) ** 0.5:.1f}" if len(moved) > 1 else "?"
+    return f"{statistics.fmean(moved):+7.1f} +-{error:>4} %"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.trial.pacer import TURN_S, Pacer, PairedTime
+from cluster.trial.pacer import SETTLING_S, SHARE, TURN_S, Pacer, PairedTime
 
 paces = st.floats(1e-4, 1.0)
 
@@ -87,10 +87,17 @@ class DrawsAtRandom:
         pass
 
 
+HORIZON = 1000
+
+
+def pacer_of(learner: FakeLearner) -> Pacer:
+    return Pacer(learner, DrawsAtRandom(), HORIZON)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("step_s", [1e-4, 2e-3, 0.02, 0.2])
 def test_a_turn_measures_the_step_and_stays_short(step_s: float) -> None:
     learner = FakeLearner(step_s)
-    pacer = Pacer(learner, DrawsAtRandom())  # type: ignore[arg-type]
+    pacer = pacer_of(learner)
     for _ in range(3):
         assert pacer.turn(learner.now_ns) == pytest.approx(step_s)
     before = learner.now_s
@@ -110,20 +117,21 @@ class SlowAtFirst(FakeLearner):
 
 @pytest.mark.parametrize("step_s", [1e-3, 9e-3, 0.018])
 def test_what_is_slow_at_first_is_not_in_the_first_pace(step_s: float) -> None:
-    learner = SlowAtFirst(step_s)
-    pacer = Pacer(learner, DrawsAtRandom())  # type: ignore[arg-type]
-    assert pacer.first_pace(learner.now_ns) == pytest.approx(step_s)
+    learner, time = SlowAtFirst(step_s), PairedTime()
+    pacer_of(learner).begin(time, now_ns=learner.now_ns)
+    assert time.pace_s == pytest.approx(step_s)
+    assert learner.now_s > SETTLING_S
 
 
 def test_where_a_step_is_long_the_first_pace_is_one_step() -> None:
-    learner = FakeLearner(3.0)
-    pacer = Pacer(learner, DrawsAtRandom())  # type: ignore[arg-type]
-    assert (pacer.first_pace(learner.now_ns), learner.steps) == (3.0, 1)
+    learner, time = FakeLearner(3.0), PairedTime()
+    pacer_of(learner).begin(time, now_ns=learner.now_ns)
+    assert (time.pace_s, learner.steps) == (3.0, 1)
 
 
 def test_a_turn_leaves_the_global_generators_alone() -> None:
     learner = FakeLearner(0.01)
-    pacer = Pacer(learner, DrawsAtRandom())  # type: ignore[arg-type]
+    pacer = pacer_of(learner)
     random.seed(5)
     np.random.seed(5)
     expected = random.random(), np.random.random()
@@ -133,16 +141,33 @@ def test_a_turn_leaves_the_global_generators_alone() -> None:
     assert (random.random(), np.random.random()) == expected
 
 
-@pytest.mark.parametrize("step_s", [1e-3, 0.02, 0.2, 2.0])
-def test_turns_take_a_small_share_however_long_a_step_is(step_s: float) -> None:
+def turned(step_s: float, trained_s: float, before_s: float) -> tuple[float, int, PairedTime]:
+    """Seconds and number of the turns in a trial that goes on elsewhere after its first second."""
     learner, time = FakeLearner(step_s), PairedTime()
-    pacer = Pacer(learner, DrawsAtRandom())  # type: ignore[arg-type]
-    time.start(pacer.turn(learner.now_ns))
-    began, wall_s = learner.now_s, 0.0
-    while wall_s < 200:
+    pacer, turns, wall_s = pacer_of(learner), 0, 1.0
+    time.start(1.0)
+    time.close(wall_s)
+    pacer.begin(time, before_s, learner.now_ns)
+    began = learner.now_s
+    while wall_s < 1.0 + trained_s:
         wall_s += step_s
         if pacer.due(time, wall_s):
             time.close(wall_s, pacer.turn(learner.now_ns))
-    assert 0 < (learner.now_s - began) / wall_s < 0.08
+            turns += 1
     time.close(wall_s)
-    assert time.steps == pytest.approx(wall_s / step_s)
+    return learner.now_s - began, turns, time
+
+
+@pytest.mark.parametrize("step_s", [1e-3, 0.02, 0.2, 2.0])
+@pytest.mark.parametrize("before_s", [0.0, 10.0])
+def test_turns_take_a_small_share_however_long_a_step_is(step_s: float, before_s: float) -> None:
+    turns_s, turns, time = turned(step_s, 200.0, before_s)
+    assert turns > 0
+    assert 0.5 * SHARE * 200 < turns_s <= SHARE * (200 + 2 * step_s + before_s)
+    assert time.steps == pytest.approx(1.0 + 200 / step_s, rel=0.02)
+
+
+def test_a_short_trial_has_turns_for_the_time_that_it_took_to_make_ready() -> None:
+    """Two seconds of training: its own share would pay for one turn."""
+    assert turned(4e-3, 2.0, before_s=0.0)[1] == 1
+    assert turned(4e-3, 2.0, before_s=6.0)[1] == 6

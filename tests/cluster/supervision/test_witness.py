@@ -45,7 +45,7 @@ def test_an_honest_trial_is_not_doubted(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_references_turns_are_told_and_no_reason_to_doubt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """They take up to 7 % of the time; by so much more it may rise beside a busy neighbour."""
+    """They take up to 8 % of the time; by so much more it may rise beside a busy neighbour."""
     turns = {"reference_turns_s": 4.0}
     assert "doubt" in says(monkeypatch, 20.0, 27.0, 22.0, 100, 200)
     assert "doubt" not in says(monkeypatch, 20.0, 27.0, 22.0, 100, 200, more=turns)

@@ -139,7 +139,7 @@ class _Trial:
             yield self._news()
             self._clock = Clock(learner.synchronize, course.reading, compilations)
             if self._pacer:
-                self._begin_turns(self._pacer)
+                course.turns_s += self._pacer.begin(course.paired, _seconds() - self._began)
             deadline.arm(course.reading)
             self._clock.start()
             if not self._saved:
@@ -200,24 +200,11 @@ class _Trial:
             self._restore(learner, self._saved)
         return learner
 
-    def _begin_turns(self, pacer: Pacer) -> None:
-        """The reference's first turns, before the clock starts."""
-        began = _seconds()
-        pacer.begin(self.course.paired, before_s=began - self._began)
-        self.course.turns_s += _seconds() - began
-
     def _close_window(self) -> None:
         """Count the time since the reference's last turn in its steps. The clock stands."""
-        if not self._pacer:
-            return
-        paired, wall_s = self.course.paired, self._clock.wall_s()
-        if not self._pacer.due(paired, wall_s):
-            paired.close(wall_s)
-            return
-        began = _seconds()
-        pace_s = self._pacer.turn()
-        self.course.turns_s += _seconds() - began
-        paired.close(wall_s, pace_s)
+        if self._pacer:
+            course = self.course
+            course.turns_s += self._pacer.close_window(course.paired, self._clock.wall_s())
 
     def _train_until_evaluation(self, learner: Learner) -> bool:
         """Steps to the next evaluation; False when the clock's budget ran out before."""

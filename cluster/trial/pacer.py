@@ -110,8 +110,8 @@ class Pacer:
 
     def begin(
         self, time: PairedTime, before_s: float = 0.0, now_ns: Callable[[], int] = _now_ns
-    ) -> None:
-        """Measure the pace of the first window; see `SETTLING_S`, `FIRST`.
+    ) -> float:
+        """Measure the pace of the first window (see `SETTLING_S`, `FIRST`); return what it took.
 
         The trial spent `before_s` so far, making ready.
         """
@@ -121,8 +121,19 @@ class Pacer:
             while self._spent_s < SETTLING_S:
                 self.turn(now_ns)
             pace_s = statistics.median(self.turn(now_ns) for _ in range(FIRST))
-        self._spent_s = 0.0
         time.start(pace_s)
+        took_s, self._spent_s = self._spent_s, 0.0
+        return took_s
+
+    def close_window(
+        self, time: PairedTime, wall_s: float, now_ns: Callable[[], int] = _now_ns
+    ) -> float:
+        """Count the window up to `wall_s`, with a turn if one is due; return what that took."""
+        if not self.due(time, wall_s):
+            time.close(wall_s)
+            return 0.0
+        time.close(wall_s, self.turn(now_ns))
+        return self._took_s
 
     def turn(self, now_ns: Callable[[], int] = _now_ns) -> float:
         """Train for about `TURN_S` and return the seconds a step, the stream's share included."""

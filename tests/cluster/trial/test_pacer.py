@@ -152,9 +152,9 @@ def turned(step_s: float, trained_s: float, before_s: float) -> tuple[float, int
     while wall_s < 1.0 + trained_s:
         wall_s += step_s
         if pacer.due(time, wall_s):
-            time.close(wall_s, pacer.turn(learner.now_ns))
+            assert pacer.close_window(time, wall_s, learner.now_ns) > 0
             turns += 1
-    time.close(wall_s)
+    assert pacer.close_window(time, wall_s, learner.now_ns) == 0
     return learner.now_s - began, turns, time
 
 

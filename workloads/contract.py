@@ -222,6 +222,13 @@ class Workload(abc.ABC, Generic[S]):
         """Whether `fetch` is done in seconds; not so where it would compute for minutes."""
         return True
 
+    def made_here(self) -> bool:
+        """Whether every machine makes data of its own, so that steps on another's are no measure.
+
+        Then `data_sha256` needs no more than `at_hand`.
+        """
+        return False
+
     @abc.abstractmethod
     def stream(self, seed: int) -> Stream:
         """A fresh stream of training batches; fetches the data when need be."""

@@ -107,6 +107,10 @@ class Climate(Workload[ClimateScale]):
         """Whether the archive need not be generated first."""
         return data.at_hand(self.settings.data)
 
+    def made_here(self) -> bool:
+        """Whether the archive is generated: another machine's rounding is another weather."""
+        return data.is_generated(self.settings.data)
+
     def data_sha256(self) -> str:
         """Of every run's states and of the scales: no two machines generate the same."""
         return self._archive().digest()

@@ -63,9 +63,9 @@ def _foreign(workload: Workload, shipped: Mapping[Framework, Reference]) -> Mapp
     Nothing is fetched or made for it: data that are still to be made are taken for others.
     """
     of = {framework: one.data for framework, one in shipped.items() if one.steps}
-    if not (of and workload.made_here()):
+    here = workload.made_here_sha256() if of else None
+    if here is None:
         return {}
-    here = workload.data_sha256() if workload.at_hand() else ""
     told = f"this machine's are {here[:SHOWN]}" if here else "this machine's are not made yet"
     return {
         framework: "its shipped reference steps are of "

@@ -222,12 +222,12 @@ class Workload(abc.ABC, Generic[S]):
         """Whether `fetch` is done in seconds; not so where it would compute for minutes."""
         return True
 
-    def made_here(self) -> bool:
-        """Whether every machine makes data of its own, so that steps on another's are no measure.
+    def made_here_sha256(self) -> str | None:
+        """Digest of data that every machine makes of its own; None where all have the same.
 
-        Then `data_sha256` needs no more than `at_hand`.
+        Empty as long as they are not `at_hand`: nothing is made to tell it.
         """
-        return False
+        return None
 
     @abc.abstractmethod
     def stream(self, seed: int) -> Stream:

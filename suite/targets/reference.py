@@ -10,6 +10,7 @@ import dataclasses
 import datetime
 import itertools
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 
 import workloads
@@ -17,7 +18,7 @@ from cluster.hardware import fingerprint, versions
 from cluster.node_data import fetch_once
 from scoring.ground.words import Facts, Framework
 from suite.targets.procedure import FRESH
-from suite.targets.stages import Candidate, Settings, Stages
+from suite.targets.stages import BUDGET_FACTOR, Candidate, Settings, Stages
 from suite.targets.statistics import first_meeting
 from suite.targets.write import Result, adopted_folder, write_result
 from workloads.config import Race
@@ -119,7 +120,11 @@ def adopt(id: str, steps: Steps, measured_log: Facts | None = None) -> None:
         else one
         for framework, one in race.reference.items()
     }
-    changed = race.model_copy(update={"reference": reference})
+    slowest = max(statistics.median(one.steps) for one in reference.values() if one.steps)
+    # What takes up to four times as long scores something, and must not run out of budget.
+    least = max(race.budget.steps, math.ceil(BUDGET_FACTOR * slowest))
+    budget = race.budget.model_copy(update={"steps": least})
+    changed = race.model_copy(update={"budget": budget, "reference": reference})
     folder = adopted_folder(workload.id)
     before = (folder / f"{workload.id.race}.yaml").read_text(encoding="utf-8").splitlines(True)
     remark = "".join(itertools.takewhile(lambda line: line.startswith("#"), before))

@@ -152,9 +152,10 @@ def _comparable(
     Raises:
         RecordError: there is none for any.
     """
-    void = without_yardstick(
+    lacking = without_yardstick(
         references, options.shipped, options.clock, across_frameworks=options.across_frameworks
     )
+    void = {id: lacking[id] for id in trials["workload"].unique() if id in lacking}
     left = trials[~trials["workload"].isin(list(void))]
     if left.empty:
         raise RecordError("; ".join(void.values()))

@@ -26,11 +26,10 @@ from scoring.times import (
     hit_readings,
     time_to_result,
 )
+from scoring.yardsticks import Shipped, shipped_with
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from scoring.yardsticks import Shipped
 
 
 WITNESSED = ("witness_wall_s", "witness_cpu_s", "off_clock_share")
@@ -49,7 +48,7 @@ class Gathered:
             columns that a board needs; their times are infinite.
         planned: the workloads that count.
         apart: a line each on workloads whose trials cannot be compared, and are not among these.
-        shipped: the reference's steps that the runs were planned with.
+        shipped: the reference's steps that the runs were planned with, and whose they are not.
     """
 
     trials: pd.DataFrame
@@ -135,14 +134,7 @@ def gather(runs: Sequence[Path]) -> Gathered:
         missing=_missing(claims, places, merged, trials, apart),
         planned=tuple(sorted(planned - apart.keys())),
         apart=tuple(apart.values()),
-        shipped={
-            (str(claim.run), id, framework): reference.steps
-            for claim in claims
-            if claim.plan
-            for id, course in claim.plan.workloads.items()
-            for framework, reference in course.references.items()
-            if reference.steps
-        },
+        shipped=shipped_with(claims),
     )
 
 

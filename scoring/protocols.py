@@ -17,7 +17,14 @@ from scoring.ground.words import REFERENCES, Clock, reference_of
 from scoring.notes import remarks, run_remarks, yardstick_remarks
 from scoring.ranking import Score, ordered, rank_sets
 from scoring.records import RecordError
-from scoring.yardsticks import Shipped, difference_remarks, yardsticks
+from scoring.yardsticks import (
+    Shipped,
+    Yardsticks,
+    data_remarks,
+    difference_remarks,
+    without_yardstick,
+    yardsticks,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +51,7 @@ class Options:
     across_frameworks: bool = False
     held_out: bool = False
     mix_hardware: bool = False
-    shipped: Shipped = dataclasses.field(default_factory=dict)
+    shipped: Shipped = Shipped()  # noqa: RUF009 - frozen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +100,7 @@ def find(name: str, **options: bool) -> Protocol:
 
 def _gradathlon(trials: pd.DataFrame, options: Options) -> Judged:
     references = yardsticks(trials, options.clock, options.shipped, mixed=options.mix_hardware)
+    trials, void = _comparable(trials, references, options)
     fastest = trials.loc[trials.groupby(["submission", "workload", "study"])["time"].idxmin()]
     times, raced_in = _table(fastest), _table(fastest, "run")
     workloads = sorted(trials["workload"].unique())
@@ -118,8 +126,10 @@ def _gradathlon(trials: pd.DataFrame, options: Options) -> Judged:
         )
         scores[name] = gradathlon.score(entry, workloads, resampler)
     notes = [
+        *void,
         *remarks(trials, options.clock),
         *yardstick_remarks(trials),
+        *data_remarks(options.shipped, options.clock),
         *difference_remarks(trials, options.clock, options.shipped),
         *run_remarks(trials, references),
     ]
@@ -132,6 +142,24 @@ def _gradathlon(trials: pd.DataFrame, options: Options) -> Judged:
             f"intervals that rest on {fewest} studies are too narrow{chance}: run {FEW} or more"
         )
     return Judged(times, scores, notes)
+
+
+def _comparable(
+    trials: pd.DataFrame, references: Yardsticks, options: Options
+) -> tuple[pd.DataFrame, list[str]]:
+    """The trials that there is a measure for, and a line each on the other workloads.
+
+    Raises:
+        RecordError: there is none for any.
+    """
+    lacking = without_yardstick(
+        references, options.shipped, options.clock, across_frameworks=options.across_frameworks
+    )
+    void = {id: lacking[id] for id in trials["workload"].unique() if id in lacking}
+    left = trials[~trials["workload"].isin(list(void))]
+    if left.empty:
+        raise RecordError("; ".join(void.values()))
+    return left, [f"left out, with all its trials: {line}" for line in void.values()]
 
 
 def _algoperf(trials: pd.DataFrame, options: Options) -> Judged:

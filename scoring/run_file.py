@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from scoring.ground.documents import Model, read_yaml
+from scoring.ground.documents import Digest, Model, read_yaml
 from scoring.ground.limit import Limit
 from scoring.ground.words import Clock, Framework, Goal, Held, Point, Resources, Scalar, Target
 
@@ -123,6 +123,8 @@ class ReferenceEntrant(Model):
     hyperparameters: dict[str, Scalar]
     steps: list[float] = pydantic.Field(default_factory=list)
     """Steps in which it meets the target over fresh seeds, as they ship with the target."""
+    data: Digest = ""
+    """Of what these steps were measured on; empty where that is not known."""
     raced: bool = True
     """Whether it is raced beside the submissions; on the paired clock `steps` will do."""
 

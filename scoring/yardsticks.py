@@ -2,13 +2,14 @@
 
 A run's times are divided by its own references' before runs are merged, so that runs of many
 machines add up in any order. On the paired clock the yardstick ships with the target: the
-reference's steps over fresh seeds, the same on every machine.
+reference's steps over fresh seeds, the same on every machine that has the same data. No time is
+divided by steps on other data than its own.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,10 +24,52 @@ from scoring.records import RecordError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from scoring.claims import Claims
+
 Place = tuple[str, str, str]
 """Run, workload, framework."""
-Shipped = Mapping[Place, Sequence[float]]
-"""The reference's steps to the target that a run was planned with."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Shipped:
+    """The reference's steps to the targets that runs were planned with.
+
+    Attributes:
+        steps: those that may be compared to.
+        foreign: why others may not: a line on the data that they are of.
+        unnoted: the workloads of whose steps no plan says on what data they were measured.
+    """
+
+    steps: Mapping[Place, Sequence[float]] = dataclasses.field(default_factory=dict)
+    foreign: Mapping[Place, str] = dataclasses.field(default_factory=dict)
+    unnoted: frozenset[str] = frozenset()
+
+
+def shipped_with(claims: Iterable[Claims]) -> Shipped:
+    """What runs were planned with, held against the data that their records say they trained on."""
+    steps: dict[Place, Sequence[float]] = {}
+    foreign: dict[Place, str] = {}
+    unnoted = set()
+    for claim in claims:
+        raced_on: dict[str, set[str]] = {}
+        for header in (record.header for record in claim.records if record.header.data_sha256):
+            raced_on.setdefault(header.workload, set()).add(header.data_sha256)
+        for id, course in claim.plan.workloads.items() if claim.plan else ():
+            for framework, reference in course.references.items():
+                place = (str(claim.run), id, framework)
+                others = raced_on.get(id, set()) - {reference.data}
+                if not reference.steps:
+                    continue
+                if others and reference.data:
+                    foreign[place] = (
+                        f"{id}: {reference_of(framework)}'s shipped steps are of other data "
+                        f"({reference.data[:12]}) than {claim.run.name} was raced on "
+                        f"({min(others)[:12]})"
+                    )
+                    continue
+                steps[place] = reference.steps
+                unnoted |= {id} if others else set()
+    return Shipped(steps, foreign, frozenset(unnoted))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,12 +79,8 @@ class Yardsticks:
     found: Mapping[Place, Studies]
     kin: Mapping[str, tuple[str, ...]]
 
-    def of(self, run: str, workload: str, framework: str | None) -> tuple[Studies, ...]:
-        """What a trial of that run is compared to; with framework None, every reference's.
-
-        Raises:
-            RecordError: there is no reference for that workload.
-        """
+    def find(self, run: str, workload: str, framework: str | None) -> tuple[Studies, ...]:
+        """As `of`, but nothing where there is no reference."""
         for lender in self.kin[run]:
             here = tuple(
                 studies
@@ -50,6 +89,16 @@ class Yardsticks:
             )
             if here:
                 return here
+        return ()
+
+    def of(self, run: str, workload: str, framework: str | None) -> tuple[Studies, ...]:
+        """What a trial of that run is compared to; with framework None, every reference's.
+
+        Raises:
+            RecordError: there is no reference for that workload.
+        """
+        if here := self.find(run, workload, framework):
+            return here
         wanted = reference_of(framework or "*")
         raise RecordError(
             f"{workload}: no usable trial of {wanted}, to which scores are relative: do "
@@ -67,7 +116,7 @@ def yardsticks(
     `mixed`, a run without references may borrow those of any hardware.
     """
     studies: dict[Place, Studies] = dict(raced(trials, clock))
-    for place, steps in shipped.items():
+    for place, steps in shipped.steps.items():
         if clock == "paired" or (clock == "steps" and place not in studies):
             studies[place] = _numbered(steps)
     return Yardsticks(dict(sorted(studies.items())), _kin(trials, clock, mixed))
@@ -100,14 +149,14 @@ def difference_remarks(trials: pd.DataFrame, clock: Clock, shipped: Shipped) -> 
     if clock != "paired":
         return
     compared = [(place, list(own.values())) for place, own in raced(trials, clock)]
-    compared = [(place, own) for place, own in compared if place in shipped and len(own) > 1]
+    compared = [(place, own) for place, own in compared if place in shipped.steps and len(own) > 1]
     if not compared:
         return
     from scipy import stats
 
     surely = 0
     for (_, workload, framework), own in compared:
-        reference = shipped[(_, workload, framework)]
+        reference = shipped.steps[(_, workload, framework)]
         p = float(stats.mannwhitneyu(own, list(reference)).pvalue)
         if p <= CLAIM / len(compared):
             surely += 1
@@ -121,6 +170,27 @@ def difference_remarks(trials: pd.DataFrame, clock: Clock, shipped: Shipped) -> 
             f"the references that were raced, {len(compared)} on a workload and framework each, "
             "do not surely differ from the shipped ones, which scores are relative to"
         )
+
+
+def without_yardstick(
+    references: Yardsticks, shipped: Shipped, clock: Clock, *, across_frameworks: bool
+) -> Mapping[str, str]:
+    """By workload, why its trials are compared to nothing: all there is are steps on other data."""
+    if CLOCKS[clock].of_hardware:
+        return {}
+    return {
+        place[1]: f"{reason}, and none was raced; race it again with --race-reference"
+        for place, reason in shipped.foreign.items()
+        if place[0] in references.kin
+        and not references.find(*place[:2], None if across_frameworks else place[2])
+    }
+
+
+def data_remarks(shipped: Shipped, clock: Clock) -> Iterator[str]:
+    """Of shipped steps that the board goes by, that nobody noted what data they are of."""
+    if shipped.unnoted and not CLOCKS[clock].of_hardware:
+        names = ", ".join(sorted(shipped.unnoted))
+        yield f"on what data the shipped reference steps were measured was not noted: {names}"
 
 
 def _numbered(steps: Sequence[float]) -> Studies:

@@ -184,7 +184,7 @@ def _spread(gathered: Gathered) -> Iterator[tuple[tuple[str, str], float]]:
             place = (str(workload), str(framework))
             most[place] = max(most.get(place, 0.0), statistics.stdev(map(math.log, times)))
     yield from most.items()
-    for (_, workload, framework), steps in gathered.shipped.items():
+    for (_, workload, framework), steps in gathered.shipped.steps.items():
         if len(steps) >= FEWEST:
             yield (workload, framework), statistics.stdev(map(math.log, steps))
 

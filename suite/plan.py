@@ -42,12 +42,13 @@ def make_plan(
 ) -> Planned:
     """Decide every trial of a suite: points, seeds, budgets, and the references to race beside.
 
-    On the paired clock and in steps a reference whose steps ship with the target is only raced when
-    asked for; without `reference` no other is planned.
+    On the paired clock and in steps a reference whose steps ship with the target, measured on data
+    that are this machine's too, is only raced when asked for; without `reference` no other is
+    planned.
 
     Raises:
         ConfigError: a workload without a reference, or submissions that cannot be told apart.
-        WorkloadError: an unknown workload.
+        WorkloadError: an unknown workload, or damaged data.
         SubmissionError: a submission that cannot race.
     """
     suite = named.suite
@@ -60,13 +61,14 @@ def make_plan(
     frameworks = sorted({source.framework for source in entered.values()})
     notes = [note for source in entered.values() for note in _notes(source, suite)]
     for id, workload in raced.items():
-        race = race_of(workload, suite)
+        race = race_of(workload, suite.targets.get(id))
         ships = not CLOCKS[suite.clock].of_hardware and race.target is not None
         wanted = frameworks if reference else _shipped(race, frameworks) if ships else []
         references, sources_here = _references(id, race, wanted)
         spared = ships and not (reference and race_reference)
         courses[id] = _course(workload, race, references, spared)
         sources.update(sources_here)
+        notes += _foreign_notes(id, race, frameworks, reference) if ships else ()
         if race.target is None:
             notes.append(
                 f"{id} has no target: its metric is compared at equal budget, and counts for no "
@@ -171,7 +173,9 @@ def _references(
         point = with_defaults(source, dict(references.hyperparameters))
         # So few seeds are no distribution: then it is raced.
         steps = [float(count) for count in references.steps if len(references.steps) >= FEW]
-        entrants[framework] = ReferenceEntrant(file=file, hyperparameters=point, steps=steps)
+        entrants[framework] = ReferenceEntrant(
+            file=file, hyperparameters=point, steps=steps, data=references.data if steps else ""
+        )
         sources[file] = source
     return entrants, sources
 
@@ -233,6 +237,14 @@ def _notes(source: Source, suite: Suite) -> Iterator[str]:
         why = "it has no search space, and further trials would repeat its defaults"
     trials = "1 trial" if planned == 1 else f"{planned} trials"
     yield f"{source.name}: {trials} a study instead of {suite.trials}: {why}"
+
+
+def _foreign_notes(
+    id: str, race: Race, frameworks: list[Framework], reference: bool
+) -> Iterator[str]:
+    does = "is raced, within a budget that was set there" if reference else "would have to be raced"
+    for why in dict.fromkeys(race.foreign[name] for name in frameworks if name in race.foreign):
+        yield f"{id}: {why}, so the reference {does}"
 
 
 def _specs(planned: Planned, run: Path) -> Iterator[TrialSpec]:

@@ -1,4 +1,7 @@
-"""What a workload is raced for: a suite's word, else what set-targets found, else equal budget."""
+"""What a workload is raced for: a suite's word, else what set-targets found, else equal budget.
+
+Where every machine makes data of its own, steps that the reference took on another's tell nothing.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,14 @@ from collections.abc import Mapping
 
 from scoring.ground.limit import Limit
 from scoring.ground.words import Framework, Scalar
-from scoring.run_file import Suite
+from scoring.run_file import StatedTarget
 from workloads.config import Reference
 from workloads.contract import Workload
 
 REFERENCE_IN: Mapping[Framework, str] = {"torch": "nadamw", "jax": "nadamw_jax"}
 """The frozen reference of every race whose target does not name another."""
+SHOWN = 8
+"""Digits of a digest, in words."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,23 +28,51 @@ class Race:
         target: the value to reach; None at equal budget.
         budget: the steps and seconds after which a trial ends, before a suite's factor.
         references: by framework; perhaps not of every one.
+        foreign: why those of a framework have not the steps that ship with the target.
     """
 
     target: float | None
     budget: Limit
     references: Mapping[Framework, Reference]
+    foreign: Mapping[Framework, str] = dataclasses.field(default_factory=dict)
 
 
-def race_of(workload: Workload, suite: Suite) -> Race:
-    """The race of one of a suite's workloads."""
-    target = suite.targets.get(str(workload.id))
-    if target is not None:
-        limit = Limit(steps=target.steps, seconds=target.seconds)
-        return Race(target.target, limit, _all(target.reference))
+def race_of(workload: Workload, stated: StatedTarget | None = None) -> Race:
+    """The race of a workload, for which a suite may have stated the target.
+
+    Raises:
+        WorkloadError: the data that this machine made are damaged.
+    """
+    if stated is not None:
+        limit = Limit(steps=stated.steps, seconds=stated.seconds)
+        return Race(stated.target, limit, _all(stated.reference))
     own = workload.race
     if own is not None:
-        return Race(own.target, own.budget, own.reference)
+        foreign = _foreign(workload, own.reference)
+        references = {
+            framework: one.model_copy(update={"steps": []}) if framework in foreign else one
+            for framework, one in own.reference.items()
+        }
+        return Race(own.target, own.budget, references, foreign)
     return Race(None, workload.settings.provisional_budget, _all({}))
+
+
+def _foreign(workload: Workload, shipped: Mapping[Framework, Reference]) -> Mapping[Framework, str]:
+    """By framework, why the reference's steps are not of this machine's data.
+
+    Nothing is fetched or made for it: data that are still to be made are taken for others.
+    """
+    of = {framework: one.data for framework, one in shipped.items() if one.steps}
+    here = workload.made_here_sha256() if of else None
+    if here is None:
+        return {}
+    told = f"this machine's are {here[:SHOWN]}" if here else "this machine's are not made yet"
+    return {
+        framework: "its shipped reference steps are of "
+        + (f"other data ({data[:SHOWN]}; {told})" if data else f"data that nobody noted ({told})")
+        for framework, data in of.items()
+        if not data or data != here
+    }
 
 
 def _all(point: Mapping[str, Scalar]) -> dict[Framework, Reference]:

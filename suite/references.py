@@ -1,10 +1,11 @@
 """The references' finished trials, kept once for one way to race here, and copied into later runs.
 
 `<cache>/reference/<fingerprint digest>/<workload id>/<name>-<key>-<digest>.jsonl`. The key is of
-all that decides a trial and its time: workload and its numbers, framework, source, hyperparameters,
-seed, place in the suite, target, budget, clock, hardware, versions and commit, and how many trials
-race at once. The digest is of the record itself. Kept is what was raced quietly; before it is used
-again its trial makes a few seconds of steps, which must take as long as in the record.
+all that decides a trial and its time: workload, its numbers and the data that this machine made for
+it, framework, source, hyperparameters, seed, place in the suite, target, budget, clock, hardware,
+versions and commit, and how many trials race at once. The digest is of the record itself. Kept is
+what was raced quietly; before it is used again its trial makes a few seconds of steps, which must
+take as long as in the record.
 """
 
 from __future__ import annotations
@@ -56,10 +57,12 @@ class Shelf:
 
     def stem(self, spec: TrialSpec) -> Path:
         """The path of a trial's record, without its digest."""
+        workload = workloads.get(spec.workload)
         decides = {
             "submission": spec.submission,
             "source": spec.source.sha256,
-            "settings": workloads.get(spec.workload).settings_sha256,
+            "settings": workload.settings_sha256,
+            "data": workload.made_here_sha256(),
             "hyperparameters": dict(spec.hyperparameters),
             "place": [spec.study, spec.trial, spec.seed],
             "target": dataclasses.asdict(spec.target) if spec.target else None,

@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 
 import pydantic
 
-from scoring.ground.documents import ConfigError, Document, Model, read_yaml
+from scoring.ground.documents import ConfigError, Digest, Document, Model, read_yaml
 from scoring.ground.errors import nearest
 from scoring.ground.limit import Limit
 from scoring.ground.words import Facts, Framework, Goal, Held, Scalar
@@ -117,6 +117,11 @@ class Reference(Model):
     """Steps in which it met the target, a fresh seed each: what the paired clock compares to.
 
     Read off between evaluations, as a race's times are.
+    """
+    data: Digest = ""
+    """Of what these steps were measured on, as `Workload.data_sha256` gives it.
+
+    Empty where data are made as a trial goes, or where nobody noted it.
     """
 
 

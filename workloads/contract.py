@@ -222,6 +222,13 @@ class Workload(abc.ABC, Generic[S]):
         """Whether `fetch` is done in seconds; not so where it would compute for minutes."""
         return True
 
+    def made_here_sha256(self) -> str | None:
+        """Digest of data that every machine makes of its own; None where all have the same.
+
+        Empty as long as they are not `at_hand`: nothing is made to tell it.
+        """
+        return None
+
     @abc.abstractmethod
     def stream(self, seed: int) -> Stream:
         """A fresh stream of training batches; fetches the data when need be."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import pydantic
 import pydantic_core
@@ -14,6 +14,8 @@ from scoring.ground.errors import UserError, nearest
 from scoring.ground.files import FileError, read_text
 
 Key = str | int
+Digest = Annotated[str, pydantic.Field(pattern=r"^([0-9a-f]{64})?$")]
+"""A SHA-256 in hexadecimal digits; empty where none was taken."""
 MOST_NODES = 300_000
 """Keys and values of the largest document, every use of an alias counted."""
 MOST_TOLD = 20

@@ -40,6 +40,7 @@ from suite.calibration.ladder import Part, Rung, kept, ladder, latest_ratio, tot
 from suite.calibration.order import Order, candidates
 from suite.config import NamedSuite
 from suite.plan import make_plan
+from suite.races import Race, race_of
 from suite.trials import Place, core_hours, race, record_of, tell_failures
 from suite.tuning import with_defaults
 
@@ -106,7 +107,11 @@ class Calibration:
         whole = _specs(
             order.model_copy(update={"budget_factor": 1.0}), self.source.name, self.points, folder
         )
-        self.units = {key: _unit(spec) for key, spec in whole.items()}
+        races = {id: race_of(workloads.get(id)) for id in order.workloads}
+        self.units = {key: _unit(spec, races[spec.workload]) for key, spec in whole.items()}
+        for id, one in races.items():
+            if why := one.foreign.get(self.source.framework):
+                say(f"{id}: {why}, so times are compared to a quarter of its budget")
         self.parts: dict[int, dict[str, Part]] = {one: {} for one in range(len(self.points))}
         self.records: list[Record] = []
         for spec in self.specs.values():
@@ -222,12 +227,11 @@ def _ratio(spec: TrialSpec, record: Record, unit: float) -> float:
     return time_to_result(record.header, record.evaluations).on(spec.clock) / unit
 
 
-def _unit(spec: TrialSpec) -> float:
+def _unit(spec: TrialSpec, race: Race) -> float:
     """The reference's time on the trial's clock, as measured with the target; of a whole budget."""
     if spec.budget.reference_steps is not None:
         return spec.budget.reference_steps / TAU_MAX
-    race = workloads.get(spec.workload).race
-    reference = race.reference.get(spec.source.framework) if race else None
+    reference = race.references.get(spec.source.framework)
     # Without enough seeds of its own: a budget is `TAU_MAX` times the reference's median.
     has_steps = reference is not None and len(reference.steps) >= FEW
     return (

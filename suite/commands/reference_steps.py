@@ -46,8 +46,9 @@ def reference_steps(
 ) -> None:
     """Tell in how many steps the reference meets a target, over fresh seeds.
 
-    The paired clock compares to these. They are read from the log of the procedure that set the
-    target; a log of another version of the workload tells nothing, and they are measured anew.
+    The paired clock compares to these, on the data that they were measured on. They are read from
+    the log of the procedure that set the target; a log of another version of the workload tells
+    nothing, and they are measured anew.
 
     \b
     Examples:
@@ -75,7 +76,7 @@ def reference_steps(
             )
         else:
             steps = reference.logged_steps(id)
-        for framework, counts in steps.items():
-            click.echo(f"{id}\t{framework}\t{' '.join(map(str, counts))}")
+        for framework, one in steps.items():
+            click.echo(f"{id}\t{framework}\t{' '.join(map(str, one.steps))}")
         if adopt:
             reference.adopt(id, steps, log)

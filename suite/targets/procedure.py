@@ -14,8 +14,8 @@
    little that a target for it, too, would be met by all at once.
 4. The target is what the worst of all these runs reached, loosened by one standard deviation
    over seeds (so that fresh seeds, too, meet it in at least 90 % of runs: without this slack, a
-   check on 20 others met it in 18) and rounded away from them; the budget is 4 times the slower
-   framework's median steps and seconds of the winner.
+   check on 20 others met it in 18) and rounded away from them; the budget is 4 times the
+   median steps and seconds of the slower framework, and of the slower of winner and reference.
 
 With `from_base`, a variant tunes nothing: the best 3 points that its base was tuned to, and the
 base's reference, run to the horizon in place of 1; 2 is left out, and in 3 there are 5 seeds, and 2

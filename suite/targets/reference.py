@@ -6,9 +6,11 @@ race there is compared to, on any machine.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import itertools
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 
 import workloads
@@ -16,13 +18,22 @@ from cluster.hardware import fingerprint, versions
 from cluster.node_data import fetch_once
 from scoring.ground.words import Facts, Framework
 from suite.targets.procedure import FRESH
-from suite.targets.stages import Candidate, Settings, Stages
+from suite.targets.stages import BUDGET_FACTOR, Candidate, Settings, Stages
 from suite.targets.statistics import first_meeting
 from suite.targets.write import Result, adopted_folder, write_result
 from workloads.config import Race
 from workloads.errors import WorkloadError
 
-Steps = Mapping[Framework, list[float]]
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """Steps to the target, a seed each, and the digest of the data they were measured on."""
+
+    steps: list[float]
+    data: str = ""
+
+
+Steps = Mapping[Framework, Measured]
 SEEDS = 10
 """Measured in each framework, unless another number is asked for."""
 MEASURED = "reference_steps"
@@ -41,11 +52,17 @@ def logged_steps(id: str) -> Steps:
     if log is None:
         raise WorkloadError(f"{id}: its target has no log to read the steps from; {again}")
     if (measured := log.get(MEASURED, {})).get("workload") == id:
-        return {name: list(steps) for name, steps in measured["steps"].items()}
+        data = measured.get("data_sha256", {})
+        return {
+            name: Measured(list(steps), data.get(name, ""))
+            for name, steps in measured["steps"].items()
+        }
     if id not in log["command"].split():
         raise WorkloadError(f"{id}: its log is of another version ({log['command']}); {again}")
     return {
-        framework: list(log["fresh"][reference.submission]["steps"])
+        framework: Measured(
+            list(log["fresh"][reference.submission]["steps"]), log.get("data_sha256", "")
+        )
         for framework, reference in race.reference.items()
         if reference.submission in log["fresh"]  # a framework may have been left out
     }
@@ -57,12 +74,12 @@ def measure(
     """Race the reference on fresh seeds; the steps, and what to log of them.
 
     Raises:
-        WorkloadError: a trial failed, or missed the target.
+        WorkloadError: a trial failed, missed the target, or was raced on other data.
     """
     workload, race = workloads.get(settings.workload), _race(settings.workload)
     fetch_once(workload)
     stages = Stages(settings, workload)
-    crossings: dict[Framework, list[float]] = {}
+    crossings: dict[Framework, Measured] = {}
     for framework in frameworks:
         point = dict(race.reference[framework].hyperparameters)
         candidate = Candidate(race.reference["torch"].submission, 0, point)
@@ -75,11 +92,11 @@ def measure(
                 f"{settings.workload}: the reference in {framework} missed the target on {missed} "
                 f"of {len(hits)} fresh seeds; set another: gradathlon set-targets"
             )
-        crossings[framework] = [steps for steps, _ in hits]
+        crossings[framework] = Measured([steps for steps, _ in hits], stages.data)
     hardware = fingerprint(settings.resources)
     log = {
         "workload": settings.workload,
-        "steps": crossings,
+        **_told(crossings),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "hardware": {key: hardware[key] for key in ("cpu", "simd", "cores", "digest")},
         "versions": versions(),
@@ -96,16 +113,30 @@ def adopt(id: str, steps: Steps, measured_log: Facts | None = None) -> None:
     workload, race = workloads.get(id), _race(id)
     log = dict(workloads.family(workload.id.family).procedure(workload.id) or {})
     if measured_log is not None:
-        log[MEASURED] = {**measured_log, "steps": {**_steps_before(id), **measured_log["steps"]}}
+        log[MEASURED] = {**measured_log, **_told({**_steps_before(id), **steps})}
     reference = {
-        framework: one.model_copy(update={"steps": list(steps.get(framework, one.steps))})
+        framework: one.model_copy(update=dataclasses.asdict(steps[framework]))
+        if framework in steps
+        else one
         for framework, one in race.reference.items()
     }
-    changed = race.model_copy(update={"reference": reference})
+    slowest = max(statistics.median(one.steps) for one in reference.values() if one.steps)
+    # What takes up to four times as long scores something, and must not run out of budget.
+    least = max(race.budget.steps, math.ceil(BUDGET_FACTOR * slowest))
+    budget = race.budget.model_copy(update={"steps": least})
+    changed = race.model_copy(update={"budget": budget, "reference": reference})
     folder = adopted_folder(workload.id)
     before = (folder / f"{workload.id.race}.yaml").read_text(encoding="utf-8").splitlines(True)
     remark = "".join(itertools.takewhile(lambda line: line.startswith("#"), before))
     write_result(folder, workload.id, Result(changed, log), remark)
+
+
+def _told(steps: Steps) -> Facts:
+    """For the log."""
+    return {
+        "steps": {framework: one.steps for framework, one in steps.items()},
+        "data_sha256": {framework: one.data for framework, one in steps.items()},
+    }
 
 
 def _steps_before(id: str) -> Steps:

@@ -93,6 +93,8 @@ class Stages:
         self.horizon = workload.settings.step_hint
         self.length = self.horizon + (held.steps if held else 0)
         """Steps of a whole run: to the horizon, and to where a target met there must hold."""
+        self.data = ""
+        """The digest of what was raced on; empty until then, or where data are made as it goes."""
 
     def say(self, text: str) -> None:
         """Tell what is going on."""
@@ -104,7 +106,7 @@ class Stages:
         """Every entry's curve over so many steps; what was raced before is not raced again.
 
         Raises:
-            WorkloadError: a trial failed.
+            WorkloadError: a trial failed, or was raced on other data than the others.
         """
         settings = self.settings
         self.say(f"{stage}, {len(entries)} trials of {steps} steps")
@@ -156,6 +158,14 @@ class Stages:
         if record.outcome is None or record.outcome.end == "failed":
             reason = record.outcome.reason if record.outcome else "it did not end"
             raise WorkloadError(f"{record.path}: no target can be set: {reason}")
+        digest = record.header.data_sha256
+        self.data = self.data or digest
+        if digest != self.data:
+            raise WorkloadError(
+                f"{record.path}: raced on other data ({digest[:12] or 'none'}) than the trials "
+                f"before it ({self.data[:12]}); one target is of one data set: move "
+                f"{self.settings.folder} away, and begin again"
+            )
         # A later stage may have extended the trial: begun again, a stage sees what it first saw.
         seen = tuple(line for line in record.evaluations if line.steps <= spec.budget.steps)
         return judged_curve(dataclasses.replace(record, evaluations=seen), self.metric)

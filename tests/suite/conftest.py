@@ -87,6 +87,7 @@ class FakeCluster:
         self.end_of: Callable[[TrialSpec], str] = lambda spec: "reached"
         self.before: Callable[[TrialSpec], None] = lambda spec: None
         self.cpu_s = 5.0
+        self.data = ""
         self.extra: dict[str, Any] = {}
         self.step_s: float | None = 0.05
         self.paced: list[tuple[str, int]] = []
@@ -122,7 +123,7 @@ class FakeCluster:
         self.trained.append(spec)
         assert spec.target is not None
         writer = Writer(spec.record(len(record_attempts(spec.run, spec.key))))
-        head = header_of(spec, [])
+        head = header_of(spec, [], self.data)
         end = self.end_of(spec)
         value = spec.target.value if end == "reached" else float("nan")
         reason = "as\nasked" if end == "failed" else "as asked"

@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 import yaml
 
+import workloads
 from cluster.attempts import header_of, write_not_begun
 from cluster.spec import TrialSpec
 from scoring.forecast import OPTIMISM
 from scoring.records import Outcome, Writer, record_attempts
 from suite import config
 from suite.trials import record_of
+from workloads.config import Race
 
-from .conftest import FakeCluster, Told
+from .conftest import REFERENCES, FakeCluster, Told, race
 
 MINE = """\
 SEARCH_SPACE = {"lr": {"min": 1e-3, "max": 1.0, "scaling": "log"}}
@@ -130,6 +132,22 @@ def test_the_shape_is_as_stated(racing: Racing, invoke: Any) -> None:
     by_place = {(spec.workload, spec.study): spec.seed for spec in racing.trained}
     assert all(by_place[spec.workload, spec.study] == spec.seed for spec in racing.trained)
     assert len(set(by_place.values())) == len(by_place), "no fresh seed was seen before"
+
+
+def test_steps_of_another_machines_data_are_no_unit_of_time(
+    racing: Racing, raced: dict[str, Race], invoke: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("calibrate", "mine.py", "--suite", "three.yaml", "--points", "4", "--clock", "steps")
+    assert invoke(*words, "-o", "without").exit_code == 0
+    shipped = {"steps": [5.0] * 5, "data": "b" * 64}
+    quick = {name: one.model_copy(update=shipped) for name, one in REFERENCES.items()}
+    raced["lm-toy-v2"] = race(reference=quick)
+    monkeypatch.setattr(type(workloads.get("lm-toy-v2")), "made_here_sha256", lambda self: "a" * 64)
+    result = invoke(*words, "-o", "with")
+    told = "lm-toy-v2: its shipped reference steps are of other data (bbbbbbbb; this machine's are"
+    assert (result.exit_code, result.stderr.count(told)) == (0, 1)
+    found = [json.loads(Path(f"{one}/calibration.json").read_text()) for one in ("without", "with")]
+    assert found[0]["finalists"] == found[1]["finalists"]
 
 
 def test_a_suites_budget_holds_and_is_no_other_unit_of_time(racing: Racing, invoke: Any) -> None:

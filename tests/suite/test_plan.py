@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -230,8 +231,9 @@ def test_a_suites_points_must_fit_a_submission_given_in_place_of_its_own(
         make_plan(named)
 
 
-def shipping(steps: list[int]) -> Race:
-    shipped = {name: one.model_copy(update={"steps": steps}) for name, one in REFERENCES.items()}
+def shipping(steps: list[int], data: str = "") -> Race:
+    measured = {"steps": steps, "data": data}
+    shipped = {name: one.model_copy(update=measured) for name, one in REFERENCES.items()}
     return race(reference=shipped)
 
 
@@ -285,6 +287,65 @@ def test_references_that_ship_are_raced_where_the_machine_moves_the_clock(
         keys = by_key(make_plan(suite(clock=clock)), tmp_path)
         found = {key.workload for key in keys if key.submission == "reference-torch"}
         assert found == expected
+
+
+HERE, OTHER = "a" * 64, "b" * 64
+
+
+def made_here(
+    monkeypatch: pytest.MonkeyPatch, raced: dict[str, Race], id: str, *, of: str, here: str
+) -> None:
+    """A workload whose data this machine made (`here`, or not yet: ""), and steps `of` some."""
+    kind = type(workloads.get(id))
+    monkeypatch.setattr(kind, "made_here_sha256", lambda self: here)
+    raced[id] = shipping([90, 80, 100, 120, 130], of)
+
+
+@pytest.mark.parametrize(
+    ("of", "here", "why"),
+    [
+        (OTHER, HERE, r"are of other data \(bbbbbbbb; this machine's are aaaaaaaa\)"),
+        (OTHER, "", r"are of other data \(bbbbbbbb; this machine's are not made yet\)"),
+        ("", HERE, r"are of data that nobody noted \(this machine's are aaaaaaaa\)"),
+    ],
+)
+@pytest.mark.parametrize("clock", ["paired", "steps"])
+def test_a_reference_whose_shipped_steps_are_of_other_data_is_raced_and_told(
+    clock: str, of: str, here: str, why: str, raced: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    made_here(monkeypatch, raced, "lm-toy-v2", of=of, here=here)
+    planned = make_plan(suite(clock=clock, workloads=["lm-toy-v2"]))
+    keys = by_key(planned, tmp_path)
+    assert {"reference-torch", "reference-jax"} <= {key.submission for key in keys}
+    (told,) = (note for note in planned.notes if "shipped" in note)
+    assert re.fullmatch(
+        f"lm-toy-v2: its shipped reference steps {why}, so the reference is raced, .*", told
+    )
+    course = planned.plan.workloads["lm-toy-v2"]
+    assert [(one.steps, one.data) for one in course.references.values()] == [([], "")] * 2
+    # Nothing of the others' steps is in a limit either: it is the workload's own.
+    limits = {spec.budget.reference_steps for spec in keys.values()}
+    assert limits == ({400.0} if clock == "paired" else {None})
+    alone = make_plan(suite(clock=clock, workloads=["lm-toy-v2"]), reference=False)
+    assert not alone.plan.workloads["lm-toy-v2"].references
+    assert any("so the reference would have to be raced" in note for note in alone.notes)
+
+
+def test_shipped_steps_of_this_machines_own_data_will_do(
+    raced: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    made_here(monkeypatch, raced, "lm-toy-v2", of=HERE, here=HERE)
+    planned = make_plan(suite(clock="paired", workloads=["lm-toy-v2"]))
+    assert {key.submission for key in by_key(planned, tmp_path)} == {"adamw", "adamw_jax"}
+    assert not [note for note in planned.notes if "shipped" in note]
+    of = {one.data for one in planned.plan.workloads["lm-toy-v2"].references.values()}
+    assert of == {HERE}
+
+
+def test_where_seconds_count_nothing_is_said_of_shipped_steps(raced: Any, monkeypatch: Any) -> None:
+    made_here(monkeypatch, raced, "lm-toy-v2", of=OTHER, here=HERE)
+    planned = make_plan(suite(clock="wall", workloads=["lm-toy-v2"]))
+    assert not [note for note in planned.notes if "shipped" in note]
 
 
 def test_a_handful_of_seeds_is_no_yardstick(raced: dict[str, Race], tmp_path: Path) -> None:

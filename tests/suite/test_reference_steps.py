@@ -12,10 +12,14 @@ from typing import Any
 import pytest
 
 import workloads
+from scoring.ground.documents import read_yaml
 from suite.targets import reference
+from tests.workloads.at_hand import workload_at_hand
+from workloads.config import Race
 from workloads.errors import WorkloadError
 
 Invoke = Callable[..., Any]
+HERE = "5" * 64
 SHIPPED = [
     id
     for id in workloads.ids()
@@ -28,10 +32,25 @@ def test_what_ships_is_what_the_log_holds(id: str) -> None:
     race = workloads.get(id).race
     assert race is not None
     logged = reference.logged_steps(id)
-    assert {name: one.steps for name, one in race.reference.items() if one.steps} == dict(logged)
-    for steps in logged.values():
-        # The budget is four times the winner's median, which the reference's is close to.
-        assert 2 < race.budget.steps / statistics.median(steps) < 6
+    shipped = {
+        name: reference.Measured(one.steps, one.data)
+        for name, one in race.reference.items()
+        if one.steps
+    }
+    assert shipped == logged
+    for steps in (one.steps for one in logged.values()):
+        # What takes up to four times the reference's median scores something.
+        assert 4 <= race.budget.steps / statistics.median(steps) < 6
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("id", SHIPPED)
+def test_where_all_machines_have_the_same_data_the_shipped_steps_are_of_these(id: str) -> None:
+    workload = workload_at_hand(id)
+    assert workload.race is not None
+    if workload.made_here_sha256() is None:
+        of = {one.data for one in workload.race.reference.values() if one.steps}
+        assert of == {workload.data_sha256()}
 
 
 def test_the_command_prints_a_line_a_framework(invoke: Invoke) -> None:
@@ -64,13 +83,16 @@ def test_adopting_keeps_the_target_its_remark_and_its_log(
     text = (mine / "toy.yaml").read_text()
     (mine / "toy.yaml").write_text("# Why.\n" + text)
     monkeypatch.setattr(reference, "adopted_folder", lambda id: mine)
-    steps: reference.Steps = {"torch": [700.0, 712.5], "jax": [710.0]}
-    reference.adopt("lm-toy-v2", steps, {"workload": "lm-toy-v2", "steps": dict(steps)})
+    steps = {"torch": reference.Measured([900.0, 902.5], HERE), "jax": reference.Measured([710.0])}
+    reference.adopt("lm-toy-v2", steps, {"workload": "lm-toy-v2"})
     changed = (mine / "toy.yaml").read_text()
     assert changed.startswith(f"# Why.\n{text.splitlines()[0]}\n") and "target: " in changed
-    assert "steps: [700.0, 712.5]" in changed and "steps: [710.0]" in changed
+    assert "steps: [900.0, 902.5]" in changed and "steps: [710.0]" in changed
+    assert "budget: {steps: 3605," in changed, "four times the slower median"
+    assert (changed.count(HERE), changed.count("data: ''")) == (1, 1)
     log = json.loads((mine / "toy.procedure.json").read_text())
-    assert log["reference_steps"]["steps"] == steps
+    assert log["reference_steps"]["steps"] == {"torch": [900.0, 902.5], "jax": [710.0]}
+    assert log["reference_steps"]["data_sha256"] == {"torch": HERE, "jax": ""}
     assert log["fresh"]["nadamw_jax"]["steps"]
 
 
@@ -83,8 +105,11 @@ def test_adopting_one_framework_keeps_the_other_s_steps_in_the_log(
     monkeypatch.setattr(type(family), "procedure", lambda self, id: log)
     monkeypatch.setattr(reference, "adopted_folder", lambda id: tmp_path)
     shutil.copy(family.path.parent / "targets" / "toy.yaml", tmp_path)
-    reference.adopt(
-        "lm-toy-v2", {"torch": [1.5]}, {"workload": "lm-toy-v2", "steps": {"torch": [1.5]}}
-    )
-    kept = json.loads((tmp_path / "toy.procedure.json").read_text())["reference_steps"]["steps"]
-    assert kept == {"torch": [1.5], "jax": log["fresh"]["nadamw_jax"]["steps"]}
+    before = log["data_sha256"]
+    one = {"torch": reference.Measured([1.5], HERE)}
+    reference.adopt("lm-toy-v2", one, {"workload": "lm-toy-v2"})
+    kept = json.loads((tmp_path / "toy.procedure.json").read_text())["reference_steps"]
+    assert kept["steps"] == {"torch": [1.5], "jax": log["fresh"]["nadamw_jax"]["steps"]}
+    assert kept["data_sha256"] == {"torch": HERE, "jax": before}
+    shipped = read_yaml(tmp_path / "toy.yaml", Race).reference
+    assert {name: one.data for name, one in shipped.items()} == {"torch": HERE, "jax": before}

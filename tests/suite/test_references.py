@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import workloads
 from cluster.spec import TrialSpec
 from scoring.records import read_record, read_run
 from suite.references import Shelf
@@ -75,6 +76,18 @@ def test_a_new_target_or_other_hardware_races_anew(
     )
     invoke("run", "demo", "--clock", "wall", "-o", "third")
     assert len(references(fake.trained)) == 4
+
+
+def test_data_that_were_made_anew_race_anew(
+    fake: FakeCluster, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = type(workloads.get("lm-toy-v2"))
+    monkeypatch.setattr(kind, "made_here_sha256", lambda self: fake.data)
+    for folder, made, raced in (("one", "a", 4), ("two", "b", 2), ("three", "a", 0)):
+        fake.data = made * 64
+        fake.trained.clear()
+        invoke("run", "demo", "--clock", "wall", "-o", folder)
+        assert len(references(fake.trained)) == raced
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+import workloads
 from cluster.spec import TrialSpec
 from scoring import board
 from scoring.records import read_run
@@ -318,6 +319,39 @@ def test_shipped_steps_are_yardstick_enough_and_a_raced_reference_is_told_apart(
     assert both.rows[0].cells["lm-toy-v2"].ratio == 1.5
     told = [note for note in both.notes if "as raced on lm-toy-v2 took 90" in note]
     assert len(told) == 1 and "the shipped one takes 60" in told[0]
+
+
+def test_where_this_machine_made_other_data_the_reference_is_raced_told_and_compared_to(
+    fake: FakeCluster, raced: dict[str, Any], invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trial takes 90 reference steps, and 60 where the shipped ones were measured."""
+    fake.data, elsewhere = "a" * 64, "b" * 64
+    kind = type(workloads.get("lm-toy-v2"))
+    monkeypatch.setattr(kind, "made_here_sha256", lambda self: fake.data)
+    shipped = {
+        name: one.model_copy(update={"steps": [60.0] * 5, "data": elsewhere})
+        for name, one in REFERENCES.items()
+    }
+    raced["lm-toy-v2"] = race(reference=shipped)
+    words = ("run", "demo", "-w", "lm-toy-v2", "-s", "adamw", "--studies", "2")
+    told = "lm-toy-v2: its shipped reference steps are of other data (bbbbbbbb; "
+    dry = invoke(*words, "--dry-run")
+    assert (dry.stderr.count(told), dry.stdout.count("reference-torch")) == (1, 2)
+    result = invoke(*words, "-o", "out")
+    assert (result.exit_code, result.stderr.count(told)) == (0, 1)
+    assert {spec.submission for spec in fake.trained} == {"adamw", "reference-torch"}
+    (adamw,) = (row for row in board.compute([Path("out")]).rows if row.submission == "adamw")
+    assert adamw.cells["lm-toy-v2"].ratio == 1.0
+
+    # Data of the same kind that were made anew since the plan: nothing is compared to the others'.
+    fake.data = elsewhere
+    invoke(*words, "-o", "planned")
+    assert {spec.submission for spec in fake.trained[4:]} == {"adamw"}
+    for path in Path("planned/trials").rglob("*.jsonl"):
+        path.write_text(path.read_text().replace(elsewhere, "a" * 64))
+    refused = invoke("score", "planned")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert "other data" in refused.stderr and "--race-reference" in refused.stderr
 
 
 def test_a_submission_that_is_a_folder_is_the_runs_when_it_is_named_again(

@@ -41,6 +41,7 @@ seeds in torch and in JAX."""
 
 FIND = functools.cache(find)
 
+DATA = "d" * 64
 Quality = Callable[[TrialSpec], float]
 
 
@@ -53,6 +54,7 @@ class Cluster:
         self.quality: Quality = favour("nadamw")
         self.end_of: Callable[[TrialSpec], str] = lambda spec: "budget"
         self.before: Callable[[TrialSpec], None] = lambda spec: None
+        self.data_of: Callable[[TrialSpec], str] = lambda spec: DATA
 
     def run_all(
         self,
@@ -74,7 +76,7 @@ class Cluster:
 
     def train(self, spec: TrialSpec) -> Outcome:
         self.trained.append(spec)
-        writer = begin(spec)
+        writer = begin(spec, self.data_of(spec))
         key, end = workloads.get(WORKLOAD).metric.key, self.end_of(spec)
         seconds = 2.0 if spec.source.framework == "torch" else 1.0  # a thousand steps
         for steps in range(PERIOD, spec.budget.steps + 1, PERIOD) if end != "failed" else ():
@@ -95,9 +97,9 @@ class Cluster:
         return self.calls[number]
 
 
-def begin(spec: TrialSpec) -> Writer:
+def begin(spec: TrialSpec, data: str = DATA) -> Writer:
     writer = Writer(spec.record(len(record_attempts(spec.run, spec.key))))
-    writer.write(header_of(spec, []))
+    writer.write(header_of(spec, [], data))
     return writer
 
 
@@ -306,6 +308,22 @@ def test_every_fresh_run_meets_the_target_and_the_budget_is_four_times_the_slowe
     assert race.published.budget.seconds == pytest.approx(4 * seconds, rel=0.05)
 
 
+def test_where_another_method_wins_the_budget_is_still_four_times_the_reference(
+    race_set: Any,
+) -> None:
+    race_set.cluster.quality = favour("adamw")
+    race = race_set()
+    assert race.procedure["winner"] == "adamw"
+    medians = {
+        name: (statistics.median(told["steps"]), statistics.median(told["cpu_s"]))
+        for name, told in race.procedure["fresh"].items()
+    }
+    assert medians["nadamw"] > medians["adamw"]
+    steps, seconds = (max(column) for column in zip(*medians.values(), strict=True))
+    assert race.published.budget.steps == math.ceil(4 * steps)
+    assert race.published.budget.seconds == pytest.approx(4 * seconds, rel=0.05)
+
+
 def test_a_diverged_point_is_ranked_by_what_it_reached(race_set: Any) -> None:
     race_set.cluster.end_of = lambda spec: "diverged" if spec.submission == "sgd" else "budget"
     assert race_set().published.target > 0.65
@@ -408,7 +426,28 @@ def test_so_many_seeds_of_the_reference_are_measured_as_asked(
     steps, log = reference.measure(settings, ["jax"], 3)
     (raced,) = race_set.cluster.calls
     assert (names(raced), [spec.study for spec in raced]) == (["nadamw_jax"], [1000, 1001, 1002])
-    assert len(steps["jax"]) == 3 and log["steps"] == steps
+    assert len(steps["jax"].steps) == 3 and steps["jax"].data == DATA
+    assert log["steps"] == {"jax": steps["jax"].steps} and log["data_sha256"] == {"jax": DATA}
+
+
+def test_a_target_and_its_references_steps_name_the_data_that_they_are_of(race_set: Any) -> None:
+    race = race_set()
+    assert {one.data for one in race.published.reference.values()} == {DATA}
+    assert race.procedure["data_sha256"] == DATA
+    assert race_set.file.read_text().count(f"data: {DATA}") == 2
+
+
+def test_trials_on_several_data_set_no_target_and_no_steps(race_set: Any, tmp_path: Path) -> None:
+    fresh = lambda spec: "e" * 64 if spec.study >= 1000 else DATA  # noqa: E731
+    race_set.cluster.data_of = fresh
+    with pytest.raises(WorkloadError, match=r"raced on other data \(e{12}\) .* \(d{12}\)"):
+        race_set()
+    assert not race_set.file.exists(), "nothing was written"
+    settings = stages.Settings(WORKLOAD, tmp_path / "again", None, "in_process", print)
+    race_set.cluster.quality = lambda spec: 0.9
+    race_set.cluster.data_of = lambda spec: "e" * 64 if spec.study == 1002 else DATA
+    with pytest.raises(WorkloadError, match=r"study1002-trial0\.jsonl: raced on other data"):
+        reference.measure(settings, ["jax"], 3)
 
 
 # Cut off

@@ -163,6 +163,11 @@ def test_a_target_is_read_from_the_file_of_its_race(tmp_path: Path) -> None:
     [
         ("toy+othr.yaml", TARGET, r"toy\+othr\.yaml: mine has no race 'toy\+othr'; did you mean"),
         ("toy.yaml", TARGET + "goal: up\n", r"toy\.yaml:4: goal: unknown key"),
+        (
+            "toy.yaml",
+            TARGET.replace("submission: nadamw", "submission: nadamw, data: 195e8122"),
+            r"toy\.yaml:3: reference\.torch\.data: ",
+        ),
     ],
 )
 def test_a_wrong_target_names_its_file(tmp_path: Path, name: str, text: str, message: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -42,3 +44,12 @@ def test_variants_on_the_same_data_have_the_same_digest(family: str) -> None:
     found = {workloads.get(id).data_sha256() for id in ids}
     assert len(found) == 1
     assert len(found.pop()) == 64
+
+
+def test_what_a_machine_makes_of_its_own_is_not_made_to_tell_its_digest(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path))
+    told = {id: workloads.get(id).made_here_sha256() for id in ("climate-toy-v2", "lm-toy-v2")}
+    assert told == {"climate-toy-v2": "", "lm-toy-v2": None}
+    assert not list(tmp_path.iterdir())

@@ -34,9 +34,14 @@ def fetch(config: DataSettings) -> None:
         generated.fetch(RECIPES[config.source])
 
 
+def is_generated(config: DataSettings) -> bool:
+    """Whether the archive is one that is made here."""
+    return config.source in RECIPES
+
+
 def at_hand(config: DataSettings) -> bool:
     """Whether the archive, if it is a generated one, has been generated."""
-    return config.source not in RECIPES or RECIPES[config.source].path.exists()
+    return not is_generated(config) or RECIPES[config.source].path.exists()
 
 
 def load(config: DataSettings) -> Archive:

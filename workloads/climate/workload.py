@@ -107,6 +107,12 @@ class Climate(Workload[ClimateScale]):
         """Whether the archive need not be generated first."""
         return data.at_hand(self.settings.data)
 
+    def made_here_sha256(self) -> str | None:
+        """Of a generated archive: another machine's is another weather."""
+        if not data.is_generated(self.settings.data):
+            return None
+        return self.data_sha256() if self.at_hand() else ""
+
     def data_sha256(self) -> str:
         """Of every run's states and of the scales: no two machines generate the same."""
         return self._archive().digest()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from cluster.run_lock import drive
 from scoring.ground.documents import ConfigError
 from scoring.ground.files import absent, take_away, write_whole
 from scoring.run_file import NAME, TEXTS, Plan, RunFile
@@ -39,19 +40,22 @@ def write(
     """Keep the plan and the submissions' texts in `folder`, which is made when need be.
 
     Raises:
-        ConfigError: the folder cannot be written.
+        ConfigError: the folder cannot be written, or holds a run by now.
+        ClusterError: another process has just begun one there.
     """
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     file = RunFile(**dict(planned.plan), date=now, versions=dict(versions), hardware=dict(hardware))
+    body = file.model_dump(mode="json", exclude={"format"})
+    text = yaml.safe_dump({"format": 1, **body}, sort_keys=False, allow_unicode=True, width=100)
     made = absent(folder)
     try:
-        (folder / TEXTS).mkdir(parents=True, exist_ok=True)
-        for name, source in planned.sources.items():
-            write_whole(folder / TEXTS / name, source.text)
-        body = file.model_dump(mode="json", exclude={"format"})
-        text = yaml.safe_dump({"format": 1, **body}, sort_keys=False, allow_unicode=True, width=100)
-        # Last, so that a folder with this file is whole.
-        write_whole(folder / NAME, text)
+        with drive(folder):  # who begins one at the same moment is told, and overwrites nothing
+            refuse_used(folder)
+            (folder / TEXTS).mkdir(exist_ok=True)
+            for name, source in planned.sources.items():
+                write_whole(folder / TEXTS / name, source.text)
+            # Last, so that a folder with this file is whole.
+            write_whole(folder / NAME, text)
     except OSError as error:
         take_away(made)
         raise _unwritable(folder, error) from None

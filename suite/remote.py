@@ -81,6 +81,8 @@ def begin(url: str, resume: bool, dry_run: bool, copy_to: str | None) -> Path:
         return fetch_to_go_on(url)
     if not dry_run:
         refuse_used(url)
+        if is_driven(scratch(url)):
+            raise RemoteError(f"{url}: a run there has just begun; name another place")
         shutil.rmtree(scratch(url), ignore_errors=True)
     return scratch(url)
 

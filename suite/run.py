@@ -17,6 +17,7 @@ from cluster.checks import doctor
 from cluster.checks.review import refuse_missing_imports
 from cluster.faults import Interrupts
 from cluster.node_data import fetch_all
+from cluster.run_lock import drive, is_driven
 from cluster.spec import Finished, TrialSpec, Update
 from cluster.trial.step_time import seconds_a_step
 from scoring import board, frame
@@ -26,7 +27,7 @@ from scoring.ground.documents import ConfigError
 from scoring.ground.ends import ENDS
 from scoring.ground.errors import UserError
 from scoring.ground.files import absent, take_away, write_whole
-from scoring.ground.words import Clock, Resources
+from scoring.ground.words import Resources
 from scoring.index import Keeper
 from scoring.records import RecordError, record_attempts
 from scoring.report import page, tables
@@ -36,75 +37,14 @@ from suite import config, kept_plan, references, remote
 from suite.cli import INTERRUPTED
 from suite.live import display, one_line, trial_name
 from suite.plan import Planned, make_plan
-from suite.pruning import Mode, Pruner, in_order
+from suite.pruning import Pruner, in_order
 from suite.remarks import remarks
+from suite.request import Request
 from suite.talk import say
 from suite.text_table import columns
 from suite.trials import refuse_too_many_cores
 from suite.utilisation import Utilisation
 from suite.wandb_board.words import Place
-
-
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """What `gradathlon run` was asked for; None and () leave it to the suite.
-
-    Attributes:
-        suite: a shipped suite or a YAML file; may be None for a run that is resumed.
-        submissions: names or paths instead of the suite's.
-        workloads: ids instead of the suite's.
-        output: the run's folder; None for one named after the suite and the time.
-        url: where the run is kept, instead of `output`; it is raced in a folder of this machine's.
-        address: of a Ray cluster; None for this machine.
-        at_once: trials at the same time; None for as many as there is room for.
-        resume: go on with the run in `output`.
-        retry_failed: race its failed trials again.
-        executor: where trials run.
-        studies: instead of the suite's.
-        trials: instead of the suite's.
-        clock: instead of the suite's.
-        seed: instead of the suite's.
-        dry_run: only print the plan.
-        reference: race the protocol's references beside the submissions.
-        race_reference: race them also where their steps ship with the target.
-        prune: which trials are ended early.
-        wandb: log the trials to Weights & Biases.
-        wandb_project: instead of the usual one.
-        wandb_entity: instead of the usual one.
-        copy_to: a URL that records are copied to as trials end.
-    """
-
-    suite: str | None = None
-    submissions: tuple[str, ...] = ()
-    workloads: tuple[str, ...] = ()
-    output: Path | None = None
-    url: str | None = None
-    address: str | None = None
-    at_once: int | None = None
-    resume: bool = False
-    retry_failed: bool = False
-    executor: cluster.Executor = "ray"
-    studies: int | None = None
-    trials: int | None = None
-    clock: Clock | None = None
-    seed: int | None = None
-    dry_run: bool = False
-    reference: bool = True
-    race_reference: bool = False
-    prune: Mode = "board"
-    wandb: bool = False
-    wandb_project: str | None = None
-    wandb_entity: str | None = None
-    copy_to: str | None = None
-
-    @property
-    def overrides(self) -> dict[str, object]:
-        """The suite's keys that the command line gave, None for the others."""
-        return {
-            "submissions": list(self.submissions) or None,
-            "workloads": list(dict.fromkeys(self.workloads)) or None,
-            **{key: getattr(self, key) for key in ("studies", "trials", "clock", "seed")},
-        }
 
 
 def run(request: Request) -> int:
@@ -141,23 +81,24 @@ def _run(request: Request) -> int:
     _fetch_data(planned, request.address)
     made = absent(folder)
     place = request.url or str(folder)
+    _keep_plan(request, folder, planned, specs)
     try:
-        _prepare_folder(request, folder, planned, specs)
+        _take_references(request, specs)
         say(f"{len(specs)} trials into {place}")
         with _tracking(request, folder):
             finished = _race(request, planned, specs)
     except UserError:
         # Nothing was raced: the same command can be typed again once the cause is mended.
-        if not (folder / "trials").exists():
+        if not ((folder / "trials").exists() or is_driven(folder)):
             take_away(made)
         raise
     except KeyboardInterrupt:
-        say(f"stopped; to go on: gradathlon run --resume -o {place}")
+        say(f"stopped; to go on: {request.again(place)}")
         return INTERRUPTED
     if written := _show_board(folder, planned):
         there = remote.put(request.copy_to, written, say) if request.copy_to else ""
         say(f"trials, curves and profiles as a page: {there or written}")
-    return _report_failures(finished, place, request.address)
+    return _report_failures(finished, request.again(place, "--retry-failed"))
 
 
 def _tracking(request: Request, folder: Path) -> contextlib.AbstractContextManager[None]:
@@ -295,15 +236,20 @@ def _fetch_data(planned: Planned, address: str | None) -> None:
     fetch_all(list(planned.plan.workloads))
 
 
-def _prepare_folder(
+def _keep_plan(
     request: Request, folder: Path, planned: Planned, specs: Sequence[TrialSpec]
 ) -> None:
+    if request.resume:
+        return
     hardware = machine.fingerprint(_resources(specs))
-    if not request.resume:
-        facts = hardware | ({"notes": noted} if (noted := doctor.notes()) else {})
-        kept_plan.write(folder, planned, versions=machine.versions(), hardware=facts)
-    for line in references.reuse(specs, _shelf(request, specs), seconds_a_step):
-        say(line)
+    facts = hardware | ({"notes": noted} if (noted := doctor.notes()) else {})
+    kept_plan.write(folder, planned, versions=machine.versions(), hardware=facts)
+
+
+def _take_references(request: Request, specs: Sequence[TrialSpec]) -> None:
+    with drive(specs[0].run):  # who drives it is not disturbed, neither its records nor its cores
+        for line in references.reuse(specs, _shelf(request, specs), seconds_a_step):
+            say(line)
 
 
 def _resources(specs: Sequence[TrialSpec]) -> Resources:
@@ -379,13 +325,12 @@ def _show_board(folder: Path, planned: Planned) -> Path | None:
     return written
 
 
-def _report_failures(finished: Sequence[Finished], place: str, address: str | None) -> int:
+def _report_failures(finished: Sequence[Finished], again: str) -> int:
     failed = [trial for trial in finished if ENDS[trial.outcome.end].fails_run]
     for trial in failed:
         reason = one_line(trial.outcome.reason)
         record = record_attempts(trial.spec.run, trial.spec.key)[-1]
         say(f"failed: {trial_name(trial.spec.key)}: {reason} ({record})")
     if failed:
-        again = f"gradathlon run --resume --retry-failed -o {place}"
-        say(f"to race just those again: {again}" + (f" --address {address}" if address else ""))
+        say(f"to race just those again: {again}")
     return 1 if failed else 0

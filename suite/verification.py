@@ -23,7 +23,7 @@ from scoring.times import time_to_result
 from suite import kept_plan
 from suite.cli import INTERRUPTED
 from suite.plan import Planned
-from suite.run import Request
+from suite.request import Request
 from suite.run import run as carry_out
 from suite.talk import say
 

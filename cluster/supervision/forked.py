@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import os
 import pickle
 import signal
@@ -34,8 +35,8 @@ _MODULES = {
     "jax": ("jax", "optax", "cluster.learners.learner_jax"),
 }
 _PATIENCE_S = 300.0
-_LONGEST = 1000
-"""Bytes of a workload's id, at most."""
+_LONGEST = 65_536
+"""Bytes of what it is asked, at most: a workload's id and the cores."""
 _MOST_BYTES = 2_000_000_000
 """Of data: who holds more makes room before the next trial."""
 _LOOK_S = 0.01
@@ -103,15 +104,17 @@ class _Ready:
         """Whether it has ended."""
         return self._process.poll() is not None
 
-    def fork(self, workload: str, descriptors: Sequence[int]) -> Forked:
+    def fork(self, workload: str, cores: Sequence[int], descriptors: Sequence[int]) -> Forked:
         """A copy of it, with these for its standard input, its news and its log.
 
-        The workload's data are opened first, unless they were for an earlier trial.
+        The workload's data are opened first, unless they were for an earlier trial: on the trial's
+        own cores, since by now another may race on those of the last.
 
         Raises:
-            OSError: it is gone, or must not be copied.
+            OSError: it is gone, does not answer, or must not be copied.
         """
-        socket.send_fds(self._line, [workload.encode()], list(descriptors))
+        asked = json.dumps([workload, *cores]).encode()
+        socket.send_fds(self._line, [asked], list(descriptors))
         pid = int(self._line.recv(32) or 0)
         if not pid:
             raise OSError("the process that stood ready is gone, or must not be copied")
@@ -143,30 +146,32 @@ def stand_ready() -> None:
 def prepare(spec: TrialSpec, cores: Sequence[int]) -> None:
     """See that a process stands ready for the trial.
 
-    With accelerators none can: which of them are lent is settled before the imports. What is of no
-    more use is ended here, before the trial's seconds are counted.
+    With accelerators none can: which of them are lent is settled before the imports. What holds too
+    much is ended here, before the trial's seconds are counted.
     """
     held = spec.resources
     if _ready is None or held.gpus or held.ranks > 1:
         return
     key = (spec.source.framework, held)
-    if key in _ready and (_ready[key].gone or key in _given_up or _ready[key].is_large):
+    if key in _ready and (_ready[key].gone or _ready[key].is_large):
         _ready.pop(key).end()
     if key not in _ready and key not in _given_up:
         with contextlib.suppress(OSError):
             _ready[key] = _Ready(*key, cores)
 
 
-def fork(spec: TrialSpec, descriptors: Sequence[int]) -> Forked | None:
+def fork(spec: TrialSpec, cores: Sequence[int], descriptors: Sequence[int]) -> Forked | None:
     """A process for the trial, with all imported; None where it must start from nothing."""
     key = (spec.source.framework, spec.resources)
     if _ready is None or key not in _ready:
         return None
     try:
-        return _ready[key].fork(spec.workload, descriptors)
+        return _ready[key].fork(spec.workload, cores, descriptors)
     except (OSError, ValueError):
-        if not _ready[key].gone:  # one that was ended from outside may be replaced
+        ready = _ready.pop(key)
+        if not ready.gone:  # one that was ended from outside may be replaced
             _given_up.add(key)
+        ready.end()  # whatever it still does would take the trial's own core
         return None
 
 
@@ -183,9 +188,11 @@ def main() -> None:
         word, descriptors, _, _ = socket.recv_fds(line, _LONGEST, 3)
         if not word:
             os._exit(0)
-        if word.decode() not in opened:
-            opened.add(word.decode())
-            _open_data(word.decode())
+        workload, *cores = json.loads(word)
+        pin(set(cores))
+        if workload not in opened:
+            opened.add(workload)
+            _open_data(workload)
         line.send(str(_copied(line, descriptors) if _copyable() else 0).encode())
         for descriptor in descriptors:
             os.close(descriptor)

@@ -90,7 +90,7 @@ class _Child:
         self._pipe, writing = os.pipe()
         given, giving = os.pipe()
         with self.log.open("ab") as log:
-            started = forked.fork(self.spec, (given, writing, log.fileno()))
+            started = forked.fork(self.spec, self.cores, (given, writing, log.fileno()))
             self._process = started or self._start(given, writing, log)
         os.close(given)
         os.close(writing)

@@ -60,6 +60,8 @@ def reference_steps(
     from suite.targets.stages import Settings
 
     for id in workloads:
+        reference.see_that_it_can_be(id, adopt=adopt)
+    for id in workloads:
         log = None
         if measure:
             settings = Settings(

@@ -135,7 +135,7 @@ def run(ctx: click.Context, /, no_prune: bool, output: str | None, **options: Op
         gradathlon run --resume -o runs/mine
         gradathlon run demo -o s3://bucket/runs/mine
     """
-    from suite.run import Request
+    from suite.request import Request
     from suite.run import run as carry_out
 
     if output is not None and is_url(output):

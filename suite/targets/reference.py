@@ -68,6 +68,17 @@ def logged_steps(id: str) -> Steps:
     }
 
 
+def see_that_it_can_be(id: str, *, adopt: bool) -> None:
+    """Before hours of racing: that there is a target, and where its steps are to be put.
+
+    Raises:
+        WorkloadError: there is none, or they cannot be put into an installed package.
+    """
+    _race(id)
+    if adopt:
+        adopted_folder(workloads.get(id).id)
+
+
 def measure(
     settings: Settings, frameworks: Sequence[Framework], seeds: int = SEEDS
 ) -> tuple[Steps, Facts]:

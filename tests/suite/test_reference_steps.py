@@ -64,6 +64,21 @@ def test_the_command_prints_a_line_a_framework(invoke: Invoke) -> None:
     assert [list(map(float, one.split())) for one in counts] == list(told.values())
 
 
+@pytest.mark.parametrize("ids", [["lm-toy-v2"], ["lm-toy-v2", "lm-toy-v9"]])
+def test_what_cannot_be_is_told_before_anything_is_raced(
+    ids: list[str], invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def installed(id: object) -> Path:
+        raise WorkloadError("--adopt: it is an installed package")
+
+    monkeypatch.setattr(reference, "measure", lambda *_: pytest.fail("it races"))
+    if len(ids) == 1:
+        monkeypatch.setattr(reference, "adopted_folder", installed)
+    result = invoke("reference-steps", *ids, "--measure", "--adopt")
+    assert result.exit_code == 2
+    assert "installed package" in result.stderr or "lm-toy-v9" in result.stderr
+
+
 def test_a_log_of_another_version_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     family = workloads.family("lm")
     log = dict(family.procedure(workloads.get("lm-toy-v2").id) or {})

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 import workloads
+from cluster.run_lock import drive
 from cluster.spec import TrialSpec
 from scoring import board
 from scoring.records import read_run
@@ -123,8 +125,7 @@ def test_an_unwritable_folder_is_one_line(fake: FakeCluster, invoke: Invoke) -> 
     result = invoke("run", "demo", "-o", "file/out")
     assert result.exit_code == 2
     assert result.stderr.splitlines() == [
-        "gradathlon: error: file/out: cannot be written: Not a directory; name another folder "
-        "with -o"
+        "gradathlon: error: file/out: cannot be a run's folder: Not a directory; name another"
     ]
 
 
@@ -142,6 +143,53 @@ def test_ctrl_c_tells_how_to_go_on_and_resuming_does(fake: FakeCluster, invoke: 
     assert invoke("run", "--resume", "-o", "out").exit_code == 0
     assert fake.asked == asked
     assert len(fake.trained) == 14
+
+
+def test_the_line_to_go_on_by_races_as_the_run_was_raced(fake: FakeCluster, invoke: Invoke) -> None:
+    def stop(spec: TrialSpec) -> None:
+        raise KeyboardInterrupt
+
+    fake.before = stop
+    words = ("--executor", "in-process", "--no-prune", "--at-once", "1")
+    result = run_demo(invoke, *words)
+    (line,) = [one for one in result.stderr.splitlines() if one.startswith("stopped; ")]
+    again = line.partition("to go on: gradathlon ")[2].split()
+    assert again == ["run", "--resume", "-o", "out", *words]
+    fake.before = lambda spec: None
+    fake.end_of = lambda spec: "failed"
+    result = invoke(*again)
+    assert fake.executors == [("in_process", None, 1)] * 2
+    failed = ["run", "--resume", "--retry-failed", "-o", "out", *words]
+    assert f"to race just those again: gradathlon {' '.join(failed)}" in result.stderr
+
+
+@pytest.mark.parametrize("still", [True, False], ids=["races", "raced"])
+def test_a_run_that_another_driver_begins_at_the_same_moment_is_left_alone(
+    still: bool, fake: FakeCluster, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextlib.ExitStack() as other:
+
+        def begin(*_: object) -> None:
+            with contextlib.ExitStack() as held:
+                (other if still else held).enter_context(drive(Path("out")))
+                if not still:
+                    Path("out/run.yaml").write_text("the other's")
+
+        monkeypatch.setattr("suite.run._fetch_data", begin)
+        result = run_demo(invoke)
+        assert result.exit_code == 2
+        assert ("races this run already" if still else "already holds a run") in result.stderr
+        left = ["driver.lock"] if still else ["run.yaml"]
+        assert [path.name for path in Path("out").iterdir()] == left
+
+
+def test_who_resumes_a_run_that_is_raced_touches_nothing(
+    fake: FakeCluster, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_demo(invoke)
+    monkeypatch.setattr("suite.references.reuse", lambda *_: pytest.fail("measures on its cores"))
+    with drive(Path("out")):
+        assert run_demo(invoke, "--resume").exit_code == 2
 
 
 def test_a_resumed_run_goes_on_as_planned_whatever_has_changed_since(

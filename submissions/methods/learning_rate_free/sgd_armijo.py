@@ -2,8 +2,9 @@
 
 Of 2019. The rate, at most `max_lr`, starts at `increase` times the last one and falls by `decrease`
 until the batch's own loss has come down by `sufficient` times the rate times the squared norm of
-the gradient (Armijo's rule), at most `most` times; a step that only leads to NaN is left out. Every
-loss is on the clock. These are the steps of optax, in `sgd_armijo_jax`, with the paper's constants.
+the gradient (Armijo's rule), at most `most` times; a step that only leads to NaN is left out, and
+the next search begins as if it had not been. Every loss is on the clock. These are the steps of
+optax, in `sgd_armijo_jax`, with the paper's constants.
 """
 
 import math
@@ -61,7 +62,7 @@ class Armijo:
             if ahead <= now - self.sufficient * lr * size:
                 break
         if not math.isfinite(ahead):
-            return {"lr": 0.0}
+            return state  # a rate of 0 would never grow again
         for name, p in params.items():
             p.sub_(lr * gradient[name])
         return {"lr": lr}

@@ -2,10 +2,12 @@
 
 Of 2019. The rate, at most `max_lr`, starts at `increase` times the last one and falls by `decrease`
 until the batch's own loss has come down by `sufficient` times the rate times the squared norm of
-the gradient (Armijo's rule), at most `most` times; a step that only leads to NaN is left out. Every
-loss is on the clock. The constants are the paper's, where optax has others.
+the gradient (Armijo's rule), at most `most` times; a step that only leads to NaN is left out, and
+the next search begins as if it had not been. Every loss is on the clock. The constants are the
+paper's, where optax has others.
 """
 
+import jax.numpy as jnp
 import optax
 
 SEARCH_SPACE = {
@@ -29,4 +31,22 @@ def submission(
         increase_factor=increase,
         max_learning_rate=max_lr,
     )
-    return optax.chain(optax.sgd(1.0), search)
+    return optax.chain(optax.sgd(1.0), _resuming(search))
+
+
+def _resuming(
+    search: optax.GradientTransformationExtraArgs,
+) -> optax.GradientTransformationExtraArgs:
+    """The search, which does not keep the rate of a step left out: 0, that never grows again."""
+
+    def update(
+        updates: optax.Updates,
+        state: optax.ScaleByBacktrackingLinesearchState,
+        params: optax.Params | None = None,
+        **given: object,
+    ) -> tuple[optax.Updates, optax.ScaleByBacktrackingLinesearchState]:
+        scaled, after = search.update(updates, state, params, **given)
+        rate = jnp.where(after.learning_rate > 0, after.learning_rate, state.learning_rate)
+        return scaled, after._replace(learning_rate=rate)
+
+    return optax.GradientTransformationExtraArgs(search.init, update)

@@ -1,10 +1,11 @@
 """Sophia-G, clipped steps by the curvature of sampled labels (own lines; arXiv 2305.14342).
 
 Liu et al. 2023. As `sophia`, with the paper's other estimate, Gauss-Newton-Bartlett: every `period`
-steps labels are sampled from the model's own predictions, and the curvature is the batch's size
-times the square of their mean gradient. A submission sees losses and no logits: where a batch has
-`label`s of known classes, the losses of every label give the predictions; where it has none, the
-batch's own targets stand in, which is the empirical Fisher matrix that the paper compares with.
+steps labels are sampled from the model's own predictions, and the curvature is the square of their
+mean gradient, times how many the mean is over: of text, tokens. A submission sees losses and no
+logits: where a batch has `label`s of known classes, the losses of every label give the predictions;
+where it has none, the batch's own targets stand in, which is the empirical Fisher matrix that the
+paper compares with.
 Momentum has a bias correction, as optax has it in `sophia_g_jax`.
 Weight decay is decoupled, multiplied by the rate, and applies to weight matrices alone.
 The rate warms up, then falls as a cosine to zero (`decay`: or stays).
@@ -94,9 +95,9 @@ class SophiaG:
 
     def _diagonal(self, params: Tensors, batch: Tensors, problem: Problem[torch.Tensor]) -> Tensors:
         sampled = self._sampled(params, batch, problem)
-        size = max(len(array) for array in batch.values())
+        count = problem.measure(params, sampled)["count"]
         _, gradient = problem.value_and_grad(params, sampled)
-        return {name: size * g.square() for name, g in gradient.items()}
+        return {name: count * g.square() for name, g in gradient.items()}
 
     def _sampled(self, params: Tensors, batch: Tensors, problem: Problem[torch.Tensor]) -> Tensors:
         """The batch with labels of the model's own."""

@@ -92,9 +92,9 @@ class SophiaG:
 
         def diagonal(at: Arrays, key: jax.Array) -> Arrays:
             sampled = self._sampled(at, batch, problem, key)
-            size = max(len(array) for array in batch.values())
+            count = problem.measure(at, sampled)["count"]
             _, gradient = problem.value_and_grad(at, sampled)
-            return {name: size * g**2 for name, g in gradient.items()}
+            return {name: count * g**2 for name, g in gradient.items()}
 
         _, gradient = problem.value_and_grad(params, batch)
         updates, state = self.base.update(gradient, state, params, obj_fn=diagonal)

@@ -36,6 +36,8 @@ for number, spec in enumerate(specs):
             one._process.wait()
     if number == 3:  # and now it stays away: the trial starts from nothing
         forked._given_up.update(forked._ready)
+        while forked._ready:
+            forked._ready.popitem()[1].end()
     *_, last = supervise(spec)
     ends.append(str(getattr(last, "reason", last)))
     standing.append(len(list(tree.descendants(os.getpid()))))
@@ -103,8 +105,57 @@ def test_a_process_with_a_second_thread_is_not_copied(make: Make, tmp_path: Path
     path = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
     ends, standing, given_up = supervised(specs, PYTHONPATH=path)
     assert ends == ["20 steps are spent"] * 2
-    assert standing == [1, 0]
+    assert standing == [0, 0], "it would only take the trials' core"
     assert given_up == 1
+
+
+class Mute:
+    """Stands ready, and does not answer: it may read data for as long as it likes."""
+
+    gone = False
+    ended = False
+
+    def fork(self, *asked: object) -> None:
+        raise TimeoutError
+
+    def end(self) -> None:
+        self.ended = True
+
+
+def test_one_that_does_not_answer_is_ended_and_not_asked_again(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, mute = make("adamw"), Mute()
+    key = (spec.source.framework, spec.resources)
+    ready = {key: mute}
+    monkeypatch.setattr(forked, "_ready", ready)
+    monkeypatch.setattr(forked, "_given_up", set())
+    assert forked.fork(spec, [0], ()) is None
+    assert mute.ended
+    forked.prepare(spec, [0])
+    assert not ready
+
+
+MOVES = """
+import os
+from cluster.supervision import forked, tree
+from scoring.ground.words import Resources
+
+tree.adopt_orphans()
+first, *_, last = sorted(os.sched_getaffinity(0))
+ready = forked._Ready("torch", Resources(), [first])
+with open(os.devnull, "r+b") as nothing:
+    ready.fork("lm-toy-v2", [last], [nothing.fileno()] * 3).wait()
+print(os.sched_getaffinity(ready._process.pid) == {last})
+ready.end()
+"""
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core")
+def test_data_are_opened_on_the_cores_of_the_trial_that_they_are_for() -> None:
+    words = [sys.executable, "-c", MOVES]
+    done = subprocess.run(words, capture_output=True, timeout=300, check=True)
+    assert done.stdout == b"True\n", "on those of the last one another may race by now"
 
 
 def _stands_ready(pid: int, tmp_path: Path) -> bool:

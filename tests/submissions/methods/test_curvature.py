@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,6 +27,9 @@ class Problem:
             named = type("Named", (), {"named": params})
             return problem.torch_loss(named)
         return problem.jax_loss(params)
+
+    def measure(self, params, batch):
+        return {"count": 7 * 64}  # of 64 sequences, that is
 
     def value_and_grad(self, params, batch):
         if not isinstance(params["gain"], torch.Tensor):
@@ -77,6 +82,49 @@ def test_armijos_steps_are_optaxs_own():
     assert state["lr"] == pytest.approx(rates[-1], rel=1e-9)
     for key, array in left.items():
         np.testing.assert_allclose(array, params[key], rtol=1e-7, atol=1e-9, err_msg=key)
+
+
+class Broken(Problem):
+    """Has no finite loss anywhere but where it is asked first."""
+
+    def loss(self, params, batch):
+        return torch.tensor(math.nan)
+
+    def value_and_grad(self, params, batch):
+        return Problem().value_and_grad(params, batch)
+
+
+def test_a_search_that_meets_nothing_but_nan_makes_no_step_and_the_next_goes_on():
+    source = submissions.find("sgd_armijo")
+    module = execute(source)
+    params = problem.torch_parameters(np.float64)
+    made = build(module, source, {}, params=params, card=problem.card())
+    unload(source)
+    before = params.named["gain"].detach().clone()
+    with torch.no_grad():
+        state = made.update(params.named, {"lr": 0.5}, {}, Broken())
+        assert state == {"lr": 0.5}
+        assert torch.equal(params.named["gain"], before)
+        assert made.update(params.named, state, {}, Problem())["lr"] > 0
+    assert not torch.equal(params.named["gain"], before)
+
+
+def test_the_twins_search_goes_on_after_nan_as_well():
+    source = submissions.find("sgd_armijo_jax")
+    module = execute(source)
+    made = build(module, source, {}, params=None, card=problem.card())
+    unload(source)
+    params = {key: jnp.asarray(array) for key, array in problem.arrays().items()}
+    value, gradient = jax.value_and_grad(problem.jax_loss)(params)
+    state, rates = made.init(params), []
+    for loss in (lambda at: jnp.nan * at["gain"].sum(), problem.jax_loss):
+        given = {"value": value, "grad": gradient, "value_fn": loss}
+        updates, state = made.update(gradient, state, params, **given)
+        rates.append(float(state[1].learning_rate))
+        moved = any(jnp.any(update != 0) for update in updates.values())
+        assert moved == (loss is problem.jax_loss)
+    assert rates[0] == 1.0
+    assert rates[1] > 0
 
 
 def test_lbfgs_is_torchs_own_and_needs_far_fewer_steps_than_gradient_descent():
@@ -189,6 +237,9 @@ class Labelled:
     def losses(self, params, batch):
         return self._nats(params, batch)
 
+    def measure(self, params, batch):
+        return {"count": len(self.x)}
+
     def value_and_grad(self, params, batch):
         if not isinstance(params["gain"], torch.Tensor):
             return jax.value_and_grad(lambda at: self._nats(at, batch).mean())(params)
@@ -217,6 +268,20 @@ def test_sophia_gs_curvature_is_gauss_newtons_diagonal_on_average():
     draws = [made._diagonal(params, label, Labelled())["gain"] for _ in range(400)]
     found = torch.stack(draws).mean(0)[:3]
     np.testing.assert_allclose(found, exact(), rtol=0.3)
+
+
+def test_sophia_gs_curvature_of_sequences_counts_what_their_mean_is_over():
+    _, state = walked("sophia_g", 1, beta2=0.9)
+    source = submissions.find("sophia_g_jax")
+    module = execute(source)
+    made = build(module, source, {"beta2": 0.9}, params=None, card=problem.card())
+    unload(source)
+    params = {key: jnp.asarray(array) for key, array in problem.arrays().items()}
+    _, twins = made.update(params, made.init(params), {"x": jnp.zeros(64)}, Problem())
+    for key, gradient in jax.grad(problem.jax_loss)(params).items():
+        wanted = 0.1 * 7 * 64 * gradient**2
+        np.testing.assert_allclose(state["h"][key], wanted, rtol=1e-4, atol=1e-7)
+        np.testing.assert_allclose(twins[0].nu[key], wanted, rtol=1e-4, atol=1e-7)
 
 
 def test_sophia_gs_twin_samples_alike():

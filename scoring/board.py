@@ -53,7 +53,8 @@ class Row:
     Attributes:
         rank_low: 1 + the number of entries that are surely better; 0 for a reference.
         rank_high: the number of entries that are not surely worse, itself counted.
-        p_best: the share of redrawn boards on which it is best; None where that is not known.
+        p_best: the share of redrawn boards on which it is best; None where that is not known, or
+            rests on too few studies.
         submission: its name.
         framework: torch or jax.
         score: as its protocol defines it; higher is better.

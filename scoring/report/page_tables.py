@@ -20,6 +20,7 @@ from scoring.report.tables import (
     interval_text,
     rank_text,
     spread_text,
+    tells_chances,
     time_text,
 )
 from scoring.times import ended_at, time_to_result
@@ -45,7 +46,7 @@ def board_table(board: Board, looks: Styles) -> Markup:
         _head("framework"),
         _head("score", class_="number"),
         element("th", "95 % interval", _bar_axis(scale), scope="col", class_="bars"),
-        _head("P(best)", class_="number"),
+        _head("P(best)", class_="number") if tells_chances(board) else None,
         *(_head(_folded(name), class_="number") for name in board.workloads),
     )
     rows = [_board_row(row, board, looks, scale, best) for row in board.rows]
@@ -147,16 +148,16 @@ def _board_row(
             class_="bars",
             data_v=f"{row.interval[0]:.6g}" if row.interval else "nan",
         ),
-        element(
-            "td",
-            chance_text(row),
-            class_="number",
-            data_v="nan" if row.p_best is None else f"{row.p_best:.6g}",
-        ),
+        _chance(row) if tells_chances(board) else None,
         *cells,
         class_="reference" if row.is_reference else None,
         data_s=look.series,
     )
+
+
+def _chance(row: Row) -> Markup:
+    value = "nan" if row.p_best is None else f"{row.p_best:.6g}"
+    return element("td", chance_text(row), class_="number", data_v=value)
 
 
 def _bar(row: Row, colour: str, scale: Scale) -> Markup:

@@ -31,7 +31,8 @@ class Cell:
 
     Attributes:
         workload: its id.
-        time: median over studies of the time-to-result, on the board's clock; infinite if missed.
+        time: median over studies of the time-to-result, on the board's clock; infinite if missed,
+            NaN if met on machines of several kinds, whose seconds have no common median.
         ratio: `time` to the yardstick's; infinite also where the protocol voids the time.
         study_times: time-to-result of every study, in the order of studies.
         reached: trials that met the target.
@@ -167,6 +168,8 @@ def compute_from(
     judged = way.build(trials, options)
     judged = dataclasses.replace(judged, notes=[*notes, *judged.notes])
     board = _board(protocol, clock, trials, judged)
+    if CLOCKS[clock].of_hardware and not mix_hardware:
+        board = _without_common_seconds(board, trials)
     return dataclasses.replace(board, at_equal_budget=beside, provenance=sources)
 
 
@@ -217,6 +220,29 @@ def _board(protocol: str, clock: Clock, trials: pd.DataFrame, judged: Judged) ->
     ]
     workloads = tuple(next(iter(scores.values())).ratios)
     return Board(protocol, clock, workloads, tuple(rows), tuple(judged.notes), scores=scores)
+
+
+def _without_common_seconds(board: Board, trials: pd.DataFrame) -> Board:
+    """The board without the times that machines of several kinds made; their ratios stand."""
+    kinds = trials[trials["path"] != ""].groupby(["submission", "workload"])["digest"].nunique()
+    several = {key for key, count in kinds.items() if count > 1}
+    if not several:
+        return board
+    rows = []
+    for row in board.rows:
+        cells = {
+            id: dataclasses.replace(cell, time=math.nan)
+            if (row.submission, id) in several and math.isfinite(cell.time)
+            else cell
+            for id, cell in row.cells.items()
+        }
+        rows.append(dataclasses.replace(row, cells=cells))
+    names = ", ".join(sorted({name for name, _ in several}))
+    note = (
+        f"raced on machines of several kinds, whose seconds have no common median: {names}; "
+        "the ratio to each machine's own reference (×) stands in place of the time"
+    )
+    return dataclasses.replace(board, rows=tuple(rows), notes=(*board.notes, note))
 
 
 def _cells(

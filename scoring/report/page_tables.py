@@ -18,6 +18,7 @@ from scoring.report.tables import (
     bare_time_text,
     chance_text,
     interval_text,
+    known_time,
     rank_text,
     spread_text,
     tells_chances,
@@ -177,7 +178,7 @@ def _bar(row: Row, colour: str, scale: Scale) -> Markup:
 def _time_cell(cell: Cell, board: Board, best: bool) -> Markup:
     if not cell.trials:
         return element("td", element("span", "not run", class_="soft"), class_="number")
-    if not math.isfinite(cell.time):
+    if math.isinf(cell.time):
         return element(
             "td",
             element("span", "missed", class_="missed"),
@@ -186,11 +187,14 @@ def _time_cell(cell: Cell, board: Board, best: bool) -> Markup:
             data_v="inf",
         )
     ratio = f"×{cell.ratio:.2f}" if math.isfinite(cell.ratio) else "void"
-    text = bare_time_text(cell.time, board.clock)
+    if not known_time(cell):
+        text, below = ratio, _reached(cell)
+    else:
+        text, below = bare_time_text(cell.time, board.clock), f"{ratio} · {_reached(cell)}"
     return element(
         "td",
         element("strong", text) if best else text,
-        _small(f"{ratio} · {_reached(cell)}"),
+        _small(below),
         class_=f"number {shade(cell.ratio)}",
         data_v=f"{cell.time:.9g}",
     )

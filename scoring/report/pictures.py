@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from scoring.board import Board, Row
+from scoring.board import Board, Cell, Row
 from scoring.records import Record, RecordError
 from scoring.report.axes import Scale
 from scoring.report.curves import STYLE, curve_drawing
@@ -23,7 +23,7 @@ from scoring.report.plots import (
     score_bar,
     score_range,
 )
-from scoring.report.tables import rank_text, time_text
+from scoring.report.tables import known_time, rank_text, time_text
 
 _LINE, _COLUMN = 30, 96
 """The height of a line, and the least width of a column of times."""
@@ -122,7 +122,7 @@ def _board_row(
     times = [
         element(
             "text",
-            time_text(row.cells[name].time, board.clock),
+            _time_text(row.cells[name], board),
             x=edge,
             y=base,
             class_=f"{faint} end",
@@ -141,6 +141,10 @@ def _board_row(
         ),
         *times,
     )
+
+
+def _time_text(cell: Cell, board: Board) -> str:
+    return time_text(cell.time, board.clock) if known_time(cell) else f"×{cell.ratio:.2f}"
 
 
 def _legend(rows: Iterable[Row], looks: Styles) -> list[Markup]:

@@ -277,7 +277,13 @@ def _texts(board: Board, row: Row) -> list[str]:
 def _cell_text(cell: Cell, clock: Clock) -> str:
     if not cell.trials:
         return MISSED
-    return f"{bare_time_text(cell.time, clock)} {cell.reached}/{cell.trials}"
+    time = bare_time_text(cell.time, clock) if known_time(cell) else f"×{cell.ratio:.2f}"
+    return f"{time} {cell.reached}/{cell.trials}"
+
+
+def known_time(cell: Cell) -> bool:
+    """Whether its studies' times have a median, though it may be infinite."""
+    return not math.isnan(cell.time)
 
 
 def footnotes(board: Board) -> list[str]:

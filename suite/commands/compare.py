@@ -102,7 +102,10 @@ def _how_sure(comparison: Comparison, one: str) -> list[str]:
 
 
 def _time(time: float, ratio: float) -> str:
-    return f"{_number(time)} ×{ratio:.2f}" if math.isfinite(ratio) else _number(time)
+    if not math.isfinite(ratio):
+        return _number(time)
+    own = "" if math.isnan(time) else f"{_number(time)} "  # machines of several kinds have none
+    return f"{own}×{ratio:.2f}"
 
 
 def _score(value: float) -> str:

@@ -225,22 +225,20 @@ def _board(protocol: str, clock: Clock, trials: pd.DataFrame, judged: Judged) ->
 def _without_common_seconds(board: Board, trials: pd.DataFrame) -> Board:
     """The board without the times that machines of several kinds made; their ratios stand."""
     kinds = trials[trials["path"] != ""].groupby(["submission", "workload"])["digest"].nunique()
-    several = {key for key, count in kinds.items() if count > 1}
-    if not several:
-        return board
-    rows = []
+    rows, names = [], []
     for row in board.rows:
         cells = {
             id: dataclasses.replace(cell, time=math.nan)
-            if (row.submission, id) in several and math.isfinite(cell.time)
-            else cell
             for id, cell in row.cells.items()
+            if kinds.get((row.submission, id), 0) > 1 and math.isfinite(cell.time)
         }
-        rows.append(dataclasses.replace(row, cells=cells))
-    names = ", ".join(sorted({name for name, _ in several}))
+        names += [row.submission] * bool(cells)
+        rows.append(dataclasses.replace(row, cells={**row.cells, **cells}))
+    if not names:
+        return board
     note = (
-        f"raced on machines of several kinds, whose seconds have no common median: {names}; "
-        "the ratio to each machine's own reference (×) stands in place of the time"
+        "raced on machines of several kinds, whose seconds have no common median: "
+        f"{', '.join(names)}; the ratio to each machine's own reference (×) stands in place of the time"
     )
     return dataclasses.replace(board, rows=tuple(rows), notes=(*board.notes, note))
 

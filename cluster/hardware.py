@@ -8,8 +8,10 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from scoring.ground.words import Resources
@@ -90,25 +92,49 @@ def accelerators() -> list[dict[str, str]]:
     if shutil.which("nvidia-smi") is None:
         return []
     query = "--query-gpu=index,uuid,name,memory.total,driver_version"
-    done = subprocess.run(
-        ["nvidia-smi", query, "--format=csv,noheader"], capture_output=True, text=True
-    )
-    if done.returncode:
-        return []
-    rows = [line.split(", ") for line in done.stdout.splitlines() if line.count(", ") == 4]
-    return [
-        dict(zip(("name", "memory", "driver"), facts, strict=True))
-        for index, uuid, *facts in rows
-        if _visible(index, uuid)
+    rows = [line.split(", ") for line in _asked_of_smi(query, "--format=csv,noheader")]
+    devices = {
+        (index, uuid): dict(zip(("name", "memory", "driver"), facts, strict=True))
+        for index, uuid, *facts in (row for row in rows if len(row) == 5)
+    }
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if shown is None:
+        return list(devices.values())
+    # CUDA shows a process these; Ray and schedulers hide those of others.
+    words = [word for word in shown.split(",") if word]
+    whole = [
+        device
+        for (index, uuid), device in devices.items()
+        if any(word == index or uuid.startswith(word) for word in words)
+    ]
+    if not any(word.startswith("MIG-") for word in words):
+        return whole
+    by_uuid = {uuid: device for (_, uuid), device in devices.items()}
+    return whole + [
+        by_uuid[of] | {"name": f"{by_uuid[of]['name']} MIG {kind}", "memory": kind.split(".")[-1]}
+        for of, kind, uuid in _slices()
+        if of in by_uuid and any(uuid.startswith(word) for word in words)
     ]
 
 
-def _visible(index: str, uuid: str) -> bool:
-    """Whether CUDA shows this process the device; Ray and schedulers hide those of others."""
-    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if shown is None:
-        return True
-    return any(word == index or uuid.startswith(word) for word in shown.split(",") if word)
+_DEVICE = re.compile(r"GPU \d+: .*\(UUID: (\S+)\)")
+_SLICE = re.compile(r"\s+MIG (\S+)\s+Device\s+\d+: \(UUID: (\S+)\)")
+
+
+def _slices() -> Iterator[tuple[str, str, str]]:
+    """Of each MIG slice the device's UUID, its profile, as 1g.10gb, and its own UUID."""
+    device = ""
+    for line in _asked_of_smi("-L"):
+        if found := _DEVICE.match(line):
+            device = found[1]
+        elif found := _SLICE.match(line):
+            yield device, found[1], found[2]
+
+
+def _asked_of_smi(*words: str) -> list[str]:
+    """The lines that it answers; none where it fails."""
+    done = subprocess.run(["nvidia-smi", *words], capture_output=True, text=True)
+    return [] if done.returncode else done.stdout.splitlines()
 
 
 @functools.cache

@@ -31,7 +31,8 @@ class Cell:
 
     Attributes:
         workload: its id.
-        time: median over studies of the time-to-result, on the board's clock; infinite if missed.
+        time: median over studies of the time-to-result, on the board's clock; infinite if missed,
+            NaN if met on machines of several kinds, whose seconds have no common median.
         ratio: `time` to the yardstick's; infinite also where the protocol voids the time.
         study_times: time-to-result of every study, in the order of studies.
         reached: trials that met the target.
@@ -53,7 +54,8 @@ class Row:
     Attributes:
         rank_low: 1 + the number of entries that are surely better; 0 for a reference.
         rank_high: the number of entries that are not surely worse, itself counted.
-        p_best: the share of redrawn boards on which it is best; None where that is not known.
+        p_best: the share of redrawn boards on which it is best; None where that is not known, or
+            rests on too few studies.
         submission: its name.
         framework: torch or jax.
         score: as its protocol defines it; higher is better.
@@ -166,6 +168,8 @@ def compute_from(
     judged = way.build(trials, options)
     judged = dataclasses.replace(judged, notes=[*notes, *judged.notes])
     board = _board(protocol, clock, trials, judged)
+    if CLOCKS[clock].of_hardware and not mix_hardware:
+        board = _without_common_seconds(board, trials)
     return dataclasses.replace(board, at_equal_budget=beside, provenance=sources)
 
 
@@ -216,6 +220,27 @@ def _board(protocol: str, clock: Clock, trials: pd.DataFrame, judged: Judged) ->
     ]
     workloads = tuple(next(iter(scores.values())).ratios)
     return Board(protocol, clock, workloads, tuple(rows), tuple(judged.notes), scores=scores)
+
+
+def _without_common_seconds(board: Board, trials: pd.DataFrame) -> Board:
+    """The board without the times that machines of several kinds made; their ratios stand."""
+    kinds = trials[trials["path"] != ""].groupby(["submission", "workload"])["digest"].nunique()
+    rows, names = [], []
+    for row in board.rows:
+        cells = {
+            id: dataclasses.replace(cell, time=math.nan)
+            for id, cell in row.cells.items()
+            if kinds.get((row.submission, id), 0) > 1 and math.isfinite(cell.time)
+        }
+        names += [row.submission] * bool(cells)
+        rows.append(dataclasses.replace(row, cells={**row.cells, **cells}))
+    if not names:
+        return board
+    note = (
+        "raced on machines of several kinds, whose seconds have no common median: "
+        f"{', '.join(names)}; the ratio to each machine's own reference (×) stands in place of the time"
+    )
+    return dataclasses.replace(board, rows=tuple(rows), notes=(*board.notes, note))
 
 
 def _cells(

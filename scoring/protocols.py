@@ -137,7 +137,7 @@ def _gradathlon(trials: pd.DataFrame, options: Options) -> Judged:
         notes.append("a score that rests on a single study has no interval, and claims no rank")
     fewest = min(len(studies) for own in times.values() for studies in own.values())
     if 1 < fewest < FEW:
-        chance = ", and P(best) is too sure" if len(set(scores) - set(REFERENCES)) > 1 else ""
+        chance = ", and no P(best) is told" if len(set(scores) - set(REFERENCES)) > 1 else ""
         notes.append(
             f"intervals that rest on {fewest} studies are too narrow{chance}: run {FEW} or more"
         )

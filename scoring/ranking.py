@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from scoring.bootstrap import interval
+from scoring.bootstrap import FEW, interval
 from scoring.profiles import TAU_MAX
 
 CLAIM = 0.05
@@ -98,8 +98,11 @@ def difference(one: Score, other: Score) -> Difference:
 
 
 def chance_of_better(one: Score, other: Score) -> float | None:
-    """The share of redrawn studies in which `one` scores higher, ties half; None if unknown."""
-    if not (one.redrawn.size and other.redrawn.size):
+    """The share of redrawn studies in which `one` scores higher, ties half.
+
+    None where that is not known, or of fewer than `FEW` studies.
+    """
+    if not _can_tell([one, other]):
         return None
     wins = (one.redrawn > other.redrawn) + 0.5 * (one.redrawn == other.redrawn)
     return float(np.mean(wins))
@@ -139,9 +142,20 @@ def ordered(scores: Sequence[Score]) -> list[tuple[int, int]]:
 
 
 def chances_of_best(scores: Sequence[Score]) -> list[float | None]:
-    """The share of redrawn boards on which each is best, equal bests sharing; None if unknown."""
-    if not scores or any(one.redrawn.size == 0 for one in scores):
+    """The share of redrawn boards on which each is best, equal bests sharing.
+
+    None for all where one's is not known, or rests on fewer than `FEW` studies.
+    """
+    if not scores or not _can_tell(scores):
         return [None] * len(scores)
     drawn = np.stack([one.redrawn for one in scores])
     best = drawn == drawn.max(axis=0)
     return [float(share) for share in (best / best.sum(axis=0)).mean(axis=1)]
+
+
+def _can_tell(scores: Sequence[Score]) -> bool:
+    """Whether shares of the redrawn scores mean something.
+
+    Two or three studies that happen to agree are redrawn to agree each time: 100 % of nothing.
+    """
+    return all(one.redrawn.size and len(one.studies) >= FEW for one in scores)

@@ -41,9 +41,13 @@ def load(word: str) -> NamedSuite:
         ConfigError: no such suite, or a wrong file, with the line of the wrong key.
     """
     if word.endswith((".yaml", ".yml")) or "/" in word or os.sep in word:
-        return _read(Path(word))
+        if not (path := Path(word)).exists():
+            there = f"; known suites: {', '.join(shipped())}"
+            raise ConfigError(f"{word}: no such file{_spelt_otherwise(path) or there}")
+        return _read(path)
     if word not in shipped():
-        raise ConfigError(f"unknown suite {word!r}{nearest(word, shipped())}")
+        hint = _spelt_otherwise(Path(word)) or nearest(word, shipped())
+        raise ConfigError(f"unknown suite {word!r}{hint}")
     return _read(FOLDER / f"{word}.yaml")
 
 
@@ -58,6 +62,12 @@ def override(named: NamedSuite, flags: dict[str, object]) -> NamedSuite:
     for key, message in _contradictions(suite):
         raise ConfigError(f"--{key} {values.get(key, '')}: suite {named.name!r}: {message}")
     return NamedSuite(named.name, suite)
+
+
+def _spelt_otherwise(path: Path) -> str:
+    """A word for the file of that name with the right ending, where there is one."""
+    files = (path.with_suffix(ending) for ending in (".yaml", ".yml"))
+    return next((f"; did you mean '{file}'?" for file in files if file.is_file()), "")
 
 
 def _read(path: Path) -> NamedSuite:

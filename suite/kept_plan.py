@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -75,7 +76,8 @@ def read(folder: Path) -> Planned:
         raise ConfigError(f"{folder / NAME}: {trouble}; put the file back as it was")
     sources = {}
     for name, text in file.texts.items():
-        source = parse(text.name, _read_text(folder / TEXTS / name), text.origin)
+        origin = os.path.expanduser(text.origin)
+        source = parse(text.name, _read_text(folder / TEXTS / name), origin)
         if source.sha256 != text.sha256:
             raise ConfigError(
                 f"{folder / TEXTS / name}: changed since the run began (its SHA-256 is not the one "

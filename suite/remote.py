@@ -15,7 +15,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -41,20 +41,23 @@ class RemoteError(UserError):
     """A run at a URL that cannot be read or written: one line that says what and where."""
 
 
-def fetched(url: str, *, weights: bool = False) -> Path:
+def fetched(url: str, *, weights: bool = False, grown_only: bool = False) -> Path:
     """A copy of the run at `url`, as it is now; if asked for, with the weights at its hits.
 
     What is the same is not written again, so that whoever reads the copy at this moment goes on,
-    and the index of its records holds. What else lies there, such as what W&B keeps, stays.
+    and the index of its records holds. What else lies there, such as what W&B keeps, stays. With
+    `grown_only`, for who looks again and again, a record that is as long as the copy is not read:
+    a run only adds to its records.
 
     Raises:
         RemoteError: it cannot be read, or there is no run.
     """
     folder = cache_folder() / "runs" / _name(url)
-    texts = _texts(url, weights)
+    known = _lengths(folder) if grown_only else {}
+    texts = _texts(url, weights, known)
     for here in [path for path in folder.rglob("*") if path.is_file()]:
         path = PurePosixPath(here.relative_to(folder))
-        if _is_of_a_run(path, weights) and path not in texts:
+        if _is_of_a_run(path, weights) and path not in texts and path not in known:
             here.unlink(missing_ok=True)
     for path, text in texts.items():
         here = folder / path
@@ -281,21 +284,35 @@ def _name(url: str) -> str:
     return f"{last}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
 
 
-def _texts(url: str, weights: bool = False) -> dict[PurePosixPath, bytes]:
+def _lengths(folder: Path) -> dict[PurePosixPath, int]:
+    """The records in a copy of a run, and how long each is."""
+    return {
+        PurePosixPath(path.relative_to(folder)): path.stat().st_size
+        for path in folder.rglob("*.jsonl")
+    }
+
+
+def _texts(
+    url: str, weights: bool = False, known: Mapping[PurePosixPath, int] | None = None
+) -> dict[PurePosixPath, bytes]:
     """Every file of the run at `url` that is wanted, by its path there.
+
+    One that is as long as is `known` is left out.
 
     Raises:
         RemoteError: it cannot be read, or there is no run.
     """
     try:
         system, root = _open(url)
-        paths = [PurePosixPath(path).relative_to(root) for path in system.find(root)]
-        wanted = [path for path in paths if _is_of_a_run(path, weights)]
+        listed = system.find(root, detail=True)
+        sizes = {PurePosixPath(path).relative_to(root): listed[path].get("size") for path in listed}
+        own = [path for path in sizes if _is_of_a_run(path, weights)]
+        wanted = [path for path in own if (known or {}).get(path) != sizes[path]]
         texts = system.cat([f"{root}/{path}" for path in wanted]) if wanted else {}
         found = {path: texts[f"{root}/{path}"] for path in wanted}
     except Exception as error:  # each kind of place raises errors of its own
         raise _trouble(url, "read", error) from None
-    if not found:
+    if not own:
         raise RemoteError(f"{url}: no run is there: it holds neither {NAME} nor trials")
     return found
 

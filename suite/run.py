@@ -41,7 +41,7 @@ from suite.pruning import Pruner, in_order
 from suite.remarks import remarks
 from suite.request import Request
 from suite.talk import say
-from suite.text_table import columns
+from suite.text_table import fitted
 from suite.trials import refuse_too_many_cores
 from suite.utilisation import Utilisation
 from suite.wandb_board.words import Place
@@ -132,13 +132,13 @@ def show_plan(specs: Sequence[TrialSpec]) -> str:
         for spec in specs
     ]
     head = ("workload", "submission", "study", "trial", "seed", "budget", "hyperparameters")
-    return columns(head, rows)
+    return fitted(head, rows)
 
 
 def _limit(spec: TrialSpec) -> str:
     budget = spec.budget
     if budget.reference_steps is not None:
-        return f"{budget.reference_steps:g} reference steps"
+        return f"{budget.reference_steps:g} reference steps / {budget.steps} steps"
     seconds = f" / {budget.seconds:g} s" if CLOCKS[spec.clock].in_seconds else ""
     return f"{budget.steps} steps{seconds}"
 

@@ -10,9 +10,10 @@ import math
 
 from scoring.board import Board, Cell, Row
 from scoring.report.markup import Markup, element, join
-from scoring.report.plots import clipped
+from scoring.report.names import clipped, room
 
-CELL, LINE, NAMES, HEAD = 132, 30, 190, 40
+CELL, LINE, HEAD = 96, 30, 40
+"""The least width of a cell, its height, and that of the head."""
 LEGEND = 560
 """What the line beneath needs."""
 _FAST, _SLOW = (0, 114, 178), (213, 94, 0)
@@ -42,13 +43,17 @@ def shade_sheet() -> Markup:
 
 def heatmap_svg(board: Board) -> str:
     """Rows are submissions, best score first; blue is faster than the yardstick, orange slower."""
-    width = max(NAMES + CELL * len(board.workloads) + 10, LEGEND)
+    names = room(row.submission for row in board.rows) + 20
+    cell = max(CELL, room(board.workloads) + 12)
+    width = max(names + cell * len(board.workloads) + 10, LEGEND)
     height = HEAD + LINE * len(board.rows) + 56
     head = [
-        _text(clipped(name, 18), NAMES + CELL * (place + 0.5), HEAD - 12, "middle")
+        _text(clipped(name), names + cell * (place + 0.5), HEAD - 12, "middle")
         for place, name in enumerate(board.workloads)
     ]
-    rows = [_row(row, board, HEAD + LINE * place) for place, row in enumerate(board.rows)]
+    rows = [
+        _row(row, board, HEAD + LINE * place, names, cell) for place, row in enumerate(board.rows)
+    ]
     description = (
         "time over the yardstick's, a shade each half doubling: blue faster, orange slower,",
         f"grey missed; beyond ×{board.tau_max:g} it counts 0",
@@ -73,22 +78,22 @@ def heatmap_svg(board: Board) -> str:
     )
 
 
-def _row(row: Row, board: Board, top: float) -> Markup:
+def _row(row: Row, board: Board, top: float, left: float, width: float) -> Markup:
     cells = [
-        _cell(row.cells[name], NAMES + CELL * place, top)
+        _cell(row.cells[name], left + width * place, top, width)
         for place, name in enumerate(board.workloads)
     ]
-    return join(_text(clipped(row.submission, 24), NAMES - 10, top + 20, "end"), *cells)
+    return join(_text(clipped(row.submission), left - 10, top + 20, "end"), *cells)
 
 
-def _cell(cell: Cell, left: float, top: float) -> Markup:
+def _cell(cell: Cell, left: float, top: float, width: float) -> Markup:
     text = f"×{cell.ratio:.2f}" if math.isfinite(cell.ratio) else "missed"
     if not cell.trials:
         text = "not run"
     fill = _colour(shade(cell.ratio))
     return join(
-        element("rect", x=left + 1, y=top + 1, width=CELL - 2, height=LINE - 2, rx=3, fill=fill),
-        _text(text, left + CELL / 2, top + 20, "middle"),
+        element("rect", x=left + 1, y=top + 1, width=width - 2, height=LINE - 2, rx=3, fill=fill),
+        _text(text, left + width / 2, top + 20, "middle"),
     )
 
 

@@ -14,7 +14,8 @@ from scoring.ground.words import Clock
 from scoring.records import Record
 from scoring.report.axes import MISSING, Scale, clock_unit, log_ticks, robust_range, short, ticks
 from scoring.report.markup import Markup, element, join
-from scoring.report.plots import BOTTOM, END, HEIGHT, LEFT, TOP, Styles, clipped, picture
+from scoring.report.names import clipped
+from scoring.report.plots import BOTTOM, END, HEIGHT, LEFT, TOP, Styles, picture
 from scoring.times import best_metric, time_to_result
 
 SHOWN = 4

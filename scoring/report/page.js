@@ -208,14 +208,15 @@
     const list = versus.appendChild(document.createElement("ul"));
     data.versus.workloads.forEach((workload, place) => {
       const [[one, ratio], [other, against]] = [a.cells[place], b.cells[place]];
-      const met = one !== null && other !== null;
+      const met = [one ?? ratio, other ?? against].map((value) => value !== null);
+      const timed = one === null || other === null ? ""
+        : `${number(one)} against ${number(other)} ${data.versus.unit}`;
       // Of what each makes to its own reference: machines and frameworks differ.
-      const shown = ratio === null || against === null ? ""
-        : ` (×${ratio.toFixed(2)} against ×${against.toFixed(2)})`;
-      told("li", `${workload}: ` + (met
-        ? `${number(one)} against ${number(other)} ${data.versus.unit}${shown}`
-        : one === null && other === null ? "missed by both"
-          : `missed by ${one === null ? a.name : b.name}`), list);
+      const ratios = ratio === null || against === null ? ""
+        : `×${ratio.toFixed(2)} against ×${against.toFixed(2)}`;
+      told("li", `${workload}: ` + (met[0] && met[1]
+        ? timed && ratios ? `${timed} (${ratios})` : timed || ratios
+        : met[0] || met[1] ? `missed by ${met[0] ? b.name : a.name}` : "missed by both"), list);
     });
   };
   for (const button of all(".pick")) {

@@ -18,8 +18,10 @@ from scoring.report.tables import (
     bare_time_text,
     chance_text,
     interval_text,
+    known_time,
     rank_text,
     spread_text,
+    tells_chances,
     time_text,
 )
 from scoring.times import ended_at, time_to_result
@@ -45,7 +47,7 @@ def board_table(board: Board, looks: Styles) -> Markup:
         _head("framework"),
         _head("score", class_="number"),
         element("th", "95 % interval", _bar_axis(scale), scope="col", class_="bars"),
-        _head("P(best)", class_="number"),
+        _head("P(best)", class_="number") if tells_chances(board) else None,
         *(_head(_folded(name), class_="number") for name in board.workloads),
     )
     rows = [_board_row(row, board, looks, scale, best) for row in board.rows]
@@ -147,16 +149,16 @@ def _board_row(
             class_="bars",
             data_v=f"{row.interval[0]:.6g}" if row.interval else "nan",
         ),
-        element(
-            "td",
-            chance_text(row),
-            class_="number",
-            data_v="nan" if row.p_best is None else f"{row.p_best:.6g}",
-        ),
+        _chance(row) if tells_chances(board) else None,
         *cells,
         class_="reference" if row.is_reference else None,
         data_s=look.series,
     )
+
+
+def _chance(row: Row) -> Markup:
+    value = "nan" if row.p_best is None else f"{row.p_best:.6g}"
+    return element("td", chance_text(row), class_="number", data_v=value)
 
 
 def _bar(row: Row, colour: str, scale: Scale) -> Markup:
@@ -176,7 +178,7 @@ def _bar(row: Row, colour: str, scale: Scale) -> Markup:
 def _time_cell(cell: Cell, board: Board, best: bool) -> Markup:
     if not cell.trials:
         return element("td", element("span", "not run", class_="soft"), class_="number")
-    if not math.isfinite(cell.time):
+    if math.isinf(cell.time):
         return element(
             "td",
             element("span", "missed", class_="missed"),
@@ -185,11 +187,14 @@ def _time_cell(cell: Cell, board: Board, best: bool) -> Markup:
             data_v="inf",
         )
     ratio = f"×{cell.ratio:.2f}" if math.isfinite(cell.ratio) else "void"
-    text = bare_time_text(cell.time, board.clock)
+    if not known_time(cell):
+        text, below = ratio, _reached(cell)
+    else:
+        text, below = bare_time_text(cell.time, board.clock), f"{ratio} · {_reached(cell)}"
     return element(
         "td",
         element("strong", text) if best else text,
-        _small(f"{ratio} · {_reached(cell)}"),
+        _small(below),
         class_=f"number {shade(cell.ratio)}",
         data_v=f"{cell.time:.9g}",
     )

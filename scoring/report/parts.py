@@ -17,7 +17,8 @@ from scoring.ground.words import Clock
 from scoring.records import Record
 from scoring.report.axes import Scale, clock_unit, short
 from scoring.report.markup import Markup, element, join
-from scoring.report.plots import BOTTOM, END, LEFT, TOP, Styles, clipped, picture, x_axis
+from scoring.report.names import clipped
+from scoring.report.plots import BOTTOM, END, LEFT, TOP, Styles, picture, x_axis
 
 FEWEST = 3
 """Parts; of fewer each has a plot of its own."""
@@ -88,7 +89,7 @@ def _strip(
         _row(row[places].tolist(), edges, top + _HEAD + number * _ROW)
         for number, row in enumerate(shades)
     ]
-    name = f"{clipped(head.submission, 40)} ({head.framework}), study {head.study}"
+    name = f"{clipped(head.submission)} ({head.framework}), study {head.study}"
     height = len(shades) * _ROW
     first, last = (
         element("text", text, x=LEFT - 8, y=top + _HEAD + at, class_="soft end")

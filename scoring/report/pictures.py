@@ -6,29 +6,32 @@ on any background.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from scoring.board import Board, Row
+from scoring.board import Board, Cell, Row
 from scoring.records import Record, RecordError
 from scoring.report.axes import Scale
 from scoring.report.curves import STYLE, curve_drawing
 from scoring.report.markup import Markup, element, join
+from scoring.report.names import clipped, room
 from scoring.report.palette import DARK, LIGHT, sheet, styles, swatch
 from scoring.report.plots import (
     HEIGHT,
     WIDTH,
     Styles,
-    clipped,
     profile_drawing,
     score_bar,
     score_range,
 )
-from scoring.report.tables import rank_text, time_text
+from scoring.report.tables import known_time, rank_text, time_text
 
-LINE = 30
-COLUMN = 132
+_LINE, _COLUMN = 30, 96
+"""The height of a line, and the least width of a column of times."""
 _PAD = 18
-_BAR_START, _BAR_END = 320, 500
+_NAME, _BAR = 84, 180
+"""Where the names begin on a board, and the length of the scores' axis."""
+_BOLD = 1.1
+"""How much wider bold text is."""
 _TIMES = 4
 """Up to so many workloads, the picture of a board has a column of times for each."""
 
@@ -37,20 +40,24 @@ def board_svg(board: Board) -> str:
     """A picture of the leaderboard: ranks, scores with intervals, times of up to 4 workloads."""
     looks = _looks(board)
     shown = board.workloads if len(board.workloads) <= _TIMES else ()
-    width = _BAR_END + 86 + COLUMN * len(shown)
-    scale = Scale(0.0, score_range(board), _BAR_START, _BAR_END)
-    height = 2 * _PAD + LINE * (len(board.rows) + 1)
-    one = element("path", d=f"M{scale(1)},{_PAD + LINE}V{height - _PAD}", class_="target")
+    start = round(_NAME + _BOLD * room(row.submission for row in board.rows) + 60)
+    scale = Scale(0.0, score_range(board), start, start + _BAR)
+    edges, edge = {}, start + _BAR + 62
+    for name in shown:
+        edges[name] = edge = edge + max(_COLUMN, room([name]) + 18)
+    width = edge + 24
+    height = 2 * _PAD + _LINE * (len(board.rows) + 1)
+    one = element("path", d=f"M{scale(1)},{_PAD + _LINE}V{height - _PAD}", class_="target")
     head = [
-        element("text", "submission", x=84, y=_PAD + 16, class_="soft"),
-        element("text", f"{board.protocol} score", x=_BAR_START, y=_PAD + 16, class_="soft"),
+        element("text", "submission", x=_NAME, y=_PAD + 16, class_="soft"),
+        element("text", f"{board.protocol} score", x=start, y=_PAD + 16, class_="soft"),
         *(
-            element("text", clipped(name, 19), x=_column(place), y=_PAD + 16, class_="soft end")
-            for place, name in enumerate(shown)
+            element("text", clipped(name), x=edge, y=_PAD + 16, class_="soft end")
+            for name, edge in edges.items()
         ),
     ]
     rows = [
-        _board_row(row, board, _PAD + LINE * (place + 1), looks, scale, shown)
+        _board_row(row, board, _PAD + _LINE * (place + 1), looks, scale, edges)
         for place, row in enumerate(board.rows)
     ]
     description = "; ".join(
@@ -65,7 +72,10 @@ def static_profile_svg(board: Board) -> str:
     looks = _looks(board)
     description = "The share of workloads that each submission solved within τ times the yardstick."
     legend = _legend(board.rows, looks)
-    return plot_card("Performance profiles", description, profile_drawing(board, looks), legend)
+    names = [row.submission for row in board.rows]
+    return plot_card(
+        "Performance profiles", description, profile_drawing(board, looks), legend, names
+    )
 
 
 def curves_svg(board: Board, records: Sequence[Record], workload: str) -> str:
@@ -87,17 +97,24 @@ def curves_svg(board: Board, records: Sequence[Record], workload: str) -> str:
     racing = {one.header.submission for one in own}
     rows = [row for row in board.rows if row.submission in racing]
     legend = [
-        element("text", clipped(workload, 25), class_="ink strong"),
+        element("text", clipped(workload), class_="ink strong"),
         *_legend(rows, looks),
         element("text", "marker: target first met", y=16, class_="soft"),
         element("text", "faint: missed, or slower", y=16, class_="soft"),
     ]
-    return plot_card(f"{workload}: learning curves", description, drawing, legend)
+    names = [workload, *(row.submission for row in rows)]
+    return plot_card(f"{workload}: learning curves", description, drawing, legend, names)
 
 
 def _board_row(
-    row: Row, board: Board, top: float, looks: Styles, scale: Scale, shown: tuple[str, ...]
+    row: Row,
+    board: Board,
+    top: float,
+    looks: Styles,
+    scale: Scale,
+    edges: Mapping[str, float],
 ) -> Markup:
+    """A line of the board; `edges` are where the columns of times end."""
     look, base = looks[row.submission], top + 20
     faint = "soft" if row.is_reference else "ink"
     strong = "" if row.is_reference else " strong"
@@ -105,23 +122,29 @@ def _board_row(
     times = [
         element(
             "text",
-            time_text(row.cells[name].time, board.clock),
-            x=_column(place),
+            _time_text(row.cells[name], board),
+            x=edge,
             y=base,
             class_=f"{faint} end",
         )
-        for place, name in enumerate(shown)
+        for name, edge in edges.items()
     ]
     return join(
-        element("path", d=f"M{_PAD},{top}H{_column(len(shown) - 1)}", class_="grid"),
+        element("path", d=f"M{_PAD},{top}H{max([scale.end + 62, *edges.values()])}", class_="grid"),
         element("text", rank_text(row), x=38, y=base, class_="soft end"),
         sample,
-        element("text", clipped(row.submission, 22), x=84, y=base, class_=f"{faint}{strong}"),
-        element("text", row.framework, x=_BAR_START - 16, y=base, class_="soft end"),
-        element("g", score_bar(row, scale, top + LINE / 2), class_=look.colour),
-        element("text", f"{row.score:.3f}", x=_column(-1), y=base, class_=f"{faint}{strong} end"),
+        element("text", clipped(row.submission), x=_NAME, y=base, class_=f"{faint}{strong}"),
+        element("text", row.framework, x=scale.start - 16, y=base, class_="soft end"),
+        element("g", score_bar(row, scale, top + _LINE / 2), class_=look.colour),
+        element(
+            "text", f"{row.score:.3f}", x=scale.end + 62, y=base, class_=f"{faint}{strong} end"
+        ),
         *times,
     )
+
+
+def _time_text(cell: Cell, board: Board) -> str:
+    return time_text(cell.time, board.clock) if known_time(cell) else f"×{cell.ratio:.2f}"
 
 
 def _legend(rows: Iterable[Row], looks: Styles) -> list[Markup]:
@@ -137,8 +160,14 @@ def _legend(rows: Iterable[Row], looks: Styles) -> list[Markup]:
     return [*entries, dashes]
 
 
-def plot_card(title: str, description: str, drawing: Markup, legend: Sequence[Markup]) -> str:
-    """A plot of the usual size on a card, with lines of legend at its right.
+def plot_card(
+    title: str,
+    description: str,
+    drawing: Markup,
+    legend: Sequence[Markup],
+    names: Iterable[str],
+) -> str:
+    """A plot of the usual size on a card, with lines of legend at its right that hold `names`.
 
     `description` is for screen readers.
     """
@@ -148,16 +177,17 @@ def plot_card(title: str, description: str, drawing: Markup, legend: Sequence[Ma
         for place, line in enumerate(legend)
     ]
     height = max(HEIGHT + 12, 34 + 22 * len(legend))
-    return card(title, description, join(plot, *lines), WIDTH + 190, height)
+    return card(
+        title,
+        description,
+        join(plot, *lines),
+        WIDTH + max(190, 38 + round(room(names)) + 16),
+        height,
+    )
 
 
 def _looks(board: Board) -> Styles:
     return styles(row.submission for row in board.rows)
-
-
-def _column(place: int) -> int:
-    """The right edge of the column of the workload at `place`; -1 is the score's."""
-    return _BAR_END + 62 + COLUMN * (place + 1)
 
 
 def card(title: str, description: str, drawing: Markup, width: int, height: float) -> str:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from scoring.board import Board, Row
 from scoring.report.axes import Scale, Unit, clock_unit, short, ticks
 from scoring.report.markup import Markup, element, join
+from scoring.report.names import PHONE, clipped, room
 from scoring.report.palette import Style
 
 WIDTH, HEIGHT = 560, 330
 LEFT, RIGHT, TOP, BOTTOM = 60, 14, 30, 48
 ROW = 26
-NAMES = 172
-"""Where the plots begin that have a name before each row."""
 _CROSS = "M-3.5,-3.5L3.5,3.5M-3.5,3.5L3.5,-3.5"
 END = WIDTH - RIGHT
 
@@ -28,7 +27,8 @@ def study_plot(plot: str, board: Board, workload: str, looks: Styles) -> Markup:
     longest = max((time for time in times if math.isfinite(time)), default=1.0)
     bottom = TOP + ROW * len(rows) + 8
     missed = any(not math.isfinite(time) for time in times)
-    x = Scale(0.0, longest * 1.05, NAMES, END - (84 if missed else 0))
+    start = _beside([row.submission for row in rows])
+    x = Scale(0.0, longest * 1.05, start, END - (84 if missed else 0))
     lines = [
         _study_row(row, workload, TOP + ROW * place + ROW / 2, x, looks)
         for place, row in enumerate(rows)
@@ -80,7 +80,7 @@ def profile_lines(board: Board, looks: Styles, x: Scale, y: Scale) -> Markup:
 def ratio_plot(plot: str, board: Board, looks: Styles) -> Markup:
     """Each submission's time over the yardstick's, a row for a workload; what is over is apart."""
     bottom = TOP + 2 * ROW * len(board.workloads) + 4
-    x = Scale(0.0, board.tau_max, NAMES, END - 56)
+    x = Scale(0.0, board.tau_max, _beside(board.workloads), END - 56)
     one = element("path", d=f"M{x(1.0)},{TOP - 8}V{bottom}", class_="target")
     rows = [
         _ratio_row(name, TOP + ROW * (2 * place + 1), board, looks, x)
@@ -262,6 +262,6 @@ def _study_row(row: Row, workload: str, y: float, x: Scale, looks: Styles) -> Ma
     )
 
 
-def clipped(name: str, length: int = 20) -> str:
-    """The name, with an ellipsis for what goes beyond `length` characters."""
-    return name if len(name) <= length else name[: length - 1] + "…"
+def _beside(names: Iterable[str]) -> float:
+    """Where a plot begins that has a name before each row."""
+    return max(LEFT, room(names, PHONE) + 14)

@@ -12,14 +12,12 @@ from scoring.board import Board, Row
 from scoring.ranking import surely_better
 from scoring.report.axes import Scale
 from scoring.report.markup import Markup, element, join
-from scoring.report.palette import styles, swatch
+from scoring.report.names import clipped, room
+from scoring.report.palette import Style, styles, swatch
 from scoring.report.pictures import card
-from scoring.report.plots import Styles, clipped
 
-_WIDTH = 700
-_EDGE = 200
+_AXIS = 300
 _LINE = 24
-_COLUMN = 145
 
 
 def critical_difference_svg(board: Board) -> str:
@@ -31,7 +29,9 @@ def critical_difference_svg(board: Board) -> str:
     rows = [row for row in board.rows if not row.is_reference]
     means = mean_ranks(rows)
     order = sorted(rows, key=lambda row: (means[row.submission], row.submission))
-    scale = Scale(1.0, max(2.0, float(len(rows))), _EDGE, _WIDTH - _EDGE)
+    edge = room(means) + 36
+    scale = Scale(1.0, max(2.0, float(len(rows))), edge, edge + _AXIS)
+    width = 2 * edge + _AXIS
     cliques = not_told_apart(board, [row.submission for row in order])
     top = 70 + 10 * len(cliques)
     height = top + _LINE * ((len(order) + 1) // 2) + 24
@@ -52,12 +52,16 @@ def critical_difference_svg(board: Board) -> str:
         for place, names in enumerate(cliques)
     ]
     looks = styles(row.submission for row in board.rows)
-    entries = [
-        _entry(row, place, len(order), scale(means[row.submission]), top, looks)
-        for place, row in enumerate(order)
-    ]
+    half = (len(order) + 1) // 2  # the better at the left, the others at the right
+    entries = []
+    for place, row in enumerate(order):
+        depth, end = (
+            (place, scale.start - 12) if place < half else (len(order) - 1 - place, scale.end + 12)
+        )
+        x, y = scale(means[row.submission]), top + _LINE * depth
+        entries.append(_entry(row, looks[row.submission].colour, x, y, end))
     drawing = join(
-        element("text", "mean rank over workloads", x=_WIDTH / 2, y=20, class_="soft middle"),
+        element("text", "mean rank over workloads", x=width / 2, y=20, class_="soft middle"),
         element("path", d=f"M{scale.start},52H{scale.end}", class_="axis"),
         *ticks,
         *entries,
@@ -66,7 +70,7 @@ def critical_difference_svg(board: Board) -> str:
     description = "; ".join(f"{row.submission} {means[row.submission]:.2f}" for row in order)
     joined = "; ".join(" - ".join(names) for names in cliques) or "none"
     return card(
-        "Critical differences", f"{description}. Not told apart: {joined}", drawing, _WIDTH, height
+        "Critical differences", f"{description}. Not told apart: {joined}", drawing, width, height
     )
 
 
@@ -77,18 +81,24 @@ def bump_svg(board: Board) -> str:
     ranks = {name: _ranks(rows, name) for name in board.workloads}
     ranks["score"] = {row.submission: float(place + 1) for place, row in enumerate(rows)}
     looks = styles(row.submission for row in board.rows)
-    scale = Scale(1.0, max(2.0, float(len(rows))), 52, 52 + _LINE * max(1, len(rows) - 1))
-    lines = [_bump(row, [ranks[c][row.submission] for c in columns], scale, looks) for row in rows]
+    down = Scale(1.0, max(2.0, float(len(rows))), 52, 52 + _LINE * max(1, len(rows) - 1))
+    column = max(100, room(columns) + 16)
+    across = [column // 2 + column * place + 8 for place in range(len(columns))]
+    lines = []
+    for row in rows:
+        heights = (down(ranks[name][row.submission]) for name in columns)
+        points = list(zip(across, heights, strict=True))
+        lines.append(_bump(row, points, looks[row.submission]))
     heads = [
-        element("text", clipped(name, 17), x=_x(place), y=24, class_="soft middle")
-        for place, name in enumerate(columns)
+        element("text", clipped(name), x=x, y=24, class_="soft middle")
+        for name, x in zip(columns, across, strict=True)
     ]
-    width = _x(len(columns) - 1) + _EDGE + 40
+    width = across[-1] + max(column // 2, 48 + room(ranks["score"])) + 16
     description = "; ".join(
         f"{row.submission}: {', '.join(f'{ranks[c][row.submission]:g}' for c in columns)}"
         for row in rows
     )
-    return card("Ranks by workload", description, join(*heads, *lines), width, scale.end + 26)
+    return card("Ranks by workload", description, join(*heads, *lines), width, down.end + 26)
 
 
 def mean_ranks(rows: Sequence[Row]) -> Mapping[str, float]:
@@ -121,26 +131,21 @@ def _ranks(rows: Sequence[Row], workload: str) -> dict[str, float]:
     return {row.submission: float(rank) for row, rank in zip(rows, ranked, strict=True)}
 
 
-def _entry(row: Row, place: int, count: int, x: float, top: float, looks: Styles) -> Markup:
-    """A line down from the axis and out to the name: the better half left, the others right."""
-    left = place < (count + 1) // 2
-    depth = place if left else count - 1 - place
-    y = top + _LINE * depth
-    edge = _EDGE - 12 if left else _WIDTH - _EDGE + 12
+def _entry(row: Row, colour: str, x: float, y: float, edge: float) -> Markup:
+    """A line down from the axis at `x` and out to the name at `edge`."""
+    left = edge < x
     name = element(
         "text",
-        clipped(row.submission, 22),
+        clipped(row.submission),
         x=edge - 6 if left else edge + 6,
         y=y + 4,
         class_="ink end" if left else "ink",
     )
     line = element("path", d=f"M{x},52V{y}H{edge}", class_=f"line {row.framework}")
-    return join(element("g", line, class_=looks[row.submission].colour), name)
+    return join(element("g", line, class_=colour), name)
 
 
-def _bump(row: Row, ranks: Sequence[float], scale: Scale, looks: Styles) -> Markup:
-    look = looks[row.submission]
-    points = [(_x(place), scale(rank)) for place, rank in enumerate(ranks)]
+def _bump(row: Row, points: Sequence[tuple[float, float]], look: Style) -> Markup:
     bends = [
         f"C{(a + c) / 2},{b} {(a + c) / 2},{d} {c},{d}"
         for (a, b), (c, d) in itertools.pairwise(points)
@@ -160,9 +165,5 @@ def _bump(row: Row, ranks: Sequence[float], scale: Scale, looks: Styles) -> Mark
             class_=look.colour,
         ),
         sample,
-        element("text", clipped(row.submission, 18), x=x + 48, y=y + 4, class_="ink"),
+        element("text", clipped(row.submission), x=x + 48, y=y + 4, class_="ink"),
     )
-
-
-def _x(place: int) -> int:
-    return 80 + _COLUMN * place

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from scoring.report.axes import Scale, short
 from scoring.report.hyperparameters import value_axis
 from scoring.report.markup import Markup, element, join
+from scoring.report.names import clipped
 from scoring.report.palette import Style, styles, swatch
 from scoring.report.pictures import plot_card
-from scoring.report.plots import BOTTOM, END, HEIGHT, LEFT, TOP, Styles, clipped, y_axis
+from scoring.report.plots import BOTTOM, END, HEIGHT, LEFT, TOP, Styles, y_axis
 from scoring.sensitivity import Sweep
 
 _FLOOR = HEIGHT - BOTTOM
@@ -24,7 +25,7 @@ def sweep_svg(sweeps: Sequence[Sweep], name: str, *, log: bool) -> str:
     legend = [line for sweep in sweeps for line in _legend(sweep, looks[sweep.workload])]
     legend.append(element("text", "dashed: before training", y=12, class_="soft"))
     legend.append(element("text", "✕: a seed diverged", y=8, class_="soft"))
-    return plot_card(f"Final metric over {name}", description, drawing, legend)
+    return plot_card(f"Final metric over {name}", description, drawing, legend, looks)
 
 
 def sweep_drawing(sweeps: Sequence[Sweep], name: str, *, log: bool) -> tuple[Markup, str]:
@@ -62,7 +63,7 @@ def sensitivity_svg(sweeps: Sequence[Sweep], name: str) -> str:
     drawing, description = sensitivity_drawing(sweeps, name)
     legend = [_name(sweep, looks[sweep.workload]) for sweep in sweeps]
     legend.append(element("text", "small: single seeds", y=12, class_="soft"))
-    return plot_card(f"Sensitivity to {name} over size", description, drawing, legend)
+    return plot_card(f"Sensitivity to {name} over size", description, drawing, legend, looks)
 
 
 def sensitivity_drawing(sweeps: Sequence[Sweep], name: str) -> tuple[Markup, str]:

@@ -24,10 +24,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 MISSED = "—"
-RANKS_TOLD = (
-    "a rank of several numbers: the studies do not tell which; P(best): the share of redrawn "
-    "studies in which the submission is first"
-)
+RANKS_TOLD = "a rank of several numbers: the studies do not tell which"
+CHANCE_TOLD = "P(best): the share of redrawn studies in which the submission is first"
 TRIALS_TOLD = (
     "2/3 behind a time: 2 of 3 trials met the target; —: half of the studies or more missed it, or "
     "none was run"
@@ -38,8 +36,8 @@ _ROW_FIELDS = (
     *("protocol", "clock", "rank_low", "rank_high", "p_best"),
     *("submission", "framework", "is_reference", "score", "score_low", "score_high"),
 )
-_SUBMISSION, _WORKLOADS_FROM = 1, 6
-"""Columns of a board: its submissions' names, and the first workload."""
+_SUBMISSION = 1
+"""The column of a board with its submissions' names."""
 _GAP = 2
 _CELL_FIELDS = ("workload", "time", "ratio", "reached", "trials", "study_times")
 
@@ -112,8 +110,9 @@ def _blocks(board: Board, width: int) -> list[list[int]]:
     ]
     if sum(widths) - _GAP <= width:
         return [list(range(len(widths)))]
-    blocks = [list(range(_WORKLOADS_FROM))]
-    for column in range(_WORKLOADS_FROM, len(widths)):
+    first = len(widths) - len(board.workloads)
+    blocks = [list(range(first))]
+    for column in range(first, len(widths)):
         last = blocks[-1]
         full = sum(widths[one] for one in [*last, column]) - _GAP > width
         if len(blocks) == 1 or (full and len(last) > 1):
@@ -224,6 +223,11 @@ def chance_text(row: Row) -> str:
     return "" if row.p_best is None else f"{100 * row.p_best:.0f} %"
 
 
+def tells_chances(board: Board) -> bool:
+    """Whether its studies are enough to tell how likely any submission is the best."""
+    return any(row.p_best is not None for row in board.rows)
+
+
 def spread_text(standing: Standing) -> str:
     """Lowest and highest of the studies, as `0.91–0.93 of 3`."""
     values = [value for value in standing.study_values if math.isfinite(value)]
@@ -250,7 +254,8 @@ def _title(board: Board) -> str:
 
 
 def _headings(board: Board) -> list[str]:
-    return ["rank", "submission", "framework", "score", "95 %", "P(best)", *board.workloads]
+    chance = ["P(best)"] if tells_chances(board) else []
+    return ["rank", "submission", "framework", "score", "95 %", *chance, *board.workloads]
 
 
 def _folded_headings(board: Board) -> list[str]:
@@ -264,19 +269,28 @@ def _justify(column: int) -> Literal["left", "right"]:
 
 def _texts(board: Board, row: Row) -> list[str]:
     cells = [_cell_text(row.cells[name], board.clock) for name in board.workloads]
-    score = [f"{row.score:.3f}", interval_text(row), chance_text(row)]
+    score = [f"{row.score:.3f}", interval_text(row)]
+    score += [chance_text(row)] if tells_chances(board) else []
     return [rank_text(row), row.submission, row.framework, *score, *cells]
 
 
 def _cell_text(cell: Cell, clock: Clock) -> str:
     if not cell.trials:
         return MISSED
-    return f"{bare_time_text(cell.time, clock)} {cell.reached}/{cell.trials}"
+    time = bare_time_text(cell.time, clock) if known_time(cell) else f"×{cell.ratio:.2f}"
+    return f"{time} {cell.reached}/{cell.trials}"
+
+
+def known_time(cell: Cell) -> bool:
+    """Whether its studies' times have a median, though it may be infinite."""
+    return not math.isnan(cell.time)
 
 
 def footnotes(board: Board) -> list[str]:
     """What is said beneath a board: which entry is best, how to read its ranks, then its notes."""
     notes = list(board.notes)
+    if tells_chances(board):
+        notes.insert(0, CHANCE_TOLD)
     if any(row.rank_low < row.rank_high for row in board.rows):
         notes.insert(0, RANKS_TOLD)
     return [*_which_is_best(board), *notes]

@@ -23,13 +23,13 @@ LOG = "calibration.json"
 def told(verdict: Verdict) -> str:
     """The finalists as a table, and beneath it what was found, how surely, and what it cost."""
     ids = verdict.order.workloads
-    head = ("", "point", "score", "95 %", "P(best)", *ids)
-    rows = [
-        (str(place), point_text(verdict, one), f"{one.score.score:.3f}", _interval(one),
-         "" if one.chance is None else f"{one.chance:.2f}",
-         *(_ratio(one.score.ratios[id]) for id in ids))
-        for place, one in enumerate(verdict.finalists, start=1)
-    ]  # fmt: skip
+    sure = verdict.finalists[0].chance is not None
+    head = ["", "point", "score", "95 %", *["P(best)"] * sure, *ids]
+    rows = []
+    for place, one in enumerate(verdict.finalists, start=1):
+        row = [str(place), point_text(verdict, one), f"{one.score.score:.3f}", _interval(one)]
+        row += [] if one.chance is None else [f"{one.chance:.2f}"]
+        rows.append([*row, *(_ratio(one.score.ratios[id]) for id in ids)])
     legend = "a workload's column: time to the target over the reference's, the median over seeds"
     return "\n".join([columns(head, rows), legend, "", found(verdict), cost(verdict)])
 
@@ -50,10 +50,9 @@ def found(verdict: Verdict) -> str:
     if len(verdict.finalists) == 1:
         return f"{text}; the only finalist."
     if best.chance is None:
-        return f"{text}; of one seed nothing says how sure that is."
-    few = f" (with fewer than {FEW} seeds too sure of itself)" if order.seeds < FEW else ""
+        return f"{text}; fewer than {FEW} seeds do not say how sure that is."
     others = len(verdict.finalists)
-    return f"{text}; the best of {others} finalists with probability {best.chance:.2f}{few}."
+    return f"{text}; the best of {others} finalists in {100 * best.chance:.0f} % of redrawn seeds."
 
 
 def cost(verdict: Verdict) -> str:

@@ -87,8 +87,6 @@ def _verdict(comparison: Comparison, one: str, other: str) -> str:
 
 
 def _how_sure(comparison: Comparison, one: str) -> list[str]:
-    from scoring.bootstrap import FEW
-
     gap = comparison.difference
     if not math.isfinite(gap.low):
         return ["difference: a single study does not tell how sure it is"]
@@ -98,16 +96,16 @@ def _how_sure(comparison: Comparison, one: str) -> list[str]:
         f"(95 %: {gap.low:+.3f} to {gap.high:+.3f}{held}), p = {gap.p:.2g}"
     ]
     if comparison.chance is not None:
-        caution = f"; {comparison.studies} studies make that too sure: run {FEW} or more"
-        lines.append(
-            f"{one} scores higher in {100 * comparison.chance:.0f} % of redrawn studies"
-            f"{caution * (comparison.studies < FEW)}"
-        )
+        share = f"{100 * comparison.chance:.0f} %"
+        lines.append(f"{one} scores higher in {share} of redrawn studies")
     return lines
 
 
 def _time(time: float, ratio: float) -> str:
-    return f"{_number(time)} ×{ratio:.2f}" if math.isfinite(ratio) else _number(time)
+    if not math.isfinite(ratio):
+        return _number(time)
+    own = "" if math.isnan(time) else f"{_number(time)} "  # machines of several kinds have none
+    return f"{own}×{ratio:.2f}"
 
 
 def _score(value: float) -> str:

@@ -13,7 +13,7 @@ from scoring.ground.documents import ConfigError
 from submissions import source
 from submissions.contract import SubmissionError
 from suite import config
-from suite.text_table import columns, markdown
+from suite.text_table import fitted, markdown
 
 
 @click.command(name="list")
@@ -39,7 +39,7 @@ def list_(what: str, like: str, as_markdown: bool) -> None:
     rows = list(listed(like))
     if not rows:
         raise ConfigError(f"no name of {what} matches {like!r}; * stands for anything: '*{like}*'")
-    click.echo(markdown(head, rows) if as_markdown else columns(head, rows))
+    click.echo(markdown(head, rows) if as_markdown else fitted(head, rows))
 
 
 _Rows = Iterator[tuple[str, ...]]

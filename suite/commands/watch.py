@@ -30,9 +30,9 @@ def watch(ctx: click.Context, /, word: str, once: bool) -> None:
     """Show how far a run is, from another terminal or machine.
 
     Reads the records in RUN, which another process writes, and changes nothing there; or those that
-    `run -o URL`, or `--copy-to URL`, keeps there. It stops with the run, or with Ctrl-C; and with
-    exit code 1 when nobody races it and trials are missing. A run at a URL is taken for that after
-    two and a half minutes without a sign of life.
+    `run -o URL`, or `--copy-to URL`, keeps there. It stops with the run, or with Ctrl-C. Exit code
+    1, with --once too: nobody races it and trials are missing. A run at a URL is taken for that
+    after two and a half minutes without a sign of life.
 
     \b
     Examples:
@@ -50,6 +50,7 @@ def watch(ctx: click.Context, /, word: str, once: bool) -> None:
         _print(follower, Progress(specs, ago_s=ago_s))
         if not follower.whole and not _driven(word, run):
             click.echo(_left_alone(word), err=True)
+            ctx.exit(1)
         return
     with display(specs, ago_s) as shown:
         while True:
@@ -63,7 +64,7 @@ def watch(ctx: click.Context, /, word: str, once: bool) -> None:
                 break
             time.sleep(URL_PERIOD_S if is_url(word) else PERIOD_S)
             if is_url(word):
-                fetched(word)
+                fetched(word, grown_only=True)
     if not follower.whole:
         click.echo(_left_alone(word), err=True)
         ctx.exit(1)

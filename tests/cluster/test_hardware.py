@@ -16,13 +16,20 @@ ROWS = """\
 0, GPU-aaaa-1, NVIDIA H100, 81559 MiB, 570.1
 1, GPU-bbbb-2, NVIDIA L4, 23034 MiB, 570.1
 """
+LISTED = """\
+GPU 0: NVIDIA H100 (UUID: GPU-aaaa-1)
+  MIG 1g.10gb     Device  0: (UUID: MIG-cccc-3)
+  MIG 3g.40gb     Device  1: (UUID: MIG-dddd-4)
+GPU 1: NVIDIA L4 (UUID: GPU-bbbb-2)
+"""
 
 
 @pytest.fixture
 def two_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose nvidia-smi lists two devices."""
     program = tmp_path / "nvidia-smi"
-    program.write_text(f"#!/bin/sh\ncat <<END\n{ROWS}END\n")
+    listed = f'if [ "$1" = -L ]; then cat <<END\n{LISTED}END\nexit; fi'
+    program.write_text(f"#!/bin/sh\n{listed}\ncat <<END\n{ROWS}END\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     hardware.accelerators.cache_clear()
@@ -35,6 +42,8 @@ def two_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("1", ["NVIDIA L4"]),
         ("GPU-aaaa", ["NVIDIA H100"]),
         ("", []),
+        ("MIG-dddd-4", ["NVIDIA H100 MIG 3g.40gb"]),
+        ("GPU-bbbb,MIG-cccc", ["NVIDIA L4", "NVIDIA H100 MIG 1g.10gb"]),
     ],
 )
 @pytest.mark.usefixtures("two_devices")

@@ -12,6 +12,7 @@ from scoring.board import Board, Row, compute
 from scoring.frame import load
 from scoring.ground.words import TrialKey
 from scoring.records import Evaluation, EventLine, Outcome, RecordError, record_path
+from scoring.report.tables import terminal
 from tests.scoring.conftest import HARDWARE, Run, header, lines, write
 
 LM, SHIFT = "lm-toy-v2", "homeostatic-toy-v3"
@@ -148,7 +149,19 @@ def test_few_studies_are_told(new_run: NewRun) -> None:
     assert board.notes == ("intervals that rest on 3 studies are too narrow: run 5 or more",)
     assert {row.p_best for row in board.rows} == {None}, "of one entry nothing is to be told"
     run.add(LM, "b", [20, 21, 22])
-    assert "too narrow, and P(best) is too sure: run 5" in compute([run.folder]).notes[-1]
+    assert "too narrow, and no P(best) is told: run 5" in compute([run.folder]).notes[-1]
+
+
+def test_too_few_studies_tell_no_chance_of_being_best(new_run: NewRun) -> None:
+    few, enough = new_run("few"), new_run("enough")
+    for run, studies in ((few, 3), (enough, 5)):
+        for name, time in ((TORCH, 20.0), ("fast", 10.0), ("slow", 30.0)):
+            run.add(LM, name, [time + 0.1 * study for study in range(studies)])
+    assert {row.p_best for row in compute([few.folder]).rows} == {None}
+    told = {row.submission: row.p_best for row in compute([enough.folder]).rows}
+    assert told == {"fast": 1.0, "slow": 0.0, TORCH: None}
+    assert "P(best)" not in terminal(compute([few.folder])).split("—")[0]
+    assert "P(best)" in terminal(compute([enough.folder])).split("—")[0]
 
 
 def test_failed_unfinished_torn_and_unsteady_trials_are_noted(new_run: NewRun) -> None:

@@ -20,6 +20,8 @@ from scoring.frame import gather
 from scoring.ground.words import Budget
 from scoring.provenance import provenance
 from scoring.records import record_files
+from scoring.report import tables
+from scoring.report.pictures import board_svg
 from tests.scoring.conftest import TARGET, Run
 from tests.scoring.plans import write_plan
 
@@ -162,3 +164,24 @@ def test_exported_evaluations_are_the_records_own(one: Race, two: Race, form: st
         }  # fmt: skip
         assert found == expected
         assert len(found) == count
+
+
+def test_seconds_of_two_machines_have_no_median(tmp_path: Path) -> None:
+    race = {TORCH: {LM: [20.0, 21.0]}, "a": {LM: [10.0, 10.5]}}
+    runs = [tmp_path / "quick", tmp_path / "slow"]
+    for day, (folder, scale) in enumerate(zip(runs, (1.0, 4.0), strict=True), start=1):
+        write_race(folder, race, day, scale)
+    board = compute(runs)
+    cell = next(row for row in board.rows if row.submission == "a").cells[LM]
+    assert math.isnan(cell.time) and cell.ratio == pytest.approx(0.5)
+    assert cell.study_times == (10.0, 10.5, 40.0, 42.0)
+    told = "machines of several kinds, whose seconds have no common median: a, reference-torch;"
+    assert told in board.notes[-1]
+    assert "×0.50 4/4" in tables.terminal(board)
+    assert "×0.50 4/4" in tables.markdown(board)
+    assert "nan" not in tables.csv(board) + tables.json(board).replace("provenance", "")
+    assert "×0.50" in board_svg(board) and "nan" not in board_svg(board)
+    # Whoever asks for seconds of different hardware to be mixed, and a clock of none, has them.
+    assert not math.isnan(compute(runs, mix_hardware=True).rows[0].cells[LM].time)
+    assert not math.isnan(compute(runs, clock="steps").rows[0].cells[LM].time)
+    assert not math.isnan(compute(runs[:1]).rows[0].cells[LM].time)

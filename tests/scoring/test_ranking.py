@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 
@@ -10,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.bootstrap import Resampler
+from scoring.bootstrap import FEW, Resampler
 from scoring.gradathlon import Entry, score
 from scoring.ranking import (
     MOST,
     Score,
+    chance_of_better,
     chances_of_best,
     difference,
     ordered,
@@ -109,8 +111,13 @@ def test_differences_within_the_grid_of_evaluations_claim_nothing() -> None:
 
 def test_the_chance_of_being_best_is_shared_by_equals() -> None:
     draws = np.array([1.0, 2.0, 3.0, 4.0])
-    scores = [Score({}, 2.5, draws), Score({}, 2.5, draws), Score({}, 0.0, draws - 3.5)]
+    studies = dict.fromkeys(range(FEW), 2.5)
+    scores = [Score({}, float(own[0]), own, studies) for own in (draws, draws, draws - 3.5)]
     assert chances_of_best(scores) == [0.5, 0.5, 0.0]
+    assert chance_of_better(scores[0], scores[1]) == 0.5
+    fewer = [dataclasses.replace(one, studies={0: 2.5, 1: 2.5}) for one in scores]
+    assert chances_of_best(fewer) == [None] * 3
+    assert chance_of_better(*fewer[:2]) is None
     assert chances_of_best([*scores, Score({}, 1.0)]) == [None] * 4
 
 
@@ -163,9 +170,10 @@ def test_rank_sets_and_chances_go_with_their_entries(
     turned = [scores[place] for place in order]
     sets, chances = rank_sets(scores), chances_of_best(scores)
     assert rank_sets(turned) == [sets[place] for place in order]
-    known = [chance for chance in chances_of_best(turned) if chance is not None]
-    assert known == pytest.approx([chances[place] for place in order])
-    assert sum(known) == pytest.approx(1.0 if scores else 0.0)
+    moved = chances_of_best(turned)
+    assert moved == pytest.approx([chances[place] for place in order])
+    known = [chance for chance in moved if chance is not None]
+    assert sum(known) == pytest.approx(1.0 if known else 0.0)
 
 
 @given(scores=boards())

@@ -54,7 +54,7 @@ def test_markdown(board: Board) -> None:
         "| 1–2 | c | jax | 1.000 |  |  | 1,234 s 2/3 | 0.5 s 2/3 |\n"
         "| ref | reference-jax | jax | 1.000 | 1.000–1.000 |  | 10 s 2/3 | 10 s 2/3 |\n"
         "| 3 | d | torch | 0.000 | 0.000–0.000 | 0 % | — 2/3 | — |\n\n"
-        f"- {tables.TRIALS_TOLD}\n- {BEST_TOLD}\n- {tables.RANKS_TOLD}\n"
+        f"- {tables.TRIALS_TOLD}\n- {BEST_TOLD}\n- {tables.RANKS_TOLD}\n- {tables.CHANCE_TOLD}\n"
         "- d has no trial on it\n"
     )
 
@@ -73,6 +73,7 @@ def test_terminal(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
         f"- {tables.TRIALS_TOLD}",
         f"- {BEST_TOLD}",
         f"- {tables.RANKS_TOLD}",
+        f"- {tables.CHANCE_TOLD}",
         "- d has no trial on it",
     ]
 
@@ -97,6 +98,7 @@ def test_where_the_board_is_too_wide_workloads_follow_the_scores(board: Board) -
         f"- {tables.TRIALS_TOLD}",
         f"- {BEST_TOLD}",
         f"- {tables.RANKS_TOLD}",
+        f"- {tables.CHANCE_TOLD}",
         "- d has no trial on it",
     ]
 
@@ -131,6 +133,7 @@ def test_at_any_width_each_workload_is_told_once_and_no_line_is_broken(
     one = {name: Cell(name, 12.5, 1.0, (12.5,), 1, 1) for name in names}
     rows = (Row(1, 1, 1.0, "adamw", "torch", 1.0, (1.0, 1.0), one, False),)
     told = tables.terminal(Board("gradathlon", "paired", names, rows, ()), width).splitlines()
+    assert told.pop() == f"- {tables.CHANCE_TOLD}"
     assert told.pop() == f"- {tables.TRIALS_TOLD}"
     assert all(len(line) <= width for line in told[1:])
     assert sum(line.count(" 12 1/1") for line in told) == workloads

@@ -153,8 +153,18 @@ def test_an_unknown_suite_is_answered_with_the_nearest() -> None:
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read: No such file"):
+    with pytest.raises(ConfigError, match=r"none\.yaml: no such file; known suites: ci, .*toy"):
         config.load(str(tmp_path / "none.yaml"))
+
+
+@pytest.mark.parametrize("word", ["mine", "mine.yml"])
+def test_a_suite_of_another_ending_is_named(
+    word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").touch()
+    with pytest.raises(ConfigError, match=r"; did you mean 'mine\.yaml'\?$"):
+        config.load(word)
 
 
 def test_flags_that_contradict_the_ruleset_are_refused() -> None:

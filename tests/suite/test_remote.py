@@ -224,6 +224,32 @@ def test_what_is_the_same_is_not_fetched_over_and_what_went_goes(
     assert (folder / "wandb" / "kept.wandb").exists(), "not sent yet"
 
 
+def test_who_looks_again_reads_only_records_that_have_grown(
+    fake: FakeCluster, invoke: Invoke, memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fsspec
+
+    assert invoke("run", "demo", "-s", "adamw", "-o", memory).exit_code == 0
+    folder = fetched(memory)
+    longer, *others = sorted((folder / "trials").rglob("*.jsonl"))
+    system, root = fsspec.core.url_to_fs(memory)
+    read: list[str] = []
+    whole = type(system).cat
+    monkeypatch.setattr(
+        type(system), "cat", lambda self, paths: (read.extend(paths), whole(self, paths))[1]
+    )
+    place = f"{root}/{longer.relative_to(folder)}"
+    system.pipe_file(place, longer.read_bytes() + b"more\n")
+    before = {path: path.read_bytes() for path in others}
+    assert fetched(memory, grown_only=True) == folder
+    assert [path for path in read if path.endswith(".jsonl")] == [place]
+    assert longer.read_bytes().endswith(b"more\n")
+    assert {path: path.read_bytes() for path in others} == before
+    read.clear()
+    fetched(memory)
+    assert len([path for path in read if path.endswith(".jsonl")]) == 1 + len(others)
+
+
 def test_a_driver_that_gives_signs_of_life_is_left_alone(
     fake: FakeCluster, invoke: Invoke, memory: str
 ) -> None:

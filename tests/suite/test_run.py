@@ -62,7 +62,7 @@ def test_run_yaml_tells_all_that_was_decided(fake: FakeCluster, invoke: Invoke) 
     assert kept["submissions"]["adamw"]["points"][0][0]["lr"] > 0
     assert (
         Path("out/submissions/adamw.py").read_text()
-        == Path(kept["texts"]["adamw.py"]["origin"]).read_text()
+        == Path(kept["texts"]["adamw.py"]["origin"]).expanduser().read_text()
     )
 
 
@@ -222,6 +222,20 @@ def test_a_run_resumed_from_elsewhere_knows_where_its_submissions_are(
     assert invoke("run", "--resume", "-o", "../out").exit_code == 0
     origins = {spec.source.origin for spec in fake.asked if spec.submission == "my_opt"}
     assert origins == {str(tmp_path / "my_opt.py")}
+
+
+def test_a_run_that_is_shown_to_others_does_not_name_its_user(
+    fake: FakeCluster, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    mine = tmp_path / "my_opt.py"
+    mine.write_text("def submission(params, lr=0.1): ...\n")
+    run_demo(invoke, "-s", str(mine))
+    kept = Path("out/run.yaml").read_text()
+    assert "origin: ~/my_opt.py" in kept
+    assert str(tmp_path) not in kept
+    assert run_demo(invoke, "--resume").exit_code == 0
+    assert {s.source.origin for s in fake.asked if s.submission == "my_opt"} == {str(mine)}
 
 
 def test_a_kept_text_that_was_edited_is_refused(fake: FakeCluster, invoke: Invoke) -> None:

@@ -250,7 +250,7 @@ def _notes(source: Source, suite: Suite) -> Iterator[str]:
 def _foreign_notes(
     id: str, race: Race, frameworks: list[Framework], reference: bool
 ) -> Iterator[str]:
-    does = "is raced, within a budget that was set there" if reference else "would have to be raced"
+    does = "is raced, in a budget set on other data" if reference else "would have to be raced"
     for why in dict.fromkeys(race.foreign[name] for name in frameworks if name in race.foreign):
         yield f"{id}: {why}, so the reference {does}"
 

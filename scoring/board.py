@@ -238,7 +238,7 @@ def _without_common_seconds(board: Board, trials: pd.DataFrame) -> Board:
         return board
     note = (
         "raced on machines of several kinds, whose seconds have no common median: "
-        f"{', '.join(names)}; the ratio to each machine's own reference (×) stands in place of the time"
+        f"{', '.join(names)}; the ratio to each machine's own reference (×) stands in its place"
     )
     return dataclasses.replace(board, rows=tuple(rows), notes=(*board.notes, note))
 

@@ -22,6 +22,8 @@ from scoring.profiles import TAU_MAX
 
 CLAIM = 0.05
 """At most this share of boards of equal entries tells any two of them apart."""
+ROUNDING = 1e-9
+"""Scores that differ by less are equal but for the last digits of a floating-point number."""
 MOST = TAU_MAX / (TAU_MAX - 1.0)
 """The highest score, of an instant result; the lowest is 0, and two differ by no more."""
 
@@ -89,8 +91,9 @@ def difference(one: Score, other: Score) -> Difference:
     variance = max(float(paired.var(ddof=1)), one.least_variance + other.least_variance)
     error = math.sqrt(variance / len(common))
     freedom = len(common) - 1
-    if error == 0.0:
-        return Difference(mean, mean, mean, 1.0)
+    if error < ROUNDING:  # where nothing varies, nothing is known of how much it might
+        half = 0.0 if abs(mean) < ROUNDING else MOST + abs(mean)
+        return Difference(mean, max(-MOST, mean - half), min(MOST, mean + half), 1.0)
     half = float(special.stdtrit(freedom, 0.975)) * error
     p = 2.0 * float(special.stdtr(freedom, -abs(mean) / error))
     # What lies beyond is no possible difference, so that nothing is covered less.

@@ -103,6 +103,17 @@ def test_one_study_claims_nothing() -> None:
     assert difference(*scores).p == 1.0
 
 
+@pytest.mark.parametrize("ulp", [0.0, 1e-16])
+def test_differences_that_repeat_but_for_their_last_digits_claim_nothing(ulp: float) -> None:
+    one = steady(1.0, 0.0, ulp, -ulp, 2 * ulp)
+    other = steady(0.9, ulp, 0.0, 0.0, -ulp)
+    gap = difference(one, other)
+    assert (gap.p, gap.held) == (1.0, True)
+    assert rank_sets([one, other]) == [(1, 2), (1, 2)]
+    same = difference(one, one)
+    assert (same.mean, same.low, same.high, same.p) == (0.0, 0.0, 0.0, 1.0)
+
+
 def test_differences_within_the_grid_of_evaluations_claim_nothing() -> None:
     one = Score({}, 0.9, studies={0: 0.9, 1: 0.9}, least_variance=0.1**2 / 12)
     other = Score({}, 0.8, studies={0: 0.8, 1: 0.8}, least_variance=0.1**2 / 12)

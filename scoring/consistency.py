@@ -36,6 +36,8 @@ class Consistency:
         self._ended = self._at_once = False
         self._happened: EventLine | None = None
         self._means = Means()
+        self._off_grid: int | None = None
+        """Steps of an evaluation at which the trial must have ended itself: the last."""
 
     def take(self, line: Line) -> None:
         """Check a line against those taken before it.
@@ -65,6 +67,8 @@ class Consistency:
     def _take_outcome(self, header: Header, line: Outcome) -> None:
         _check_clocks(line, self._last)
         if self._first is not None and self._last is not None:
+            if line.steps != self._last.steps:
+                self._check_was_last(self._first.steps)
             _check_witness(line, self._first)
             if header.settings_sha256 and header.target:
                 _check_last(header, line, self._last)
@@ -131,9 +135,17 @@ class Consistency:
         holding = header.target is not None and self._pursuit.is_holding(header.target)
         if line.steps > header.budget.steps and not holding:
             raise ValueError(f"steps: {line.steps} is beyond the budget of {header.budget.steps}")
-        off = _on_a_grid(header) and period and line.steps % period
-        if off and line.steps != header.budget.steps:
-            raise ValueError(f"steps: {line.steps} is off the grid of evaluations, every {period}")
+        self._check_was_last(period)
+        if _on_a_grid(header) and period and line.steps % period:
+            self._off_grid = line.steps
+
+    def _check_was_last(self, period: int) -> None:
+        """A submission may end its training at any step; nobody else is evaluated off the grid."""
+        if self._off_grid is not None:
+            raise ValueError(
+                f"steps: {self._off_grid} is off the grid of evaluations, every {period}, and the "
+                "trial went on"
+            )
 
     def _check_end(self, header: Header, outcome: Outcome) -> None:
         if header.target is None:

@@ -122,14 +122,28 @@ def test_what_is_no_file_of_lines_is_told_and_does_not_hang(race: Run, kind: str
     assert len(compute([race.folder]).rows) == 3
 
 
-def test_off_the_grid_is_refused_where_the_record_names_its_numbers(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("steps", "ended_at", "refused"),
+    [
+        ((100, 250, 300), None, True),
+        ((100, 200, 250), 300, True),
+        ((100, 200, 250), 250, False),  # the submission said that it had trained enough
+        ((100, 200, 250), None, False),  # and is about to end
+        ((30,), 30, False),
+    ],
+)
+def test_off_the_grid_is_only_a_trials_end_where_the_record_names_its_numbers(
+    steps: tuple[int, ...], ended_at: int | None, refused: bool, tmp_path: Path
+) -> None:
     head = header(settings_sha256="ab" * 32)
     path = record_path(tmp_path, head.key)
-    loss = {TARGET.metric: 2.0}
-    seen = [Evaluation(steps, steps / 10, steps / 10, loss) for steps in (100, 200, 250)]
-    write(path, [head, *seen])
-    (refused,) = read_claims(tmp_path).refused
-    assert "steps: 250 is off the grid of evaluations, every 100" in refused.reason
+    last = Outcome("budget", ended_at or 0, 99.0, 99.0, "it ended its training")
+    seen = [Evaluation(step, step / 10, step / 10, {TARGET.metric: 2.0}) for step in steps]
+    write(path, [head, *seen, *([last] if ended_at else [])])
+    claims = read_claims(tmp_path)
+    assert len(claims.records) == (not refused)
+    for one in claims.refused:
+        assert "steps: 250 is off the grid of evaluations, every 100" in one.reason
 
 
 def test_validate_lists_every_problem(race: Run) -> None:

@@ -112,3 +112,29 @@ def test_a_bound_that_an_earlier_driver_left_binds_nobody(make: Make) -> None:
     (done,) = cluster.run_all([spec], executor="in_process")
     assert done.outcome.end == "budget"
     assert not bounds.path_of(spec).exists()
+
+
+ENOUGH = """
+from submissions.contract import TrainingComplete
+
+def submission(params):
+    return Enough()
+
+class Enough:
+    def init(self, params):
+        return 0
+
+    def update(self, params, state, batch, problem):
+        if state == 237:
+            raise TrainingComplete("no more is to be had")
+        problem.loss(params, batch)
+        return state + 1
+"""
+
+
+def test_a_submission_may_end_its_training_at_any_step_and_its_record_can_be(make: Make) -> None:
+    (finished,) = cluster.run_all([make("enough", ENOUGH, target=0.99)], executor="in_process")
+    record = record_of(finished)
+    assert finished.outcome.end == "budget"
+    assert finished.outcome.reason.endswith("at step 237: no more is to be had")
+    assert [line.steps for line in record.evaluations] == [200, 237]

@@ -68,7 +68,7 @@ class Request:
     def overrides(self) -> dict[str, object]:
         """The suite's keys that the command line gave, None for the others."""
         return {
-            "submissions": list(self.submissions) or None,
+            "submissions": list(dict.fromkeys(self.submissions)) or None,
             "workloads": list(dict.fromkeys(self.workloads)) or None,
             **{key: getattr(self, key) for key in ("studies", "trials", "clock", "seed")},
         }

@@ -189,7 +189,7 @@ def _asked(request: Request, planned: Planned) -> list[tuple[str, object, object
     if request.suite is not None:
         pairs.append(("the suite", _stem(request.suite), plan.name))
     if request.submissions:
-        names = sorted(map(_name, request.submissions))
+        names = sorted(set(map(_name, request.submissions)))
         pairs.append(("-s", names, sorted(plan.submissions)))
     if request.workloads:
         pairs.append(("-w", sorted(set(request.workloads)), sorted(plan.workloads)))

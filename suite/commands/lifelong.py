@@ -18,7 +18,7 @@ from suite.run_folder import RunFolder
 from suite.text_table import columns
 from workloads.lifelong.grounds import grounded
 from workloads.lifelong.l2log import export
-from workloads.lifelong.measures import Measures, alone, measure, scenario
+from workloads.lifelong.measures import Measures, Scenario, alone, measure, scenario
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,15 +74,16 @@ def lifelong(run: Path, expert: Path | None, folder: Path | None, form: str) -> 
         gradathlon lifelong runs/all --expert runs/alone --export logs
     """
     experts: dict[str, list[tuple[float, ...]]] = {}
-    for record in _trials(expert) if expert else []:
-        experts.setdefault(record.header.submission, []).append(alone(scenario(record)))
+    for record, scene in _scenarios(expert) if expert else []:
+        experts.setdefault(record.header.submission, []).append(alone(scene))
+    scenarios = _scenarios(run)
     rows = []
-    for record in _trials(run):
-        scene, header = scenario(record), record.header
-        own = experts.get(header.submission, [])
-        row = _Row(record, *grounded(scene, measure(scene, own), own))
-        rows.append(row)
-        if folder is not None:
+    for record, scene in scenarios:
+        own = experts.get(record.header.submission, [])
+        rows.append(_Row(record, *grounded(scene, measure(scene, own), own)))
+    if folder is not None:
+        for record, scene in scenarios:
+            header = record.header
             name = "-".join((header.workload, header.submission, *_numbers(record)))
             export(scene, header, folder / name)
     for line in _left_out(rows):
@@ -102,11 +103,27 @@ def _left_out(rows: Sequence[_Row]) -> list[str]:
     ]
 
 
-def _trials(run: Path) -> list[Record]:
+def _scenarios(run: Path) -> list[tuple[Record, Scenario]]:
+    """The trials that can be told of; of the others, one line each.
+
+    Raises:
+        RecordError: there is none.
+    """
     records = [one for one in read_run(run) if one.header.workload.startswith("lifelong-")]
-    if not records:
-        raise RecordError(f"{run}: holds no trial of the lifelong family")
-    return records
+    told: list[tuple[Record, Scenario]] = []
+    reasons = []
+    for record in records:
+        try:
+            told.append((record, scenario(record)))
+        except RecordError as error:
+            reasons.append(str(error))
+    if not told:
+        raise RecordError(
+            reasons[0] if reasons else f"{run}: holds no trial of the lifelong family"
+        )
+    for reason in reasons:
+        click.echo(f"left out: {reason}", err=True)
+    return told
 
 
 def _numbers(record: Record) -> tuple[str, str]:

@@ -295,3 +295,17 @@ def test_a_trial_without_a_check_is_told(runs: tuple[str, str]) -> None:
     assert "ended before its first check; train for longer" in error
     path.write_text(lines[0])
     assert "tells of no tasks" in call(runs[0])[2]
+
+
+def test_a_trial_that_cannot_be_told_of_is_left_out_beside_others(
+    runs: tuple[str, str], tmp_path: Path
+) -> None:
+    header = read_record(DATA / "all.jsonl").header
+    lines = (DATA / "all.jsonl").read_text().splitlines(keepends=True)
+    path = record_path(tmp_path / "all", TrialKey(header.workload, header.submission, 1, 0))
+    path.write_text("".join(lines[:3]).replace('"study": 0', '"study": 1', 1))
+    code, text, error = call(runs[0], "--export", str(tmp_path / "logs"))
+    assert code == 0
+    assert text.splitlines()[0].split() == ["measure", "adamw_jax/study0/trial0"]
+    assert f"left out: {path}: ended before its first check" in error
+    assert len(list((tmp_path / "logs").iterdir())) == 1

@@ -276,8 +276,8 @@ def test_flags_that_conflict_with_the_run_are_refused(
 
 
 def test_flags_that_repeat_the_run_are_taken(fake: FakeCluster, invoke: Invoke) -> None:
-    words = ("-s", "prodigy", "-s", "adamw", "--seed", "4", "--clock", "cpu")
-    run_demo(invoke, *words)
+    words = ("-s", "prodigy", "-s", "adamw", "-s", "adamw", "--seed", "4", "--clock", "cpu")
+    assert run_demo(invoke, *words).exit_code == 0
     assert run_demo(invoke, "--resume", *words).exit_code == 0
 
 

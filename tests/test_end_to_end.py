@@ -40,7 +40,7 @@ budget_factor: {factor}
 # What the reference reaches in a second or two; homeostatic's target would have to hold.
 EASY = """\
 targets:
-  lifelong-toy-v2:
+  lifelong-toy-v3:
     {target: 0.3, steps: 1000, seconds: 20.0, reference: {lr: 0.004, weight_decay: 0.0002}}
 """
 
@@ -67,7 +67,7 @@ def test_from_a_ten_line_file_to_a_leaderboard_and_a_page(
     (tmp_path / "my_opt.py").write_text(MY_OPT)
     write_suite(tmp_path, "./my_opt.py", "adamw_jax", clock="wall", factor=1.0)
     suite = tmp_path / "short.yaml"
-    suite.write_text(suite.read_text().replace("homeostatic-toy-v3", "lifelong-toy-v2") + EASY)
+    suite.write_text(suite.read_text().replace("homeostatic-toy-v3", "lifelong-toy-v3") + EASY)
 
     run = gradathlon("run", "short.yaml", "-o", "first")
     assert run.code == 0, run.err

@@ -69,8 +69,8 @@ def lifelong(run: Path, expert: Path | None, folder: Path | None, form: str) -> 
 
     \b
     Example:
-        gradathlon try lifelong-toy-v2 adamw --steps 3000 -o runs/all
-        gradathlon try lifelong-toy-v2+expert adamw --steps 600 -o runs/alone
+        gradathlon try lifelong-toy-v3 adamw --steps 3000 -o runs/all
+        gradathlon try lifelong-toy-v3+expert adamw --steps 600 -o runs/alone
         gradathlon lifelong runs/all --expert runs/alone --export logs
     """
     experts: dict[str, list[tuple[float, ...]]] = {}

@@ -26,7 +26,7 @@ TOY = (
     "lm-toy-v2",
     "recommender-toy-v2",
     "rl_nap-toy-v2",
-    "lifelong-toy-v2",
+    "lifelong-toy-v3",
     "homeostatic-toy-v3",
     "climate-toy-v2",
 )

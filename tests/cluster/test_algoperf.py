@@ -80,7 +80,7 @@ def test_they_pass_the_check(name: str) -> None:
 @pytest.mark.parametrize("name", ["torch_self", *SLOW])
 def test_every_supervised_family_and_no_other(name: str) -> None:
     source = find(str(FILES / name))
-    for family in ("lm-toy-v2", "recommender-toy-v2", "lifelong-toy-v2", "climate-toy-v2"):
+    for family in ("lm-toy-v2", "recommender-toy-v2", "lifelong-toy-v3", "climate-toy-v2"):
         after = Bench(source, family).run({}, 2)
         assert all(np.isfinite(value).all() for value in after.values()), family
     with pytest.raises(SubmissionError, match="race it on a supervised workload"):

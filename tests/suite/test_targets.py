@@ -32,7 +32,7 @@ from workloads.config import Race, Reference, WorkloadId
 from workloads.errors import WorkloadError
 from workloads.metric import Metric
 
-WORKLOAD = "lifelong-toy-v2"
+WORKLOAD = "lifelong-toy-v3"
 PERIOD, HORIZON, WINDOW = 20, 800, 3
 FRESH = range(1000, 1008)
 STAGES = (32, 16, 8, 4, 6, 8, 5)

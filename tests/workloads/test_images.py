@@ -156,7 +156,7 @@ def cifar(folder):
 
 
 def test_rows_of_cifars_binary_files_are_fine_classes_and_pixels(cifar):
-    workloads.get("lifelong-standard-v2").fetch()
+    workloads.get("lifelong-standard-v3").fetch()
     images = data.load("cifar-100")
     rows = cifar_bytes(200)
     np.testing.assert_array_equal(images.train.images, rows[:, 2:])
@@ -169,7 +169,7 @@ def test_rows_of_cifars_binary_files_are_fine_classes_and_pixels(cifar):
 
 
 def test_a_standard_task_shows_its_ten_classes(cifar):
-    stream = workloads.get("lifelong-standard-v2").stream(seed=1)
+    stream = workloads.get("lifelong-standard-v3").stream(seed=1)
     batch = stream.next(lambda seen: np.zeros(len(seen)))
     assert batch["image"].shape == (256, 3072)
     assert len(set(batch["label"].tolist())) == 10
@@ -201,7 +201,7 @@ def test_where_cifar_is_missing_its_place_is_told(folder, monkeypatch, given):
     if not given:
         monkeypatch.delenv("GRADATHLON_DATA")
     with pytest.raises(WorkloadError) as told:
-        workloads.get("lifelong-standard-v2").fetch()
+        workloads.get("lifelong-standard-v3").fetch()
     place = str(folder) if given else "$GRADATHLON_DATA"
     assert f"CIFAR-100 not found in {place}/cifar-100-binary" in str(told.value)
     assert "cifar-100-binary.tar.gz" in str(told.value)

@@ -20,7 +20,7 @@ from workloads.lifelong.settings import DataSettings, LifelongScale
 from workloads.lifelong.tasks import make_tasks, turned
 from workloads.lifelong.workload import RETAINED, Lifelong
 
-TOY = "lifelong-toy-v2"
+TOY = "lifelong-toy-v3"
 IDS = [id for id in workloads.ids() if id.startswith("lifelong-")]
 KINDS = ("permuted", "rotated", "split")
 
@@ -474,7 +474,7 @@ def both(workload, batch):
     return ours, theirs
 
 
-@pytest.mark.parametrize("id", [TOY, "lifelong-standard-v2"])
+@pytest.mark.parametrize("id", [TOY, "lifelong-standard-v3"])
 def test_both_back_ends_compute_the_same(id):
     workload = small(id)
     ours, theirs = both(workload, workload.batch_like(1))
@@ -520,7 +520,7 @@ def test_the_initial_loss_is_that_of_a_guess():
     assert ours[0] == pytest.approx(np.log(10), abs=0.7)
 
 
-@pytest.mark.parametrize("id", [TOY, "lifelong-standard-v2"])
+@pytest.mark.parametrize("id", [TOY, "lifelong-standard-v3"])
 def test_bfloat16_computes_near_float32_over_float32_weights(id):
     batch = small(id).batch_like(1)
     rough, exact = both(small(id, "bfloat16"), batch), both(small(id), batch)

@@ -71,7 +71,7 @@ def test_what_sets_the_gradient_mode_is_named() -> None:
 
 
 def test_what_diverges_on_random_pixels_is_tried_on_another_family() -> None:
-    found = findings("keeps_hard_half", DEFAULT_WORKLOAD, "lifelong-toy-v2")
+    found = findings("keeps_hard_half", DEFAULT_WORKLOAD, "lifelong-toy-v3")
     assert [finding for finding in found if not finding.ok] == []
 
 

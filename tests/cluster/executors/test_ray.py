@@ -118,7 +118,7 @@ STEPS = {
     "lm-toy-v2": 300,
     "recommender-toy-v2": 600,
     "rl_nap-toy-v2": 6000,
-    "lifelong-toy-v2": 900,
+    "lifelong-toy-v3": 900,
     "climate-toy-v2": 500,
 }
 

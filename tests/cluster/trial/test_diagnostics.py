@@ -86,7 +86,7 @@ def test_a_trial_goes_as_it_would_without(
 
 PROBED = [
     "homeostatic-toy-v3",
-    "lifelong-toy-v2",
+    "lifelong-toy-v3",
     "lm-toy-v2",
     "recommender-toy-v2",
     "recommender-toy-v2+ctr",

@@ -35,7 +35,7 @@ def test_killed_in_the_middle_of_a_task_it_ends_the_same(
 ) -> None:
     from workloads.lifelong.data import TaskStream
 
-    spec = make(submission, workload="lifelong-toy-v2", budget=Budget(STEPS, 1000.0))
+    spec = make(submission, workload="lifelong-toy-v3", budget=Budget(STEPS, 1000.0))
     whole = race(make(submission, workload=spec.workload, run=tmp_path / "b", budget=spec.budget))
     draw, left = TaskStream.next, [STEPS * 3 // 4]
 

@@ -66,7 +66,7 @@ def override(named: NamedSuite, flags: dict[str, object]) -> NamedSuite:
 
 def _spelt_otherwise(path: Path) -> str:
     """A word for the file of that name with the right ending, where there is one."""
-    files = (path.with_suffix(ending) for ending in (".yaml", ".yml"))
+    files = (path.with_suffix(ending) for ending in (".yaml", ".yml") if path.name)
     return next((f"; did you mean '{file}'?" for file in files if file.is_file()), "")
 
 

@@ -188,7 +188,7 @@ def picture(outcomes: Sequence[Outcome]) -> str:
         for k, a, b in zip(OPTIMISMS, saved, wrong, strict=True)
     )
     note = element("text", "numbers: the optimism", y=12, class_="soft")
-    return plot_card("Wrong stops against time saved", told, drawing, [note])
+    return plot_card("Wrong stops against time saved", told, drawing, [note], [])
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
-from scoring.ground.words import Target, is_reference
+from scoring.ground.words import Target, is_reference, short
 from scoring.lines import Header
 from scoring.records import Record
 
@@ -56,10 +56,6 @@ def _entry(header: Header) -> str:
     return f"{header.submission} on {header.workload}" if own else header.submission
 
 
-def _short(digest: str) -> str:
-    return digest[:12] or "none"
-
-
 _OF_WORKLOADS = (
     _Aspect(
         word="target",
@@ -73,7 +69,7 @@ _OF_WORKLOADS = (
         word="settings",
         key="settings_sha256",
         told=lambda header: header.settings_sha256,
-        shown=lambda header: _short(header.settings_sha256),
+        shown=lambda header: short(header.settings_sha256),
         group=lambda header: header.workload,
         mend=_APART,
     ),
@@ -81,7 +77,7 @@ _OF_WORKLOADS = (
         word="data",
         key="data_sha256",
         told=lambda header: header.data_sha256 or None,  # none was opened
-        shown=lambda header: _short(header.data_sha256),
+        shown=lambda header: short(header.data_sha256),
         group=lambda header: header.workload,
         mend=_AGAIN,
     ),
@@ -90,7 +86,7 @@ _SOURCE = _Aspect(
     word="source",
     key="source_sha256",
     told=lambda header: header.source_sha256,
-    shown=lambda header: _short(header.source_sha256),
+    shown=lambda header: short(header.source_sha256),
     group=_entry,
     mend="give it a name of its own",
 )

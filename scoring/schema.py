@@ -13,6 +13,7 @@ import pydantic
 from pydantic.json_schema import JsonSchemaValue
 
 from scoring.details import LARGEST, LATEST, LONGEST, NOT_FINITE
+from scoring.ground.words import DIGEST
 from scoring.lines import FORMAT, KINDS, EventLine, Header, Outcome
 
 FILE = Path(__file__).with_name("record.schema.json")
@@ -20,7 +21,7 @@ _FREE = {EventLine: "details", Outcome: "extra"}
 """Whose further keys stand in the line itself, under any name."""
 _NAME = {"minLength": 1, "maxLength": LONGEST}
 _COUNT = {"minimum": 0, "maximum": LARGEST}
-_DIGEST = {"pattern": "^([0-9a-f]{64})?$"}
+_DIGEST = {"pattern": DIGEST}
 _SECONDS = {"minimum": 0, "maximum": LATEST}
 _LIMITS: Mapping[str, Mapping[str, object]] = {
     **dict.fromkeys(("wall_s", "cpu_s", "paired"), _SECONDS),

@@ -17,7 +17,7 @@ import numpy as np
 from scoring.bootstrap import Studies
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import STOPPED
-from scoring.ground.words import REFERENCES, Clock, reference_of
+from scoring.ground.words import REFERENCES, Clock, reference_of, short
 from scoring.ranking import CLAIM
 from scoring.records import RecordError
 
@@ -63,8 +63,8 @@ def shipped_with(claims: Iterable[Claims]) -> Shipped:
                 if others and reference.data:
                     foreign[place] = (
                         f"{id}: {reference_of(framework)}'s shipped steps are of other data "
-                        f"({reference.data[:12]}) than {claim.run.name} was raced on "
-                        f"({min(others)[:12]})"
+                        f"({short(reference.data)}) than {claim.run.name} was raced on "
+                        f"({short(min(others))})"
                     )
                     continue
                 steps[place] = reference.steps

@@ -12,10 +12,10 @@ import yaml
 
 from scoring.ground.errors import UserError, nearest
 from scoring.ground.files import FileError, read_text
+from scoring.ground.words import DIGEST
 
 Key = str | int
-Digest = Annotated[str, pydantic.Field(pattern=r"^([0-9a-f]{64})?$")]
-"""A SHA-256 in hexadecimal digits; empty where none was taken."""
+Digest = Annotated[str, pydantic.Field(pattern=DIGEST)]
 MOST_NODES = 300_000
 """Keys and values of the largest document, every use of an alias counted."""
 MOST_TOLD = 20

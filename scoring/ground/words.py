@@ -88,6 +88,15 @@ class Target:
         return dataclasses.replace(self, value=self.value + slack).met_by(value)
 
 
+DIGEST = r"^([0-9a-f]{64})?$"
+"""The pattern of a SHA-256 in hexadecimal digits, empty where none was taken."""
+
+
+def short(digest: str) -> str:
+    """As many of a digest's digits as a line needs."""
+    return digest[:12] or "none"
+
+
 def best(values: list[float], goal: Goal) -> float:
     """The best of the finite values, NaN where there is none."""
     finite = [value for value in values if math.isfinite(value)]

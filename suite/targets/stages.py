@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cluster import Executor
 from cluster.spec import TrialSpec
-from scoring.ground.words import Budget, Framework, Point, Resources
+from scoring.ground.words import Budget, Framework, Point, Resources, short
 from scoring.records import Record
 from scoring.seeds import derive_seed
 from submissions.source import find
@@ -162,8 +162,8 @@ class Stages:
         self.data = self.data or digest
         if digest != self.data:
             raise WorkloadError(
-                f"{record.path}: raced on other data ({digest[:12] or 'none'}) than the trials "
-                f"before it ({self.data[:12]}); one target is of one data set: move "
+                f"{record.path}: raced on other data ({short(digest)}) than the trials "
+                f"before it ({short(self.data)}); one target is of one data set: move "
                 f"{self.settings.folder} away, and begin again"
             )
         # A later stage may have extended the trial: begun again, a stage sees what it first saw.

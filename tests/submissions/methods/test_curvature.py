@@ -41,13 +41,18 @@ class Problem:
         return value.detach(), dict(zip(leaves, gradients, strict=True))
 
 
+def built(name, params=None, **hyperparameters):
+    """What a shipped submission's file makes; in JAX it needs no parameters."""
+    source = submissions.find(name)
+    made = build(execute(source), source, hyperparameters, params=params, card=problem.card())
+    unload(source)
+    return made
+
+
 def walked(name, count, **hyperparameters):
     """The weights after so many steps of a torch submission object, and its state."""
-    source = submissions.find(name)
-    module = execute(source)
     params = problem.torch_parameters(np.float64)
-    made = build(module, source, hyperparameters, params=params, card=problem.card())
-    unload(source)
+    made = built(name, params, **hyperparameters)
     with torch.no_grad():
         state = made.init(params.named)
         for _ in range(count):
@@ -95,11 +100,8 @@ class Broken(Problem):
 
 
 def test_a_search_that_meets_nothing_but_nan_makes_no_step_and_the_next_goes_on():
-    source = submissions.find("sgd_armijo")
-    module = execute(source)
     params = problem.torch_parameters(np.float64)
-    made = build(module, source, {}, params=params, card=problem.card())
-    unload(source)
+    made = built("sgd_armijo", params)
     before = params.named["gain"].detach().clone()
     with torch.no_grad():
         state = made.update(params.named, {"lr": 0.5}, {}, Broken())
@@ -110,10 +112,7 @@ def test_a_search_that_meets_nothing_but_nan_makes_no_step_and_the_next_goes_on(
 
 
 def test_the_twins_search_goes_on_after_nan_as_well():
-    source = submissions.find("sgd_armijo_jax")
-    module = execute(source)
-    made = build(module, source, {}, params=None, card=problem.card())
-    unload(source)
+    made = built("sgd_armijo_jax")
     params = {key: jnp.asarray(array) for key, array in problem.arrays().items()}
     value, gradient = jax.value_and_grad(problem.jax_loss)(params)
     state, rates = made.init(params), []
@@ -160,12 +159,8 @@ def test_sophia_steps_by_the_papers_formula_with_optaxs_corrections():
         return optax.GradientTransformationExtraArgs(lambda params: 0, update)
 
     torch.manual_seed(0)
-    source = submissions.find("sophia")
-    module = execute(source)
     params = problem.torch_parameters(np.float64)
-    chosen = {"gamma": 0.05, "period": 3, "beta2": 0.9, **flat}
-    made = build(module, source, chosen, params=params, card=problem.card())
-    unload(source)
+    made = built("sophia", params, gamma=0.05, period=3, beta2=0.9, **flat)
     looked = made._diagonal
 
     def noted(*args):
@@ -202,11 +197,8 @@ def test_sophia_steps_by_the_papers_formula_with_optaxs_corrections():
 
 
 def test_sophias_curvature_is_the_hessians_diagonal_on_average():
-    source = submissions.find("sophia")
-    module = execute(source)
     params = problem.torch_parameters(np.float64)
-    made = build(module, source, {}, params=params, card=problem.card())
-    unload(source)
+    made = built("sophia", params)
     torch.manual_seed(1)
     total = {key: torch.zeros_like(p) for key, p in params.named.items()}
     for _ in range(200):
@@ -258,10 +250,7 @@ def exact():
 
 
 def test_sophia_gs_curvature_is_gauss_newtons_diagonal_on_average():
-    source = submissions.find("sophia_g")
-    module = execute(source)
-    made = build(module, source, {}, params=problem.torch_parameters(), card=problem.card())
-    unload(source)
+    made = built("sophia_g", problem.torch_parameters())
     torch.manual_seed(0)
     params = {"gain": torch.ones(12, dtype=torch.float64)}
     label = {"label": torch.zeros(10, dtype=torch.int32)}
@@ -272,10 +261,7 @@ def test_sophia_gs_curvature_is_gauss_newtons_diagonal_on_average():
 
 def test_sophia_gs_curvature_of_sequences_counts_what_their_mean_is_over():
     _, state = walked("sophia_g", 1, beta2=0.9)
-    source = submissions.find("sophia_g_jax")
-    module = execute(source)
-    made = build(module, source, {"beta2": 0.9}, params=None, card=problem.card())
-    unload(source)
+    made = built("sophia_g_jax", beta2=0.9)
     params = {key: jnp.asarray(array) for key, array in problem.arrays().items()}
     _, twins = made.update(params, made.init(params), {"x": jnp.zeros(64)}, Problem())
     for key, gradient in jax.grad(problem.jax_loss)(params).items():
@@ -285,10 +271,7 @@ def test_sophia_gs_curvature_of_sequences_counts_what_their_mean_is_over():
 
 
 def test_sophia_gs_twin_samples_alike():
-    source = submissions.find("sophia_g_jax")
-    module = execute(source)
-    made = build(module, source, {}, params=None, card=problem.card())
-    unload(source)
+    made = built("sophia_g_jax")
     params = {"gain": jnp.ones(12)}
     label = {"label": jnp.zeros(10, jnp.int32)}
 

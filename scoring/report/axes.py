@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 
@@ -13,6 +14,8 @@ from scoring.ground.words import Clock
 
 MINUTE, HOUR = 60.0, 3600.0
 MISSING = "–"
+_FARTHEST = 1e300
+"""Beyond it an axis would be longer than any number."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +38,8 @@ class Scale:
     def places(self, values: Sequence[float]) -> np.ndarray:
         """The places of many values, NaN for one that is not finite."""
         numbers = np.asarray(values, dtype=float)
-        share = ((numbers - self.low) / ((self.high - self.low) or 1.0)).clip(-4.0, 5.0)
+        with np.errstate(over="ignore"):
+            share = ((numbers - self.low) / ((self.high - self.low) or 1.0)).clip(-4.0, 5.0)
         placed = np.round(self.start + share * (self.end - self.start), 1)
         return np.where(np.isfinite(numbers), placed, np.nan)
 
@@ -90,11 +94,26 @@ def short(value: float, digits: int = 3) -> str:
         return MISSING
     if value != 0 and not 1e-4 <= abs(value) < 1e7:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-        return f"{float(mantissa):g}e{int(exponent)}"
+        return f"{float(mantissa):.{digits}g}e{int(exponent)}"
     if abs(value) >= 10**digits:
         return f"{value:,.0f}"
     text = f"{value:.{max(0, digits - 1 - _exponent(value))}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def tick_texts(marks: Sequence[float], digits: int = 3) -> list[str]:
+    """The numbers beside an axis: to so many significant digits, or as many as tell them apart."""
+    step = min((after - before for before, after in itertools.pairwise(marks)), default=0.0)
+    if step > 0:
+        largest = max(map(abs, marks))
+        digits = max(digits, _exponent(largest) - _exponent(step) + 2)
+    return [short(mark, digits) for mark in marks]
+
+
+def bounded(values: Iterable[float]) -> np.ndarray:
+    """The finite ones of some values in order, those that no axis can hold at its farthest."""
+    every = np.fromiter(values, dtype=float)
+    return np.sort(every[np.isfinite(every)]).clip(-_FARTHEST, _FARTHEST)
 
 
 def robust_range(values: Iterable[float], keep: Iterable[float]) -> tuple[float, float]:
@@ -103,11 +122,9 @@ def robust_range(values: Iterable[float], keep: Iterable[float]) -> tuple[float,
     A diverged trial, or the first evaluations of every trial, would otherwise squeeze what matters
     into a line.
     """
-    every = np.fromiter(values, dtype=float)
-    finite = np.sort(every[np.isfinite(every)])
-    held = [value for value in keep if math.isfinite(value)]
+    finite = bounded(values)
     cut = len(finite) // 25
-    core = [*finite[cut : len(finite) - cut].tolist(), *held]
+    core = [*finite[cut : len(finite) - cut].tolist(), *bounded(keep).tolist()]
     if not core:
         return 0.0, 1.0
     low, high = min(core), max(core)

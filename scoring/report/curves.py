@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -12,16 +12,17 @@ from scoring.columns import readings, values
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import ENDS
 from scoring.ground.words import Clock, Target
-from scoring.records import Record
-from scoring.report.axes import Scale, clock_unit, robust_range, short
+from scoring.records import Record, run_of
+from scoring.report import crowds
+from scoring.report.axes import Scale, bounded, clock_unit, robust_range, short
 from scoring.report.markup import Markup, element, join
 from scoring.report.palette import Style
 from scoring.report.plots import BOTTOM, END, HEIGHT, LEFT, TOP, Styles, picture, x_axis, y_axis
 from scoring.report.thinning import kept_of_all
-from scoring.times import first_hit, time_to_result
+from scoring.times import first_hit
 
 CROWD = 150
-"""From so many curves on, those that were not their study's fastest are drawn fainter."""
+"""From so many curves on, those by which no study is judged are drawn fainter."""
 POINTS = 6000
 """About so many points are drawn of a workload's curves, but of each at least `LEAST_POINTS`."""
 SIDE_POINTS = 400
@@ -51,7 +52,7 @@ STYLE = """
 class Curve:
     """One trial's judged metric, evaluation by evaluation; `hit` is the one that met the target.
 
-    `fastest` marks the trial that gave its study's time. `stable` is False for trials that failed
+    `fastest` marks the trial by which its study is judged. `stable` is False for trials that failed
     or diverged, whose values do not stretch the axis.
     """
 
@@ -79,19 +80,18 @@ class _Race:
 def curves_of(
     records: Sequence[Record], target: Target, clock: Clock, looks: Styles
 ) -> list[Curve]:
-    """The curves of one workload's trials; each study's fastest on `clock` come last, so on top."""
-    fastest: dict[tuple[str, str, int], tuple[float, int]] = {}
-    hits = [first_hit(record.header, record.evaluations) for record in records]
-    for place, (record, hit) in enumerate(zip(records, hits, strict=True)):
-        if hit is not None:
-            head = record.header
-            study = (head.submission, head.framework, head.study)
-            time = time_to_result(head, record.evaluations).on(clock)
-            fastest[study] = min(fastest.get(study, (math.inf, -1)), (time, place))
-    winners = {place for _, place in fastest.values()}
+    """The curves of one workload's trials; those by which studies are judged come last, on top."""
+    leaders = crowds.leaders(records, clock)
+    names_run = len({run_of(record.path) for record in records}) > 1
     curves = [
-        _curve(record, target, hit, place in winners, looks)
-        for place, (record, hit) in enumerate(zip(records, hits, strict=True))
+        _curve(
+            record,
+            target,
+            looks,
+            fastest=math.isfinite(leaders.get(place, math.inf)),
+            names_run=names_run,
+        )
+        for place, record in enumerate(records)
     ]
     return sorted(curves, key=lambda curve: curve.fastest)
 
@@ -124,13 +124,20 @@ def curve_drawing(
     return element("g", _drawing(plot, race, _axis(race, clock)), class_=crowd), _told(race)
 
 
+def marks_told(records: Sequence[Record]) -> list[str]:
+    """What a reader of the curves of one workload must know: lines for a legend."""
+    if any(map(crowds.is_at_equal_budget, records)):
+        return ["faint: not its study's best"]
+    return ["marker: target first met", "faint: missed, or slower"]
+
+
 def side_plot(
     plot: str, metric: str, records: Sequence[Record], clock: Clock, looks: Styles
 ) -> Markup:
     """A metric that is not judged against the clock; marks stand where the target was met."""
     target = Target(metric, "min", None)
     race = _race(records, clock, looks, target, points=SIDE_POINTS)
-    description = f"{metric} of {len(race.curves)} trials against the clock; it is not judged."
+    description = f"{metric} against the clock, trials: {len(race.curves)}. It is not judged."
     return picture(plot, metric, description, _drawing(plot, race, _axis(race, clock)))
 
 
@@ -144,6 +151,7 @@ def _race(
     side = target is not None
     if target is not None:  # another metric than the judged one, which evaluations may lack
         curves = [_measured(curve) for curve in curves_of(records, target, clock, looks)]
+        curves = [curve for curve in curves if curve.values]
     else:
         target = next(record.header.target for record in records if record.header.target)
         curves = curves_of(records, target, clock, looks)
@@ -209,24 +217,27 @@ def _axis(race: _Race, clock: Clock) -> Markup:
 
 
 def _told(race: _Race) -> str:
-    what = f"{race.target.metric} of {len(race.curves)} trials against the clock. "
+    what = f"{race.target.metric} against the clock, trials: {len(race.curves)}. "
     if race.target.value is None:
         return f"{what}There is no target: they are compared at equal budget."
     return (
-        f"{what}The dashed line is the target, {short(race.target.value, 4)}; a marker stands "
+        f"{what}The dashed line is the target, {short(race.target.value, 6)}; a marker stands "
         "where a trial first met it."
     )
 
 
-def _curve(record: Record, target: Target, hit: int | None, fastest: bool, looks: Styles) -> Curve:
+def _curve(
+    record: Record, target: Target, looks: Styles, *, fastest: bool, names_run: bool
+) -> Curve:
     head = record.header
+    label = f"{head.submission} ({head.framework}), study {head.study}, trial {head.trial}"
     return Curve(
         style=looks[head.submission],
         framework=head.framework,
-        label=f"{head.submission} ({head.framework}), study {head.study}, trial {head.trial}",
+        label=f"{label}, {run_of(record.path).name}" if names_run else label,
         readings={clock: _readings(record, clock) for clock in CLOCKS},
         values=tuple(values(record.evaluations, target.metric).tolist()),
-        hit=hit,
+        hit=first_hit(head, record.evaluations),
         fastest=fastest,
         stable=record.outcome is None or not ENDS[record.outcome.end].broken,
     )
@@ -253,7 +264,7 @@ def _clock_scale(curves: Sequence[Curve], clock: Clock) -> Scale:
 
 
 def _metric_scale(curves: Sequence[Curve], target: Target) -> Scale:
-    steady = [[v for v in one.values if math.isfinite(v)] for one in curves if one.stable]
+    steady = [[v for v in one.values if math.isfinite(v)] for one in _steady(curves)]
     marks = [] if target.value is None else [target.value]
     every = [*marks, *(value for values in steady for value in values)]
     best = (min if target.goal == "min" else max)(every, default=0.0)
@@ -267,9 +278,7 @@ def _metric_scale(curves: Sequence[Curve], target: Target) -> Scale:
 
 def _side_scale(curves: Sequence[Curve]) -> Scale:
     """Of a metric that has no better end: all but what lies beyond the fence of a box plot."""
-    values = np.array([v for one in curves if one.stable for v in one.values if math.isfinite(v)])
-    if not values.size:
-        return Scale(0.0, 1.0, HEIGHT - BOTTOM, TOP)
+    values = bounded(value for one in _steady(curves) for value in one.values)
     lower, upper = np.quantile(values, [0.25, 0.75])
     reach = FENCE * (upper - lower)
     near = values[(values >= lower - reach) & (values <= upper + reach)]
@@ -277,24 +286,35 @@ def _side_scale(curves: Sequence[Curve]) -> Scale:
     return Scale(float(near.min()) - margin, float(near.max()) + margin, HEIGHT - BOTTOM, TOP)
 
 
+def _steady(curves: Sequence[Curve]) -> Sequence[Curve]:
+    """Those whose values may stretch an axis; all where there are no others."""
+    return [curve for curve in curves if curve.stable and curve.values] or curves
+
+
 def _line(index: int, curve: Curve, race: _Race) -> Markup:
     x, y = race.x[race.clock], race.y
-    path, pen = [], "M"
     corners = (x.places(curve.readings[race.clock]).tolist(), y.places(curve.values).tolist())
-    for across, up in zip(*corners, strict=True):
-        if math.isfinite(across) and math.isfinite(up):
-            path.append(f"{pen}{across},{up}")
-            pen = "L"
-        else:
-            pen = "M"
     kind = " fastest" if curve.fastest else " other"
     return element(
         "path",
-        d="".join(path),
+        d=_path(zip(*corners, strict=True)),
         class_=f"line {curve.framework} {curve.style.colour}{kind}",
         data_s=curve.style.series,
         data_i=index,
     )
+
+
+def _path(corners: Iterable[tuple[float, float]]) -> str:
+    """Lines through corners, broken off where one is not finite; a corner alone is a dot."""
+    path, joined = [], 0
+    for across, up in (*corners, (math.nan, math.nan)):
+        if math.isfinite(across) and math.isfinite(up):
+            path.append(f"{'L' if joined else 'M'}{across},{up}")
+            joined += 1
+        else:
+            path.append("h0" if joined == 1 else "")
+            joined = 0
+    return "".join(path)
 
 
 def _mark(index: int, curve: Curve, race: _Race) -> Markup | None:
@@ -321,7 +341,7 @@ def _target_line(y: Scale, target: Target) -> Markup | None:
         element("path", d=f"M{LEFT},{height}H{END}", class_="target"),
         element(
             "text",
-            f"target {short(target.value, 4)}",
+            f"target {short(target.value, 6)}",
             x=LEFT + 4,  # where curves begin, and are far from it
             y=height + (15 if below else -6),
             class_="soft halo",
@@ -338,22 +358,24 @@ def _data(race: _Race) -> dict[str, object]:
             {
                 "label": curve.label,
                 "hit": curve.hit,
-                **{clock: _told_readings(clock, times) for clock, times in curve.readings.items()},
-                "y": rounded(curve.values),
+                **{
+                    clock: list(map(int, times))
+                    if clock == "steps"
+                    else rounded(times, race.x[clock])
+                    for clock, times in curve.readings.items()
+                },
+                "y": rounded(curve.values, race.y),
             }
             for curve in race.curves
         ],
     }
 
 
-def _told_readings(clock: Clock, times: Sequence[float]) -> list[float]:
-    return rounded(times) if CLOCKS[clock].in_seconds else list(map(int, times))
-
-
-def rounded(numbers: Sequence[float]) -> list[float]:
-    """To five significant digits."""
+def rounded(numbers: Sequence[float], axis: Scale) -> list[float]:
+    """To five significant digits, and to as many more as can be seen on the axis."""
     array = np.asarray(numbers, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
         exponents = np.where(np.isfinite(array) & (array != 0), np.log10(np.abs(array)), 0.0)
+    exponents = np.minimum(exponents, math.log10(axis.high - axis.low))
     digits = (4 - np.floor(exponents)).clip(-300, 300).astype(int).tolist()
     return [round(number, places) for number, places in zip(array.tolist(), digits, strict=True)]

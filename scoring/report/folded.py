@@ -15,38 +15,49 @@ from scoring.report.axes import short
 from scoring.report.curves import side_plot
 from scoring.report.hyperparameters import SHOWN, scatter_plot, tried
 from scoring.report.markup import Markup, element
+from scoring.report.page_tables import chip, named, scrolled
 from scoring.report.palette import Style
-from scoring.report.parts import parts_of, parts_plot
+from scoring.report.parts import STRIPS, parts_of, parts_plot
 from scoring.report.plots import Styles
 
 METRICS = 12
-"""So many of a workload's other metrics are drawn, validation's first."""
+"""So many of a workload's other metrics are drawn at most, validation's first."""
 
 
 def folded_plots(
     place: int, workload: str, records: Sequence[Record], clock: Clock, looks: Styles
 ) -> Iterator[tuple[str, str, str, Markup]]:
     """Id, caption, file name and plot of each, for the section at `place`."""
-    for number, one in enumerate(tried(records, clock)[:SHOWN]):
+    varied = tried(records, clock)
+    for number, one in enumerate(varied[:SHOWN]):
         plot = f"point{place}-{number}"
         drawn = scatter_plot(plot, workload, one, clock, looks)
         caption = f"{one.result[0].upper()}{one.result[1:]} over {one.name}, a dot a trial"
+        caption += _left_out(number, SHOWN, len(varied), "hyperparameters were varied")
         yield plot, caption, f"{workload}-{one.name}", drawn
     fastest = crowds.fastest(records, clock)
+    which = f"each submission's {crowds.word(fastest, clock)}"
     others = other_metrics(fastest)
     parts = parts_of(others)
     for number, (word, metrics) in enumerate(parts.items()):
         plot = f"parts{place}-{number}"
         drawn = parts_plot(plot, word, metrics, fastest, clock, looks)
-        caption = f"{word[0].upper()}{word[1:]}: the fastest trial of each submission"
+        left_out = f", of the first {STRIPS} of {len(fastest)}" if len(fastest) > STRIPS else ""
+        caption = f"{word[0].upper()}{word[1:]}: {which}{left_out}"
         yield plot, caption, f"{workload}-{word.replace(' ', '-')}", drawn
     drawn_already = {name for metrics in parts.values() for name in metrics}
     others = [name for name in others if name not in drawn_already]
     for number, metric in enumerate(others[:METRICS]):
         plot = f"side{place}-{number}"
         drawn = side_plot(plot, metric, fastest, clock, looks)
-        caption = f"{metric}: each submission's fastest trial; it is not judged"
+        caption = f"{metric}: {which}; it is not judged"
+        caption += _left_out(number, METRICS, len(others), "metrics changed")
         yield plot, caption, f"{workload}-{metric.replace('/', '-')}", drawn
+
+
+def _left_out(place: int, shown: int, all: int, what: str) -> str:
+    """Behind the last caption of some, how many are not drawn."""
+    return f". {all - shown} more {what}: gradathlon export" if place == shown - 1 < all - 1 else ""
 
 
 def other_metrics(records: Sequence[Record]) -> list[str]:
@@ -65,10 +76,11 @@ def other_metrics(records: Sequence[Record]) -> list[str]:
 
 
 def figure_at_end(records: Sequence[Record], clock: Clock, looks: Styles) -> Markup | None:
-    """What each submission's fastest trial was at its end on test data, which decides nothing."""
+    """What each submission's best trial was at its end on test data, which decides nothing."""
+    fastest = crowds.fastest(records, clock)
     found = [
         (record, {name: value for name, value in test.items() if isinstance(value, int | float)})
-        for record in crowds.fastest(records, clock)
+        for record in fastest
         if record.outcome and isinstance(test := record.outcome.extra.get("test"), dict)
     ]
     names = sorted({name for _, test in found for name in test})
@@ -82,21 +94,20 @@ def figure_at_end(records: Sequence[Record], clock: Clock, looks: Styles) -> Mar
     rows = [_row_at_end(looks[one.header.submission], one, test, names) for one, test in found]
     table = element("table", element("thead", element("tr", *head)), element("tbody", *rows))
     caption = (
-        "On test data, of each submission's fastest trial if it ended at an evaluation; "
-        "it is not judged"
+        f"On test data, each submission's {crowds.word(fastest, clock)}, if it ended at an "
+        "evaluation; it is not judged"
     )
-    scroll = element("div", table, class_="scroll", role="region", aria_label=caption, tabindex=0)
-    return element("figure", element("figcaption", element("span", caption)), scroll)
+    return element(
+        "figure", element("figcaption", element("span", caption)), scrolled(caption, table)
+    )
 
 
 def _row_at_end(
     look: Style, record: Record, test: Mapping[str, float], names: Sequence[str]
 ) -> Markup:
-    name = record.header.submission
-    chip = element("i", class_=f"chip {look.colour}")
     return element(
         "tr",
-        element("th", element("span", chip, element("span", name), class_="name"), scope="row"),
+        element("th", named(chip(look), record.header.submission), scope="row"),
         *(element("td", short(test.get(word, math.nan), 4), class_="number") for word in names),
         data_s=look.series,
     )

@@ -31,14 +31,25 @@ def shade(ratio: float) -> str:
     return "even" if steps == 0 else f"{'fast' if ratio < 1 else 'slow'}{steps}"
 
 
+def ratio_text(cell: Cell) -> str:
+    """`×1.25`, or in a word why there is none; void: met, but the protocol does not count it."""
+    if math.isfinite(cell.ratio):
+        return f"×{cell.ratio:.2f}"
+    if not cell.trials:
+        return "not run"
+    return "missed" if math.isinf(cell.time) else "void"
+
+
 def shade_sheet() -> Markup:
-    """The page's style of each shade, over light and dark paper alike."""
+    """The page's style of each shade, over light and dark paper."""
     rules = [
         f".{word}{place} {{ background: rgb({red} {green} {blue} / {strength}); }}"
         for word, (red, green, blue) in (("fast", _FAST), ("slow", _SLOW))
         for place, strength in enumerate(STRENGTHS, start=1)
     ]
-    return Markup("\n".join([*rules, f".shade-missed {{ background: {_MISSED}55; }}", ""]))
+    missed = [f".shade-missed {{ background: {_MISSED}{alpha}; }}" for alpha in ("55", "22")]
+    dark = f"@media screen and (prefers-color-scheme: dark) {{ {missed[1]} }}"
+    return Markup("\n".join([*rules, missed[0], dark, ""]))
 
 
 def heatmap_svg(board: Board) -> str:
@@ -54,19 +65,24 @@ def heatmap_svg(board: Board) -> str:
     rows = [
         _row(row, board, HEAD + LINE * place, names, cell) for place, row in enumerate(board.rows)
     ]
-    description = (
+    key = (
         "time over the yardstick's, a shade each half doubling: blue faster, orange slower,",
         f"grey missed; beyond ×{board.tau_max:g} it counts 0",
+    )
+    description = "; ".join(
+        f"{row.submission}: {', '.join(f'{id} {ratio_text(row.cells[id])}' for id in row.cells)}"
+        for row in board.rows
     )
     return element(
         "svg",
         element("title", "Ratios to the yardstick"),
+        element("desc", description),
         element("rect", width=width, height=height, fill="#ffffff"),
         *head,
         *rows,
         *(
             _text(line, 10, height - 30 + 16 * place, "start", "#5d6670")
-            for place, line in enumerate(description)
+            for place, line in enumerate(key)
         ),
         xmlns="http://www.w3.org/2000/svg",
         viewBox=f"0 0 {width} {height}",
@@ -87,13 +103,10 @@ def _row(row: Row, board: Board, top: float, left: float, width: float) -> Marku
 
 
 def _cell(cell: Cell, left: float, top: float, width: float) -> Markup:
-    text = f"×{cell.ratio:.2f}" if math.isfinite(cell.ratio) else "missed"
-    if not cell.trials:
-        text = "not run"
     fill = _colour(shade(cell.ratio))
     return join(
         element("rect", x=left + 1, y=top + 1, width=width - 2, height=LINE - 2, rx=3, fill=fill),
-        _text(text, left + width / 2, top + 20, "middle"),
+        _text(ratio_text(cell), left + width / 2, top + 20, "middle"),
     )
 
 

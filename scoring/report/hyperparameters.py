@@ -12,11 +12,20 @@ from typing import TypeAlias
 
 from scoring.ground.words import Clock
 from scoring.records import Record
-from scoring.report.axes import MISSING, Scale, clock_unit, log_ticks, robust_range, short, ticks
+from scoring.report.axes import (
+    MISSING,
+    Scale,
+    clock_unit,
+    log_ticks,
+    robust_range,
+    short,
+    tick_texts,
+    ticks,
+)
+from scoring.report.crowds import is_at_equal_budget, result_of
 from scoring.report.markup import Markup, element, join
-from scoring.report.names import clipped
+from scoring.report.names import ACROSS, PHONE, clipped, room
 from scoring.report.plots import BOTTOM, END, HEIGHT, LEFT, TOP, Styles, picture
-from scoring.times import best_metric, time_to_result
 
 SHOWN = 4
 """Of a workload's hyperparameters, those with the most values tried."""
@@ -26,8 +35,10 @@ STYLE = """
 .dots { fill: none; stroke: currentColor; stroke-width: 7; stroke-linecap: round; }
 .dots.missed-trials { stroke-width: 5; stroke-opacity: .45; }
 """
-_FLOOR, _MISSED_AT = HEIGHT - BOTTOM, TOP + 6
-_LONGEST_WORD = 14
+_FLOOR, _MISSED_AT, _CEILING = HEIGHT - BOTTOM, TOP + 6, TOP + 26
+"""Where the values' axis stands, the dots without a result, and the highest result."""
+_LONGEST_WORD, _SHORTEST_WORD = 14, 5
+"""Characters of a word beneath the axis, as many as there is room for."""
 Value: TypeAlias = float | str
 Trials: TypeAlias = Mapping[str, list[tuple[Value, float]]]
 """By submission: value and result of each trial, infinite where there is none."""
@@ -65,9 +76,10 @@ def tried(records: Sequence[Record], clock: Clock) -> list[Tried]:
     metric = None
     for record in records:
         head = record.header
-        if head.target is not None and head.target.value is None:
+        if head.target is not None and is_at_equal_budget(record):
             metric = head.target.metric
-        result = _result(record, clock)
+        result = result_of(record, clock)
+        result = math.inf if math.isnan(result) else result
         for name, value in head.hyperparameters.items():
             if isinstance(value, str | bool | int | float):
                 own = trials.setdefault(name, {}).setdefault(head.submission, [])
@@ -79,14 +91,6 @@ def tried(records: Sequence[Record], clock: Clock) -> list[Tried]:
     ]
     kept = [one for one in varied if one.trials]
     return sorted(kept, key=lambda one: (-sum(map(len, one.trials.values())), one.name))
-
-
-def _result(record: Record, clock: Clock) -> float:
-    target = record.header.target
-    if target is not None and target.value is None:
-        best = best_metric(record.evaluations, target)
-        return best if math.isfinite(best) else math.inf
-    return time_to_result(record.header, record.evaluations).on(clock)
 
 
 def _is_varied(points: Sequence[tuple[Value, float]]) -> bool:
@@ -103,7 +107,7 @@ def scatter_plot(plot: str, workload: str, one: Tried, clock: Clock, looks: Styl
     missing = "missed" if one.metric is None else "none"
     places = {
         (submission, met): [
-            (x(place(value)), min(_FLOOR, max(TOP + 16, y(result))) if met else _MISSED_AT)
+            (x(place(value)), min(_FLOOR, max(_CEILING, y(result))) if met else _MISSED_AT)
             for value, result in own
             if (isinstance(value, str) or math.isfinite(value)) and (result < math.inf) == met
         ]
@@ -120,6 +124,8 @@ def scatter_plot(plot: str, workload: str, one: Tried, clock: Clock, looks: Styl
     drawing = join(up, top if len(results) < count else None, across, *dots)
     lacking = "missed the target" if one.metric is None else "came to no value"
     description = f"A dot is a trial; {count - len(results)} of {count}, along the top, {lacking}."
+    if beyond := sum(not y.low <= result <= y.high for result in results):
+        description += f" Results beyond the axis stand at its ends: {beyond}."
     return picture(plot, f"{workload}: {one.result} over {one.name}", description, drawing)
 
 
@@ -146,10 +152,10 @@ def _upwards(one: Tried, results: Sequence[float], clock: Clock) -> tuple[Scale,
     if one.metric is not None:
         low, high = robust_range(results, [])
         margin = 0.04 * (high - low) or 0.02 * abs(high) or 1.0
-        y = Scale(low - margin, high + margin, _FLOOR, TOP + 26)
+        y = Scale(low - margin, high + margin, _FLOOR, _CEILING)
         return y, _result_axis(y, ticks(y.low, y.high), 1.0, one.result)
     longest = max(results, default=1.0)
-    y = Scale(0.0, longest * 1.02, _FLOOR, TOP + 26)
+    y = Scale(0.0, longest * 1.02, _FLOOR, _CEILING)
     unit = clock_unit(clock, longest)
     label = f"{unit.name} to the target"
     return y, _result_axis(y, ticks(0.0, y.high / unit.size), unit.size, label)
@@ -158,21 +164,23 @@ def _upwards(one: Tried, results: Sequence[float], clock: Clock) -> tuple[Scale,
 def _result_axis(y: Scale, marks: Sequence[float], size: float, label: str) -> Markup:
     lines = [element("path", d=f"M{LEFT},{y(mark * size)}H{END}", class_="grid") for mark in marks]
     numbers = [
-        element("text", short(mark, 4), x=LEFT - 8, y=y(mark * size) + 4, class_="soft end")
-        for mark in marks
+        element("text", text, x=LEFT - 8, y=y(mark * size) + 4, class_="soft end")
+        for mark, text in zip(marks, tick_texts(marks, 4), strict=True)
     ]
-    return join(*lines, *numbers, element("text", label, x=0, y=14, class_="soft"))
+    return join(*lines, *numbers, element("text", clipped(label, ACROSS), x=0, y=14, class_="soft"))
 
 
 def _word_axis(x: Scale, name: str, words: Sequence[str]) -> Markup:
+    """Every word, or of very many every second, third and so on."""
+    letter = max(room([word], PHONE) / max(1, len(clipped(word))) for word in words)
+    slot = (END - LEFT - 24) / (len(words) * letter)
+    stride = math.ceil((_SHORTEST_WORD + 1) / slot)
+    length = min(_LONGEST_WORD, int(slot * stride) - 1)
     texts = [
-        element(
-            "text", clipped(word, _LONGEST_WORD), x=x(place), y=_FLOOR + 18, class_="soft middle"
-        )
-        for place, word in enumerate(words)
+        element("text", clipped(word, length), x=x(place), y=_FLOOR + 18, class_="soft middle")
+        for place, word in list(enumerate(words))[::stride]
     ]
-    base = element("path", d=f"M{LEFT},{_FLOOR}H{END}", class_="axis")
-    return join(*texts, base, element("text", name, x=END, y=_FLOOR + 38, class_="soft end"))
+    return join(*texts, _base(name))
 
 
 def _dots(places: Sequence[tuple[float, float]], class_: str, series: int) -> Markup | None:
@@ -186,12 +194,19 @@ def _dots(places: Sequence[tuple[float, float]], class_: str, series: int) -> Ma
 def value_axis(scale: Scale, name: str, *, log: bool) -> Markup:
     """Grid lines, numbers and label of a hyperparameter's horizontal axis."""
     marks = log_ticks(scale.low, scale.high) if log else ticks(scale.low, scale.high)
+    texts = [short(10.0**mark) for mark in marks] if log else tick_texts(marks)
     parts = []
-    for mark in marks:
+    for mark, text in zip(marks, texts, strict=True):
         left = scale(mark)
-        text = short(10.0**mark if log else mark)
         parts.append(element("path", d=f"M{left},{TOP}V{_FLOOR}", class_="grid"))
         parts.append(element("text", text, x=left, y=_FLOOR + 18, class_="soft middle"))
-    base = element("path", d=f"M{LEFT},{_FLOOR}H{END}", class_="axis")
-    label = element("text", name or MISSING, x=END, y=_FLOOR + 38, class_="soft end")
-    return join(*parts, base, label)
+    return join(*parts, _base(name))
+
+
+def _base(name: str) -> Markup:
+    """The line of a horizontal axis and its label."""
+    label = clipped(name or MISSING, ACROSS)
+    return join(
+        element("path", d=f"M{LEFT},{_FLOOR}H{END}", class_="axis"),
+        element("text", label, x=END, y=_FLOOR + 38, class_="soft end"),
+    )

@@ -9,6 +9,8 @@ SIZE, PHONE = 12.0, 15.5
 """The size of a plot's text in its own units, and on a phone's narrow page."""
 LONGEST = 28
 """Characters: of a few shipped ids the middle is left out, lest a phone's plot be all names."""
+ACROSS = 54
+"""Characters that a line of text across a plot may have, on a phone, too."""
 _NARROW, _WIDE = frozenset("ijlI.,:;'|![] "), frozenset("mwMW+@%…")
 _EM = {"narrow": 0.36, "wide": 1.0, "plain": 0.645, "capital": 0.8}
 """Widths of DejaVu Sans, the widest of the fonts that a page asks for, in text sizes."""

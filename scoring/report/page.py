@@ -18,7 +18,7 @@ from scoring.protocols import PROTOCOLS
 from scoring.records import Record, run_of
 from scoring.report import crowds, shell
 from scoring.report.axes import short
-from scoring.report.curves import CROWD, curve_plot, readable_clocks
+from scoring.report.curves import CROWD, curve_plot, marks_told, readable_clocks
 from scoring.report.folded import figure_at_end, folded, folded_plots
 from scoring.report.markup import Markup, element, escape, join
 from scoring.report.page_tables import board_table, equal_budget_table, trials_table
@@ -113,11 +113,11 @@ def _workloads(
         if not own:
             continue
         drawn = crowds.shown(own, board.clock, crowds.CURVES)
-        svg, data = curve_plot(f"curves{place}", workload, drawn, board.clock, looks)
-        plots[f"curves{place}"] = data
+        plot = f"curves{place}"
+        svg, plots[plot] = curve_plot(plot, workload, drawn, board.clock, looks)
         crowd = "crowd" if len(drawn) >= CROWD else None
-        caption = "Judged metric against the clock; markers: target met"
-        figures = [figure(svg, f"curves{place}", caption, f"{workload}-curves", crowd)]
+        caption = f"Judged metric against the clock; {'; '.join(marks_told(own))}"
+        figures = [figure(svg, plot, caption, f"{workload}-curves", crowd)]
         if workload in board.workloads:
             studies = study_plot(f"studies{place}", board, workload, looks)
             caption = "Time to result by study; the upright line is the median"
@@ -151,9 +151,10 @@ def _race(records: Sequence[Record], drawn: int) -> str:
     verb = "at most" if head.target.goal == "min" else "at least"
     stretch = head.target.held
     held = f", held for {stretch.evaluations} evaluations more" if stretch else ""
+    held += f" within {short(stretch.slack, 6)}" if stretch and stretch.slack else ""
     reached = sum(record.outcome is not None and ENDS[record.outcome.end].met for record in records)
     return (
-        f"Target: {head.target.metric} {verb} {short(head.target.value, 4)}{held}. "
+        f"Target: {head.target.metric} {verb} {short(head.target.value, 6)}{held}. "
         f"{reached} of {len(records)} trials reached it. {budget}"
     )
 

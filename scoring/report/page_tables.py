@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from scoring.board import Board, Cell, Row
 from scoring.equal_budget import EqualBudget
 from scoring.ground.ends import UNFINISHED, colour_of, sign_of
-from scoring.records import Record, attempt_of
+from scoring.records import Record, attempt_of, run_of
 from scoring.report.axes import MISSING, Scale, short, ticks
-from scoring.report.heatmap import shade
+from scoring.report.heatmap import ratio_text, shade
 from scoring.report.markup import Markup, element, join
-from scoring.report.palette import swatch
+from scoring.report.palette import Style, swatch
 from scoring.report.plots import Styles, score_bar, score_range
 from scoring.report.tables import (
     bare_time_text,
@@ -51,20 +51,36 @@ def board_table(board: Board, looks: Styles) -> Markup:
         *(_head(_folded(name), class_="number") for name in board.workloads),
     )
     rows = [_board_row(row, board, looks, scale, best) for row in board.rows]
+    table = element(
+        "table",
+        element("caption", "Leaderboard", class_="hearing"),
+        element("thead", head),
+        element("tbody", *rows),
+        class_="board",
+    )
+    return scrolled("Leaderboard", table, tall=len(board.rows) > TALL)
+
+
+def scrolled(label: str, *children: Markup, tall: bool = False) -> Markup:
+    """What scrolls within itself where it is wider than the page, or `tall`; by keys, too."""
     return element(
         "div",
-        element(
-            "table",
-            element("caption", "Leaderboard", class_="hearing"),
-            element("thead", head),
-            element("tbody", *rows),
-            class_="board",
-        ),
-        class_="scroll tall" if len(board.rows) > TALL else "scroll",
+        *children,
+        class_="scroll tall" if tall else "scroll",
         role="region",
-        aria_label="Leaderboard",
+        aria_label=label,
         tabindex=0,
     )
+
+
+def named(sample: Markup, name: str) -> Markup:
+    """A submission's name, whose end may be cut off, behind a sample of how it looks."""
+    return element("span", sample, element("span", name, title=name), class_="name")
+
+
+def chip(look: Style) -> Markup:
+    """A small square of a submission's colour."""
+    return element("i", class_=f"chip {look.colour}")
 
 
 def equal_budget_table(race: EqualBudget, looks: Styles) -> Markup:
@@ -81,12 +97,7 @@ def equal_budget_table(race: EqualBudget, looks: Styles) -> Markup:
             "tr",
             element(
                 "th",
-                element(
-                    "span",
-                    swatch(looks[one.submission], [one.framework]),
-                    element("span", one.submission, title=one.submission),
-                    class_="name",
-                ),
+                named(swatch(looks[one.submission], [one.framework]), one.submission),
                 scope="row",
                 class_="stuck",
             ),
@@ -99,15 +110,8 @@ def equal_budget_table(race: EqualBudget, looks: Styles) -> Markup:
         for one in race.standings
     ]
     caption = f"{race.workload}: at equal budget"
-    return element(
-        "div",
-        element("h3", caption),
-        element("table", element("thead", head), element("tbody", *rows), class_="board"),
-        class_="scroll",
-        role="region",
-        aria_label=caption,
-        tabindex=0,
-    )
+    table = element("table", element("thead", head), element("tbody", *rows), class_="board")
+    return scrolled(caption, element("h3", caption), table)
 
 
 def _board_row(
@@ -186,7 +190,7 @@ def _time_cell(cell: Cell, board: Board, best: bool) -> Markup:
             class_=f"number shade-{shade(math.inf)}",
             data_v="inf",
         )
-    ratio = f"×{cell.ratio:.2f}" if math.isfinite(cell.ratio) else "void"
+    ratio = ratio_text(cell)
     if not known_time(cell):
         text, below = ratio, _reached(cell)
     else:
@@ -226,30 +230,26 @@ def _bar_axis(scale: Scale) -> Markup:
 
 def trials_table(records: Sequence[Record], looks: Styles) -> Markup:
     """Every trial, one line each; a script can sort it by any column."""
+    names_run = len({run_of(record.path) for record in records}) > 1
     columns = (
+        *(["run"] if names_run else []),
         *("workload", "submission", "framework", "study", "trial", "end", "time to result"),
         *("hyperparameters", "reason", "steps", "wall", "cpu", "step time", "seed"),
     )
-    textual = {"workload", "submission", "framework", "end", "hyperparameters", "reason"}
+    textual = {"run", "workload", "submission", "framework", "end", "hyperparameters", "reason"}
     head = [_head(name, class_=None if name in textual else "number") for name in columns]
-    rows = [_trial_row(record, looks) for record in records]
-    return element(
-        "div",
-        element(
-            "table",
-            element("caption", "Trials", class_="hearing"),
-            element("thead", element("tr", *head)),
-            element("tbody", *rows),
-            class_="trials",
-        ),
-        class_="scroll tall",
-        role="region",
-        aria_label="Trials",
-        tabindex=0,
+    rows = [_trial_row(record, looks, names_run=names_run) for record in records]
+    table = element(
+        "table",
+        element("caption", "Trials", class_="hearing"),
+        element("thead", element("tr", *head)),
+        element("tbody", *rows),
+        class_="trials",
     )
+    return scrolled("Trials", table, tall=True)
 
 
-def _trial_row(record: Record, looks: Styles) -> Markup:
+def _trial_row(record: Record, looks: Styles, *, names_run: bool) -> Markup:
     head, outcome = record.header, record.outcome
     look = looks[head.submission]
     end = outcome.end if outcome else UNFINISHED
@@ -259,18 +259,9 @@ def _trial_row(record: Record, looks: Styles) -> Markup:
     median = _float(extra.get("step_s_median"))
     return element(
         "tr",
+        element("td", run_of(record.path).name) if names_run else None,
         element("td", head.workload),
-        element(
-            "th",
-            element(
-                "span",
-                element("i", class_=f"chip {look.colour}"),
-                element("span", head.submission),
-                class_="name",
-            ),
-            scope="row",
-            data_v=head.submission,
-        ),
+        element("th", named(chip(look), head.submission), scope="row", data_v=head.submission),
         element("td", head.framework, class_="soft"),
         *(element("td", n, class_="number") for n in (head.study, head.trial)),
         _end_cell(end),

@@ -134,16 +134,16 @@ def swatch(style: Style, frameworks: Iterable[str]) -> Markup:
     )
 
 
-def sheet(scope: str = "", *, dark_scope: str = "") -> Markup:
-    """The style sheet of all plots, light with a dark form; `scope` is a selector before each."""
-    dark = _colours(DARK, dark_scope or scope)
+def sheet(dark_scope: str = "") -> Markup:
+    """The style sheet of all plots, light and dark; `dark_scope` stands before each dark rule."""
+    dark = _colours(DARK, dark_scope)
     return Markup(
-        f"{_STRUCTURE}{_colours(LIGHT, scope)}"
+        f"{_STRUCTURE}{_colours(LIGHT)}"
         f"@media screen and (prefers-color-scheme: dark) {{\n{dark}}}\n"
     )
 
 
-def _colours(palette: Mapping[str, Sequence[str]], scope: str) -> str:
+def _colours(palette: Mapping[str, Sequence[str]], scope: str = "") -> str:
     rules = [f".c{index} {{ color: {hue}; }}" for index, hue in enumerate(palette["series"])]
     rules += [
         f".cr {{ color: {palette['reference']}; }}",

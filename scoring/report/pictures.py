@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from scoring.board import Board, Cell, Row
 from scoring.records import Record, RecordError
 from scoring.report.axes import Scale
-from scoring.report.curves import STYLE, curve_drawing
+from scoring.report.curves import STYLE, curve_drawing, marks_told
 from scoring.report.markup import Markup, element, join
 from scoring.report.names import clipped, room
 from scoring.report.palette import DARK, LIGHT, sheet, styles, swatch
@@ -99,8 +99,7 @@ def curves_svg(board: Board, records: Sequence[Record], workload: str) -> str:
     legend = [
         element("text", clipped(workload), class_="ink strong"),
         *_legend(rows, looks),
-        element("text", "marker: target first met", y=16, class_="soft"),
-        element("text", "faint: missed, or slower", y=16, class_="soft"),
+        *(element("text", line, y=16, class_="soft") for line in marks_told(own)),
     ]
     names = [workload, *(row.submission for row in rows)]
     return plot_card(f"{workload}: learning curves", description, drawing, legend, names)

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Mapping
 
 from scoring.board import Board, Row
-from scoring.report.axes import Scale, Unit, clock_unit, short, ticks
+from scoring.report.axes import Scale, Unit, clock_unit, tick_texts, ticks
 from scoring.report.markup import Markup, element, join
-from scoring.report.names import PHONE, clipped, room
+from scoring.report.names import ACROSS, PHONE, clipped, room
 from scoring.report.palette import Style
 
 WIDTH, HEIGHT = 560, 330
@@ -54,7 +54,7 @@ def profile_lines(board: Board, looks: Styles, x: Scale, y: Scale) -> Markup:
     Each line bears its marker at a place of its own along the axis, for the same reason.
     """
     count = len(board.rows)
-    gap = min(3.0, 26 / count)
+    gap = min(3.0, 26 / max(1, count))
     lines = []
     for place, row in enumerate(board.rows):
         corners = board.profile(row)
@@ -211,8 +211,8 @@ def x_axis(scale: Scale, unit: Unit, bottom: float = HEIGHT - BOTTOM, end: float
         for mark in marks
     ]
     parts += [
-        element("text", short(mark), x=scale(mark * unit.size), y=bottom + 18, class_="soft middle")
-        for mark in marks
+        element("text", text, x=scale(mark * unit.size), y=bottom + 18, class_="soft middle")
+        for mark, text in zip(marks, tick_texts(marks), strict=True)
     ]
     base = element("path", d=f"M{scale.start},{bottom}H{end}", class_="axis")
     label = element("text", unit.name, x=scale.end, y=bottom + 38, class_="soft end")
@@ -222,17 +222,12 @@ def x_axis(scale: Scale, unit: Unit, bottom: float = HEIGHT - BOTTOM, end: float
 def y_axis(scale: Scale, label: str, *, percent: bool = False) -> Markup:
     """Grid lines and numbers of the vertical axis; its label stands above it."""
     marks = ticks(scale.low, scale.high)
+    texts = [f"{mark * 100:.0f} %" for mark in marks] if percent else tick_texts(marks, 4)
     parts = [element("path", d=f"M{LEFT},{scale(mark)}H{END}", class_="grid") for mark in marks] + [
-        element(
-            "text",
-            f"{mark * 100:.0f} %" if percent else short(mark, 4),
-            x=LEFT - 8,
-            y=scale(mark) + 4,
-            class_="soft end",
-        )
-        for mark in marks
+        element("text", text, x=LEFT - 8, y=scale(mark) + 4, class_="soft end")
+        for mark, text in zip(marks, texts, strict=True)
     ]
-    return join(*parts, element("text", label, x=0, y=14, class_="soft"))
+    return join(*parts, element("text", clipped(label, ACROSS), x=0, y=14, class_="soft"))
 
 
 def _study_row(row: Row, workload: str, y: float, x: Scale, looks: Styles) -> Markup:

@@ -48,7 +48,7 @@ def frame(
     """
     script = resource("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    style = sheet(dark_scope=DARK_SCOPE) + STYLE + DOTS + shade_sheet() + more_style
+    style = sheet(DARK_SCOPE) + STYLE + DOTS + shade_sheet() + more_style
     return string.Template(resource("page.html")).substitute(
         title=escape(f"{names} · Gradathlon"),
         heading=escape(names),
@@ -79,6 +79,7 @@ def figure(svg: Markup, plot: str, caption: str, file: str, class_: str | None =
         "save as SVG",
         type="button",
         class_="save",
+        title=f"{file}.svg",
         data_plot=plot,
         data_file=f"{file}.svg",
     )

@@ -16,7 +16,7 @@ from scoring.report import shell
 from scoring.report.axes import short
 from scoring.report.curves import curve_plot, readable_clocks
 from scoring.report.markup import Markup, element, join
-from scoring.report.page_tables import trials_table
+from scoring.report.page_tables import scrolled, trials_table
 from scoring.report.palette import ramp, ramp_sheet, styles, swatch
 from scoring.report.plots import Styles, picture
 from scoring.report.shell import figure
@@ -28,16 +28,15 @@ _HOW = (
     "Every value was trained to the end, without a target. The sensitivity is the mean over the "
     "range of how far the final metric lies from the best, where training that diverges, or ends "
     "worse than it began, counts as none (Wortsman et al. 2023): 0 is a method for which every "
-    "value does as well as the best."
+    "value does as well as the best, or for which none trains."
 )
 
 _STYLE = """
-.line.other { stroke-width: 1.7; stroke-opacity: .85; }
 .pair-of-plots > figure:only-child { max-width: 600px; }
 tfoot tr:first-child > * { border-top: 1px solid var(--rule); }
 tfoot tr:last-child > * { border-bottom: 0; }
 """
-"""Nobody wins a study here: all curves count alike. One plot alone is no wider than in a pair."""
+"""One plot alone is no wider than in a pair."""
 
 
 def write_sweep_page(folder: Path, output: Path) -> None:
@@ -101,7 +100,10 @@ def _section(title: str, word: str, *children: object) -> Markup:
 def _pictures(log: SweepLog) -> Markup:
     drawing, told = sweep_drawing(log.sweeps, log.parameter, log=log.log)
     title = f"Final metric over {log.parameter}"
-    caption = "Means over seeds, worst to best; dashed: before training; ✕: a seed diverged"
+    caption = (
+        "Means over seeds, worst to best, none worse than before training (dashed); "
+        "✕: a seed diverged"
+    )
     figures = [figure(picture("sweep", title, told, drawing), "sweep", caption, "sweep")]
     if log.has_sizes:
         drawing, told = sensitivity_drawing(log.sweeps, log.parameter)
@@ -157,9 +159,13 @@ def _table(log: SweepLog) -> Markup:
         class_="board",
     )
     better = "lower" if first.goal == "min" else "higher"
-    caption = f"Final {first.metric}, {better} is better, mean over seeds; bold: the best"
-    scroll = element("div", table, class_="scroll", role="region", aria_label=caption, tabindex=0)
-    return element("figure", element("figcaption", element("span", caption)), scroll)
+    caption = (
+        f"Final {first.metric}, {better} is better, mean over seeds, of each no worse than before "
+        "training; bold: the best"
+    )
+    return element(
+        "figure", element("figcaption", element("span", caption)), scrolled(caption, table)
+    )
 
 
 def _final(sweep: Sweep, place: int) -> Markup:

@@ -31,8 +31,8 @@ def sweep_svg(sweeps: Sequence[Sweep], name: str, *, log: bool) -> str:
 def sweep_drawing(sweeps: Sequence[Sweep], name: str, *, log: bool) -> tuple[Markup, str]:
     """The final metric against the hyperparameter `name`, a line a workload; and it in words.
 
-    Marks are means over seeds, their whiskers reach from the worst seed to the best; dashed is the
-    initial value. A cross above tells that a seed diverged.
+    Marks are means over seeds, none counted worse than it began; their whiskers reach from the
+    worst seed to the best; dashed is the initial value. A cross above tells that a seed diverged.
     """
     looks = styles(sweep.workload for sweep in sweeps)
     values = [value for sweep in sweeps for row in sweep.counted for value in row]
@@ -104,7 +104,9 @@ def _line(sweep: Sweep, look: Style, x: Scale, y: Scale, *, log: bool) -> Markup
 
 def _crosses(sweeps: Sequence[Sweep], number: int, looks: Styles, x: Scale, *, log: bool) -> Markup:
     """Above the plot, those of one workload beside those of the others."""
-    sweep, aside = sweeps[number], 9 * (number - (len(sweeps) - 1) / 2)
+    sweep = sweeps[number]
+    gap = min(9.0, (x.end - x.start) / (len(sweep.grid) - 1) / len(sweeps))
+    aside = gap * (number - (len(sweeps) - 1) / 2)
     places = [place for place in range(len(sweep.grid)) if sweep.diverged(place)]
     across = [x(math.log10(sweep.grid[k]) if log else sweep.grid[k]) + aside for k in places]
     marks = [

@@ -19,6 +19,7 @@ from scoring.equal_budget import EqualBudget, Standing
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.words import Clock
 from scoring.protocols import PROTOCOLS
+from scoring.report.axes import short
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -199,7 +200,7 @@ def time_text(time: float, clock: Clock) -> str:
         return MISSED
     if not CLOCKS[clock].in_seconds:
         return f"{time:,.0f} {CLOCKS[clock].unit}"
-    return f"{time:,.0f} s" if time >= 1000 else f"{time:.3g} s"
+    return f"{time:,.0f} s" if time >= 999.5 else f"{time:.3g} s"
 
 
 def interval_text(row: Row) -> str:
@@ -233,7 +234,7 @@ def spread_text(standing: Standing) -> str:
     values = [value for value in standing.study_values if math.isfinite(value)]
     if not values:
         return MISSED
-    low, high = f"{min(values):.4g}", f"{max(values):.4g}"
+    low, high = short(min(values), 4), short(max(values), 4)
     return f"{low if low == high else f'{low}–{high}'} of {len(standing.study_values)}"
 
 
@@ -244,7 +245,7 @@ def _budget_title(race: EqualBudget) -> str:
 
 def _standings(race: EqualBudget) -> list[str]:
     return [
-        f"{one.value:.4g}  {one.submission} ({one.framework}), studies {spread_text(one)}"
+        f"{short(one.value, 4)}  {one.submission} ({one.framework}), studies {spread_text(one)}"
         for one in race.standings
     ]
 

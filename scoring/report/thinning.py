@@ -12,18 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def kept(
-    across: Sequence[float],
-    up: Sequence[float],
-    *,
-    tolerance: float,
-    most: int,
-    also: Sequence[int] = (),
-) -> list[int]:
-    """Indices of the points of one curve to keep, as `kept_of_all` tells."""
-    return kept_of_all([across], [up], tolerance=tolerance, most=most, also=[also])[0]
-
-
 def kept_of_all(
     across: Sequence[Sequence[float]],
     up: Sequence[Sequence[float] | np.ndarray],

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import re
 
 import pytest
 
 from scoring.board import compute
 from scoring.frame import gather
+from scoring.ground.words import Goal
 from scoring.records import Record
 from scoring.report import crowds
 from scoring.report.page import render
@@ -39,6 +42,28 @@ def test_of_many_each_study_s_fastest_and_failures_are_shown_in_order(
         assert (record in shown) == (failed or is_first)
     assert [one for one in records if one in shown] == shown
     assert 0 < len(shown) < len(records)
+
+
+@pytest.mark.parametrize("goal", ["min", "max"])
+def test_at_equal_budget_the_best_of_each_study_is_shown(records: list[Record], goal: Goal) -> None:
+    free = [
+        dataclasses.replace(
+            one,
+            header=dataclasses.replace(
+                one.header, target=dataclasses.replace(target, goal=goal, value=None)
+            ),
+        )
+        for one in records
+        if (target := one.header.target)
+    ]
+    shown = crowds.shown(free, "wall", 1)
+    pick = min if goal == "min" else max
+    for record in free:
+        rivals = [one for one in free if one.header.key[:3] == record.header.key[:3]]
+        results = [crowds.result_of(one, "wall") for one in rivals]
+        finite = [result for result in results if math.isfinite(result)]
+        best = finite and crowds.result_of(record, "wall") == pick(finite)
+        assert not best or record in shown
 
 
 def test_the_page_tells_what_it_leaves_out(

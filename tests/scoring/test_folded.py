@@ -10,10 +10,12 @@ import pytest
 
 from scoring.frame import gather
 from scoring.records import Evaluation, Record
+from scoring.report import folded
 from scoring.report.folded import figure_at_end, folded_plots, other_metrics
 from scoring.report.heatmap import shade, shade_sheet
-from scoring.report.hyperparameters import scatter_plot, tried
+from scoring.report.hyperparameters import Tried, scatter_plot, tried
 from scoring.report.palette import styles
+from scoring.report.plots import TOP
 from tests.scoring.page_race import LM, race
 
 
@@ -102,6 +104,63 @@ def test_other_metrics_are_those_that_change(records: list[Record]) -> None:
     drawn = {plot: svg for plot, _, _, svg in folded_plots(3, LM, moving, "wall", looks)}
     submissions = len({one.header.submission for one in records})
     assert drawn["side3-0"].count('class="line ') == submissions
+
+
+def test_at_equal_budget_the_best_trials_are_called_best(records: list[Record]) -> None:
+    looks = styles(one.header.submission for one in records)
+    free = [
+        dataclasses.replace(
+            one,
+            header=dataclasses.replace(one.header, target=dataclasses.replace(target, value=None)),
+            evaluations=tuple(
+                Evaluation(e.steps, e.wall_s, e.cpu_s, {**e.metrics, "validation/x": 1 / e.steps})
+                for e in one.evaluations
+            ),
+            outcome=dataclasses.replace(one.outcome, extra={"test": {"test/rmse": 1.5}}),
+        )
+        for one in records
+        if (target := one.header.target) and one.outcome
+    ]
+    captions = [caption for _, caption, _, _ in folded_plots(0, LM, free, "wall", looks)]
+    assert captions[-1] == "validation/x: each submission's best trial; it is not judged"
+    table = figure_at_end(free, "wall", looks)
+    assert table is not None
+    assert "s best trial, if it ended" in table and "fastest" not in table
+    missed = [one for one in records if one.header.submission == "sgd"]
+    caption = figure_at_end(
+        [
+            dataclasses.replace(
+                one, outcome=dataclasses.replace(one.outcome, extra={"test": {"test/rmse": 1.5}})
+            )
+            for one in missed
+            if one.outcome
+        ],
+        "wall",
+        looks,
+    )
+    assert caption is not None
+    assert "fastest trial, or its first where all missed the target" in caption
+
+
+def test_what_is_not_drawn_is_counted(
+    records: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = styles(one.header.submission for one in records)
+    monkeypatch.setattr(folded, "SHOWN", 1)
+    captions = [caption for _, caption, _, _ in folded_plots(0, LM, records, "wall", looks)]
+    assert [caption.partition(". ")[2] for caption in captions] == [
+        "1 more hyperparameters were varied: gradathlon export"
+    ]
+
+
+def test_results_beyond_the_axis_stand_at_its_end_and_are_counted(records: list[Record]) -> None:
+    results = [1.0 + place / 100 for place in range(99)] + [1e9]
+    trials = {"sgd": [(1.0 + place, result) for place, result in enumerate(results)]}
+    svg = scatter_plot("p", LM, Tried("lr", trials, "loss"), "wall", styles(["sgd"]))
+    assert "Results beyond the axis stand at its ends:" in svg
+    drawn = [float(up) for up in re.findall(r"M[\d.]+,([\d.]+)h0", svg)]
+    assert min(drawn) == TOP + 26
+    assert "1e9" not in svg and "1,000,000,000" not in svg
 
 
 def test_what_trials_were_on_test_data_is_a_table(records: list[Record]) -> None:

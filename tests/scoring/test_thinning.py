@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.report.thinning import kept
+from scoring.report.thinning import kept_of_all
 
 HEIGHTS = st.lists(st.floats(-300, 300), min_size=2, max_size=80)
+
+
+def kept(
+    across: Sequence[float],
+    up: Sequence[float],
+    *,
+    tolerance: float,
+    most: int,
+    also: Sequence[int] = (),
+) -> list[int]:
+    return kept_of_all([across], [up], tolerance=tolerance, most=most, also=[also])[0]
 
 
 @given(up=HEIGHTS, tolerance=st.floats(0.1, 20), also=st.integers(0, 79))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -18,13 +19,17 @@ from scoring.report.pictures import card
 
 _AXIS = 300
 _LINE = 24
+_NUMBERS = 12
+"""On the axis of ranks, at most."""
 
 
 def critical_difference_svg(board: Board) -> str:
-    """Mean ranks over workloads; a bar joins entries that the board's test tells not apart.
+    """Mean ranks over workloads; a bar has knobs at entries that the board tells not apart.
 
     As in Demsar 2006, "Statistical Comparisons of Classifiers over Multiple Data Sets", with the
-    board's own paired test over studies in place of his over workloads.
+    board's own paired test over studies in place of his over workloads. His one critical distance
+    makes neighbours of all that it tells not apart; a paired test need not, and a bar may pass an
+    entry that has no knob on it.
     """
     rows = [row for row in board.rows if not row.is_reference]
     means = mean_ranks(rows)
@@ -32,24 +37,12 @@ def critical_difference_svg(board: Board) -> str:
     edge = room(means) + 36
     scale = Scale(1.0, max(2.0, float(len(rows))), edge, edge + _AXIS)
     width = 2 * edge + _AXIS
-    cliques = not_told_apart(board, [row.submission for row in order])
-    top = 70 + 10 * len(cliques)
+    groups = not_told_apart(board, [row.submission for row in order])
+    top = 70 + 10 * len(groups)
     height = top + _LINE * ((len(order) + 1) // 2) + 24
-    ticks = [
-        join(
-            element("path", d=f"M{scale(rank)},44v8", class_="axis"),
-            element("text", str(rank), x=scale(rank), y=38, class_="soft middle"),
-        )
-        for rank in range(1, len(rows) + 1)
-    ]
     bars = [
-        element(
-            "path",
-            d=f"M{scale(means[names[0]]) - 4},{64 + 10 * place}H{scale(means[names[-1]]) + 4}",
-            class_="line ink",
-            stroke_width=4,
-        )
-        for place, names in enumerate(cliques)
+        _bar([scale(means[name]) for name in names], 64 + 10 * place)
+        for place, names in enumerate(groups)
     ]
     looks = styles(row.submission for row in board.rows)
     half = (len(order) + 1) // 2  # the better at the left, the others at the right
@@ -62,13 +55,19 @@ def critical_difference_svg(board: Board) -> str:
         entries.append(_entry(row, looks[row.submission].colour, x, y, end))
     drawing = join(
         element("text", "mean rank over workloads", x=width / 2, y=20, class_="soft middle"),
-        element("path", d=f"M{scale.start},52H{scale.end}", class_="axis"),
-        *ticks,
+        _rank_axis(scale, len(rows)),
         *entries,
         element("g", *bars, class_="cr"),
+        element(
+            "text",
+            "not told apart: the knobs of a bar",
+            x=width / 2,
+            y=height - 14,
+            class_="soft middle",
+        ),
     )
     description = "; ".join(f"{row.submission} {means[row.submission]:.2f}" for row in order)
-    joined = "; ".join(" - ".join(names) for names in cliques) or "none"
+    joined = "; ".join(" - ".join(names) for names in groups) or "none"
     return card(
         "Critical differences", f"{description}. Not told apart: {joined}", drawing, width, height
     )
@@ -112,23 +111,41 @@ def mean_ranks(rows: Sequence[Row]) -> Mapping[str, float]:
 
 
 def not_told_apart(board: Board, order: Sequence[str]) -> list[list[str]]:
-    """The longest stretches of `order` within which the board tells no two apart."""
+    """Groups within which the board tells no two apart; every pair that it does not is in one."""
     sure = surely_better([board.scores[name] for name in order])
     apart = sure | sure.T
-    spans: list[tuple[int, int]] = []
-    for first in range(len(order)):
-        last = first
-        while last + 1 < len(order) and not apart[first : last + 1, last + 1].any():
-            last += 1
-        if last > first and not any(low <= first and last <= high for low, high in spans):
-            spans.append((first, last))
-    return [list(order[low : high + 1]) for low, high in spans]
+    groups: list[list[int]] = []
+    for pair in itertools.combinations(range(len(order)), 2):
+        if apart[pair] or any(set(pair) <= set(group) for group in groups):
+            continue
+        group = list(pair)
+        for other in range(len(order)):
+            if other not in pair and not apart[other, group].any():
+                group.append(other)
+        groups.append(sorted(group))
+    return [[order[place] for place in group] for group in groups]
 
 
 def _ranks(rows: Sequence[Row], workload: str) -> dict[str, float]:
     ratios = [row.cells[workload].ratio for row in rows]
     ranked = stats.rankdata(ratios)
     return {row.submission: float(rank) for row, rank in zip(rows, ranked, strict=True)}
+
+
+def _rank_axis(scale: Scale, count: int) -> Markup:
+    ticks = [
+        join(
+            element("path", d=f"M{scale(rank)},44v8", class_="axis"),
+            element("text", str(rank), x=scale(rank), y=38, class_="soft middle"),
+        )
+        for rank in range(1, count + 1, max(1, math.ceil(count / _NUMBERS)))
+    ]
+    return join(element("path", d=f"M{scale.start},52H{scale.end}", class_="axis"), *ticks)
+
+
+def _bar(knobs: Sequence[float], y: float) -> Markup:
+    line = element("path", d=f"M{min(knobs)},{y}H{max(knobs)}", class_="line", stroke_width=2)
+    return join(line, *(element("circle", cx=x, cy=y, r=3.5, class_="fill") for x in knobs))
 
 
 def _entry(row: Row, colour: str, x: float, y: float, edge: float) -> Markup:

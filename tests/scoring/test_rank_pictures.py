@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import xml.dom.minidom
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from scoring.board import Board, compute
+from scoring.ranking import Score
 from scoring.report.png import png
 from scoring.report.rank_pictures import (
     bump_svg,
@@ -41,6 +44,28 @@ def test_bars_join_what_the_board_tells_not_apart(board: Board) -> None:
     told = xml.dom.minidom.parseString(critical_difference_svg(board))
     text = told.getElementsByTagName("desc")[0].firstChild
     assert "Not told apart: even - twin" in text.data  # type: ignore[union-attr]
+
+
+def test_pairs_told_not_apart_are_on_a_bar_though_one_between_them_is_not(board: Board) -> None:
+    studies = {
+        "fast": [1.2, 1.21, 1.19, 1.2, 1.2],
+        "even": [1.1, 1.1, 1.11, 1.12, 1.08],
+        "slow": [1.9, 0.2, 1.7, 0.1, 1.2],
+    }
+    scores = {
+        name: Score({}, float(np.mean(own)), studies=dict(enumerate(own)))
+        for name, own in studies.items()
+    }
+    noisy = dataclasses.replace(board, scores=scores)
+    assert not_told_apart(noisy, list(studies)) == [["fast", "slow"], ["even", "slow"]]
+
+
+def test_ranks_of_many_are_few_numbers(board: Board) -> None:
+    rows = [dataclasses.replace(board.rows[0], submission=f"m{place}") for place in range(60)]
+    scores = {row.submission: Score({}, 1.0) for row in rows}
+    many = dataclasses.replace(board, rows=tuple(rows), scores=scores)
+    numbers = re.findall(r'class="soft middle">(\d+)<', critical_difference_svg(many))
+    assert 6 <= len(numbers) <= 12
 
 
 def test_equal_ratios_share_a_rank(board: Board) -> None:

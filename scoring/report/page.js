@@ -13,7 +13,7 @@
   const show = () => {
     for (const button of buttons) button.setAttribute("aria-pressed", !hidden.has(button.dataset.s));
     for (const part of all("svg [data-s]")) part.toggleAttribute("hidden", hidden.has(part.dataset.s));
-    for (const row of all(".board tbody tr")) row.hidden = hidden.has(row.dataset.s);
+    for (const row of all("tbody tr[data-s]")) row.hidden = hidden.has(row.dataset.s);
     filter();
   };
   for (const button of buttons) {
@@ -41,10 +41,11 @@
   const points = (plot, curve) => curve.y.map((value, at) =>
     value === null ? null : [place(plot.x[clock], curve[clock][at]), place(plot.y, value)]);
   const path = (corners) => {
-    let text = "", pen = "M";
-    for (const corner of corners) {
-      if (corner) text += pen + corner[0].toFixed(1) + "," + corner[1].toFixed(1);
-      pen = corner ? "L" : "M";
+    let text = "", joined = 0;
+    for (const corner of [...corners, null]) {
+      if (corner) text += `${joined ? "L" : "M"}${corner[0].toFixed(1)},${corner[1].toFixed(1)}`;
+      else if (joined === 1) text += "h0"; // a dot
+      joined = corner ? joined + 1 : 0;
     }
     return text;
   };
@@ -73,7 +74,7 @@
   }
 
   // --- what lies nearest to the pointer
-  const tip = document.getElementById("tip");
+  const tip = document.getElementById("tip"), LINES = 16;
   const say = (event, title, lines) => {
     tip.replaceChildren();
     tip.append(Object.assign(document.createElement("strong"), { textContent: title }));
@@ -91,20 +92,37 @@
   };
   const pointer = (svg, event) => new DOMPoint(event.clientX, event.clientY)
     .matrixTransform(svg.getScreenCTM().inverse());
-  const number = (value) => value === null ? "–" : Number(value >= 1000 ? value.toFixed(0) : value.toPrecision(4)).toLocaleString("en");
+  const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+  const fine = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+  const number = (value) => {
+    if (value === null) return "–";
+    const size = Math.abs(value);
+    if (size >= 1e12 || (size < 1e-4 && size > 0)) return String(Number(value.toPrecision(4)));
+    return (size >= 1000 ? whole : fine).format(value);
+  };
   const light = (svg, parts) => {
     for (const part of all(".hot", svg)) part.classList.remove("hot");
     for (const part of parts) part.classList.add("hot");
     svg.classList.add("hovering");
   };
 
+  // The squared distance of a point from the line between two corners, and whether it is nearer
+  // to the second.
+  const apart = (at, [x, y], [x1, y1]) => {
+    const across = x1 - x, up = y1 - y;
+    const along = ((at.x - x) * across + (at.y - y) * up) / (across ** 2 + up ** 2 || 1);
+    const share = Math.min(1, Math.max(0, along));
+    return [(x + share * across - at.x) ** 2 + (y + share * up - at.y) ** 2, share > 0.5];
+  };
   const onCurves = (svg, event) => {
     const plot = data.plots[svg.id], at = pointer(svg, event);
     let best = null, near = 40 * 40;
     for (const line of all(".line[data-i]:not([hidden])", svg)) {
-      plot.corners[line.dataset.i].forEach((corner, step) => {
-        const far = corner ? (corner[0] - at.x) ** 2 + (corner[1] - at.y) ** 2 : Infinity;
-        if (far < near) [near, best] = [far, { index: line.dataset.i, step }];
+      const corners = plot.corners[line.dataset.i];
+      corners.forEach((corner, step) => {
+        if (!corner) return;
+        const [far, later] = apart(at, corner, corners[step + 1] ?? corner);
+        if (far < near) [near, best] = [far, { index: line.dataset.i, step: step + later }];
       });
     }
     if (!best) return leave(svg);
@@ -119,12 +137,13 @@
     const at = pointer(svg, event), box = data.profile;
     const tau = box.x[0] + (at.x - box.x[2]) / (box.x[3] - box.x[2]) * (box.x[1] - box.x[0]);
     if (tau < box.x[0] || tau > box.x[1]) return leave(svg);
-    const lines = all("g[data-i]:not([hidden])", svg).map((group) => {
+    const groups = all("g[data-i]:not([hidden])", svg), more = groups.length - LINES;
+    const lines = groups.slice(0, LINES).map((group) => {
       const line = box.lines[group.dataset.i];
       const solved = line.corners.filter((corner) => corner[0] <= tau);
       return `${line.label}: ${Math.round(100 * solved[solved.length - 1][1])} %`;
     });
-    return say(event, `τ = ${tau.toFixed(2)}`, lines);
+    return say(event, `τ = ${tau.toFixed(2)}`, more > 0 ? [...lines, `and ${more} more`] : lines);
   };
   for (const [kind, look] of [["curves", onCurves], ["profile", onProfile]]) {
     for (const svg of all(`svg[data-kind="${kind}"]`)) {
@@ -186,6 +205,15 @@
   const signed = (x) => (x > 0 ? "+" : x < 0 ? "\u2212" : "") + Math.abs(x).toFixed(3);
   const told = (tag, text, into) =>
     into.appendChild(Object.assign(document.createElement(tag), { textContent: text }));
+  const unsure = (pair) => !data.versus.tells
+    ? "This protocol does not tell how sure a difference is."
+    : !pair ? `Of the best ${data.versus.most} alone the page tells how sure a difference is; ` +
+      "gradathlon compare tells it of any two."
+      : pair[0] === null ? "They have no study in common, which would tell how sure the difference is."
+        : "A single study does not tell how sure the difference is.";
+  // Why there is no time of a cell to compare, "" where there is.
+  const lack = ([time, ratio, ran]) =>
+    time !== null || ratio !== null ? "" : ran ? "missed" : "not run";
   const tell = () => {
     versus.hidden = picked.length < 2;
     versus.replaceChildren();
@@ -200,7 +228,7 @@
       const held = pair[5] ? ", held within what two scores can differ by" : "";
       told("p", `Difference over paired studies ${signed(mean)}, 95 %: ${signed(low)} to ` +
         `${signed(high)}${held}, p = ${pair[3]} (this pair alone).`, versus);
-    } else told("p", "A single study does not tell how sure the difference is.", versus);
+    } else told("p", unsure(pair), versus);
     if (pair && pair[4] !== null) {
       const chance = turned ? 1 - pair[4] : pair[4];
       told("p", `${a.name} scores higher in ${Math.round(100 * chance)} % of redrawn studies.`, versus);
@@ -208,15 +236,15 @@
     const list = versus.appendChild(document.createElement("ul"));
     data.versus.workloads.forEach((workload, place) => {
       const [[one, ratio], [other, against]] = [a.cells[place], b.cells[place]];
-      const met = [one ?? ratio, other ?? against].map((value) => value !== null);
+      const lacking = [a, b].filter(({ cells }) => lack(cells[place]))
+        .map(({ name, cells }) => `${lack(cells[place])} by ${name}`);
       const timed = one === null || other === null ? ""
         : `${number(one)} against ${number(other)} ${data.versus.unit}`;
       // Of what each makes to its own reference: machines and frameworks differ.
       const ratios = ratio === null || against === null ? ""
         : `×${ratio.toFixed(2)} against ×${against.toFixed(2)}`;
-      told("li", `${workload}: ` + (met[0] && met[1]
-        ? timed && ratios ? `${timed} (${ratios})` : timed || ratios
-        : met[0] || met[1] ? `missed by ${met[0] ? b.name : a.name}` : "missed by both"), list);
+      const times = timed && ratios ? `${timed} (${ratios})` : timed || ratios;
+      told("li", `${workload}: ${lacking.join(", ") || times}`, list);
     });
   };
   for (const button of all(".pick")) {

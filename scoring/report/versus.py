@@ -7,6 +7,7 @@ import math
 
 from scoring.board import Board
 from scoring.ground.clocks import CLOCKS
+from scoring.protocols import PROTOCOLS
 from scoring.ranking import chance_of_better, difference
 from scoring.report.plots import Styles
 
@@ -17,16 +18,17 @@ MOST = 40
 def versus_data(board: Board, looks: Styles) -> dict[str, object]:
     """By series: name, score and cells; by two series, lower first: how they differ.
 
-    A pair's numbers are the mean difference of the studies' scores, the ends of its 95 % interval,
-    p, the share of redrawn studies in which the first scores higher, and whether an end was held
-    within what two scores can differ by; null where not known.
+    A cell is its time, its ratio and whether there were trials. A pair's numbers are the mean
+    difference of the studies' scores, the ends of its 95 % interval, p, the share of redrawn
+    studies in which the first scores higher, and whether an end was held within what two scores
+    can differ by; null where not known.
     """
     rows = {looks[row.submission].series: row for row in board.rows}
     entries = {
         series: {
             "name": row.submission,
             "score": row.score,
-            "cells": [[cell.time, cell.ratio] for cell in row.cells.values()],
+            "cells": [[cell.time, cell.ratio, cell.trials > 0] for cell in row.cells.values()],
         }
         for series, row in rows.items()
     }
@@ -37,6 +39,8 @@ def versus_data(board: Board, looks: Styles) -> dict[str, object]:
     return {
         "workloads": board.workloads,
         "unit": CLOCKS[board.clock].unit,
+        "tells": not PROTOCOLS[board.protocol].raw,
+        "most": MOST,
         "entries": entries,
         "pairs": pairs,
     }

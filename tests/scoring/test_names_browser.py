@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from scoring.board import Board, compute
+from scoring.ground.words import Target, TrialKey
+from scoring.records import Evaluation, Outcome, record_path
 from scoring.report.heatmap import heatmap_svg
 from scoring.report.page import write_page
 from scoring.report.pictures import board_svg, static_profile_svg
 from scoring.report.rank_pictures import bump_svg, critical_difference_svg
-from tests.scoring.conftest import Run
+from tests.scoring.conftest import Run, header, write
 from tests.scoring.test_page_browser import CHROMIUM, Visit, browser
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
@@ -28,7 +30,7 @@ _OUTSIDE = """svg => {
     return box.width > 0 && (box.left < frame.left - 1 || box.right > frame.right + 1);
   }).map(one => one.textContent);
 }"""
-_OVERLAPS = """svg => {
+OVERLAPS = """svg => {
   const all = [...svg.querySelectorAll("text")].map(one => [one, one.getBoundingClientRect()]);
   return all.flatMap(([one, a], place) => all.slice(place + 1)
     .filter(([_, b]) => a.left < b.right - 1 && b.left < a.right - 1
@@ -58,6 +60,37 @@ def test_no_long_name_leaves_its_plot(browser: Any, long_names: Path, width: int
     visit.context.close()
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_very_long_name_stretches_the_page(browser: Any, tmp_path: Path, width: int) -> None:
+    name, metric = "m" * 190 + "_torch", f"validation/{'v' * 200}"
+    run = Run(tmp_path / "run")
+    for submission in ("reference-torch", name):
+        for trial in range(4):
+            head = header(
+                "lm-toy-v2",
+                submission,
+                trial=trial,
+                target=Target(metric, "min", 1.0),
+                hyperparameters={"h" * 200: 10.0**-trial},
+            )
+            seen = [
+                Evaluation(10 * n, 10.0 * n, 10.0 * n, {metric: 2 / n, "x/" + "d" * 200: 1.0 * n})
+                for n in (1, 2)
+            ]
+            end = Outcome("reached", 20, 20.0, 20.0, "r" * 200)
+            write(record_path(run.folder, TrialKey(*head.key)), [head, *seen, end])
+    page = tmp_path / "page.html"
+    write_page([run.folder], page)
+    visit = Visit(browser, page, viewport={"width": width, "height": 844})
+    visit.page.locator("details.more summary").first.click()
+    for compared in visit.page.locator(".pick").all():
+        compared.click()
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+    plots = visit.page.locator("figure svg.plot").all()
+    assert [plot.evaluate(_OUTSIDE) for plot in plots] == [[]] * len(plots)
+    visit.context.close()
+
+
 @pytest.mark.parametrize(
     "draw", [board_svg, static_profile_svg, critical_difference_svg, bump_svg, heatmap_svg]
 )
@@ -71,5 +104,5 @@ def test_long_names_have_room_in_a_picture(
     texts = svg.evaluate("svg => [...svg.querySelectorAll('text')].map(one => one.textContent)")
     assert "shrink_and_perturb_long" in texts
     assert svg.evaluate(_OUTSIDE) == []
-    assert svg.evaluate(_OVERLAPS) == []
+    assert svg.evaluate(OVERLAPS) == []
     visit.context.close()

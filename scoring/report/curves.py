@@ -12,10 +12,11 @@ from scoring.columns import readings, values
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import ENDS
 from scoring.ground.words import Clock, Target
-from scoring.records import Record, run_of
+from scoring.records import Record, RecordError, run_of
 from scoring.report import crowds
 from scoring.report.axes import Scale, bounded, clock_unit, robust_range, short
 from scoring.report.markup import Markup, element, join
+from scoring.report.names import run_names
 from scoring.report.palette import Style
 from scoring.report.plots import BOTTOM, END, HEIGHT, LEFT, TOP, Styles, picture, x_axis, y_axis
 from scoring.report.thinning import kept_of_all
@@ -82,14 +83,14 @@ def curves_of(
 ) -> list[Curve]:
     """The curves of one workload's trials; those by which studies are judged come last, on top."""
     leaders = crowds.leaders(records, clock)
-    names_run = len({run_of(record.path) for record in records}) > 1
+    runs = run_names(records)
     curves = [
         _curve(
             record,
             target,
             looks,
             fastest=math.isfinite(leaders.get(place, math.inf)),
-            names_run=names_run,
+            run=runs.get(run_of(record.path)),
         )
         for place, record in enumerate(records)
     ]
@@ -102,6 +103,9 @@ def curve_plot(
     """Metric against clock, and the data with which a script redraws it on another clock.
 
     All `records` are of one workload and have a target; the first one's is drawn.
+
+    Raises:
+        RecordError: some were not timed on the clock.
     """
     race = _race(records, clock, looks)
     axes = [
@@ -148,6 +152,11 @@ def _race(
     target: Target | None = None,
     points: int = POINTS,
 ) -> _Race:
+    if not _is_read(records, clock):
+        raise RecordError(
+            f"{records[0].header.workload}: not all trials were timed on the {clock} clock: choose "
+            f"another with --clock ({', '.join(readable_clocks(records))})"
+        )
     side = target is not None
     if target is not None:  # another metric than the judged one, which evaluations may lack
         curves = [_measured(curve) for curve in curves_of(records, target, clock, looks)]
@@ -227,14 +236,14 @@ def _told(race: _Race) -> str:
 
 
 def _curve(
-    record: Record, target: Target, looks: Styles, *, fastest: bool, names_run: bool
+    record: Record, target: Target, looks: Styles, *, fastest: bool, run: str | None
 ) -> Curve:
     head = record.header
     label = f"{head.submission} ({head.framework}), study {head.study}, trial {head.trial}"
     return Curve(
         style=looks[head.submission],
         framework=head.framework,
-        label=f"{label}, {run_of(record.path).name}" if names_run else label,
+        label=f"{label}, {run}" if run else label,
         readings={clock: _readings(record, clock) for clock in CLOCKS},
         values=tuple(values(record.evaluations, target.metric).tolist()),
         hit=first_hit(head, record.evaluations),
@@ -251,11 +260,11 @@ def _readings(record: Record, clock: Clock) -> tuple[float, ...]:
 
 def readable_clocks(records: Sequence[Record]) -> list[Clock]:
     """The clocks that every evaluation of these trials was read on."""
-    return [
-        name
-        for name in CLOCKS
-        if all(np.isfinite(readings(one.evaluations, name)).all() for one in records)
-    ]
+    return [name for name in CLOCKS if _is_read(records, name)]
+
+
+def _is_read(records: Sequence[Record], clock: Clock) -> bool:
+    return all(np.isfinite(readings(one.evaluations, clock)).all() for one in records)
 
 
 def _clock_scale(curves: Sequence[Curve], clock: Clock) -> Scale:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from scoring.records import Record, run_of
 
 SIZE, PHONE = 12.0, 15.5
 """The size of a plot's text in its own units, and on a phone's narrow page."""
@@ -27,6 +30,20 @@ def clipped(name: str, length: int = LONGEST) -> str:
 def room(names: Iterable[str], size: float = SIZE) -> int:
     """What the widest of some names, clipped, takes at most."""
     return math.ceil(size * max((_width(clipped(name)) for name in names), default=0.0))
+
+
+def run_names(records: Sequence[Record]) -> Mapping[Path, str]:
+    """By folder, what to call the runs of several; nothing where they are of one run.
+
+    Of folders of one name as much of their paths is told as makes them differ.
+    """
+    runs = sorted({run_of(record.path) for record in records})
+    if len(runs) < 2:
+        return {}
+    depth = 1
+    while len({run.parts[-depth:] for run in runs}) < len(runs):
+        depth += 1
+    return {run: "/".join(run.parts[-depth:]) for run in runs}
 
 
 def _width(name: str) -> float:

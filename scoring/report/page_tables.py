@@ -12,6 +12,7 @@ from scoring.records import Record, attempt_of, run_of
 from scoring.report.axes import MISSING, Scale, short, ticks
 from scoring.report.heatmap import ratio_text, shade
 from scoring.report.markup import Markup, element, join
+from scoring.report.names import run_names
 from scoring.report.palette import Style, swatch
 from scoring.report.plots import Styles, score_bar, score_range
 from scoring.report.tables import (
@@ -230,15 +231,15 @@ def _bar_axis(scale: Scale) -> Markup:
 
 def trials_table(records: Sequence[Record], looks: Styles) -> Markup:
     """Every trial, one line each; a script can sort it by any column."""
-    names_run = len({run_of(record.path) for record in records}) > 1
+    runs = run_names(records)
     columns = (
-        *(["run"] if names_run else []),
+        *(["run"] if runs else []),
         *("workload", "submission", "framework", "study", "trial", "end", "time to result"),
         *("hyperparameters", "reason", "steps", "wall", "cpu", "step time", "seed"),
     )
     textual = {"run", "workload", "submission", "framework", "end", "hyperparameters", "reason"}
     head = [_head(name, class_=None if name in textual else "number") for name in columns]
-    rows = [_trial_row(record, looks, names_run=names_run) for record in records]
+    rows = [_trial_row(record, looks, runs.get(run_of(record.path))) for record in records]
     table = element(
         "table",
         element("caption", "Trials", class_="hearing"),
@@ -249,7 +250,7 @@ def trials_table(records: Sequence[Record], looks: Styles) -> Markup:
     return scrolled("Trials", table, tall=True)
 
 
-def _trial_row(record: Record, looks: Styles, *, names_run: bool) -> Markup:
+def _trial_row(record: Record, looks: Styles, run: str | None) -> Markup:
     head, outcome = record.header, record.outcome
     look = looks[head.submission]
     end = outcome.end if outcome else UNFINISHED
@@ -259,7 +260,7 @@ def _trial_row(record: Record, looks: Styles, *, names_run: bool) -> Markup:
     median = _float(extra.get("step_s_median"))
     return element(
         "tr",
-        element("td", run_of(record.path).name) if names_run else None,
+        element("td", run) if run else None,
         element("td", head.workload),
         element("th", named(chip(look), head.submission), scope="row", data_v=head.submission),
         element("td", head.framework, class_="soft"),

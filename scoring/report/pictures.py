@@ -87,7 +87,8 @@ def curves_svg(board: Board, records: Sequence[Record], workload: str) -> str:
         workload: its id.
 
     Raises:
-        RecordError: none of the records is of that workload and has a target.
+        RecordError: none of the records is of that workload and has a target, or some were not
+            timed on the board's clock.
     """
     own = [one for one in records if one.header.workload == workload and one.header.target]
     if not own:

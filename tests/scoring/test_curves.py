@@ -14,7 +14,7 @@ import pytest
 
 from scoring.ground.ends import End
 from scoring.ground.words import Clock, Target, TrialKey
-from scoring.records import Evaluation, Outcome, Record, record_path
+from scoring.records import Evaluation, Outcome, Record, RecordError, record_path
 from scoring.report.curves import curve_plot, side_plot
 from scoring.report.palette import styles
 from scoring.report.plots import BOTTOM, HEIGHT, TOP
@@ -81,13 +81,21 @@ def test_paired_time_is_told_to_its_fractions() -> None:
     assert data["curves"][0]["steps"] == [10, 20, 30]
 
 
+def test_a_clock_that_was_not_read_has_no_curves() -> None:
+    own = trial([2.0, 1.0], "reached")
+    bare = tuple(dataclasses.replace(one, paired=None) for one in own.evaluations)
+    with pytest.raises(RecordError, match=r"timed on the paired clock: .* \(wall, cpu, steps\)"):
+        plot(own, dataclasses.replace(own, evaluations=bare), clock="paired")
+
+
 def test_studies_of_several_runs_are_several_studies() -> None:
-    own = [trial([2.0, 1.0 - place / 9], "reached", run) for place, run in enumerate("ab")]
+    runs = ("mine/race", "theirs/race")
+    own = [trial([2.0, 1.0 - place / 9], "reached", run) for place, run in enumerate(runs)]
     svg, data = plot(*own)
     assert strong(svg) == 2
     labels = [curve["label"] for curve in data["curves"]]
-    assert labels == [f"adamw (torch), study 0, trial 0, {run}" for run in "ab"]
-    again = trial([2.0, 2.0, 1.0], "reached", "a", trial=1)
+    assert labels == [f"adamw (torch), study 0, trial 0, {run}" for run in runs]
+    again = trial([2.0, 2.0, 1.0], "reached", runs[0], trial=1)
     svg, _ = plot(*own, again)
     assert strong(svg) == 2, "the slower trial of a study is drawn faint"
 

@@ -103,7 +103,7 @@ def equal_budget_table(race: EqualBudget, looks: Styles) -> Markup:
                 class_="stuck",
             ),
             element("td", one.framework),
-            element("td", short(one.value, 4), class_="number"),
+            _number(short(one.value, 4), one.value),
             element("td", spread_text(one), class_="number"),
             class_="reference" if one.is_reference else None,
             data_s=looks[one.submission].series,
@@ -201,8 +201,13 @@ def _time_cell(cell: Cell, board: Board, best: bool) -> Markup:
         element("strong", text) if best else text,
         _small(below),
         class_=f"number {shade(cell.ratio)}",
-        data_v=f"{cell.time:.9g}",
+        data_v=f"{cell.time if _has_times(board, cell.workload) else cell.ratio:.9g}",
     )
+
+
+def _has_times(board: Board, workload: str) -> bool:
+    """Whether its column can be sorted by time; else it is by ratio."""
+    return all(known_time(row.cells[workload]) for row in board.rows)
 
 
 def _reached(cell: Cell) -> str:

@@ -11,9 +11,11 @@ import pytest
 from scoring.board import Board, compute
 from scoring.records import Record, RecordError, read_run
 from scoring.report.curves import CROWD, side_plot
+from scoring.report.heatmap import heatmap_svg
 from scoring.report.palette import styles
 from scoring.report.pictures import board_svg, curves_svg, static_profile_svg
 from scoring.report.plots import BOTTOM, HEIGHT, TOP
+from scoring.report.rank_pictures import bump_svg, critical_difference_svg
 from scoring.times import first_hit
 from tests.scoring.page_race import DIGITS, LM, race
 
@@ -44,6 +46,13 @@ def test_pictures_stand_alone(board: Board, records: list[Record]) -> None:
         assert "hidden" not in picture.replace("aria-hidden", "")  # means nothing in an SVG file
         for row in board.rows:
             assert row.submission in picture
+
+
+def test_boards_without_a_row_are_drawn_empty(board: Board) -> None:
+    bare = dataclasses.replace(board, rows=(), workloads=())
+    drawings = (board_svg, static_profile_svg, critical_difference_svg, bump_svg, heatmap_svg)
+    for drawn in (draw(bare) for draw in drawings):
+        xml.dom.minidom.parseString(drawn)
 
 
 def test_every_class_of_the_curves_has_a_rule(board: Board, records: list[Record]) -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import math
+import re
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +14,9 @@ from hypothesis import strategies as st
 
 from scoring.board import Board, Cell, Row, compute
 from scoring.report import tables
+from scoring.report.heatmap import heatmap_svg, ratio_text
+from scoring.report.page_tables import board_table
+from scoring.report.palette import styles
 from tests.scoring.conftest import Run
 
 LM, SHIFT = "lm-toy-v2", "homeostatic-toy-v3"
@@ -42,6 +47,43 @@ def board() -> Board:
         Row(3, 3, 0.0, "d", "torch", 0.0, (0.0, 0.0), cells(math.inf, math.nan), False),
     )
     return Board("gradathlon", "wall", (LM, SHIFT), rows, ("d has no trial on it",))
+
+
+@pytest.mark.parametrize(
+    ("time", "text"),
+    [
+        (0.123, "0.123 s"),
+        (99.96, "100 s"),
+        (999.4, "999 s"),
+        (999.7, "1,000 s"),
+        (1e5, "100,000 s"),
+    ],
+)
+def test_seconds_are_plain_numbers(time: float, text: str) -> None:
+    assert tables.time_text(time, "wall") == text
+
+
+def test_a_column_without_common_seconds_is_sorted_by_ratio(board: Board) -> None:
+    keys = re.compile(r'data-v="([^"]*)">(?:<strong>)?(?:[\d.,]+ s|×[\d.]+)')
+    looks = styles(row.submission for row in board.rows)
+    plain = keys.findall(board_table(board, looks))
+    assert plain == ["5", "12.25", "1234.5", "0.5", "10", "10"]
+    (row, *others) = board.rows
+    cell = dataclasses.replace(row.cells[LM], time=math.nan)
+    merged = dataclasses.replace(row, cells={**row.cells, LM: cell})
+    told = board_table(dataclasses.replace(board, rows=(merged, *others)), looks)
+    assert keys.findall(told) == ["0.5", "12.25", "123.45", "0.5", "1", "10"]
+
+
+def test_a_time_that_the_protocol_does_not_count_is_void(board: Board) -> None:
+    cell = board.rows[0].cells[LM]
+    void = dataclasses.replace(cell, ratio=math.inf)
+    missed, none = (dataclasses.replace(void, time=math.inf, trials=n) for n in (3, 0))
+    assert [ratio_text(one) for one in (cell, void, missed, none)] == [
+        *("×0.50", "void", "missed", "not run"),
+    ]
+    drawn = heatmap_svg(dataclasses.replace(board, rows=(board.rows[0],)))
+    assert "a|b: lm-toy-v2 ×0.50, homeostatic-toy-v3 ×1.23" in drawn
 
 
 def test_markdown(board: Board) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
@@ -36,11 +37,7 @@ _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 def board_table(board: Board, looks: Styles) -> Markup:
     """The leaderboard, best first: score with its interval, and the time on every workload."""
     scale = Scale(0.0, score_range(board), 6.0, BAR - 6.0)
-    racing = [row for row in board.rows if not row.is_reference]
-    best = {
-        name: min((row.cells[name].ratio for row in racing), default=0.0)
-        for name in board.workloads
-    }
+    columns = {name: _column(board, name) for name in board.workloads}
     head = element(
         "tr",
         _head("rank", class_="number"),
@@ -51,7 +48,7 @@ def board_table(board: Board, looks: Styles) -> Markup:
         _head("P(best)", class_="number") if tells_chances(board) else None,
         *(_head(_folded(name), class_="number") for name in board.workloads),
     )
-    rows = [_board_row(row, board, looks, scale, best) for row in board.rows]
+    rows = [_board_row(row, board, looks, scale, columns) for row in board.rows]
     table = element(
         "table",
         element("caption", "Leaderboard", class_="hearing"),
@@ -115,15 +112,27 @@ def equal_budget_table(race: EqualBudget, looks: Styles) -> Markup:
     return scrolled(caption, element("h3", caption), table)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Column:
+    """A workload on the board: the best ratio, and whether all times are known to sort it by."""
+
+    best: float
+    has_times: bool
+
+
+def _column(board: Board, workload: str) -> _Column:
+    ratios = (row.cells[workload].ratio for row in board.rows if not row.is_reference)
+    has_times = all(known_time(row.cells[workload]) for row in board.rows)
+    return _Column(min(ratios, default=0.0), has_times)
+
+
 def _board_row(
-    row: Row, board: Board, looks: Styles, scale: Scale, best: Mapping[str, float]
+    row: Row, board: Board, looks: Styles, scale: Scale, columns: Mapping[str, _Column]
 ) -> Markup:
     look = looks[row.submission]
     cells = [
-        _time_cell(
-            row.cells[name], board, row.cells[name].ratio == best[name] and not row.is_reference
-        )
-        for name in board.workloads
+        _time_cell(row.cells[name], board, column, may_be_best=not row.is_reference)
+        for name, column in columns.items()
     ]
     return element(
         "tr",
@@ -180,7 +189,7 @@ def _bar(row: Row, colour: str, scale: Scale) -> Markup:
     )
 
 
-def _time_cell(cell: Cell, board: Board, best: bool) -> Markup:
+def _time_cell(cell: Cell, board: Board, column: _Column, *, may_be_best: bool) -> Markup:
     if not cell.trials:
         return element("td", element("span", "not run", class_="soft"), class_="number")
     if math.isinf(cell.time):
@@ -198,16 +207,11 @@ def _time_cell(cell: Cell, board: Board, best: bool) -> Markup:
         text, below = bare_time_text(cell.time, board.clock), f"{ratio} · {_reached(cell)}"
     return element(
         "td",
-        element("strong", text) if best else text,
+        element("strong", text) if may_be_best and cell.ratio == column.best else text,
         _small(below),
         class_=f"number {shade(cell.ratio)}",
-        data_v=f"{cell.time if _has_times(board, cell.workload) else cell.ratio:.9g}",
+        data_v=f"{cell.time if column.has_times else cell.ratio:.9g}",
     )
-
-
-def _has_times(board: Board, workload: str) -> bool:
-    """Whether its column can be sorted by time; else it is by ratio."""
-    return all(known_time(row.cells[workload]) for row in board.rows)
 
 
 def _reached(cell: Cell) -> str:

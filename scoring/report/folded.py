@@ -32,7 +32,7 @@ def folded_plots(
     for number, one in enumerate(varied[:SHOWN]):
         plot = f"point{place}-{number}"
         drawn = scatter_plot(plot, workload, one, clock, looks)
-        caption = f"{one.result[0].upper()}{one.result[1:]} over {one.name}, a dot a trial"
+        caption = f"{one.result[0].upper()}{one.result[1:]} over {one.name}, a mark a trial"
         caption += _left_out(number, SHOWN, len(varied), "hyperparameters were varied")
         yield plot, caption, f"{workload}-{one.name}", drawn
     fastest = crowds.fastest(records, clock)

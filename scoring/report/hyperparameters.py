@@ -32,11 +32,10 @@ SHOWN = 4
 DISTINCT = 3
 """Fewer values of one tell nothing; of words two do."""
 STYLE = """
-.dots { fill: none; stroke: currentColor; stroke-width: 7; stroke-linecap: round; }
-.dots.missed-trials { stroke-width: 5; stroke-opacity: .45; }
+.missed-trials { opacity: .45; }
 """
 _FLOOR, _MISSED_AT, _CEILING = HEIGHT - BOTTOM, TOP + 6, TOP + 26
-"""Where the values' axis stands, the dots without a result, and the highest result."""
+"""Where the values' axis stands, the marks without a result, and the highest result."""
 _LONGEST_WORD, _SHORTEST_WORD = 14, 5
 """Characters of a word beneath the axis, as many as there is room for."""
 Value: TypeAlias = float | str
@@ -100,7 +99,7 @@ def _is_varied(points: Sequence[tuple[Value, float]]) -> bool:
 
 
 def scatter_plot(plot: str, workload: str, one: Tried, clock: Clock, looks: Styles) -> Markup:
-    """The result over a hyperparameter, a dot a trial; trials without one stand along the top."""
+    """The result over a hyperparameter, a mark a trial; trials without one stand along the top."""
     results = [result for own in one.trials.values() for _, result in own if result < math.inf]
     x, place, across = _across(one)
     y, up = _upwards(one, results, clock)
@@ -115,15 +114,21 @@ def scatter_plot(plot: str, workload: str, one: Tried, clock: Clock, looks: Styl
         for met in (True, False)
     }
     dots = [
-        _dots(points, f"dots{'' if met else ' missed-trials'} {look.colour}", look.series)
+        element(
+            "path",
+            d="".join(f"M{across:g},{up:g}{look.marker}" for across, up in points),
+            class_=f"mark dots{'' if met else ' missed-trials'} {look.colour}",
+            data_s=look.series,
+        )
         for (submission, met), points in places.items()
         for look in [looks[submission]]
+        if points
     ]
     count = sum(map(len, one.trials.values()))
     top = element("text", missing, x=LEFT - 8, y=_MISSED_AT + 4, class_="soft end")
     drawing = join(up, top if len(results) < count else None, across, *dots)
     lacking = "missed the target" if one.metric is None else "came to no value"
-    description = f"A dot is a trial; {count - len(results)} of {count}, along the top, {lacking}."
+    description = f"A mark is a trial; {count - len(results)} of {count}, along the top, {lacking}."
     if beyond := sum(not y.low <= result <= y.high for result in results):
         description += f" Results beyond the axis stand at its ends: {beyond}."
     return picture(plot, f"{workload}: {one.result} over {one.name}", description, drawing)
@@ -181,14 +186,6 @@ def _word_axis(x: Scale, name: str, words: Sequence[str]) -> Markup:
         for place, word in list(enumerate(words))[::stride]
     ]
     return join(*texts, _base(name))
-
-
-def _dots(places: Sequence[tuple[float, float]], class_: str, series: int) -> Markup | None:
-    """One path of many dots, each a line of no length with round ends."""
-    if not places:
-        return None
-    path = "".join(f"M{across:g},{up:g}h0" for across, up in places)
-    return element("path", d=path, class_=class_, data_s=series)
 
 
 def value_axis(scale: Scale, name: str, *, log: bool) -> Markup:

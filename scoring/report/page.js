@@ -7,7 +7,8 @@
   let clock = data.clock;
   root.classList.add("js");
 
-  // --- submissions: a click hides or shows one everywhere, a double click leaves it alone
+  // --- submissions: a click hides or shows one everywhere, a double or a Shift click leaves it
+  // alone; the latter is a key's click, too
   const hidden = new Set();
   const buttons = all(".legend button");
   const show = () => {
@@ -19,18 +20,20 @@
   for (const button of buttons) {
     const own = button.dataset.s;
     button.disabled = false;
-    button.title = "click: hide or show; double click: this one alone, or all again";
-    button.addEventListener("click", () => {
-      if (!hidden.delete(own)) hidden.add(own);
-      show();
-    });
-    button.addEventListener("dblclick", () => {
+    button.title = "click: hide or show; double click, or Shift: this one alone, or all again";
+    const single = () => {
       const others = buttons.filter((other) => other !== button).map((other) => other.dataset.s);
       const alone = !hidden.has(own) && others.every((other) => hidden.has(other));
       hidden.clear();
       if (!alone) for (const other of others) hidden.add(other);
       show();
+    };
+    button.addEventListener("click", (event) => {
+      if (event.shiftKey) return single();
+      if (!hidden.delete(own)) hidden.add(own);
+      return show();
     });
+    button.addEventListener("dblclick", single);
   }
 
   // --- the clock: the same evaluations at their readings of another clock

@@ -26,14 +26,15 @@ DARK = {
     "series": ("#4a9fdc", "#f0803c", "#1fbf92", "#e093bf", "#f0b429", "#8fd0f7", "#f0e442"),
     "reference": "#98a2ad",
 }
-# Six markers and seven colours: 42 submissions before two look the same.
+# Six markers and seven colours: 42 submissions before two look the same. All is relative, so that
+# a path of many is each one's place and then its marker.
 MARKERS = (
-    "M-4.2,0a4.2,4.2 0 1,0 8.4,0a4.2,4.2 0 1,0 -8.4,0Z",
-    "M-3.8,-3.8H3.8V3.8H-3.8Z",
-    "M0,-5L4.8,3.6H-4.8Z",
-    "M0,-5.4L4.6,0L0,5.4L-4.6,0Z",
-    "M0,5L4.8,-3.6H-4.8Z",
-    "M-1.6,-5H1.6V-1.6H5V1.6H1.6V5H-1.6V1.6H-5V-1.6H-1.6Z",
+    "m-4.2,0a4.2,4.2 0 1,0 8.4,0a4.2,4.2 0 1,0 -8.4,0z",
+    "m-3.8,-3.8h7.6v7.6h-7.6z",
+    "m0,-5l4.8,8.6h-9.6z",
+    "m0,-5.4l4.6,5.4l-4.6,5.4l-4.6,-5.4z",
+    "m0,5l4.8,-8.6h-9.6z",
+    "m-1.6,-5h3.2v3.4h3.4v3.2h-3.4v3.4h-3.2v-3.4h-3.4v-3.2h3.4z",
 )
 # Along a range: blue, green, gold, orange, red, in the same two forms.
 _RAMPS = {

@@ -27,12 +27,12 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
 
 def dots(svg: str) -> tuple[int, int]:
     """How many there are, and how many of them along the top."""
-    paths = re.findall(r'<path d="([^"]*)" class="dots( missed-trials)?', svg)
-    of = [(path.count("h0"), bool(kind)) for path, kind in paths]
+    paths = re.findall(r'<path d="([^"]*)" class="mark dots( missed-trials)?', svg)
+    of = [(path.count("M"), bool(kind)) for path, kind in paths]
     return sum(count for count, _ in of), sum(count for count, is_missed in of if is_missed)
 
 
-def test_varied_hyperparameters_are_drawn_a_dot_a_trial(records: list[Record]) -> None:
+def test_varied_hyperparameters_are_drawn_a_mark_a_trial(records: list[Record]) -> None:
     found = {one.name: one for one in tried(records, "wall")}
     assert set(found) == {"lr", "one_minus_beta1"}  # the decay is the same everywhere
     looks = styles(one.header.submission for one in records)
@@ -63,7 +63,17 @@ def test_at_equal_budget_the_best_metric_is_the_result(records: list[Record]) ->
     assert dots(svg) == (sum(map(len, lr.trials.values())), 0)
     assert f"best {target.metric}" in svg and "missed" not in svg
     captions = [caption for _, caption, _, _ in folded_plots(0, LM, free, "wall", looks)]
-    assert f"Best {target.metric} over {lr.name}, a dot a trial" in captions
+    assert f"Best {target.metric} over {lr.name}, a mark a trial" in captions
+
+
+def test_marks_of_one_colour_have_shapes_of_their_own() -> None:
+    names = [f"method{place:02}" for place in range(8)]
+    looks = styles(names)
+    assert looks[names[0]].colour == looks[names[7]].colour
+    trials = {name: [(10.0**-place, 1.0 + place) for place in range(3)] for name in names}
+    drawn = scatter_plot("p", LM, Tried("lr", trials, None), "wall", looks)
+    shapes = re.findall(r'd="M[\d.]+,[\d.]+(m[^M"]+)M[^"]*" class="mark dots c0"', drawn)
+    assert shapes == [looks[names[0]].marker, looks[names[7]].marker]
 
 
 def test_words_stand_side_by_side(records: list[Record]) -> None:
@@ -82,7 +92,7 @@ def test_words_stand_side_by_side(records: list[Record]) -> None:
     looks = styles(one.header.submission for one in records)
     svg = scatter_plot("p", LM, found["decay"], "wall", looks)
     assert dots(svg)[0] == sum(map(len, found["decay"].trials.values()))
-    across = {float(x) for x in re.findall(r"M([\d.]+),[\d.]+h0", svg)}
+    across = {float(x) for x in re.findall(r"M([\d.]+),[\d.]+m", svg)}
     assert len(across) == 3
     assert "cosine" in svg and "<very>" not in svg
 
@@ -158,7 +168,7 @@ def test_results_beyond_the_axis_stand_at_its_end_and_are_counted(records: list[
     trials = {"sgd": [(1.0 + place, result) for place, result in enumerate(results)]}
     svg = scatter_plot("p", LM, Tried("lr", trials, "loss"), "wall", styles(["sgd"]))
     assert "Results beyond the axis stand at its ends:" in svg
-    drawn = [float(up) for up in re.findall(r"M[\d.]+,([\d.]+)h0", svg)]
+    drawn = [float(up) for up in re.findall(r"M[\d.]+,([\d.]+)m", svg)]
     assert min(drawn) == TOP + 26
     assert "1e9" not in svg and "1,000,000,000" not in svg
 

@@ -104,6 +104,16 @@ def test_double_click_on_legend_shows_one_alone(visit: Visit) -> None:
     assert visit.shown(".board tbody tr") == 8
 
 
+def test_a_key_shows_one_alone(visit: Visit) -> None:
+    visit.page.get_by_role("button", name="prodigy", exact=True).focus()
+    visit.page.keyboard.press("Shift+Enter")
+    assert visit.texts(".board tbody th") == ["prodigy"]
+    visit.page.keyboard.press("Shift+Enter")
+    assert visit.shown(".board tbody tr") == 8
+    visit.page.keyboard.press("Enter")
+    assert visit.shown(".board tbody tr") == 7
+
+
 def test_clock_switch_changes_axes_and_curves(visit: Visit) -> None:
     def path() -> str:
         return str(visit.page.locator("#curves1 .line[data-i]").first.get_attribute("d"))

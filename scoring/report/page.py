@@ -66,14 +66,9 @@ def render(board: Board, records: Sequence[Record], *, across_frameworks: bool =
     looks = styles([*raced, *(row.submission for row in board.rows)])
     sections, plots = _workloads(board, records, looks)
     names = " and ".join(dict.fromkeys(folder.name for folder in _folders(records)))
-    how = (
-        f"{PROTOCOLS[board.protocol].reading} Times are in {CLOCKS[board.clock].title}; "
-        "beneath each stand the ratio that counts (×) and how many trials met the target "
-        "(2/3: 2 of 3)."
-    )
     shown = readable_clocks(records)
     parts = {
-        "how": escape(how.format(yardstick=_YARDSTICK[across_frameworks])),
+        "how": escape(_how(board, _YARDSTICK[across_frameworks])),
         "board": join(
             board_table(board, looks) if board.rows else None,
             *(equal_budget_table(race, looks) for race in board.at_equal_budget),
@@ -101,6 +96,17 @@ def render(board: Board, records: Sequence[Record], *, across_frameworks: bool =
         },
         Markup(string.Template(shell.resource("race.html")).substitute(parts)),
         data,
+    )
+
+
+def _how(board: Board, yardstick: str) -> str:
+    """How to read the board."""
+    if not board.rows:
+        return "No workload has a target: there is no score, and metrics are compared."
+    return (
+        f"{PROTOCOLS[board.protocol].reading.format(yardstick=yardstick)} Times are in "
+        f"{CLOCKS[board.clock].title}; beneath each stand the ratio that counts (×) and how many "
+        "trials met the target (2/3: 2 of 3)."
     )
 
 
@@ -196,7 +202,8 @@ def _profiles(board: Board, looks: Styles) -> Markup:
 
 def _lead(board: Board, records: Sequence[Record]) -> str:
     racing = {one.header.submission for one in records} - set(REFERENCES)
-    counts = [(racing, "submission"), (board.workloads, "workload"), (records, "trial")]
+    workloads = [*board.workloads, *board.at_equal_budget]
+    counts = [(racing, "submission"), (workloads, "workload"), (records, "trial")]
     counted = [f"{len(what):,} {word}{'' if len(what) == 1 else 's'}" for what, word in counts]
     dates = sorted(date for folder in _folders(records) if (date := _date(folder)))
     raced = [" to ".join(dict.fromkeys([dates[0], dates[-1]]))] if dates else []

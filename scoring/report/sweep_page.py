@@ -32,11 +32,9 @@ _HOW = (
 )
 
 _STYLE = """
-.pair-of-plots > figure:only-child { max-width: 600px; }
 tfoot tr:first-child > * { border-top: 1px solid var(--rule); }
 tfoot tr:last-child > * { border-bottom: 0; }
 """
-"""One plot alone is no wider than in a pair."""
 
 
 def write_sweep_page(folder: Path, output: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from scoring.board import Board, compute
+from scoring.equal_budget import EqualBudget, Standing
 from scoring.records import Evaluation, Record, RecordError, read_run
 from scoring.report.axes import Scale, clock_unit, robust_range, short, ticks
 from scoring.report.curves import curve_plot
@@ -183,6 +184,16 @@ def test_thousand_curves_fit_in_three_megabytes(board: Board, records: list[Reco
     page = render(board, many)
     assert len(page.encode()) < 3_000_000
     assert sum(len(plot["curves"]) for plot in data_of(page)["plots"].values()) == 1000
+
+
+def test_a_page_without_a_target_explains_no_score(board: Board, records: list[Record]) -> None:
+    standing = Standing("adamw", "torch", 1234.5, (1234.0, 1235.0), is_reference=False)
+    race = EqualBudget(LM, "validation/loss", "min", (standing,))
+    bare = dataclasses.replace(board, rows=(), workloads=(), at_equal_budget=(race,))
+    page = render(bare, records)
+    assert "6 submissions, 1 workload, 84 trials" in page
+    assert "How to read the score" not in page
+    assert 'data-v="1234.5">1,234<' in page and ">1,234–1,235 of 2<" in page
 
 
 def test_ruleset_is_the_submissions_own(

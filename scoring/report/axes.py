@@ -95,9 +95,7 @@ def short(value: float, digits: int = 3) -> str:
     if value != 0 and not 1e-4 <= abs(value) < 1e7:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
         return f"{float(mantissa):.{digits}g}e{int(exponent)}"
-    if abs(value) >= 10**digits:
-        return f"{value:,.0f}"
-    text = f"{value:.{max(0, digits - 1 - _exponent(value))}f}"
+    text = f"{value:,.{max(0, digits - 1 - _exponent(value))}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

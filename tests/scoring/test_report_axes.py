@@ -35,6 +35,7 @@ def test_numbers_beside_an_axis_are_its_marks(low: float, share: float) -> None:
 
 def test_large_numbers_have_as_many_digits_as_are_asked_for() -> None:
     assert [short(12345678.0, digits) for digits in (3, 8)] == ["1.23e7", "1.2345678e7"]
+    assert [short(1234.56, digits) for digits in (3, 4, 5)] == ["1,235", "1,235", "1,234.6"]
 
 
 def test_the_largest_numbers_have_an_axis() -> None:

@@ -18,7 +18,7 @@ from scoring.report.axes import Scale, bounded, clock_unit, robust_range, short
 from scoring.report.markup import Markup, element, join
 from scoring.report.names import run_names
 from scoring.report.palette import Style
-from scoring.report.plots import BOTTOM, END, HEIGHT, LEFT, TOP, Styles, picture, x_axis, y_axis
+from scoring.report.plots import END, FLOOR, LEFT, TOP, Styles, picture, x_axis, y_axis
 from scoring.report.thinning import kept_of_all
 from scoring.times import first_hit
 
@@ -204,7 +204,7 @@ def _drawing(plot: str, race: _Race, axes: Markup) -> Markup:
             x=LEFT - edge,
             y=TOP - edge,
             width=END - LEFT + 2 * edge,
-            height=HEIGHT - TOP - BOTTOM + 2 * edge,
+            height=FLOOR - TOP + 2 * edge,
         )
         for edge in (0, _MARK)
     )
@@ -282,7 +282,7 @@ def _metric_scale(curves: Sequence[Curve], target: Target) -> Scale:
     near = [values for values in steady if all(abs(v - best) <= reach for v in values)]
     seen = [value for values in near or steady for value in values]
     low, high = robust_range(seen, [*marks, best])
-    return Scale(low, high, HEIGHT - BOTTOM, TOP)
+    return Scale(low, high, FLOOR, TOP)
 
 
 def _side_scale(curves: Sequence[Curve]) -> Scale:
@@ -292,7 +292,7 @@ def _side_scale(curves: Sequence[Curve]) -> Scale:
     reach = FENCE * (upper - lower)
     near = values[(values >= lower - reach) & (values <= upper + reach)]
     margin = 0.05 * float(np.ptp(near)) or abs(float(near[0])) * 0.05 or 1.0
-    return Scale(float(near.min()) - margin, float(near.max()) + margin, HEIGHT - BOTTOM, TOP)
+    return Scale(float(near.min()) - margin, float(near.max()) + margin, FLOOR, TOP)
 
 
 def _steady(curves: Sequence[Curve]) -> Sequence[Curve]:
@@ -345,7 +345,7 @@ def _target_line(y: Scale, target: Target) -> Markup | None:
     if target.value is None:
         return None
     height = y(target.value)
-    below = target.goal == "min" and height < HEIGHT - BOTTOM - 20
+    below = target.goal == "min" and height < FLOOR - 20
     return join(
         element("path", d=f"M{LEFT},{height}H{END}", class_="target"),
         element(

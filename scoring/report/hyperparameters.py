@@ -25,7 +25,7 @@ from scoring.report.axes import (
 from scoring.report.crowds import is_at_equal_budget, result_of
 from scoring.report.markup import Markup, element, join
 from scoring.report.names import ACROSS, PHONE, clipped, room
-from scoring.report.plots import BOTTOM, END, HEIGHT, LEFT, TOP, Styles, picture
+from scoring.report.plots import END, FLOOR, LEFT, TOP, Styles, picture
 
 SHOWN = 4
 """Of a workload's hyperparameters, those with the most values tried."""
@@ -34,8 +34,8 @@ DISTINCT = 3
 STYLE = """
 .missed-trials { opacity: .45; }
 """
-_FLOOR, _MISSED_AT, _CEILING = HEIGHT - BOTTOM, TOP + 6, TOP + 26
-"""Where the values' axis stands, the marks without a result, and the highest result."""
+_MISSED_AT, _CEILING = TOP + 6, TOP + 26
+"""Where the marks without a result stand, and the highest result."""
 _LONGEST_WORD, _SHORTEST_WORD = 14, 5
 """Characters of a word beneath the axis, as many as there is room for."""
 Value: TypeAlias = float | str
@@ -106,7 +106,7 @@ def scatter_plot(plot: str, workload: str, one: Tried, clock: Clock, looks: Styl
     missing = "missed" if one.metric is None else "none"
     places = {
         (submission, met): [
-            (x(place(value)), min(_FLOOR, max(_CEILING, y(result))) if met else _MISSED_AT)
+            (x(place(value)), min(FLOOR, max(_CEILING, y(result))) if met else _MISSED_AT)
             for value, result in own
             if (isinstance(value, str) or math.isfinite(value)) and (result < math.inf) == met
         ]
@@ -157,10 +157,10 @@ def _upwards(one: Tried, results: Sequence[float], clock: Clock) -> tuple[Scale,
     if one.metric is not None:
         low, high = robust_range(results, [])
         margin = 0.04 * (high - low) or 0.02 * abs(high) or 1.0
-        y = Scale(low - margin, high + margin, _FLOOR, _CEILING)
+        y = Scale(low - margin, high + margin, FLOOR, _CEILING)
         return y, _result_axis(y, ticks(y.low, y.high), 1.0, one.result)
     longest = max(results, default=1.0)
-    y = Scale(0.0, longest * 1.02, _FLOOR, _CEILING)
+    y = Scale(0.0, longest * 1.02, FLOOR, _CEILING)
     unit = clock_unit(clock, longest)
     label = f"{unit.name} to the target"
     return y, _result_axis(y, ticks(0.0, y.high / unit.size), unit.size, label)
@@ -182,7 +182,7 @@ def _word_axis(x: Scale, name: str, words: Sequence[str]) -> Markup:
     stride = math.ceil((_SHORTEST_WORD + 1) / slot)
     length = min(_LONGEST_WORD, int(slot * stride) - 1)
     texts = [
-        element("text", clipped(word, length), x=x(place), y=_FLOOR + 18, class_="soft middle")
+        element("text", clipped(word, length), x=x(place), y=FLOOR + 18, class_="soft middle")
         for place, word in list(enumerate(words))[::stride]
     ]
     return join(*texts, _base(name))
@@ -195,8 +195,8 @@ def value_axis(scale: Scale, name: str, *, log: bool) -> Markup:
     parts = []
     for mark, text in zip(marks, texts, strict=True):
         left = scale(mark)
-        parts.append(element("path", d=f"M{left},{TOP}V{_FLOOR}", class_="grid"))
-        parts.append(element("text", text, x=left, y=_FLOOR + 18, class_="soft middle"))
+        parts.append(element("path", d=f"M{left},{TOP}V{FLOOR}", class_="grid"))
+        parts.append(element("text", text, x=left, y=FLOOR + 18, class_="soft middle"))
     return join(*parts, _base(name))
 
 
@@ -204,6 +204,6 @@ def _base(name: str) -> Markup:
     """The line of a horizontal axis and its label."""
     label = clipped(name or MISSING, ACROSS)
     return join(
-        element("path", d=f"M{LEFT},{_FLOOR}H{END}", class_="axis"),
-        element("text", label, x=END, y=_FLOOR + 38, class_="soft end"),
+        element("path", d=f"M{LEFT},{FLOOR}H{END}", class_="axis"),
+        element("text", label, x=END, y=FLOOR + 38, class_="soft end"),
     )

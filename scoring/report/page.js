@@ -205,6 +205,8 @@
   // --- two submissions compared: a click on the board chooses one, the last two count
   const versus = document.getElementById("versus");
   const picked = [];
+  const percent = (share) => share > 0 && share < 0.005 ? "less than 1 %"
+    : share > 0.995 && share < 1 ? "more than 99 %" : `${Math.round(100 * share)} %`;
   const signed = (x) => (x > 0 ? "+" : x < 0 ? "\u2212" : "") + Math.abs(x).toFixed(3);
   const told = (tag, text, into) =>
     into.appendChild(Object.assign(document.createElement(tag), { textContent: text }));
@@ -234,7 +236,7 @@
     } else told("p", unsure(pair), versus);
     if (pair && pair[4] !== null) {
       const chance = turned ? 1 - pair[4] : pair[4];
-      told("p", `${a.name} scores higher in ${Math.round(100 * chance)} % of redrawn studies.`, versus);
+      told("p", `${a.name} scores higher in ${percent(chance)} of redrawn studies.`, versus);
     }
     const list = versus.appendChild(document.createElement("ul"));
     data.versus.workloads.forEach((workload, place) => {

@@ -15,7 +15,7 @@ WIDTH, HEIGHT = 560, 330
 LEFT, RIGHT, TOP, BOTTOM = 60, 14, 30, 48
 ROW = 26
 _CROSS = "M-3.5,-3.5L3.5,3.5M-3.5,3.5L3.5,-3.5"
-END = WIDTH - RIGHT
+END, FLOOR = WIDTH - RIGHT, HEIGHT - BOTTOM
 
 Styles = Mapping[str, Style]
 
@@ -144,7 +144,7 @@ def profile_plot(plot: str, board: Board, looks: Styles) -> Markup:
 def profile_drawing(board: Board, looks: Styles) -> Markup:
     """The profile plot without its frame: axes and lines."""
     x = Scale(1.0, board.tau_max, LEFT, END - 8)
-    y = Scale(0.0, 1.0, HEIGHT - BOTTOM - 8, TOP + 8)
+    y = Scale(0.0, 1.0, FLOOR - 8, TOP + 8)
     return join(
         y_axis(y, "share of workloads", percent=True),
         x_axis(x, Unit("times the yardstick's time-to-result, τ")),
@@ -203,7 +203,7 @@ def score_range(board: Board) -> float:
     return max([1.0, *(end for end in ends if math.isfinite(end))]) * 1.04
 
 
-def x_axis(scale: Scale, unit: Unit, bottom: float = HEIGHT - BOTTOM, end: float = END) -> Markup:
+def x_axis(scale: Scale, unit: Unit, bottom: float = FLOOR, end: float = END) -> Markup:
     """Grid lines, numbers and label of a horizontal axis at height `bottom`."""
     marks = ticks(scale.low / unit.size, scale.high / unit.size)
     parts = [

@@ -11,10 +11,9 @@ from scoring.report.markup import Markup, element, join
 from scoring.report.names import clipped
 from scoring.report.palette import Style, styles, swatch
 from scoring.report.pictures import plot_card
-from scoring.report.plots import BOTTOM, END, HEIGHT, LEFT, TOP, Styles, y_axis
+from scoring.report.plots import END, FLOOR, LEFT, TOP, Styles, y_axis
 from scoring.sensitivity import Sweep
 
-_FLOOR = HEIGHT - BOTTOM
 _CROSS = "M-4,-4L4,4M-4,4L4,-4"
 
 
@@ -42,7 +41,7 @@ def sweep_drawing(sweeps: Sequence[Sweep], name: str, *, log: bool) -> tuple[Mar
     place = math.log10 if log else float
     grid = sweeps[0].grid
     x = Scale(place(grid[0]), place(grid[-1]), LEFT + 14, END - 14)
-    y = Scale(low - margin, high + margin, _FLOOR, TOP + 8)
+    y = Scale(low - margin, high + margin, FLOOR, TOP + 8)
     drawing = join(
         y_axis(y, f"final {sweeps[0].metric}"),
         value_axis(x, name, log=log),
@@ -72,7 +71,7 @@ def sensitivity_drawing(sweeps: Sequence[Sweep], name: str) -> tuple[Markup, str
     sizes = [sweep.size for sweep in sweeps]
     most = max(value for sweep in sweeps for value in sweep.sensitivities) or 1.0
     x = Scale(math.log10(min(sizes) / 1.5), math.log10(max(sizes) * 1.5), LEFT, END)
-    y = Scale(0.0, most * 1.1, _FLOOR, TOP + 8)
+    y = Scale(0.0, most * 1.1, FLOOR, TOP + 8)
     drawing = join(
         y_axis(y, f"sensitivity to {name} ({sweeps[0].metric})"),
         value_axis(x, "weights", log=True),

@@ -220,8 +220,13 @@ def rank_text(row: Row) -> str:
 
 
 def chance_text(row: Row) -> str:
-    """The probability of being best, `87 %`, empty where it is not known."""
-    return "" if row.p_best is None else f"{100 * row.p_best:.0f} %"
+    """The probability of being best, `87 %`, or `>99 %` for nearly 1; empty where not known."""
+    chance = row.p_best
+    if chance is None:
+        return ""
+    if 0 < chance < 0.005 or 0.995 < chance < 1:
+        return "<1 %" if chance < 0.5 else ">99 %"
+    return f"{100 * chance:.0f} %"
 
 
 def tells_chances(board: Board) -> bool:

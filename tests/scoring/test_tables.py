@@ -63,6 +63,14 @@ def test_seconds_are_plain_numbers(time: float, text: str) -> None:
     assert tables.time_text(time, "wall") == text
 
 
+@pytest.mark.parametrize(
+    ("chance", "text"),
+    [(0.0, "0 %"), (0.001, "<1 %"), (0.42, "42 %"), (0.9996, ">99 %"), (1.0, "100 %"), (None, "")],
+)
+def test_nearly_always_is_not_always(board: Board, chance: float | None, text: str) -> None:
+    assert tables.chance_text(dataclasses.replace(board.rows[0], p_best=chance)) == text
+
+
 def test_a_column_without_common_seconds_is_sorted_by_ratio(board: Board) -> None:
     keys = re.compile(r'data-v="([^"]*)">(?:<strong>)?(?:[\d.,]+ s|×[\d.]+)')
     looks = styles(row.submission for row in board.rows)

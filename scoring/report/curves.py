@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -278,7 +279,7 @@ def _metric_scale(curves: Sequence[Curve], target: Target) -> Scale:
     every = [*marks, *(value for values in steady for value in values)]
     best = (min if target.goal == "min" else max)(every, default=0.0)
     # A trial may come back from where it strayed, and end as others do.
-    reach = STRAY * float(np.median([abs(one[0] - best) for one in steady if one] or [0.0]))
+    reach = STRAY * statistics.median([abs(one[0] - best) for one in steady if one] or [0.0])
     near = [values for values in steady if all(abs(v - best) <= reach for v in values)]
     seen = [value for values in near or steady for value in values]
     low, high = robust_range(seen, [*marks, best])

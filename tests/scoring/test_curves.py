@@ -112,7 +112,7 @@ def test_at_equal_budget_the_best_of_a_study_stands_out(goal: Any, best: int) ->
 def test_the_largest_numbers_are_drawn() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        svg, _ = plot(trial([1.79e308, -1.79e308, 3.0]))
+        svg, _ = plot(trial([1.79e308, -1.79e308, 3.0]), trial([1.79e308, 3.0], trial=1))
         assert "nan" not in svg
         assert "nan" not in side_plot(
             "p", "validation/loss", [trial([1.7e308, -1.7e308])], "wall", LOOKS

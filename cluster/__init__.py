@@ -34,21 +34,25 @@ def run_all(  # noqa: PLR0913 - where, what and how, each by its name
     race at the same time, on Ray and where not given as many as there is room for. `watch` is
     called with news of running trials. `limits` says of each trial, just before it starts, when it
     may stop; then no more trials are in flight than there is room for. `tell` is called with lines
-    for the user: which nodes of a mixed cluster race, and which stand aside.
+    for the user: which nodes of a mixed cluster race and which stand aside, and that a second
+    driver would not be noticed.
 
     Raises:
         ClusterError: no cores, no cluster at `address`, or another driver races this run.
         WorkloadError: no such workload.
     """
+    from cluster.cores import check_locks
     from cluster.run_lock import drive
     from cluster.trial import bounds
 
     if not specs:
         return
-    with drive(specs[0].run):
+    with drive(specs[0].run, tell):
         remaining = yield from _ended_before(specs, retry_failed)
         if not remaining:
             return
+        if address is None:
+            check_locks()
         watch = watch or _ignore
         for spec in remaining:
             bounds.clear(spec)

@@ -67,11 +67,8 @@ def lock_cores(count: int, locks: contextlib.ExitStack) -> list[int] | None:
         )
     locked: list[tuple[int, IO[bytes]]] = []
     for core in cores:
-        file = _lock_file(core)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
+        file = _lock(core)
+        if file is None:
             continue
         locked.append((core, file))
         if len(locked) == count:
@@ -84,23 +81,43 @@ def lock_cores(count: int, locks: contextlib.ExitStack) -> list[int] | None:
     return None
 
 
-def _lock_file(core: int) -> IO[bytes]:
-    try:
-        return _open_lock(core)
-    except OSError as error:
-        raise ClusterError(
-            f"{error.filename}: cannot be locked: {error.strerror}; set GRADATHLON_CORE_LOCKS to a "
-            "folder that can be written"
-        ) from None
+def check_locks() -> None:
+    """See that cores of this machine can be held, before trials are sent to them.
+
+    Raises:
+        ClusterError: they cannot.
+    """
+    if file := _lock(available_cores()[0]):
+        file.close()
 
 
-def _open_lock(core: int) -> IO[bytes]:
+def _lock(core: int) -> IO[bytes] | None:
+    """The core's file, which holds it until it is closed; None where another trial has it."""
     # One folder for every user of the machine: whoever races, a core is raced on by one trial.
     folder = Path(os.environ.get("GRADATHLON_CORE_LOCKS", "/tmp/gradathlon-cores"))
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(parents=True)
-        folder.chmod(0o777)
     path = folder / f"core-{core}.lock"
+    try:
+        file = _opened(path)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            raise
+    except BlockingIOError:
+        return None
+    except OSError as error:
+        # Without locks all trials would be given the same core.
+        raise ClusterError(
+            f"{error.filename or path}: cannot be locked: {error.strerror}; set "
+            "GRADATHLON_CORE_LOCKS to a folder of this machine that can be written"
+        ) from None
+    return file
+
+
+def _opened(path: Path) -> IO[bytes]:
+    with contextlib.suppress(FileExistsError):
+        path.parent.mkdir(parents=True)
+        path.parent.chmod(0o777)
     new = not path.exists()
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     if new:

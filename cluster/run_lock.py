@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from cluster.spec import ClusterError
-from scoring.ground.files import named
+from cluster.spec import ClusterError, Tell
+from scoring.ground.files import absent, named
 
 NAME = "driver.lock"
 _TRIES = 5
@@ -20,20 +20,24 @@ _TRIES = 5
 
 
 @contextlib.contextmanager
-def drive(run: Path) -> Iterator[None]:
+def drive(run: Path, tell: Tell | None = None) -> Iterator[None]:
     """Hold the run folder for this process; the kernel lets go of it when the process ends.
+
+    `tell` is called with a line where files cannot be locked, so that nothing is held. A folder
+    that was made for it and holds nothing in the end goes again.
 
     Raises:
         ClusterError: another process drives this run, or there can be no such folder.
     """
     try:
+        made = absent(run)
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ClusterError(
             f"{run}: cannot be a run's folder: {error.strerror}; name another"
         ) from None
     path = run / NAME
-    descriptor = _lock(path)
+    descriptor = _lock(path, tell)
     try:
         os.ftruncate(descriptor, 0)
         holder = f"process {os.getpid()} on {platform.node()}\n{secrets.token_hex(16)}\n"
@@ -43,6 +47,9 @@ def drive(run: Path) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
         os.close(descriptor)
+        with contextlib.suppress(OSError):
+            for folder in made:
+                folder.rmdir()
 
 
 def seal(run: Path) -> str:
@@ -68,7 +75,7 @@ def is_driven(run: Path) -> bool:
         os.close(descriptor)
 
 
-def _lock(path: Path) -> int:
+def _lock(path: Path, tell: Tell | None) -> int:
     tries = 0
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -87,6 +94,13 @@ def _lock(path: Path) -> int:
                 f"{path.parent}: {holder} races this run already; wait for its end, or start "
                 "another run with -o"
             ) from None
+        except OSError as error:  # some shared file systems have no locks
+            if tell:
+                tell(
+                    f"{path}: cannot be locked: {error.strerror}; see to it that no other process "
+                    "races this run: it would not be noticed"
+                )
+            return descriptor
         if os.fstat(descriptor).st_nlink:
             return descriptor
         os.close(descriptor)  # its holder has just ended and removed it

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from scoring.details import LARGEST
 from scoring.ground.errors import nearest
-from scoring.ground.files import read_text
+from scoring.ground.files import absent, read_text, take_away
 from scoring.ground.words import Budget, Framework, Goal, Target, reference_of
 from scoring.lines import Evaluation, Header, Outcome
 from scoring.records import RecordError, Writer, record_path
@@ -75,9 +75,14 @@ def import_logs(logs: Path, run: Path, reference: str | None = None) -> tuple[in
     scored = [entry for entry in entries if entry[2][2] in _IDS]
     if not scored:
         workload_id(entries[0][2][2])
-    for folder, submission, match in scored:
-        own = reference_of(_FRAMEWORKS[match[3]]) if submission == reference else submission
-        _write(folder, own, match, run)
+    made = absent(run / "trials")
+    try:
+        for folder, submission, match in scored:
+            own = reference_of(_FRAMEWORKS[match[3]]) if submission == reference else submission
+            _write(folder, own, match, run)
+    except BaseException:  # half of them would be taken for all
+        take_away(made)
+        raise
     left_out = Counter(match[2] for _, _, match in entries if match[2] not in _IDS)
     return len(scored), left_out
 

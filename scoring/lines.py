@@ -18,6 +18,7 @@ from scoring import details, ranges
 from scoring.details import LARGEST, LATEST, NOT_FINITE, short
 from scoring.ground.ends import ENDS, End
 from scoring.ground.errors import nearest
+from scoring.ground.files import from_home
 from scoring.ground.words import Budget, Clock, Facts, Framework, Ruleset, Target, TrialKey
 
 if TYPE_CHECKING:
@@ -113,12 +114,12 @@ _WORDS = {kind: word for word, kind in KINDS.items()}
 
 
 def encode(line: Line) -> str:
-    """One line of standard JSON, without the newline."""
+    """One line of standard JSON, without the newline; what was met tells no user's home folder."""
     body = dataclasses.asdict(line)
     if isinstance(line, EventLine):
-        body = body.pop("details") | body  # the line's own fields win
+        body = _from_home(body.pop("details")) | body  # the line's own fields win
     if isinstance(line, Outcome):
-        body = body.pop("extra") | body
+        body = _from_home(body.pop("extra") | body)
     if body.get("paired", 0.0) is None:
         del body["paired"]
     if isinstance(line, Header) and line.target is not None and line.target.held is None:
@@ -330,6 +331,17 @@ def _given(body: Facts, key: str) -> Any:
     if key not in body:
         raise ValueError(f"{key}: missing")
     return body[key]
+
+
+def _from_home(value: object) -> Any:
+    """The value with every text as `files.from_home` has it."""
+    if isinstance(value, str):
+        return from_home(value)
+    if isinstance(value, Mapping):
+        return {key: _from_home(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_from_home(item) for item in value]
+    return value
 
 
 def _standard(value: object) -> Any:

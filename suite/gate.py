@@ -40,7 +40,7 @@ _OF_MEDIAN = 1.2533
 class _Kept(pydantic.BaseModel):
     """Of the JSON of `score`, what the gate reads; the rest is let be."""
 
-    model_config = pydantic.ConfigDict(frozen=True)
+    model_config = pydantic.ConfigDict(frozen=True, allow_inf_nan=False)
 
 
 class KeptCell(_Kept):
@@ -49,6 +49,8 @@ class KeptCell(_Kept):
     time: float | None
     ratio: float | None = None
     study_times: list[float | None] = []
+    trials: int = 1
+    """0 where the submission was not raced there: of several machines, each may race its own."""
 
 
 class KeptRow(_Kept):
@@ -78,7 +80,17 @@ class Baseline(_Kept):
     @property
     def numbers(self) -> int:
         """How many times to a target are compared."""
-        return sum(len(row.cells) for row in self.rows)
+        return sum(bool(cell.trials) for row in self.rows for cell in row.cells.values())
+
+    @property
+    def unraced(self) -> list[str]:
+        """What it has no trial of, so that nothing can be compared."""
+        return [
+            f"{row.submission} on {workload}"
+            for row in self.rows
+            for workload, cell in row.cells.items()
+            if not cell.trials
+        ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,7 +202,7 @@ def _spread(gathered: Gathered) -> Iterator[tuple[tuple[str, str], float]]:
 
 
 def compare(board: Board, baseline: Baseline, allowed: Allowance) -> list[Change]:
-    """Every number of the baseline beside the board's."""
+    """Every number of the baseline beside the board's, but for what it has no trial of."""
     rows = {(row.submission, row.framework): row for row in board.rows}
     return [
         change
@@ -202,6 +214,8 @@ def compare(board: Board, baseline: Baseline, allowed: Allowance) -> list[Change
 def _changes(base: KeptRow, row: Row | None, allowed: Allowance) -> Iterator[Change]:
     loss, shares = 0.0, weights(base.cells)
     for workload, cell in base.cells.items():
+        if not cell.trials:
+            continue
         now = row.cells.get(workload) if row else None
         factor = allowed.factor(workload, base.framework, _studies(cell, now))
         before = math.inf if cell.time is None else cell.time

@@ -14,6 +14,7 @@ from scoring.claims import budget_of
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.documents import ConfigError
 from scoring.ground.errors import nearest
+from scoring.ground.files import from_home
 from scoring.ground.words import Framework, Point, TrialKey, is_reference, reference_of
 from scoring.run_file import Course, Entrant, Plan, ReferenceEntrant, Suite, TargetText, Text
 from scoring.seeds import trial_seed
@@ -76,26 +77,20 @@ def make_plan(
             )
     plan = Plan(
         name=named.name,
-        suite=suite.model_copy(update={"submissions": [_shown(w) for w in suite.submissions]}),
+        suite=suite.model_copy(update={"submissions": list(map(from_home, suite.submissions))}),
         workloads=courses,
         submissions={name: _entrant(source, suite) for name, source in entered.items()},
         texts={
             # Wherever the run is resumed from, it may read what lies beside it.
-            file: Text(name=source.name, origin=from_home(source.origin), sha256=source.sha256)
+            file: Text(
+                name=source.name,
+                origin=from_home(os.path.abspath(source.origin)),
+                sha256=source.sha256,
+            )
             for file, source in sources.items()
         },
     )
     return Planned(plan, sources, tuple(notes))
-
-
-def from_home(path: str) -> str:
-    """The whole path, its user's home folder as `~`: a run that is shown to others names no one."""
-    whole, home = Path(os.path.abspath(path)), Path.home()
-    return f"~/{whole.relative_to(home).as_posix()}" if whole.is_relative_to(home) else str(whole)
-
-
-def _shown(word: str) -> str:
-    return from_home(word) if os.path.isabs(word) else word
 
 
 def _entrant(source: Source, suite: Suite) -> Entrant:

@@ -9,15 +9,13 @@ import dataclasses
 from collections.abc import Mapping
 
 from scoring.ground.limit import Limit
-from scoring.ground.words import Framework, Scalar
+from scoring.ground.words import Framework, Scalar, short
 from scoring.run_file import StatedTarget
 from workloads.config import Reference
 from workloads.contract import Workload
 
 REFERENCE_IN: Mapping[Framework, str] = {"torch": "nadamw", "jax": "nadamw_jax"}
 """The frozen reference of every race whose target does not name another."""
-SHOWN = 8
-"""Digits of a digest, in words."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,10 +64,10 @@ def _foreign(workload: Workload, shipped: Mapping[Framework, Reference]) -> Mapp
     here = workload.made_here_sha256() if of else None
     if here is None:
         return {}
-    told = f"this machine's are {here[:SHOWN]}" if here else "this machine's are not made yet"
+    told = f"this machine's are {short(here)}" if here else "this machine's are not made yet"
     return {
         framework: "its shipped reference steps are of "
-        + (f"other data ({data[:SHOWN]}; {told})" if data else f"data that nobody noted ({told})")
+        + (f"other data ({short(data)}; {told})" if data else f"data that nobody noted ({told})")
         for framework, data in of.items()
         if not data or data != here
     }

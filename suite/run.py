@@ -175,11 +175,16 @@ def _refuse_conflicts(request: Request, planned: Planned, place: str) -> None:
                 f"{flag} {_words(is_asked)}: the run in {place} was begun with {_words(has)}, and "
                 f"a resumed run goes on as planned; leave {flag} out, or start a new run"
             )
-    raced = (one.raced for course in plan.workloads.values() for one in course.references.values())
+    raced = [one.raced for course in plan.workloads.values() for one in course.references.values()]
     if not request.reference and any(raced):
         raise ConfigError(
             f"--no-reference: the run in {place} was planned with references; leave it out, or "
             "start a new run"
+        )
+    if request.race_reference and not (raced and all(raced)):
+        raise ConfigError(
+            f"--race-reference: the run in {place} was planned without racing them; leave it out, "
+            "or start a new run"
         )
 
 

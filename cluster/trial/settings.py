@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 import workloads
 from cluster.faults import NodeError
 from cluster.spec import TrialSpec
+from scoring.ground.words import short
 from workloads.contract import Workload
 
 
@@ -40,8 +41,8 @@ def check_settings(spec: TrialSpec, workload: Workload) -> None:
     if odd:
         what = f"{odd[0]} {ours.get(odd[0])!r} and not {theirs.get(odd[0])!r}"
     raise NodeError(
-        f"{spec.workload} is not the run's here ({workload.settings_sha256[:12]}, planned "
-        f"{spec.settings_sha256[:12]}): {what}; install the same version on every node"
+        f"{spec.workload} is not the run's here ({short(workload.settings_sha256)}, planned "
+        f"{short(spec.settings_sha256)}): {what}; install the same version on every node"
     )
 
 

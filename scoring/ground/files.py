@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -83,6 +84,16 @@ def write_whole(path: Path, content: str | bytes) -> None:
         if isinstance(error, OSError):
             error.filename = str(path)  # which was named, and not the part
         raise
+
+
+def from_home(text: str) -> str:
+    """Paths in a text with the user's home folder as `~`: what others are shown names no one."""
+    home = os.path.expanduser("~").rstrip("/")
+    if not home:
+        return text
+    homes = "|".join(map(re.escape, (home, os.path.realpath(home))))
+    # Not in the middle of another path; but right behind a compiler's -I.
+    return re.sub(rf"(?:(?<![\w.~-])|(?<=\s-\w))(?:{homes})(?![\w-]|\.\w)", "~", text)
 
 
 def absent(folder: Path) -> list[Path]:

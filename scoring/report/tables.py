@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import math
+import textwrap
 from collections.abc import Sequence
 from csv import writer
 from json import dumps
@@ -46,29 +47,39 @@ _CELL_FIELDS = ("workload", "time", "ratio", "reached", "trials", "study_times")
 def terminal(board: Board, width: int | None = None) -> str:
     """A table with the notes beneath, coloured if stdout is a terminal.
 
-    Beyond `width`, by default the terminal's, workloads follow in tables of their own; where stdout
-    is no terminal they do not.
+    Beyond `width`, by default the terminal's, workloads follow in tables of their own, and lines of
+    words go on beneath themselves; where stdout is no terminal they do not.
     """
     import rich.console
     import rich.text
 
     console = rich.console.Console(width=width, highlight=False)
-    if width is None and not console.is_terminal:
+    is_wide = width is None and not console.is_terminal
+    if is_wide:
         console.width = 400
+
+    words = textwrap.TextWrapper(
+        console.width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+
+    def tell(line: str, style: str = "") -> None:
+        text = rich.text.Text(line if is_wide else words.fill(line), style)
+        console.print(text, soft_wrap=True)
+
     blocks = _blocks(board, console.width)
     with console.capture() as captured:
         if board.rows:
-            console.print(rich.text.Text(_title(board), style="italic"), soft_wrap=True)
+            tell(_title(board), "italic")
         for place, columns in enumerate(blocks):
             if place:
                 console.print()
             console.print(_block(board, columns))
         for race in board.at_equal_budget:
-            console.print(rich.text.Text(_budget_title(race), style="italic"), soft_wrap=True)
+            tell(_budget_title(race), "italic")
             for line in _standings(race):
-                console.print(rich.text.Text(f"  {line}"), soft_wrap=True)
+                tell(f"  {line}")
         for note in _told_beneath(board):
-            console.print(rich.text.Text(f"- {note}"), soft_wrap=True)
+            tell(f"- {note}")
     return captured.get()
 
 

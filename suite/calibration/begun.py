@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, TypeVar
 
 import yaml
 
+from cluster.run_lock import drive
 from scoring.ground.documents import ConfigError, Model, read_yaml
 from scoring.ground.files import absent, take_away, write_whole
 from submissions.source import find
@@ -39,22 +40,21 @@ def keep(begun: Begun, folder: Path) -> None:
 
     Raises:
         ConfigError: the folder holds trials already, or cannot be written.
+        ClusterError: another process has just begun one there.
     """
+    text = yaml.safe_dump(begun.model_dump(mode="json"), sort_keys=False)
+    made: list[Path] = []
     try:
-        if (folder / "trials").exists() or (folder / begun.file).exists():
-            raise ConfigError(
-                f"{folder} already holds trials; go on with them: add --resume, or name another "
-                "folder with -o"
-            )
         made = absent(folder)
-        text = yaml.safe_dump(begun.model_dump(mode="json"), sort_keys=False)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
+        with drive(folder):  # of two that begin at the same moment one is told
+            if (folder / "trials").exists() or (folder / begun.file).exists():
+                raise ConfigError(
+                    f"{folder} already holds trials; go on with them: add --resume, or name "
+                    "another folder with -o"
+                )
             write_whole(folder / begun.file, text)
-        except OSError:
-            take_away(made)
-            raise
     except OSError as error:
+        take_away(made)
         raise ConfigError(f"{folder}: cannot be written: {error.strerror or error}") from None
 
 

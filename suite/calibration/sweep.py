@@ -44,6 +44,9 @@ _LENIENCE = 10.0
 """Times a workload's provisional seconds before a trial is taken for hung."""
 
 
+DEFAULTS: Mapping[str, object] = {"points": 7, "seeds": 2, "seed": 0, "cores": 1, "gpus": 0}
+
+
 class SweepOrder(Begun):
     """What a sweep is asked for.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from pathlib import Path
 
 import yaml
@@ -13,6 +12,7 @@ from scoring.bootstrap import FEW
 from scoring.ground.documents import ConfigError
 from scoring.ground.files import write_whole
 from scoring.ground.words import Scalar
+from submissions.source import is_path
 from suite.calibration.calibrate import Finalist, Verdict
 from suite.text_table import columns
 
@@ -142,8 +142,7 @@ def _tuned(verdict: Verdict, finalist: Finalist) -> dict[str, Scalar]:
 
 def _word(word: str) -> str:
     """How a suite in the calibration's folder names the submission: a path from anywhere."""
-    is_path = word.endswith(".py") or os.sep in word or "/" in word
-    return str(Path(word).absolute()) if is_path else word
+    return str(Path(word).absolute()) if is_path(word) else word
 
 
 def _interval(finalist: Finalist) -> str:

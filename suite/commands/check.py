@@ -15,7 +15,7 @@ from cluster.process import set_environment
 from scoring.ground.errors import nearest
 from scoring.ground.words import Resources
 from submissions.contract import SubmissionError
-from submissions.source import Source, find, installed, shipped
+from submissions.source import Source, find, installed, is_path, shipped
 
 
 @click.command()
@@ -69,7 +69,7 @@ def _submission(word: str) -> Source:
         return find(word)
     except SubmissionError:
         names = [*shipped(), *installed()]
-        a_path = word.endswith(".py") or "/" in word or Path(word).exists()
+        a_path = is_path(word) or Path(word).exists()
         if a_path or word in names or Path(f"{word}.py").exists():
             raise
         hint = nearest(word, [*names, *workloads.ids()])

@@ -12,6 +12,7 @@ import workloads
 from cluster.checks.cells import CHECK, Cell, cells, make_ready
 from cluster.checks.conformance import default_workloads
 from cluster.node_data import fetch_all
+from cluster.run_lock import drive
 from scoring.ground.files import write_whole
 from submissions.source import Source, find, shipped
 from suite.commands import Option
@@ -66,19 +67,20 @@ def conformance(submissions: tuple[str, ...], output: Path, **options: Option) -
     sources = [find(word) for word in submissions or shipped()]
     steps = {} if options["no_check"] else {CHECK: 0}
     steps |= _steps(options["chosen"] or default_workloads(), options["steps"])
-    store = Kept(output)
-    questions = [
-        (source, {name: steps[name] for name in missing})
-        for source in sources
-        if (missing := store.missing(source.name, source.sha256, steps, retry=options["retry"]))
-    ]
-    wanted = {id for _, unanswered in questions for id in unanswered}
-    trained = [id for id in steps if id != CHECK and id in wanted]
-    fetch_all(trained)
-    make_ready(trained)
-    _ask(questions, store)
-    text = table(store.rows(), [CHECK, *default_workloads(), *_others(store)])
-    write_whole(output / TABLE, text)
+    with drive(output):  # two would each write over what the other was told
+        store = Kept(output)
+        questions = [
+            (source, {name: steps[name] for name in missing})
+            for source in sources
+            if (missing := store.missing(source.name, source.sha256, steps, retry=options["retry"]))
+        ]
+        wanted = {id for _, unanswered in questions for id in unanswered}
+        trained = [id for id in steps if id != CHECK and id in wanted]
+        fetch_all(trained)
+        make_ready(trained)
+        _ask(questions, store)
+        text = table(store.rows(), [CHECK, *default_workloads(), *_others(store)])
+        write_whole(output / TABLE, text)
     click.echo(text, nl=False)
 
 

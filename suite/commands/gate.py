@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from suite.commands import Finite
 from suite.run_folder import RunFolder
 
 
@@ -20,7 +21,7 @@ from suite.run_folder import RunFolder
 )
 @click.option(
     "--slack",
-    type=click.FloatRange(min=0, max=100),
+    type=Finite(min=0, max=100),
     default=None,
     metavar="PERCENT",
     help="What may be lost, in place of nothing on the baseline's class of CPU, where steps are "
@@ -53,4 +54,7 @@ def gate(
         allowed = comparison.Allowance(slack / 100)
     changes = comparison.compare(computed, base, allowed)
     click.echo(comparison.markdown(changes, allowed))
+    if base.unraced:
+        told = "; ".join(base.unraced)
+        click.echo(f"\nnot compared, since the baseline has no trial of it: {told}")
     ctx.exit(1 if any(change.worse for change in changes) else 0)

@@ -11,18 +11,32 @@ from scoring.run_file import MOST
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
+
+def _one_place(ctx: click.Context, option: click.Parameter, word: str | None) -> str | None:
+    """What was typed, unless the other option of the two says that trials race elsewhere."""
+    if option.name == "executor" and word is not None:
+        word = word.replace("-", "_")
+    chosen = {**ctx.params, option.name: word}
+    if chosen.get("executor") == "in_process" and chosen.get("address") is not None:
+        raise click.UsageError(
+            "--executor in-process races in this process, --address on a cluster; leave one out"
+        )
+    return word
+
+
 executor_option = click.option(
     "--executor",
     type=click.Choice(["ray", "in-process"]),
     default="ray",
     show_default=True,
-    callback=lambda ctx, option, word: word.replace("-", "_"),
+    callback=_one_place,
     help="ray: side by side, a fresh process a trial. in-process: one after the other.",
 )
 """Its value is a `cluster.Executor`."""
 address_option = click.option(
     "--address",
     metavar="ADDRESS",
+    callback=_one_place,
     help="A Ray cluster that this machine is a node of: auto, or HOST:PORT. Without it, a local "
     "one is started.",
 )

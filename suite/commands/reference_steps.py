@@ -11,6 +11,8 @@ from suite.commands import Option
 from suite.commands.racing_options import at_once_option, executor_option
 from suite.talk import say
 
+SEEDS = 10
+
 
 @click.command(name="reference-steps")
 @click.argument("workloads", nargs=-1, required=True, metavar="WORKLOAD...")
@@ -18,8 +20,7 @@ from suite.talk import say
 @click.option(
     "--seeds",
     type=click.IntRange(1, 1000),
-    default=10,
-    show_default=True,
+    show_default=str(SEEDS),
     metavar="N",
     help="With --measure: so many in each framework.",
 )
@@ -47,8 +48,8 @@ def reference_steps(
     """Tell in how many steps the reference meets a target, over fresh seeds.
 
     The paired clock compares to these, on the data that they were measured on. They are read from
-    the log of the procedure that set the target; a log of another version of the workload tells
-    nothing, and they are measured anew.
+    the log of the procedure that set the target; where that is of another version of the workload,
+    they are to be measured anew.
 
     \b
     Examples:
@@ -59,6 +60,8 @@ def reference_steps(
     from suite.targets import reference
     from suite.targets.stages import Settings
 
+    if not measure and (options["seeds"] or options["frameworks"]):
+        raise click.UsageError("--seeds and --framework go with --measure; add it")
     for id in workloads:
         reference.see_that_it_can_be(id, adopt=adopt)
     for id in workloads:
@@ -74,7 +77,7 @@ def reference_steps(
                 at_once=options["at_once"],
             )
             steps, log = reference.measure(
-                settings, options["frameworks"] or ("torch", "jax"), options["seeds"]
+                settings, options["frameworks"] or ("torch", "jax"), options["seeds"] or SEEDS
             )
         else:
             steps = reference.logged_steps(id)

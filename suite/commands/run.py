@@ -85,8 +85,8 @@ from suite.run_folder import is_url
 @click.option(
     "--race-reference",
     is_flag=True,
-    help="On the paired clock, where the reference's steps ship with the target: race it all the "
-    "same, and tell whether it differs.",
+    help="On the paired and the steps clock, where the reference's steps ship with the target: "
+    "race it all the same, and tell whether it differs.",
 )
 @click.option(
     "--prune",

@@ -33,7 +33,7 @@ def _text(name: str) -> str:
     submissions = [*source.shipped(), *source.installed()]
     if name.endswith((".yaml", ".yml")) or name in config.shipped():
         return _suite(name)
-    if name.endswith(".py") or "/" in name or name in submissions:
+    if source.is_path(name) or name in submissions:
         return source.describe(source.find(name))
     if name in workloads.ids():
         return _workload(name)

@@ -71,12 +71,13 @@ def step_cost(
     sources = [find(name) for name in submissions]
     for id in ids:
         workloads.get(id)
-    costs = _kept(output)
-    if output is not None:
-        refuse_unwritable(output.parent)  # before all is timed
+    if output is not None:  # before all is timed
+        _kept(output)
+        refuse_unwritable(output.parent)
     held = Resources(**resources)
     set_environment(held)
     lines = []
+    costs: dict[str, dict[str, float]] = {source.name: {} for source in sources}
     with hold_cores(held.cores, lambda: click.echo("waiting for a free core", err=True)):
         for source in sources:
             reference = find(REFERENCE_IN[source.framework])
@@ -85,18 +86,19 @@ def step_cost(
                 click.echo(f"timing {source.name} on {id}", err=True)
                 cost = measurement.measure(source, reference, id, rows, held)
                 cells.append(f"{cost.ratio:.3f} ± {cost.error:.3f}")
-                costs.setdefault(source.name, {})[id] = round(cost.ratio, 4)
+                costs[source.name][id] = round(cost.ratio, 4)
             lines.append((source.name, source.framework, *cells))
     click.echo(columns(("submission", "framework", *ids), lines))
     if output is not None:
+        kept = _kept(output)  # what another process has added meanwhile stays
+        for name, own in costs.items():
+            kept[name] = {**kept.get(name, {}), **own}
         try:
-            write_whole(output, json.dumps(costs, indent=2) + "\n")
+            write_whole(output, json.dumps(kept, indent=2) + "\n")
         except OSError as error:
             raise ConfigError(f"{output}: cannot be written: {error.strerror}") from None
         click.echo(str(output), err=True)
 
 
-def _kept(output: Path | None) -> dict[str, dict[str, float]]:
-    if output is None or not output.exists():
-        return {}
-    return {name: dict(own) for name, own in read_costs(output).items()}
+def _kept(output: Path) -> dict[str, dict[str, float]]:
+    return read_costs(output) if output.exists() else {}

@@ -19,7 +19,7 @@ from submissions.source import find
 from suite.calibration.begun import keep, resumed
 from suite.calibration.carry_out import folder_of
 from suite.calibration.grid import FORM, parse_grid
-from suite.calibration.sweep import Sweeping, SweepOrder, log_of
+from suite.calibration.sweep import DEFAULTS, Sweeping, SweepOrder, log_of
 from suite.commands import Option, Options
 from suite.commands.calibration_options import place_options, taken_place
 from suite.points import stated_point
@@ -42,10 +42,18 @@ from suite.trials import refuse_too_many_cores
     "several.",
 )
 @click.option(
-    "--points", type=click.IntRange(2, MOST), metavar="N", help="Values.", show_default="7"
+    "--points",
+    type=click.IntRange(2, MOST),
+    metavar="N",
+    help="Values.",
+    show_default=str(DEFAULTS["points"]),
 )
 @click.option(
-    "--seeds", type=click.IntRange(1, MOST), metavar="S", help="Of each value.", show_default="2"
+    "--seeds",
+    type=click.IntRange(1, MOST),
+    metavar="S",
+    help="Of each value.",
+    show_default=str(DEFAULTS["seeds"]),
 )
 @click.option(
     "--steps",
@@ -109,9 +117,8 @@ def _given(
 
 def _new(submission: str, settings: Options) -> SweepOrder:
     chosen = {key: value for key, value in settings.items() if value is not None}
-    own = {"points": 7, "seeds": 2, "seed": 0, "cores": 1, "gpus": 0}
     fixed = {"submission": submission, "sha256": find(submission).sha256}
-    return SweepOrder.model_validate({**own, **chosen, **fixed})
+    return SweepOrder.model_validate({**DEFAULTS, **chosen, **fixed})
 
 
 def _resumed(submission: str, settings: Options, folder: Path) -> SweepOrder:

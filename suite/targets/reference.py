@@ -34,8 +34,6 @@ class Measured:
 
 
 Steps = Mapping[Framework, Measured]
-SEEDS = 10
-"""Measured in each framework, unless another number is asked for."""
 MEASURED = "reference_steps"
 """The log's key for steps that were measured after the target was set."""
 
@@ -79,9 +77,7 @@ def see_that_it_can_be(id: str, *, adopt: bool) -> None:
         adopted_folder(workloads.get(id).id)
 
 
-def measure(
-    settings: Settings, frameworks: Sequence[Framework], seeds: int = SEEDS
-) -> tuple[Steps, Facts]:
+def measure(settings: Settings, frameworks: Sequence[Framework], seeds: int) -> tuple[Steps, Facts]:
     """Race the reference on fresh seeds; the steps, and what to log of them.
 
     Raises:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import multiprocessing
 import os
 import signal
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from cluster.cores import available_cores, hold_cores
+from cluster.cores import available_cores, check_locks, hold_cores, lock_cores
 from cluster.spec import ClusterError
 from cluster.trial import step_time
 from scoring.ground.words import Resources
@@ -118,6 +119,28 @@ def test_a_folder_of_locks_is_made_and_one_that_cannot_be_is_named(
         hold_cores(1),
     ):
         pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_folder_whose_files_cannot_be_locked_is_told_in_a_line(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(file: object, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    for ask in (check_locks, lambda: lock_cores(1, contextlib.ExitStack())):
+        with pytest.raises(ClusterError) as told:
+            ask()
+        assert "\n" not in str(told.value)
+        assert f"{tmp_path}/locks/core-" in str(told.value)
+        assert f"cannot be locked: {os.strerror(number)}; set GRADATHLON_CORE" in str(told.value)
+
+
+def test_who_looks_whether_cores_can_be_locked_holds_none() -> None:
+    check_locks()
+    with hold_cores(len(available_cores())):
+        check_locks()
 
 
 def test_the_time_of_a_step_is_taken_on_the_cores_of_all_ranks(

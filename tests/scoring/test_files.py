@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scoring.ground.files import FileError, named, refuse_unwritable, why, write_whole
+from scoring.ground.files import FileError, from_home, named, refuse_unwritable, why, write_whole
 
 
 def test_a_file_is_replaced_whole_and_a_link_to_it_stays_one(tmp_path: Path) -> None:
@@ -93,3 +93,38 @@ def test_a_full_device_is_told_by_its_name() -> None:
     ):
         file.write("1")
     assert raised.value.filename == "rows"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('File "/home/me/my_opt.py", line 3', 'File "~/my_opt.py", line 3'),
+        ("/home/me/a.py and /home/me/b.py", "~/a.py and ~/b.py"),
+        ("in /home/me", "in ~"),
+        ("in /home/me.", "in ~."),
+        ("file:///home/me/x: gone", "file://~/x: gone"),
+        ("g++ -I/home/me/include -shared", "g++ -I~/include -shared"),
+        ("/home/me.old/x, /home/mean/x, /home/me-too/x", None),
+        ("/data/home/me/x, ../home/me/x, ~/home/me/x", None),
+    ],
+)
+def test_what_others_are_shown_names_no_user(
+    text: str, shown: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me/")
+    assert from_home(text) == (text if shown is None else shown)
+    assert from_home(from_home(text)) == from_home(text)
+
+
+def test_a_home_behind_a_link_is_told_by_neither_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "me").symlink_to("disk")
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    assert from_home(f"{tmp_path}/me/x, {tmp_path}/disk/x") == "~/x, ~/x"
+
+
+def test_the_root_is_nobodys_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/")
+    assert from_home("/usr/lib/x.py") == "/usr/lib/x.py"

@@ -13,6 +13,7 @@ import yaml
 
 import workloads
 from cluster.attempts import header_of, write_not_begun
+from cluster.run_lock import drive
 from cluster.spec import TrialSpec
 from scoring.forecast import OPTIMISM
 from scoring.records import Outcome, Writer, record_attempts
@@ -142,7 +143,7 @@ def test_steps_of_another_machines_data_are_no_unit_of_time(
     raced["lm-toy-v2"] = race(reference=quick)
     monkeypatch.setattr(type(workloads.get("lm-toy-v2")), "made_here_sha256", lambda self: "a" * 64)
     result = invoke(*words, "-o", "with")
-    told = "lm-toy-v2: its shipped reference steps are of other data (bbbbbbbb; this machine's are"
+    told = "lm-toy-v2: its shipped reference steps are of other data (bbbbbbbbbbbb; "
     assert (result.exit_code, result.stderr.count(told)) == (0, 1)
     found = [json.loads(Path(f"{one}/calibration.json").read_text()) for one in ("without", "with")]
     assert found[0]["finalists"] == found[1]["finalists"]
@@ -219,6 +220,20 @@ def test_begun_again_it_goes_on_where_it_stood(racing: Racing, invoke: Any, afte
     assert len({spec.key for spec in racing.trained}) == len(racing.trained)
     whole = invoke(*CALIBRATE[:-1], "whole")
     assert found.stdout == whole.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [CALIBRATE, ("tune", "mine.py", "lm-toy-v2", "-o", "out")], ids=lambda words: words[0]
+)
+def test_where_another_process_has_just_begun_nothing_is_written(
+    words: Sequence[str], racing: Racing, invoke: Any
+) -> None:
+    with drive(Path("out")):
+        result = invoke(*words)
+        assert (result.exit_code, racing.trained) == (2, [])
+        assert "races this run already; wait for its end" in result.stderr
+        assert [path.name for path in Path("out").iterdir()] == ["driver.lock"]
+    assert invoke(*words).exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -167,13 +167,15 @@ def test_logs_that_are_none_and_workloads_without_target_are_told(tmp_path: Path
         ("hparams.json", '{"a":' * 100_000, "hparams.json: cannot be read"),
     ],
 )
-def test_a_damaged_log_is_one_line(file: str, text: str, said: str, tmp_path: Path) -> None:
-    write_logs(tmp_path / "logs", "quick", "ogbg", [100])
-    (path,) = (tmp_path / "logs").rglob(file)
-    path.write_text(text)
+def test_a_damaged_log_is_one_line_and_leaves_nothing(
+    file: str, text: str, said: str, tmp_path: Path
+) -> None:
+    write_logs(tmp_path / "logs", "quick", "ogbg", [100, 110])
+    max((tmp_path / "logs").rglob(file)).write_text(text)
     result = invoke("import-algoperf", tmp_path / "logs", "-o", tmp_path / "run")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert said in result.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_variants_that_count_on_no_leaderboard_are_left_out_and_told(tmp_path: Path) -> None:

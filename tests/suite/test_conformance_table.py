@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cluster.checks.cells import CHECK, Cell
+from cluster.run_lock import drive
 from suite.cli import main
 from suite.conformance import ROWS, TABLE, Kept, Row, table
 
@@ -119,6 +120,14 @@ def test_a_changed_submission_is_asked_anew(tmp_path: Path) -> None:
     kept.add(Row("a", "torch", "old", Cell(CHECK, True)))
     assert Kept(tmp_path).missing("a", "old", [CHECK, "w"], retry=True) == ["w"]
     assert Kept(tmp_path).missing("a", "new", [CHECK, "w"], retry=False) == [CHECK, "w"]
+
+
+def test_a_table_that_another_process_fills_is_left_alone(tmp_path: Path) -> None:
+    with drive(tmp_path):
+        result = asked(tmp_path, "adamw")
+        assert result.exit_code == 2
+        assert "already; wait for its end" in result.stderr
+        assert [path.name for path in tmp_path.iterdir()] == ["driver.lock"]
 
 
 def test_what_is_no_row_is_named(tmp_path: Path) -> None:

@@ -14,13 +14,17 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
+import click
 import pytest
 import yaml
 
 from scoring.board import Board, Cell, Row
 from suite import gate
+from suite.cli import COMMANDS, main
+from suite.commands import Finite
 from suite.gate import LEVEL
 from tests.conftest import console_script
+from tests.scoring.conftest import Run as PlainRun
 from tests.scoring.page_race import race
 
 Invoke = Callable[..., Any]
@@ -122,6 +126,48 @@ def test_a_variant_s_steps_move_the_score_by_its_share() -> None:
         row = Row(1, 1, None, "x", "torch", score, None, cells, False)
         changes = gate.compare(Board("gradathlon", "steps", ids, (row,), ()), baseline, allowed)
         assert [one.worse for one in changes if one.where == gate.SCORE] == [worse]
+
+
+def test_what_the_baseline_never_raced_is_told_and_not_called_worse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, invoke: Invoke
+) -> None:
+    """Two machines raced a submission each, on a workload of its own."""
+    monkeypatch.chdir(tmp_path)
+    for name, id, cpu in (("a", "lm-toy-v2", "X"), ("b", "homeostatic-toy-v3", "Y")):
+        run = PlainRun(Path(name), "steps")
+        machine = {"cpu": cpu, "cores": 1, "digest": cpu}
+        for submission in ("reference-torch", name):
+            run.add(id, submission, [20.0, 21.0, 22.0], hardware=machine)
+    board = invoke("score", "a", "b", "--clock", "steps", "--format", "json").stdout
+    Path("scores.json").write_text(board)
+    result = invoke("gate", "a", "b", "--baseline", "scores.json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    told = "not compared, since the baseline has no trial of it: "
+    assert told + "a on homeostatic-toy-v3; b on lm-toy-v2" in result.stdout
+    assert result.stdout.startswith("**Nothing got worse**")
+    gone = invoke("gate", "a", "--baseline", "scores.json")
+    assert (gone.exit_code, gone.stdout.count("| not raced |")) == (1, 3)
+
+
+@pytest.mark.parametrize("slack", ["nan", "-nan", "inf", "-inf", "1e999", "-1", "101", "x", ""])
+def test_a_slack_is_a_share(slack: str, kept: dict[str, Any], invoke: Invoke) -> None:
+    result = invoke("gate", "first", "--baseline", "scores.json", "--slack", slack)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Invalid value for '--slack'" in result.stderr
+
+
+def test_no_number_of_the_command_line_may_be_none() -> None:
+    """Every option that takes a float is of the type that knows what is finite."""
+    for name in COMMANDS:
+        command = main.get_command(click.Context(main), name)
+        assert command is not None
+        for option in command.params:
+            kinds = getattr(option.type, "types", [option.type])
+            assert not [
+                kind
+                for kind in kinds
+                if isinstance(kind, click.types.FloatParamType) and not isinstance(kind, Finite)
+            ], (name, option.opts)
 
 
 def test_a_fallen_score_and_an_entry_that_is_gone_fail(

@@ -304,9 +304,9 @@ def made_here(
 @pytest.mark.parametrize(
     ("of", "here", "why"),
     [
-        (OTHER, HERE, r"are of other data \(bbbbbbbb; this machine's are aaaaaaaa\)"),
-        (OTHER, "", r"are of other data \(bbbbbbbb; this machine's are not made yet\)"),
-        ("", HERE, r"are of data that nobody noted \(this machine's are aaaaaaaa\)"),
+        (OTHER, HERE, r"are of other data \(b{12}; this machine's are a{12}\)"),
+        (OTHER, "", r"are of other data \(b{12}; this machine's are not made yet\)"),
+        ("", HERE, r"are of data that nobody noted \(this machine's are a{12}\)"),
     ],
 )
 @pytest.mark.parametrize("clock", ["paired", "steps"])

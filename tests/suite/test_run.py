@@ -263,6 +263,19 @@ CONFLICTS = {
 }
 
 
+@pytest.mark.parametrize(
+    "words", [["run", "demo"], ["tune", "adamw", "lm-toy-v2"], ["set-targets", "lm-toy-v2"]]
+)
+def test_a_race_is_in_this_process_or_on_a_cluster(words: list[str], invoke: Invoke) -> None:
+    for options in (
+        ["--executor", "in-process", "--address", "auto"],
+        ["--address", "auto", "--executor", "in-process"],
+    ):
+        result = invoke(*words, *options)
+        assert result.exit_code == 2
+        assert "--address on a cluster; leave one out" in result.stderr
+
+
 @pytest.mark.parametrize("flag", CONFLICTS)
 def test_flags_that_conflict_with_the_run_are_refused(
     flag: str, fake: FakeCluster, invoke: Invoke
@@ -374,8 +387,12 @@ def test_shipped_steps_are_yardstick_enough_and_a_raced_reference_is_told_apart(
     adamw = board.compute([Path("out")]).rows[0]
     assert (adamw.submission, adamw.cells["lm-toy-v2"].ratio) == ("adamw", 1.5)
     assert adamw.interval is not None
+    refused = invoke("run", "--resume", "-o", "out", "--race-reference")
+    assert refused.exit_code == 2
+    assert "--race-reference: the run in out was planned without racing them" in refused.stderr
 
     invoke(*words, "--race-reference", "-o", "again")
+    assert invoke("run", "--resume", "-o", "again", "--race-reference").exit_code == 0
     both = board.compute([Path("again")])
     assert {row.submission for row in both.rows} == {"adamw", "reference-torch"}
     assert both.rows[0].cells["lm-toy-v2"].ratio == 1.5
@@ -396,7 +413,7 @@ def test_where_this_machine_made_other_data_the_reference_is_raced_told_and_comp
     }
     raced["lm-toy-v2"] = race(reference=shipped)
     words = ("run", "demo", "-w", "lm-toy-v2", "-s", "adamw", "--studies", "2")
-    told = "lm-toy-v2: its shipped reference steps are of other data (bbbbbbbb; "
+    told = "lm-toy-v2: its shipped reference steps are of other data (bbbbbbbbbbbb; "
     dry = invoke(*words, "--dry-run")
     assert (dry.stderr.count(told), dry.stdout.count("reference-torch")) == (1, 2)
     result = invoke(*words, "-o", "out")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cluster.attempts import header_of
+from cluster.run_lock import drive
 from cluster.spec import TrialSpec
 from scoring.ground.documents import ConfigError
 from scoring.records import Evaluation, Outcome, Writer, record_attempts
@@ -82,6 +83,16 @@ def test_every_value_is_trained_and_told(sweeping: Sweeping, invoke: Any) -> Non
     assert log["workloads"][0]["sensitivities"] == pytest.approx(by_seed)
     assert log["workloads"][0]["finals"][0][3] is None
     assert Path("out/sweep.svg").read_text().startswith("<svg")
+
+
+def test_where_another_process_has_just_begun_nothing_is_written(
+    sweeping: Sweeping, invoke: Any
+) -> None:
+    with drive(Path("out")):
+        result = invoke(*SWEEP, "-o", "out")
+        assert (result.exit_code, sweeping.trained) == (2, [])
+        assert "races this run already" in result.stderr
+        assert [path.name for path in Path("out").iterdir()] == ["driver.lock"]
 
 
 def test_seeds_are_shared_by_all_values(sweeping: Sweeping, invoke: Any) -> None:

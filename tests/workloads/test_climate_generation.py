@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import workloads
 from tests.workloads.climate_planet import FEEDBACK, FORCING, GRID, RECIPE, generate, generation
 from workloads.climate import generated
 from workloads.climate.archive import HELD_OUT, LEVELS, TRAINED
@@ -186,6 +189,24 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(generated.importlib.util, "find_spec", lambda name: "there")
     with pytest.raises(WorkloadError, match="set GRADATHLON_CACHE to a folder"):
         generated.fetch(RECIPE)
+
+
+def test_a_cache_whose_files_cannot_be_locked_is_told(tmp_path, monkeypatch):
+    def flock(file, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path))
+    monkeypatch.setattr(generated.importlib.util, "find_spec", lambda name: "there")
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(WorkloadError, match="No locks available; set GRADATHLON_CACHE to a folder"):
+        generated.fetch(RECIPE)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_damaged_archive_is_made_anew_by_a_workload_that_trains_on_it(name):
+    id = generated._whose(RECIPES[name]).strip()
+    assert "+" not in id
+    assert workloads.get(id).settings.data.source == name
 
 
 SPOILS = [

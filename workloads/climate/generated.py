@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import importlib.util
 import json
@@ -9,7 +10,7 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -95,25 +96,20 @@ def _generate(recipe: Recipe) -> None:
         )
 
 
-class _lock:  # noqa: N801
+@contextlib.contextmanager
+def _lock(recipe: Recipe) -> Iterator[None]:
     """Held by the one process that generates an archive."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        self._path = recipe.path.with_suffix(".lock")
-
-    def __enter__(self) -> None:
+    path = recipe.path.with_suffix(".lock")
+    with contextlib.ExitStack() as stack:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("w")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fcntl.flock(stack.enter_context(path.open("w")), fcntl.LOCK_EX)
         except OSError as error:
             raise WorkloadError(
-                f"{self._path.parent}: cannot keep the climate archive there: {error.strerror}; "
-                "set GRADATHLON_CACHE to a folder that can be written"
+                f"{path.parent}: cannot keep the climate archive there: {error.strerror}; set "
+                "GRADATHLON_CACHE to a folder that can be written"
             ) from None
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+        yield
 
 
 def validates(segment: int) -> bool:
@@ -240,15 +236,14 @@ def _damaged(recipe: Recipe, reason: str) -> WorkloadError:
 
 
 def _whose(recipe: Recipe) -> str:
-    """The newest workload that trains on the recipe's archive, after a space."""
+    """The first workload of the family that trains on the recipe's archive, after a space."""
     import workloads
 
-    made = ""
-    for id in workloads.ids(variants=False):
+    for id in workloads.family("climate").ids():
         settings = workloads.get(id).settings
         if isinstance(settings, ClimateScale) and settings.data.source == recipe.name:
-            made = f" {id}"
-    return made
+            return f" {id}"
+    return ""
 
 
 def check_climate(recipe: str, climate: Mapping[str, Mapping[str, float]]) -> None:

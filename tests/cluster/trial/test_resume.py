@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import cluster
 from cluster import checkpoint, hardware
 from cluster.attempts import finished, saved_state
-from cluster.run_lock import drive
+from cluster.run_lock import drive, is_driven
 from cluster.spec import ClusterError, TrialSpec, Update
 from cluster.trial import deadline
 from cluster.trial.settings import with_settings
@@ -222,6 +223,39 @@ def test_two_drivers_never_race_one_run(make: Make) -> None:
         race(spec)
     assert str(os.getpid()) in str(error.value)
     assert race(spec)[0].end == "budget", "the folder is free again"
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_where_files_cannot_be_locked_a_run_goes_on_and_says_so(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(file: object, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    told: list[str] = []
+    with drive(tmp_path / "run", told.append):
+        assert is_driven(tmp_path / "run")
+    (line,) = told
+    assert line.startswith(f"{tmp_path}/run/driver.lock: cannot be locked: {os.strerror(number)}; ")
+    assert not (tmp_path / "run").exists(), "nothing was put there"
+
+
+def test_where_cores_cannot_be_locked_no_trial_begins(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(file: object, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    told: list[str] = []
+    spec = make()
+    with pytest.raises(
+        ClusterError, match=r"core-\d+\.lock: cannot be locked: No locks available;"
+    ):
+        list(cluster.run_all([spec], tell=told.append))
+    assert "it would not be noticed" in told[0]
+    assert not spec.run.exists()
 
 
 @pytest.mark.parametrize("kind", ["file", "loop", "below"])

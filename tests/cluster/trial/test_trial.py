@@ -12,6 +12,7 @@ from cluster import faults
 from cluster.spec import Finished, TrialSpec, Update
 from cluster.trial import deadline
 from cluster.trial.clock import Reading
+from scoring.ground.cache import cache_folder
 from scoring.ground.words import Budget, Resources
 from scoring.records import Record, read_record, record_attempts
 from workloads.contract import Stream
@@ -185,6 +186,19 @@ def test_a_broken_submission_fails_with_its_reason(make: Make, name: str) -> Non
     if "raises" in name:
         assert "broken.py" in record.outcome.extra["traceback"]  # type: ignore[union-attr]
     assert healthy.outcome.end == "budget", "the next trial is unharmed"
+
+
+def test_a_record_tells_no_path_from_the_users_home_folder(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADATHLON_CACHE", str(cache_folder()))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    text = f"def submission(params):\n    raise OSError(2, 'nothing', '{tmp_path}/data')\n"
+    ((_, record),) = race(make("broken", text))
+    assert record.outcome is not None
+    assert "~/data" in record.outcome.reason
+    assert 'File "~/broken.py", line 2, in submission' in record.outcome.extra["traceback"]
+    assert str(tmp_path) not in record.path.read_text()
 
 
 @pytest.mark.parametrize("where", ["the warm-up", "step 6"])

@@ -30,7 +30,7 @@ from workloads.recommender import baselines, data, movielens
 from workloads.recommender.settings import NDCG
 from workloads.recommender.workload import Recommender
 
-ID = "recommender-toy-v2"
+ID = "recommender-toy-v3"
 LIKED = 4
 Change = Callable[[Batch], Batch]
 

@@ -88,8 +88,8 @@ PROBED = [
     "homeostatic-toy-v3",
     "lifelong-toy-v3",
     "lm-toy-v2",
-    "recommender-toy-v2",
-    "recommender-toy-v2+ctr",
+    "recommender-toy-v3",
+    "recommender-toy-v3+ctr",
     "rl_nap-toy-v2",
 ]
 

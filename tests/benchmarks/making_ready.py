@@ -25,7 +25,7 @@ PHASES = ("imports once", "imports", "data", "reference", "learner", "warm-up's"
 TOY = (
     "lm-toy-v2",
     "recommender-toy-v3",
-    "rl_nap-toy-v2",
+    "rl_nap-toy-v3",
     "lifelong-toy-v3",
     "homeostatic-toy-v3",
     "climate-toy-v2",

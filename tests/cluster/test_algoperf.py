@@ -84,7 +84,7 @@ def test_every_supervised_family_and_no_other(name: str) -> None:
         after = Bench(source, family).run({}, 2)
         assert all(np.isfinite(value).all() for value in after.values()), family
     with pytest.raises(SubmissionError, match="race it on a supervised workload"):
-        Bench(source, "rl_nap-toy-v2").run({}, 1)
+        Bench(source, "rl_nap-toy-v3").run({}, 1)
 
 
 def test_a_file_that_has_trained_enough_ends_its_trial(make: Make) -> None:

@@ -117,7 +117,7 @@ STEPS = {
     "homeostatic-toy-v3": 1600,
     "lm-toy-v2": 300,
     "recommender-toy-v3": 600,
-    "rl_nap-toy-v2": 6000,
+    "rl_nap-toy-v3": 6000,
     "lifelong-toy-v3": 900,
     "climate-toy-v2": 500,
 }

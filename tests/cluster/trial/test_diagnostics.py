@@ -90,7 +90,7 @@ PROBED = [
     "lm-toy-v2",
     "recommender-toy-v3",
     "recommender-toy-v3+ctr",
-    "rl_nap-toy-v2",
+    "rl_nap-toy-v3",
 ]
 
 

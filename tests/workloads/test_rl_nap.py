@@ -41,6 +41,9 @@ def test_evaluations_divide_horizons_and_windows_hold_whole_cycles(id):
         assert settings.data.switch_period % settings.evaluation_period == 0 or (
             settings.evaluation_period % settings.data.switch_period
         )
+        assert settings.held.steps == settings.data.cycle, "and a target holds while it does"
+    else:
+        assert settings.held is None
 
 
 @pytest.mark.parametrize(

@@ -135,9 +135,7 @@ def ranking(scores: jax.Array, status: jax.Array) -> Arrays:
     relevant = status == RELEVANT
     scores = jnp.where(status == SEEN, -jnp.inf, scores)
     # The barrier: where XLA sees a slice of what it found, it sorts the whole row on a CPU.
-    top, where = jax.lax.optimization_barrier(
-        jax.lax.top_k(scores, min(CUT, scores.shape[1]))
-    )
+    top, where = jax.lax.optimization_barrier(jax.lax.top_k(scores, min(CUT, scores.shape[1])))
     begin, end = _ties(top)
     found = jnp.pad(jnp.take_along_axis(relevant, where, axis=1).cumsum(1), ((0, 0), (1, 0)))
     last = top[:, -1:]
@@ -168,9 +166,7 @@ def _ties(top: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Of each of the sorted scores (rows, ranks), where its tie begins and where it has ended."""
     ranks, other = jnp.arange(top.shape[1]), top[:, 1:] != top[:, :-1]
     begin = jnp.where(jnp.pad(other, ((0, 0), (1, 0)), constant_values=True), ranks, 0)
-    end = jnp.where(
-        jnp.pad(other, ((0, 0), (0, 1)), constant_values=True), ranks + 1, top.shape[1]
-    )
+    end = jnp.where(jnp.pad(other, ((0, 0), (0, 1)), constant_values=True), ranks + 1, top.shape[1])
     return jax.lax.cummax(begin, axis=1), jax.lax.cummin(end, axis=1, reverse=True)
 
 

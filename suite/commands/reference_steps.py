@@ -55,7 +55,7 @@ def reference_steps(
     Examples:
         gradathlon reference-steps lm-toy-v2
         gradathlon reference-steps homeostatic-toy-v3 --measure --adopt
-        gradathlon reference-steps rl_nap-toy-v2 --measure --framework torch --seeds 5
+        gradathlon reference-steps rl_nap-toy-v3 --measure --framework torch --seeds 5
     """
     from suite.targets import reference
     from suite.targets.stages import Settings

@@ -48,7 +48,7 @@ def write_result(folder: Path, id: WorkloadId, result: Result, remark: str = "")
         WorkloadError: the folder cannot be written.
     """
     body = yaml.safe_dump(
-        result.published.model_dump(mode="json"),
+        result.published.model_dump(mode="json", exclude_defaults=True),
         sort_keys=False,
         default_flow_style=None,
         width=100,

@@ -24,8 +24,8 @@ from types import ModuleType
 PHASES = ("imports once", "imports", "data", "reference", "learner", "warm-up's", "one", "test")
 TOY = (
     "lm-toy-v2",
-    "recommender-toy-v2",
-    "rl_nap-toy-v2",
+    "recommender-toy-v3",
+    "rl_nap-toy-v3",
     "lifelong-toy-v3",
     "homeostatic-toy-v3",
     "climate-toy-v2",

@@ -89,7 +89,7 @@ def main() -> None:
     suite = given.folder / "suite.yaml"
     body = {
         "title": "quiet and loaded",
-        "workloads": given.workload or ["lm-toy-v2", "recommender-toy-v2"],
+        "workloads": given.workload or ["lm-toy-v2", "recommender-toy-v3"],
         "submissions": given.submission or ["adamw", "muon", "adamw_jax"],
         "ruleset": "self",
         "studies": given.studies,

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.recommender_ablation [--seeds N] [--steps N]
 
-NadamW at the reference's point in JAX, over a horizon. Prints Markdown: the judged NDCG@10, which
+NadamW at the reference's point in JAX, over a horizon. Prints Markdown: the judged NDCG@100, which
 is the mean over the last four evaluations, with its range over seeds; that of the test users is at
 the end.
 """
@@ -30,7 +30,7 @@ from workloads.recommender import baselines, data, movielens
 from workloads.recommender.settings import NDCG
 from workloads.recommender.workload import Recommender
 
-ID = "recommender-toy-v2"
+ID = "recommender-toy-v3"
 LIKED = 4
 Change = Callable[[Batch], Batch]
 
@@ -113,7 +113,7 @@ class Trained:
     def judge(
         self, group: data.Group = "validation", then: Change = unchanged, kept: int | None = None
     ) -> float:
-        """Mean NDCG@10 over users, and over the last `kept` evaluations (None: those judged)."""
+        """Mean NDCG@100 over users, and over the last `kept` evaluations (None: those judged)."""
         window = self.workload.metric.window if kept is None else kept
         values = []
         for params in self.kept[-window:]:

@@ -80,11 +80,11 @@ def test_they_pass_the_check(name: str) -> None:
 @pytest.mark.parametrize("name", ["torch_self", *SLOW])
 def test_every_supervised_family_and_no_other(name: str) -> None:
     source = find(str(FILES / name))
-    for family in ("lm-toy-v2", "recommender-toy-v2", "lifelong-toy-v3", "climate-toy-v2"):
+    for family in ("lm-toy-v2", "recommender-toy-v3", "lifelong-toy-v3", "climate-toy-v2"):
         after = Bench(source, family).run({}, 2)
         assert all(np.isfinite(value).all() for value in after.values()), family
     with pytest.raises(SubmissionError, match="race it on a supervised workload"):
-        Bench(source, "rl_nap-toy-v2").run({}, 1)
+        Bench(source, "rl_nap-toy-v3").run({}, 1)
 
 
 def test_a_file_that_has_trained_enough_ends_its_trial(make: Make) -> None:
@@ -148,7 +148,7 @@ def test_training_goes_on_from_the_weights_that_were_evaluated() -> None:
     assert any(not np.array_equal(alone[key], evaluated[key]) for key in alone)
 
 
-@pytest.mark.parametrize("family", ["homeostatic-toy-v3", "lm-toy-v2", "recommender-toy-v2"])
+@pytest.mark.parametrize("family", ["homeostatic-toy-v3", "lm-toy-v2", "recommender-toy-v3"])
 def test_smoothing_is_the_same_in_both_frameworks(family: str) -> None:
     """And is that of labels of which a share is given to all classes alike."""
     import jax

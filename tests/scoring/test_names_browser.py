@@ -42,7 +42,7 @@ OVERLAPS = """svg => {
 @pytest.fixture(scope="module")
 def long_names(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = Run(tmp_path_factory.mktemp("long") / "run")
-    for place, id in enumerate(("recommender-toy-v2+shortprofile", "rl_nap-toy-v2+sequence_nonap")):
+    for place, id in enumerate(("recommender-toy-v3+shortprofile", "rl_nap-toy-v3+sequence_nonap")):
         run.add(id, "reference-torch", [200, 210, 220])
         for name in _LONG:
             run.add(id, name, [200, 210, math.inf if place else 220])

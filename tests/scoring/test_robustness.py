@@ -17,7 +17,7 @@ from scoring.records import Evaluation, Outcome, RecordError, read_run, record_p
 from scoring.robustness import laxer_ratios, leave_one_out, speed_up, told
 from tests.scoring.conftest import Run, header, write
 
-LM, SHIFT, RL = "lm-toy-v2", "homeostatic-toy-v3", "rl_nap-toy-v2"
+LM, SHIFT, RL = "lm-toy-v2", "homeostatic-toy-v3", "rl_nap-toy-v3"
 
 
 def curve(folder: Path, submission: str, values: list[float], study: int = 0) -> None:

@@ -27,7 +27,7 @@ MINE = """\
 SEARCH_SPACE = {"lr": {"min": 1e-3, "max": 1.0, "scaling": "log"}}
 def submission(params, lr=0.5, decay=0.1): ...
 """
-WORKLOADS = ["lm-toy-v2", "recommender-toy-v2", "homeostatic-toy-v3"]
+WORKLOADS = ["lm-toy-v2", "recommender-toy-v3", "homeostatic-toy-v3"]
 STEPS, REFERENCE = 400, 100
 """The budget of every workload here, and the reference's time: a quarter of it."""
 

@@ -90,7 +90,7 @@ def test_a_table_has_a_line_a_submission_and_a_column_a_family() -> None:
         row("a", "lm-toy-v2", "state/hook is a function", resumes=None),
         row("a", "climate-toy-v2", "x" * 300),
     ]
-    text = table(rows, [CHECK, "climate-toy-v2", "lm-toy-v2", "rl_nap-toy-v2"], values=True)
+    text = table(rows, [CHECK, "climate-toy-v2", "lm-toy-v2", "rl_nap-toy-v3"], values=True)
     summary, _, head, _, *lines = text.splitlines()
     assert summary == (
         "2 submissions, 1 of 1 checks passed, 2 of 3 short trials ok, 2 continued bit-identical"

@@ -197,7 +197,7 @@ def test_the_published_targets_are_raced_to() -> None:
         for id, course in courses.items()
     } == {
         "lm-standard-v2+speedrun": ("validation/nats_per_token", "min", 3.28),
-        "recommender-standard-v2+ctr": ("validation/auc", "max", 0.813),
+        "recommender-standard-v3+ctr": ("validation/auc", "max", 0.813),
     }
 
 
@@ -360,6 +360,6 @@ ALGOPERF = Path(__file__).parents[1] / "submissions" / "algoperf" / "torch_self"
 
 def test_what_wants_labels_is_refused_where_there_are_none(raced: dict[str, Race]) -> None:
     words = {"submissions": [str(ALGOPERF)], "ruleset": "self", "trials": 1}
-    with pytest.raises(ConfigError, match=r"'torch_self' .* wants? labelled.* rl_nap-toy-v2"):
-        make_plan(suite(workloads=["lm-toy-v2", "rl_nap-toy-v2"], **words))
+    with pytest.raises(ConfigError, match=r"'torch_self' .* wants? labelled.* rl_nap-toy-v3"):
+        make_plan(suite(workloads=["lm-toy-v2", "rl_nap-toy-v3"], **words))
     assert make_plan(suite(**words)).plan.submissions.keys() == {"torch_self"}

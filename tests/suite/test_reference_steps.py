@@ -111,7 +111,7 @@ def test_adopting_keeps_the_target_its_remark_and_its_log(
     assert changed.startswith(f"# Why.\n{text.splitlines()[0]}\n") and "target: " in changed
     assert "steps: [900.0, 902.5]" in changed and "steps: [710.0]" in changed
     assert "budget: {steps: 3605," in changed, "four times the slower median"
-    assert (changed.count(HERE), changed.count("data: ''")) == (1, 1)
+    assert (changed.count(HERE), changed.count("data:")) == (1, 1)
     log = json.loads((mine / "toy.procedure.json").read_text())
     assert log["reference_steps"]["steps"] == {"torch": [900.0, 902.5], "jax": [710.0]}
     assert log["reference_steps"]["data_sha256"] == {"torch": HERE, "jax": ""}

@@ -17,11 +17,20 @@ import workloads
 from tests.workloads.answers import answering
 from workloads.contract import Window
 from workloads.recommender import data, movielens
-from workloads.recommender.settings import CUT, NDCG, RecommenderScale
+from workloads.recommender.settings import (
+    CUT,
+    HIT_RATE,
+    NDCG,
+    RANKING,
+    RECALL,
+    SHORT,
+    SHORT_NDCG,
+    RecommenderScale,
+)
 from workloads.recommender.stream import epochs, fixed_order
 from workloads.recommender.workload import Recommender
 
-TOY = "recommender-toy-v2"
+TOY = "recommender-toy-v3"
 IDS = [id for id in workloads.ids() if id.startswith("recommender-") and not id.endswith("+ctr")]
 
 
@@ -261,14 +270,18 @@ def brute_force(scores, status):
     for _, group in itertools.groupby(sorted(items, key=lambda i: -scores[i]), lambda i: scores[i]):
         groups.append(list(itertools.permutations(group)))
     relevant = [i for i in items if status[i] == data.RELEVANT]
-    ideal = sum(1 / np.log2(rank + 1) for rank in range(1, min(len(relevant), CUT) + 1))
+
+    def ndcg(ranks, cut):
+        gained = sum(1 / np.log2(rank + 1) for rank in ranks if rank <= cut)
+        return gained / sum(1 / np.log2(rank + 1) for rank in range(1, min(len(relevant), cut) + 1))
+
     found = []
     for orders in itertools.product(*groups):
-        ranked = [i for order in orders for i in order][:CUT]
+        ranked = [i for order in orders for i in order]
         ranks = [rank for rank, i in enumerate(ranked, 1) if i in relevant]
-        dcg = sum(1 / np.log2(rank + 1) for rank in ranks)
-        found.append((dcg / ideal, bool(ranks), len(ranks) / len(relevant)))
-        found[-1] += (1 / ranks[0] if ranks else 0.0,)
+        short = [rank for rank in ranks if rank <= SHORT]
+        found.append((ndcg(ranks, CUT), ndcg(ranks, SHORT), bool(short)))
+        found[-1] += (len(short) / len(relevant), 1 / short[0] if short else 0.0)
     return np.mean(found, axis=0)
 
 
@@ -279,7 +292,7 @@ def both_rankings(scores, status):
 
     ours = model_torch.ranking(torch.from_numpy(scores), torch.from_numpy(status))
     theirs = model_jax.ranking(scores, status)
-    assert ours.keys() == theirs.keys() == {NDCG, "hit_rate_at_10", "recall_at_10", "mrr_at_10"}
+    assert tuple(ours) == tuple(theirs) == RANKING
     for name, value in ours.items():
         np.testing.assert_allclose(value.numpy(), theirs[name], rtol=1e-6, atol=1e-7)
     return {name: value.numpy() for name, value in ours.items()}
@@ -287,8 +300,8 @@ def both_rankings(scores, status):
 
 def test_the_ranking_without_ties_is_brute_forces():
     random = np.random.default_rng(0)
-    scores = random.permuted(np.tile(np.arange(40, dtype=np.float32), (60, 1)), axis=1)
-    status = random.choice(3, (60, 40), p=[0.8, 0.1, 0.1]).astype(np.uint8)
+    scores = random.permuted(np.tile(np.arange(2 * CUT, dtype=np.float32), (60, 1)), axis=1)
+    status = random.choice(3, scores.shape, p=[0.8, 0.1, 0.1]).astype(np.uint8)
     status[:, 0] = data.RELEVANT
     found = both_rankings(scores, status)
     for row in range(60):
@@ -310,13 +323,15 @@ def test_tied_scores_count_as_in_the_mean_over_their_orders():
 
 
 def test_all_scores_alike_rank_as_at_random():
-    status = np.zeros((1, 100), np.uint8)
-    status[0, :20] = data.RELEVANT
-    found = both_rankings(np.zeros((1, 100), np.float32), status)
-    assert found[NDCG][0] == pytest.approx(0.2, rel=1e-5)
-    assert found["recall_at_10"][0] == pytest.approx(0.1, rel=1e-5)
-    none = math.comb(80, CUT) / math.comb(100, CUT)
-    assert found["hit_rate_at_10"][0] == pytest.approx(1 - none, rel=1e-5)
+    items, relevant = 5 * CUT, CUT
+    status = np.zeros((1, items), np.uint8)
+    status[0, :relevant] = data.RELEVANT
+    found = both_rankings(np.zeros((1, items), np.float32), status)
+    for name in (NDCG, SHORT_NDCG):
+        assert found[name][0] == pytest.approx(relevant / items, rel=1e-5)
+    assert found[RECALL][0] == pytest.approx(SHORT / items, rel=1e-5)
+    none = math.comb(items - relevant, SHORT) / math.comb(items, SHORT)
+    assert found[HIT_RATE][0] == pytest.approx(1 - none, rel=1e-5)
 
 
 # The workload
@@ -330,29 +345,27 @@ def test_evaluation_averages_over_users_and_tells_the_gates(split):
         calls.append(batch)
         rows = len(batch["user"])
         value = np.full(rows, 0.5 if batch["user_kept"][0] else 0.25, np.float32)
-        named = dict.fromkeys((NDCG, "hit_rate_at_10", "recall_at_10", "mrr_at_10"), value)
+        named = dict.fromkeys(RANKING, value)
         return named | {"field_gate": np.full((rows, 4), 0.25), "item_gate": np.full(rows, 0.5)}
 
     window = Window(10, {"loss": 60.0, "contrast": 30.0})
     metrics = workload.evaluate(
         answering(predict=predict), "validation", workload.stream(0), window
     )
-    assert metrics["validation/ndcg_at_10"] == pytest.approx(0.25)
-    assert metrics["warm/ndcg_at_10"] == pytest.approx(0.5)
+    assert metrics[f"validation/{NDCG}"] == pytest.approx(0.25)
+    assert metrics[f"warm/{NDCG}"] == pytest.approx(0.5)
     assert metrics["gate/age"] == pytest.approx(0.25)
     assert metrics["gate/item_id"] == pytest.approx(0.5)
     assert metrics["train/contrast"] == pytest.approx(3.0)
     assert sum(len(batch["user"]) for batch in calls) == 8 * 6 + 11
     tested = workload.evaluate(answering(predict=predict), "test", workload.stream(0), window)
-    assert tested == pytest.approx(
-        {f"test/{name}": 0.25 for name in (NDCG, "hit_rate_at_10", "recall_at_10", "mrr_at_10")}
-    )
+    assert tested == pytest.approx({f"test/{name}": 0.25 for name in RANKING})
 
 
 @pytest.mark.parametrize("id", IDS)
 def test_every_scale_and_variant_has_the_shapes_it_states(id):
     workload = workloads.get(id)
-    assert workload.metric.name == "validation/ndcg_at_10"
+    assert workload.metric.name == f"validation/{NDCG}"
     assert workload.metric.goal == "max"
     specs = workload.parameters()
     assert specs["user_id.weight"].shape[0] == int(0.8 * workload.settings.data.users)

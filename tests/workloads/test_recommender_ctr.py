@@ -15,8 +15,8 @@ from workloads.recommender.ctr import baselines
 from workloads.recommender.ctr import data as clicks
 from workloads.recommender.ctr.workload import ClickRate, area_under_curve
 
-TOY = "recommender-toy-v2+ctr"
-STANDARD = "recommender-standard-v2+ctr"
+TOY = "recommender-toy-v3+ctr"
+STANDARD = "recommender-standard-v3+ctr"
 
 
 def made_up(count, seed=0, vocabulary=50):
@@ -187,7 +187,7 @@ def test_a_score_that_is_no_number_has_no_area():
 def test_the_metric_is_the_variants_own():
     metric = workloads.get(TOY).metric
     assert (metric.name, metric.goal) == ("validation/auc", "max")
-    assert workloads.get("recommender-toy-v2").metric.name == "validation/ndcg_at_10"
+    assert workloads.get("recommender-toy-v3").metric.name == "validation/ndcg_at_100"
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_parameters_at_standard_scale_are_bars():
 def test_the_embeddings_l2_term_is_in_the_loss_but_not_in_its_by_product() -> None:
     import torch
 
-    plain = workloads.get("recommender-toy-v2+ctr")
+    plain = workloads.get("recommender-toy-v3+ctr")
     model = plain.settings.model.model_copy(update={"embedding_l2": 0.5, "embedding_std": 0.01})
     settings = plain.settings.model_copy(update={"model": model})
     penalised = type(plain)(plain.id, settings, plain.metric, None)

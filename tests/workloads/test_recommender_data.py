@@ -59,12 +59,12 @@ def test_movielens_1m_is_read(folder):
 def test_missing_files_are_told_in_one_line(folder, monkeypatch):
     (folder / "movies.dat").unlink()
     with pytest.raises(WorkloadError) as told:
-        workloads.get("recommender-standard-v2").fetch()
+        workloads.get("recommender-standard-v3").fetch()
     assert str(told.value).startswith(f"{folder}: movies.dat not there; unpack ml-1m.zip")
     assert "\n" not in str(told.value)
     monkeypatch.delenv("GRADATHLON_DATA")
     with pytest.raises(WorkloadError, match="MovieLens-1M: GRADATHLON_DATA is not set"):
-        workloads.get("recommender-standard-v2").fetch()
+        workloads.get("recommender-standard-v3").fetch()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_the_cold_users_are_the_last_to_come():
 
 
 def test_what_is_done_to_a_batch_does_not_reach_the_next_one() -> None:
-    stream = workloads.get("recommender-toy-v2").stream(0)
+    stream = workloads.get("recommender-toy-v3").stream(0)
     policy: Any = None
     first = stream.next(policy)
     before = {name: first[name].copy() for name in ("genres", "period")}

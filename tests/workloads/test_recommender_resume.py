@@ -61,10 +61,10 @@ def cut_off(asked: TrialSpec) -> None:
 @pytest.mark.parametrize(
     ("id", "submission"),
     [
-        ("recommender-toy-v2", "adamw"),
-        pytest.param("recommender-toy-v2", "adamw_jax", marks=pytest.mark.slow),
-        ("recommender-toy-v2+ctr", "adamw"),
-        ("recommender-toy-v2+ctr", "adamw_jax"),
+        ("recommender-toy-v3", "adamw"),
+        pytest.param("recommender-toy-v3", "adamw_jax", marks=pytest.mark.slow),
+        ("recommender-toy-v3+ctr", "adamw"),
+        ("recommender-toy-v3+ctr", "adamw_jax"),
     ],
 )
 def test_a_trial_cut_off_ends_bit_by_bit_as_one_left_alone(

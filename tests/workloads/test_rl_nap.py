@@ -15,7 +15,7 @@ from workloads.contract import Window
 from workloads.rl_nap.settings import PlayScale
 from workloads.rl_nap.workload import Play
 
-TOY = "rl_nap-toy-v2"
+TOY = "rl_nap-toy-v3"
 IDS = [id for id in workloads.ids() if id.startswith("rl_nap-")]
 SCALES = [id for id in IDS if "+" not in id]
 
@@ -41,6 +41,9 @@ def test_evaluations_divide_horizons_and_windows_hold_whole_cycles(id):
         assert settings.data.switch_period % settings.evaluation_period == 0 or (
             settings.evaluation_period % settings.data.switch_period
         )
+        assert settings.held.steps == settings.data.cycle, "and a target holds while it does"
+    else:
+        assert settings.held is None
 
 
 @pytest.mark.parametrize(
@@ -204,7 +207,7 @@ def test_loss_and_measure_by_hand():
 def test_bfloat16_computes_near_float32_over_float32_weights():
     import torch
 
-    exact = in_float32(workloads.get("rl_nap-standard-v2"))
+    exact = in_float32(workloads.get("rl_nap-standard-v3"))
     compute = exact.settings.compute.model_copy(update={"dtype": "bfloat16"})
     rough = Play(
         exact.id, exact.settings.model_copy(update={"compute": compute}), exact.metric, None

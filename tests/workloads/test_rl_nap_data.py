@@ -13,7 +13,7 @@ import workloads
 from workloads.contract import Event
 from workloads.rl_nap.replay import Replay
 
-TOY = "rl_nap-toy-v2"
+TOY = "rl_nap-toy-v3"
 
 
 class Linear:

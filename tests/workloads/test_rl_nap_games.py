@@ -241,7 +241,7 @@ def test_a_return_is_of_the_first_episode_alone():
 def test_without_the_package_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ale_py", None)
     monkeypatch.setitem(sys.modules, "ale_py.vector_env", None)
-    workload = workloads.get("rl_nap-standard-v2")
+    workload = workloads.get("rl_nap-standard-v3")
     for attempt in (workload.fetch, lambda: workload.stream(0)):
         with pytest.raises(WorkloadError, match=r"run `pip install 'gradathlon\[rl\]'`") as caught:
             attempt()

@@ -1,1 +1,1 @@
-"""Recommendation to cold users: films by two towers, judged by NDCG@10."""
+"""Recommendation to cold users: films by two towers, judged by NDCG@100."""

@@ -11,7 +11,15 @@ import jax.numpy as jnp
 
 from workloads.model_jax import Arrays, JaxModel, smoothed
 from workloads.recommender.data import RELEVANT, SEEN
-from workloads.recommender.settings import CUT, NDCG
+from workloads.recommender.settings import (
+    CUT,
+    HIT_RATE,
+    MRR,
+    NDCG,
+    RECALL,
+    SHORT,
+    SHORT_NDCG,
+)
 
 if TYPE_CHECKING:
     from workloads.recommender.settings import RecommenderScale
@@ -119,39 +127,54 @@ class TwoTowersJax(JaxModel):
 
 
 def ranking(scores: jax.Array, status: jax.Array) -> Arrays:
-    """NDCG, hit rate, recall and reciprocal rank at 10 of each row, (rows,), of all items.
+    """Each row's NDCG at CUT; its NDCG, hit rate, recall and reciprocal rank at SHORT, (rows,).
 
     Items with status SEEN are left out, those with RELEVANT are to be found. Where scores tie,
     each value is its mean over the orders of the tied.
     """
     relevant = status == RELEVANT
     scores = jnp.where(status == SEEN, -jnp.inf, scores)
-    top, where = jax.lax.top_k(scores, CUT)
-    same = top[:, :, None] == top[:, None, :]
-    relevances = jnp.take_along_axis(relevant, where, axis=1)
-    # Not `top[:, -1:]`: with a slice of it, XLA sorts the whole row on a CPU.
-    last = top.min(axis=1, keepdims=True)
-    # Items tied with the tenth may stand outside the ten: those are counted over the whole row.
+    # The barrier: where XLA sees a slice of what it found, it sorts the whole row on a CPU.
+    top, where = jax.lax.optimization_barrier(jax.lax.top_k(scores, min(CUT, scores.shape[1])))
+    begin, end = _ties(top)
+    found = jnp.pad(jnp.take_along_axis(relevant, where, axis=1).cumsum(1), ((0, 0), (1, 0)))
+    last = top[:, -1:]
+    # Items tied with the last may stand outside the cut: those are counted over the whole row.
     edge = scores == last
-    tied = jnp.where(top == last, edge.sum(1, keepdims=True), same.sum(2))
+    tied = jnp.where(top == last, edge.sum(1, keepdims=True), end - begin)
     hits = jnp.where(
-        top == last, (edge & relevant).sum(1, keepdims=True), (same & relevances[:, None, :]).sum(2)
+        top == last,
+        (edge & relevant).sum(1, keepdims=True),
+        jnp.take_along_axis(found, end, axis=1) - jnp.take_along_axis(found, begin, axis=1),
     )
-    gain = hits / tied
-    ranks = jnp.arange(1, CUT + 1)
-    discount = 1 / jnp.log2(ranks + 1.0)
+    gain = jnp.where(jnp.isnan(top), jnp.nan, hits / tied)
     total = relevant.sum(1)
-    ideal = jnp.cumsum(discount)[jnp.clip(total, 1, CUT) - 1]
     # Nothing found so far, a rank finds something among those of its tie that are left.
-    chance = jnp.minimum(hits / (tied - jnp.tril(same, -1).sum(2)), 1)
+    chance = jnp.minimum(hits / (tied + begin - jnp.arange(top.shape[1])), 1)[:, :SHORT]
     missed = jnp.cumprod(1 - chance, axis=1)
     first = chance * jnp.pad(missed[:, :-1], ((0, 0), (1, 0)), constant_values=1.0)
     return {
-        NDCG: (gain * discount).sum(1) / ideal,
-        "hit_rate_at_10": 1 - missed[:, -1],
-        "recall_at_10": gain.sum(1) / jnp.maximum(total, 1),
-        "mrr_at_10": (first / ranks).sum(1),
+        NDCG: _ndcg(gain, total),
+        SHORT_NDCG: _ndcg(gain[:, :SHORT], total),
+        HIT_RATE: 1 - missed[:, -1],
+        RECALL: gain[:, :SHORT].sum(1) / jnp.maximum(total, 1),
+        MRR: (first / jnp.arange(1, first.shape[1] + 1)).sum(1),
     }
+
+
+def _ties(top: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Of each of the sorted scores (rows, ranks), where its tie begins and where it has ended."""
+    ranks, other = jnp.arange(top.shape[1]), top[:, 1:] != top[:, :-1]
+    begin = jnp.where(jnp.pad(other, ((0, 0), (1, 0)), constant_values=True), ranks, 0)
+    end = jnp.where(jnp.pad(other, ((0, 0), (0, 1)), constant_values=True), ranks + 1, top.shape[1])
+    return jax.lax.cummax(begin, axis=1), jax.lax.cummin(end, axis=1, reverse=True)
+
+
+def _ndcg(gain: jax.Array, total: jax.Array) -> jax.Array:
+    """Of gains (rows, ranks), where `total` items are to be found."""
+    discount = 1 / jnp.log2(jnp.arange(2.0, gain.shape[1] + 2))
+    ideal = jnp.cumsum(discount)[jnp.clip(total, 1, gain.shape[1]) - 1]
+    return (gain * discount).sum(1) / ideal
 
 
 def _unknown(scores: jax.Array, batch: Arrays) -> jax.Array:

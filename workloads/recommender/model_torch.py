@@ -12,7 +12,15 @@ from torch.nn import functional as F
 from workloads.model_torch import Tensors, TorchModel, smoothed
 from workloads.recommender.data import RELEVANT, SEEN
 from workloads.recommender.movielens import FIELDS, GENRES, PERIODS
-from workloads.recommender.settings import CUT, NDCG
+from workloads.recommender.settings import (
+    CUT,
+    HIT_RATE,
+    MRR,
+    NDCG,
+    RECALL,
+    SHORT,
+    SHORT_NDCG,
+)
 
 if TYPE_CHECKING:
     from workloads.recommender.settings import RecommenderScale
@@ -121,38 +129,56 @@ class TwoTowersTorch(TorchModel):
 
 
 def ranking(scores: Tensor, status: Tensor) -> Tensors:
-    """NDCG, hit rate, recall and reciprocal rank at 10 of each row, (rows,), of all items.
+    """Each row's NDCG at CUT; its NDCG, hit rate, recall and reciprocal rank at SHORT, (rows,).
 
     Items with status SEEN are left out, those with RELEVANT are to be found. Where scores tie,
     each value is its mean over the orders of the tied.
     """
     relevant = status == RELEVANT
     scores = scores.masked_fill(status == SEEN, -torch.inf)
-    top, where = scores.topk(CUT)
-    same = top[:, :, None] == top[:, None, :]
-    relevances = relevant.gather(1, where)
+    top, where = scores.topk(min(CUT, scores.shape[1]))
+    begin, end = _ties(top)
+    found = F.pad(relevant.gather(1, where).cumsum(1), (1, 0))
     last = top[:, -1:]
-    # Items tied with the tenth may stand outside the ten: those are counted over the whole row.
+    # Items tied with the last may stand outside the cut: those are counted over the whole row.
     edge = scores == last
-    tied = torch.where(top == last, edge.sum(1, keepdim=True), same.sum(2))
+    tied = torch.where(top == last, edge.sum(1, keepdim=True), end - begin)
     hits = torch.where(
-        top == last, (edge & relevant).sum(1, keepdim=True), (same & relevances[:, None, :]).sum(2)
+        top == last,
+        (edge & relevant).sum(1, keepdim=True),
+        found.gather(1, end) - found.gather(1, begin),
     )
-    gain = hits / tied
-    ranks = torch.arange(1, CUT + 1, device=scores.device)
-    discount = 1 / torch.log2(ranks + 1.0)
+    gain = (hits / tied).masked_fill(top.isnan(), torch.nan)
     total = relevant.sum(1)
-    ideal = discount.cumsum(0)[total.clamp(1, CUT) - 1]
     # Nothing found so far, a rank finds something among those of its tie that are left.
-    chance = (hits / (tied - same.tril(-1).sum(2))).clamp(max=1)
+    left = tied + begin - torch.arange(top.shape[1], device=top.device)
+    chance = (hits / left).clamp(max=1)[:, :SHORT]
     missed = torch.cumprod(1 - chance, dim=1)
     first = chance * F.pad(missed[:, :-1], (1, 0), value=1.0)
     return {
-        NDCG: (gain * discount).sum(1) / ideal,
-        "hit_rate_at_10": 1 - missed[:, -1],
-        "recall_at_10": gain.sum(1) / total.clamp(min=1),
-        "mrr_at_10": (first / ranks).sum(1),
+        NDCG: _ndcg(gain, total),
+        SHORT_NDCG: _ndcg(gain[:, :SHORT], total),
+        HIT_RATE: 1 - missed[:, -1],
+        RECALL: gain[:, :SHORT].sum(1) / total.clamp(min=1),
+        MRR: (first / torch.arange(1, first.shape[1] + 1, device=first.device)).sum(1),
     }
+
+
+def _ties(top: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each of the sorted scores (rows, ranks), where its tie begins and where it has ended."""
+    ranks = torch.arange(top.shape[1], device=top.device)
+    other = top[:, 1:] != top[:, :-1]
+    begin = torch.where(F.pad(other, (1, 0), value=True), ranks, 0)
+    end = torch.where(F.pad(other, (0, 1), value=True), ranks + 1, len(ranks))
+    return begin.cummax(1).values, end.flip(1).cummin(1).values.flip(1)
+
+
+def _ndcg(gain: Tensor, total: Tensor) -> Tensor:
+    """Of gains (rows, ranks), where `total` items are to be found."""
+    ranks = torch.arange(1, gain.shape[1] + 1, device=gain.device)
+    discount = 1 / torch.log2(ranks + 1.0)
+    ideal = discount.cumsum(0)[total.clamp(1, gain.shape[1]) - 1]
+    return (gain * discount).sum(1) / ideal
 
 
 def _unknown(scores: Tensor, batch: Tensors) -> Tensor:

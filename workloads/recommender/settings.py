@@ -8,9 +8,17 @@ from scoring.ground.documents import Model
 from workloads.config import Scale
 from workloads.recommender import data, movielens
 
-CUT = 10
-"""Films of a ranking that its metrics look at."""
+CUT = 100
+"""Films of a ranking that the judged NDCG looks at, as Liang et al. 2018 and EASE have it."""
+SHORT = 10
+"""Films that the ranking's other metrics look at."""
 NDCG = f"ndcg_at_{CUT}"
+SHORT_NDCG = f"ndcg_at_{SHORT}"
+HIT_RATE = f"hit_rate_at_{SHORT}"
+RECALL = f"recall_at_{SHORT}"
+MRR = f"mrr_at_{SHORT}"
+RANKING = (NDCG, SHORT_NDCG, HIT_RATE, RECALL, MRR)
+"""What the models' `ranking` tells."""
 
 
 class DataSettings(Model):

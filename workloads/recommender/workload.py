@@ -1,4 +1,4 @@
-"""Recommendation to cold users: films by two towers, judged by NDCG@10 of users never trained on.
+"""Recommendation to cold users: films by two towers, judged by NDCG@100 of users never trained on.
 
 Each side has two views, an id's embedding and one made of attributes, fused by a gate; a
 contrastive term draws a user's views together, so that a user without history can be served by
@@ -31,7 +31,7 @@ from workloads.errors import WorkloadError
 from workloads.kinds import Family
 from workloads.recommender import data, movielens
 from workloads.recommender.ctr import workload as ctr
-from workloads.recommender.settings import NDCG, RecommenderScale
+from workloads.recommender.settings import NDCG, RANKING, RecommenderScale
 from workloads.recommender.stream import epochs
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ EMBEDDING_STD = 0.1
 
 
 class Recommender(Workload[RecommenderScale]):
-    """Ranking of all films for cold users, judged by NDCG@10."""
+    """Ranking of all films for cold users, judged by NDCG@100."""
 
     sums = ("loss", "count")
     shared = ("genres", "period")
@@ -117,10 +117,7 @@ class Recommender(Workload[RecommenderScale]):
         id in a film's vector.
         """
         means = self._mean(judged, split)
-        metrics = {
-            f"{split}/{name}": float(means[name])
-            for name in (NDCG, "hit_rate_at_10", "recall_at_10", "mrr_at_10")
-        }
+        metrics = {f"{split}/{name}": float(means[name]) for name in RANKING}
         if split == "test":
             return metrics
         metrics[f"warm/{NDCG}"] = float(self._mean(judged, "warm")[NDCG])

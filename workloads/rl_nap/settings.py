@@ -6,7 +6,7 @@ import pydantic
 
 from scoring.ground.documents import Model
 from scoring.ground.errors import nearest
-from workloads.config import Scale
+from workloads.config import Holding, Scale
 from workloads.rl_nap.console import KNOWN, Console, Source
 from workloads.rl_nap.network import Convolution, Network
 
@@ -124,13 +124,20 @@ class ModelSettings(Model):
     """Whether hidden matrices are brought back to their initial norm after every update."""
 
 
+class SequenceSettings(Model):
+    """What takes the place of the scale's own where games are played in turn."""
+
+    held: Holding
+    step_hint: pydantic.PositiveInt | None = None
+    """None is the scale's own."""
+
+
 class PlayScale(Scale):
     """The numbers of one scale of the family."""
 
     data: DataSettings
     model: ModelSettings
-    sequence_hint: pydantic.PositiveInt | None = None
-    """In place of `step_hint` where games are played in turn, which takes longer."""
+    sequence: SequenceSettings
 
     @property
     def network(self) -> Network:
@@ -148,11 +155,11 @@ class PlayScale(Scale):
 
     @pydantic.model_validator(mode="before")
     @classmethod
-    def _horizon_of_a_sequence(cls, given: object) -> object:
+    def _settings_of_a_sequence(cls, given: object) -> object:
         if not isinstance(given, dict) or not isinstance(given.get("data"), dict):
             return given
-        longer = given.get("sequence_hint") if given["data"].get("sequence") else None
-        return given if longer is None else given | {"step_hint": longer}
+        own = given.get("sequence") if given["data"].get("sequence") else None
+        return given | own if isinstance(own, dict) else given
 
     @pydantic.model_validator(mode="after")
     def _whole_cycles(self) -> PlayScale:

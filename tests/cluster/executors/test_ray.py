@@ -116,8 +116,8 @@ def test_no_more_trials_at_once_than_asked_for_and_each_is_told_what_is_known(ma
 STEPS = {
     "homeostatic-toy-v3": 1600,
     "lm-toy-v2": 300,
-    "recommender-toy-v2": 600,
-    "rl_nap-toy-v2": 6000,
+    "recommender-toy-v3": 600,
+    "rl_nap-toy-v3": 6000,
     "lifelong-toy-v3": 900,
     "climate-toy-v2": 500,
 }

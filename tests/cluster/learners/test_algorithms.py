@@ -510,8 +510,8 @@ HARD = {
 @pytest.mark.parametrize(
     ("workload", "framework"),
     [
-        ("recommender-toy-v2", "torch"),
-        pytest.param("recommender-toy-v2", "jax", marks=pytest.mark.slow),
+        ("recommender-toy-v3", "torch"),
+        pytest.param("recommender-toy-v3", "jax", marks=pytest.mark.slow),
         ("lm-toy-v2", "torch"),
         ("lm-toy-v2", "jax"),
     ],
@@ -529,7 +529,7 @@ def test_batches_hold_examples_alone_and_can_be_cut_and_joined(
 
 
 def test_the_card_tells_what_one_example_looks_like_and_not_what_all_share() -> None:
-    workload = workloads.get("recommender-toy-v2")
+    workload = workloads.get("recommender-toy-v3")
     examples = make_card(workload, Budget(steps=10, seconds=1.0), 0).examples
     assert examples["fields"] == ((4,), "int32")
     assert examples["item"] == ((), "int32")

@@ -88,9 +88,9 @@ PROBED = [
     "homeostatic-toy-v3",
     "lifelong-toy-v3",
     "lm-toy-v2",
-    "recommender-toy-v2",
-    "recommender-toy-v2+ctr",
-    "rl_nap-toy-v2",
+    "recommender-toy-v3",
+    "recommender-toy-v3+ctr",
+    "rl_nap-toy-v3",
 ]
 
 

@@ -20,7 +20,7 @@ from ..conftest import Make
 from .test_resume import race
 from .test_trial import FRAMEWORKS, metrics
 
-WORKLOAD = "rl_nap-toy-v2"
+WORKLOAD = "rl_nap-toy-v3"
 
 
 def learner(submission: str) -> tuple[Learner, Any]:

@@ -126,11 +126,13 @@ def scatter_plot(plot: str, workload: str, one: Tried, clock: Clock, looks: Styl
     ]
     count = sum(map(len, one.trials.values()))
     top = element("text", missing, x=LEFT - 8, y=_MISSED_AT + 4, class_="soft end")
-    drawing = join(up, top if len(results) < count else None, across, *dots)
+    beyond = sum(not y.low <= result <= y.high for result in results)
+    far = element("text", f"beyond the axis: {beyond}", x=LEFT, y=FLOOR + 38, class_="soft")
+    drawing = join(
+        up, top if len(results) < count else None, across, *dots, far if beyond else None
+    )
     lacking = "missed the target" if one.metric is None else "came to no value"
     description = f"A mark is a trial; {count - len(results)} of {count}, along the top, {lacking}."
-    if beyond := sum(not y.low <= result <= y.high for result in results):
-        description += f" Results beyond the axis stand at its ends: {beyond}."
     return picture(plot, f"{workload}: {one.result} over {one.name}", description, drawing)
 
 

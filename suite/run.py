@@ -158,6 +158,8 @@ def _planned(request: Request) -> tuple[Path, Planned]:
         raise ConfigError(
             f"name a suite: one of {', '.join(config.shipped())}, or the path of a YAML file"
         )
+    if request.race_reference and not request.reference:
+        raise ConfigError("--race-reference and --no-reference contradict each other; choose one")
     named = config.override(config.load(request.suite), request.overrides)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     folder = request.output or Path("runs") / f"{named.name}-{stamp}"

@@ -16,6 +16,7 @@ from suite.commands.racing_options import (
     holding_options,
 )
 from suite.talk import say
+from suite.targets.procedure import BASE_FRESH_SEEDS, BASE_POINTS, FRESH_SEEDS
 
 
 @click.command(name="set-targets")
@@ -53,7 +54,7 @@ from suite.talk import say
     type=click.IntRange(1, 1000),
     metavar="N",
     help="With --from-base or --from-log: only the N best points.",
-    show_default="3",
+    show_default=str(BASE_POINTS),
 )
 @click.option(
     "fresh",
@@ -61,7 +62,9 @@ from suite.talk import say
     type=(click.IntRange(2, 1000), click.IntRange(0, 1000)),
     metavar="OWN OTHER",
     help="Fresh seeds in the framework tuned in and in the other, 0 for none there.",
-    show_default="8 5; with --from-base or --from-log 5 2",
+    show_default="{} {}; with --from-base or --from-log {} {}".format(
+        *FRESH_SEEDS, *BASE_FRESH_SEEDS
+    ),
 )
 @click.option(
     "--framework",

@@ -20,7 +20,7 @@ from suite.run_folder import RunFolder
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**63 - 1),
-    help="What the fresh seeds derive from; drawn unless given.",
+    help="With --rerun: what the fresh seeds derive from; drawn unless given.",
 )
 @click.pass_context
 def verify(ctx: click.Context, /, run: Path, rerun: int | None, seed: int | None) -> None:
@@ -38,6 +38,8 @@ def verify(ctx: click.Context, /, run: Path, rerun: int | None, seed: int | None
     """
     from suite import verification
 
+    if seed is not None and rerun is None:
+        raise click.UsageError("--seed goes with --rerun; add it")
     wrong = verification.differences(run, needed=rerun is None)
     for line in wrong:
         click.echo(line)

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ import workloads
 from submissions import source
 from suite.cli import COMMANDS, SECTIONS, main
 from suite.neighbours import PACKAGES, intruder
+from workloads.config import ID
 
 Invoke = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
@@ -90,6 +92,37 @@ def test_the_help_shows_every_command_and_an_example(invoke: Invoke) -> None:
         assert f"\n  {name} " in text
         help_text = invoke(name, "--help").stdout
         assert name == "data" or f"gradathlon {name}" in help_text.split("Options:")[0]
+
+
+def test_every_example_of_the_help_is_a_command_line_that_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "logs" / "external_tuning").mkdir(parents=True)
+    examples = [
+        shlex.split(line.split(" > ")[0])[1:]
+        for command in every_command()
+        for line in map(str.strip, (command.help or "").splitlines())
+        if line.startswith("gradathlon ")
+    ]
+    assert len(examples) > 60
+    for name, *words in examples:
+        command = main.get_command(click.Context(main), name)
+        assert command is not None, name
+        if isinstance(command, click.Group):
+            command = command.commands[words.pop(0)]
+        command.make_context(name, list(words))  # raises where an option or a value is wrong
+        for id in filter(ID.fullmatch, words):
+            assert id in workloads.ids() or id.startswith("digits-"), words
+
+
+def every_command() -> Iterator[click.Command]:
+    for name in COMMANDS:
+        command = main.get_command(click.Context(main), name)
+        assert command is not None
+        yield command
+        if isinstance(command, click.Group):
+            yield from command.commands.values()
 
 
 def test_a_users_error_is_one_line_without_traceback() -> None:

@@ -305,6 +305,7 @@ def test_another_suite_conflicts_with_the_run(fake: FakeCluster, invoke: Invoke)
     ("words", "message"),
     [
         (["run"], "name a suite: one of ci, data-selection, demo"),
+        (["run", "demo", "--race-reference", "--no-reference"], "--race-reference and --no-"),
         (["run", "dmeo"], "unknown suite 'dmeo'; did you mean 'demo'?"),
         (["run", "demo", "-s", "prodigi"], "unknown submission 'prodigi'; did you mean 'prodigy'?"),
         (["run", "demo", "-w", "lm-toy-v3"], "workload 'lm-toy-v3': this Gradathlon has version 2"),

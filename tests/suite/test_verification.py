@@ -14,6 +14,12 @@ from tests.suite.conftest import FakeCluster
 Invoke = Callable[..., Any]
 
 
+def test_a_seed_goes_with_a_race(invoke: Invoke) -> None:
+    result = invoke("verify", "first", "--seed", "5")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--seed goes with --rerun; add it" in result.stderr
+
+
 @pytest.mark.parametrize("words", [("--clock", "wall"), ("--no-reference", "--clock", "steps")])
 def test_the_best_are_raced_again_on_fresh_seeds(
     words: tuple[str, ...], fake: FakeCluster, invoke: Invoke

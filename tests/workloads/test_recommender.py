@@ -334,6 +334,12 @@ def test_all_scores_alike_rank_as_at_random():
     assert found[HIT_RATE][0] == pytest.approx(1 - none, rel=1e-5)
 
 
+def test_scores_that_are_no_numbers_have_no_metric():
+    scores = np.full((1, 2 * CUT), np.nan, np.float32)
+    status = np.full(scores.shape, data.RELEVANT, np.uint8)
+    assert all(np.isnan(value).all() for value in both_rankings(scores, status).values())
+
+
 # The workload
 
 

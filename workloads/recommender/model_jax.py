@@ -147,7 +147,8 @@ def ranking(scores: jax.Array, status: jax.Array) -> Arrays:
         (edge & relevant).sum(1, keepdims=True),
         jnp.take_along_axis(found, end, axis=1) - jnp.take_along_axis(found, begin, axis=1),
     )
-    gain = jnp.where(jnp.isnan(top), jnp.nan, hits / tied)
+    hits = jnp.where(jnp.isnan(top), jnp.nan, hits)
+    gain = hits / tied
     total = relevant.sum(1)
     # Nothing found so far, a rank finds something among those of its tie that are left.
     chance = jnp.minimum(hits / (tied + begin - jnp.arange(top.shape[1])), 1)[:, :SHORT]

@@ -148,7 +148,8 @@ def ranking(scores: Tensor, status: Tensor) -> Tensors:
         (edge & relevant).sum(1, keepdim=True),
         found.gather(1, end) - found.gather(1, begin),
     )
-    gain = (hits / tied).masked_fill(top.isnan(), torch.nan)
+    hits = hits.float().masked_fill(top.isnan(), torch.nan)
+    gain = hits / tied
     total = relevant.sum(1)
     # Nothing found so far, a rank finds something among those of its tie that are left.
     left = tied + begin - torch.arange(top.shape[1], device=top.device)

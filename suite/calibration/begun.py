@@ -14,6 +14,7 @@ from scoring.ground.documents import ConfigError, Model, read_yaml
 from scoring.ground.errors import UserError
 from scoring.ground.files import absent, take_away, write_whole
 from submissions.source import find
+from suite.talk import say
 
 
 class Begun(Model):
@@ -63,6 +64,9 @@ def kept(begun: Begun, folder: Path) -> Iterator[None]:
         raise ConfigError(f"{folder}: cannot be written: {error.strerror or error}") from None
     try:
         yield
+    except KeyboardInterrupt:
+        say(f"to go on: the same command with --resume -o {folder}")
+        raise
     except UserError:
         if not ((folder / "trials").exists() or is_driven(folder)):
             (folder / begun.file).unlink(missing_ok=True)

@@ -236,6 +236,21 @@ def test_where_another_process_has_just_begun_nothing_is_written(
     assert invoke(*words).exit_code == 0
 
 
+def test_one_that_is_stopped_tells_how_it_goes_on(racing: Racing, invoke: Any) -> None:
+    def stop(spec: TrialSpec) -> None:
+        raise KeyboardInterrupt
+
+    racing.before = stop
+    result = invoke(*CALIBRATE)
+    assert result.exit_code == 130
+    folder = Path("out").absolute()
+    assert result.stderr.endswith(
+        f"to go on: the same command with --resume -o {folder}\ngradathlon: stopped\n"
+    )
+    racing.before = lambda spec: None
+    assert invoke("calibrate", "mine.py", "--resume", "-o", str(folder)).exit_code == 0
+
+
 @pytest.mark.parametrize("there", [False, True])
 def test_one_that_could_not_begin_leaves_its_folder_as_it_was(
     there: bool, racing: Racing, invoke: Any

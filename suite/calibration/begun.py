@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, TypeVar
 
 import yaml
 
-from cluster.run_lock import drive
+from cluster.run_lock import drive, is_driven
 from scoring.ground.documents import ConfigError, Model, read_yaml
+from scoring.ground.errors import UserError
 from scoring.ground.files import absent, take_away, write_whole
 from submissions.source import find
+from suite.talk import say
 
 
 class Begun(Model):
@@ -35,8 +38,11 @@ class Begun(Model):
 B = TypeVar("B", bound=Begun)
 
 
-def keep(begun: Begun, folder: Path) -> None:
-    """Write what was asked for into the procedure's folder.
+@contextlib.contextmanager
+def kept(begun: Begun, folder: Path) -> Iterator[None]:
+    """Write what was asked for into the procedure's folder; the block races it.
+
+    Where the block finds that nothing can be raced, the folder is as it was before.
 
     Raises:
         ConfigError: the folder holds trials already, or cannot be written.
@@ -56,6 +62,16 @@ def keep(begun: Begun, folder: Path) -> None:
     except OSError as error:
         take_away(made)
         raise ConfigError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"to go on: the same command with --resume -o {folder}")
+        raise
+    except UserError:
+        if not ((folder / "trials").exists() or is_driven(folder)):
+            (folder / begun.file).unlink(missing_ok=True)
+            take_away(made)
+        raise
 
 
 def resumed(kind: type[B], word: str, options: Mapping[str, object], folder: Path) -> B:

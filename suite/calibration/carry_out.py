@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from scoring.ground.words import Resources
-from suite.calibration.begun import keep, resumed
+from suite.calibration.begun import kept, resumed
 from suite.calibration.calibrate import Calibration
 from suite.calibration.order import Order, new
 from suite.calibration.verdict import told, write
@@ -35,9 +36,8 @@ def carry_out(
     calibration = Calibration(order, folder, place, say)
     if place.address is None:
         refuse_too_many_cores(Resources(order.cores), "--cores")
-    if named is not None:
-        keep(order, folder)
-    verdict = calibration.run()
+    with kept(order, folder) if named else contextlib.nullcontext():
+        verdict = calibration.run()
     click.echo(told(verdict))
     say(f"to race it: gradathlon run {write(verdict, folder)}")
 

@@ -48,6 +48,8 @@ def score(
     from scoring import board, frame, projection, robustness
     from scoring.report import tables
 
+    if form == "trials" and (more or costs):
+        raise click.UsageError("--more and --costs tell of a board: leave --format trials out")
     known = None if costs is None else projection.read_costs(costs)
     gathered = frame.gather(runs)
     if form == "trials":

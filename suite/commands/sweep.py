@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from scoring.run_file import MOST
 from scoring.sensitivity import Sweep
 from scoring.sweep_log import LOG, have_sizes
 from submissions.source import find
-from suite.calibration.begun import keep, resumed
+from suite.calibration.begun import kept, resumed
 from suite.calibration.carry_out import folder_of
 from suite.calibration.grid import FORM, parse_grid
 from suite.calibration.sweep import DEFAULTS, Sweeping, SweepOrder, log_of
@@ -88,9 +89,8 @@ def sweep(submission: str, workload: str, more: tuple[str, ...], **options: Opti
     sweeping = Sweeping(order, folder, place, say)
     if place.address is None:
         refuse_too_many_cores(Resources(order.cores), "--cores")
-    if not resume:
-        keep(order, folder)
-    sweeps = sweeping.run()
+    with contextlib.nullcontext() if resume else kept(order, folder):
+        sweeps = sweeping.run()
     click.echo(_told(sweeps, order, sweeping.core_hours))
     for path in _write(sweeps, order, sweeping.core_hours, folder):
         say(str(path))

@@ -14,7 +14,7 @@ import yaml
 import workloads
 from cluster.attempts import header_of, write_not_begun
 from cluster.run_lock import drive
-from cluster.spec import TrialSpec
+from cluster.spec import ClusterError, TrialSpec
 from scoring.forecast import OPTIMISM
 from scoring.records import Outcome, Writer, record_attempts
 from suite import config
@@ -234,6 +234,39 @@ def test_where_another_process_has_just_begun_nothing_is_written(
         assert "races this run already; wait for its end" in result.stderr
         assert [path.name for path in Path("out").iterdir()] == ["driver.lock"]
     assert invoke(*words).exit_code == 0
+
+
+def test_one_that_is_stopped_tells_how_it_goes_on(racing: Racing, invoke: Any) -> None:
+    def stop(spec: TrialSpec) -> None:
+        raise KeyboardInterrupt
+
+    racing.before = stop
+    result = invoke(*CALIBRATE)
+    assert result.exit_code == 130
+    folder = Path("out").absolute()
+    assert result.stderr.endswith(
+        f"to go on: the same command with --resume -o {folder}\ngradathlon: stopped\n"
+    )
+    racing.before = lambda spec: None
+    assert invoke("calibrate", "mine.py", "--resume", "-o", str(folder)).exit_code == 0
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_one_that_could_not_begin_leaves_its_folder_as_it_was(
+    there: bool, racing: Racing, invoke: Any
+) -> None:
+    def refuse(spec: TrialSpec) -> None:
+        raise ClusterError("no cluster here")
+
+    racing.before = refuse
+    if there:
+        Path("out").mkdir()
+        Path("out/notes").touch()
+    assert invoke(*CALIBRATE).exit_code == 2
+    assert [str(path) for path in Path("out").glob("*")] == ["out/notes"] * there
+    assert Path("out").exists() == there
+    racing.before = lambda spec: None
+    assert invoke(*CALIBRATE).exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -215,6 +215,8 @@ def test_what_hangs_on_the_order_of_a_folder_is_told(tmp_path: Path) -> None:
 
 
 def test_the_trials_are_exported_as_a_table(race: Run) -> None:
+    refused = invoke("score", race.folder, "--format", "trials", "--more")
+    assert (refused.exit_code, refused.stdout) == (2, "")
     result = invoke("score", race.folder, "--format", "trials")
     assert result.exit_code == 0, result.output
     table = pd.read_csv(io.StringIO(result.stdout))

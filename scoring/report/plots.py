@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping
 
@@ -14,6 +15,8 @@ from scoring.report.palette import Style
 WIDTH, HEIGHT = 560, 330
 LEFT, RIGHT, TOP, BOTTOM = 60, 14, 30, 48
 ROW = 26
+_BETWEEN = 6
+"""Of two numbers beneath an axis, at least."""
 _CROSS = "M-3.5,-3.5L3.5,3.5M-3.5,3.5L3.5,-3.5"
 END, FLOOR = WIDTH - RIGHT, HEIGHT - BOTTOM
 
@@ -205,7 +208,7 @@ def score_range(board: Board) -> float:
 
 def x_axis(scale: Scale, unit: Unit, bottom: float = FLOOR, end: float = END) -> Markup:
     """Grid lines, numbers and label of a horizontal axis at height `bottom`."""
-    marks = ticks(scale.low / unit.size, scale.high / unit.size)
+    marks = _apart(scale, unit)
     parts = [
         element("path", d=f"M{scale(mark * unit.size)},{TOP}V{bottom}", class_="grid")
         for mark in marks
@@ -217,6 +220,18 @@ def x_axis(scale: Scale, unit: Unit, bottom: float = FLOOR, end: float = END) ->
     base = element("path", d=f"M{scale.start},{bottom}H{end}", class_="axis")
     label = element("text", unit.name, x=scale.end, y=bottom + 38, class_="soft end")
     return join(*parts, base, label)
+
+
+def _apart(scale: Scale, unit: Unit) -> list[float]:
+    """As many of five round numbers as stand beside each other without touching."""
+    marks: list[float] = []
+    for count in (5, 3, 2):
+        marks = ticks(scale.low / unit.size, scale.high / unit.size, count)
+        places = [scale(mark * unit.size) for mark in marks]
+        gap = min((after - before for before, after in itertools.pairwise(places)), default=END)
+        if gap >= room(tick_texts(marks), PHONE) + _BETWEEN:
+            break
+    return marks
 
 
 def y_axis(scale: Scale, label: str, *, percent: bool = False) -> Markup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import warnings
@@ -10,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.report.axes import Scale, robust_range, short, tick_texts, ticks
-from scoring.report.plots import y_axis
+from scoring.report.axes import Scale, Unit, robust_range, short, tick_texts, ticks
+from scoring.report.names import PHONE, room
+from scoring.report.plots import x_axis, y_axis
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,16 @@ def test_numbers_beside_an_axis_are_its_marks(low: float, share: float) -> None:
     marks = ticks(low, low + span)
     told = [float(text.replace(",", "")) for text in tick_texts(marks)]
     assert told == pytest.approx(marks, abs=span / 100)
+
+
+@given(high=st.floats(1e-3, 1e6), end=st.floats(180, 560))
+def test_numbers_beneath_an_axis_do_not_touch(high: float, end: float) -> None:
+    drawn = str(x_axis(Scale(0.0, high, 60, end), Unit("steps", 1.0)))
+    marks = re.findall(r'<text x="([\d.]+)"[^>]*>([\d.,e-]+)</text>', drawn)
+    assert len(marks) >= 2
+    for (left, one), (right, other) in itertools.pairwise(marks):
+        taken = (room([one], PHONE) + room([other], PHONE)) / 2
+        assert float(right) - float(left) >= taken or len(marks) <= 3, marks
 
 
 def test_large_numbers_have_as_many_digits_as_are_asked_for() -> None:

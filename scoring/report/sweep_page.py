@@ -14,7 +14,7 @@ from scoring.ground.words import Clock, Target
 from scoring.records import Record, read_run
 from scoring.report import shell
 from scoring.report.axes import short
-from scoring.report.curves import curve_plot, readable_clocks
+from scoring.report.curves import curve_plot
 from scoring.report.markup import Markup, element, join
 from scoring.report.page_tables import scrolled, trials_table
 from scoring.report.palette import ramp, ramp_sheet, styles, swatch
@@ -23,6 +23,7 @@ from scoring.report.shell import figure
 from scoring.report.sweeps import sensitivity_drawing, sweep_drawing
 from scoring.sensitivity import Sweep
 from scoring.sweep_log import SweepLog, read_sweep
+from scoring.times import readable_clocks
 
 _HOW = (
     "Every value was trained to the end, without a target. The sensitivity is the mean over the "

@@ -89,6 +89,14 @@ def test_few_studies_tell_no_chance(tmp_path: Path) -> None:
     assert "redrawn studies" not in told
 
 
+@pytest.mark.parametrize("words", [["score"], ["compare", "fast", "slow"], ["report"], ["publish"]])
+def test_a_clock_that_was_not_read_is_refused(words: list[str], race: Run) -> None:
+    command, *names = words
+    result = invoke(command, race.folder, *names, "--clock", "paired")
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert "was not timed on the paired clock: choose another with --clock" in result.stderr
+
+
 def test_an_unknown_entry_is_told_with_the_nearest(race: Run) -> None:
     result = invoke("compare", race.folder, "fats", "slow")
     assert (result.exit_code, "did you mean 'fast'" in result.stderr) == (2, True)

@@ -89,7 +89,7 @@ def _verdict(comparison: Comparison, one: str, other: str) -> str:
 def _how_sure(comparison: Comparison, one: str) -> list[str]:
     gap = comparison.difference
     if not math.isfinite(gap.low):
-        return ["difference: a single study does not tell how sure it is"]
+        return ["difference: one study, or several that differ alike, cannot tell how sure it is"]
     held = ", held within what two scores can differ by" if gap.held else ""
     lines = [
         f"difference over paired studies: {gap.mean:+.3f} "

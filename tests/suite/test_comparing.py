@@ -72,10 +72,12 @@ def test_an_interval_that_was_held_within_what_is_possible_says_so(tmp_path: Pat
     assert "to +1.333, held within what two scores can differ by)" in lines[2]
 
 
-def test_a_single_study_does_not_tell(tmp_path: Path) -> None:
-    run = Run(tmp_path / "one").add(LM, "reference-torch", [20]).add(LM, "a", [20])
-    result = invoke("compare", run.folder, "a", "reference-torch")
-    assert "a single study does not tell" in result.stdout
+@pytest.mark.parametrize("studies", [1, 3])
+def test_one_study_or_several_that_differ_alike_cannot_tell(studies: int, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run").add(LM, "reference-torch", [20, 21, 22][:studies])
+    run.add(LM, "a", [20] * studies).add(LM, "b", [20] * studies)
+    result = invoke("compare", run.folder, "a", "b")
+    assert "one study, or several that differ alike, cannot tell how sure it is" in result.stdout
     row = next(line for line in result.stdout.splitlines() if line.startswith(LM))
     assert row.endswith("— / —")  # nothing is left without its workload
 

@@ -145,7 +145,8 @@ def _told(sweeps: Sequence[Sweep], order: SweepOrder, hours: float) -> str:
     spread = ", least and largest of a seed in brackets" if order.seeds > 1 else ""
     lines = [
         columns(head, rows),
-        f"final {first.metric}, {better} is better, mean of {seeds}; * the best",
+        f"final {first.metric}, {better} is better, mean of {seeds}, none counted worse than "
+        "before training; * the best",
         f"sensitivity: mean distance from the best over the range{spread}",
         f"It took {hours:.2g} core-hours.",
     ]

@@ -77,6 +77,7 @@ def test_every_value_is_trained_and_told(sweeping: Sweeping, invoke: Any) -> Non
     assert rows["0.1"] == ["2.05*", "2.05*"]
     assert rows["1"][:3] == ["8", "(2", "diverged)"]
     assert rows["before"] == ["8", "8"]
+    assert "mean of 2 seeds, none counted worse than before training; * the best" in result.stdout
     log = json.loads(Path("out/sweep.json").read_text())
     # 2, 1, 0 above the best and, diverged, as far as no training: by hand for either seed.
     by_seed = [(2 + 1 + 0 + 6.0) / 4, (2 + 1 + 0 + 5.9) / 4]

@@ -225,6 +225,25 @@ def test_values_are_equally_far_apart_and_hold_both_ends() -> None:
     assert Grid("lr", 1e-4, 1.0, "log").values(5) == [1e-4, 1e-3, 1e-2, 1e-1, 1.0]
     assert Grid("lr", 0.0, 1.0, "linear").values(3) == [0.0, 0.5, 1.0]
     assert Grid("lr", 0.1, 0.3, "log").values(2) == [0.1, 0.3]
+    assert Grid("lr", 1.0, 3.0, "linear").values(4) == [1.0, 1.667, 2.333, 3.0]
+
+
+def test_values_have_as_many_digits_as_tell_them_apart(sweeping: Sweeping, invoke: Any) -> None:
+    words = (*SWEEP[:4], "lr=0.999:0.9999:log", "--points", "12", "-o", "out")
+    result = invoke(*words)
+    assert result.exit_code == 0, result.output
+    shown = [line.split()[0] for line in result.stdout.splitlines() if line.startswith("0.99")]
+    assert len(set(shown)) == 12
+    assert (*shown[:3], shown[-1]) == ("0.999", "0.99908", "0.99916", "0.9999")
+    page = Path("out/report.html").read_text()
+    assert all(f"lr {value}<" in page for value in shown)
+
+
+def test_values_that_no_digits_tell_apart_are_refused(sweeping: Sweeping, invoke: Any) -> None:
+    result = invoke(*SWEEP[:4], "lr=1:1.0000000000000002:linear", "--points", "3", "-o", "out")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "no 3 values can be told apart there" in result.stderr
+    assert not Path("out").exists()
 
 
 @pytest.mark.network

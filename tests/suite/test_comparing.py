@@ -48,6 +48,12 @@ def test_two_entries_are_compared(race: Run) -> None:
     assert invoke("compare", race.folder, "slow", "fast").stdout.splitlines()[0] == lines[0]
 
 
+def test_nearly_all_redrawn_studies_are_not_all(race: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scoring.comparison.chance_of_better", lambda one, other: 0.9996)
+    told = invoke("compare", race.folder, "fast", "slow").stdout
+    assert "fast scores higher in >99 % of redrawn studies" in told
+
+
 def test_entries_of_two_machines_are_compared_by_each_ones_own_reference(tmp_path: Path) -> None:
     """The machine of `other` takes twice as long over everything: its steps are fewer, yet."""
     quick, slow = Run(tmp_path / "quick"), Run(tmp_path / "slow")

@@ -146,12 +146,23 @@ def test_a_sweep_is_no_race(words: tuple[str, ...], said: str, swept: Path, invo
     assert (result.exit_code, said in result.stderr) == (2, True)
 
 
+def with_values(log: Path, values: list[float], first: int = 0) -> None:
+    """Writes other values into the log of a sweep, from that workload on."""
+    body = json.loads(log.read_text())
+    for workload in body["workloads"][first:]:
+        workload["values"] = values
+    log.write_text(json.dumps(body))
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (lambda log: log.unlink(), "a sweep that is not finished: go on with"),
         (lambda log: log.write_text("{}"), "sweep.json: not the log of a sweep (order: Field"),
         (lambda log: log.write_text(log.read_text().replace("8.0", "[8.0]")), "not the log of"),
+        (lambda log: with_values(log, [1, 2, 3, 4], 1), "workloads are of different values"),
+        (lambda log: with_values(log, [4, 3, 2, 1]), "values do not rise"),
+        (lambda log: with_values(log, [0, 1, 2, 3]), "values have no logarithm"),
     ],
 )
 def test_a_sweep_that_cannot_be_shown_is_told_in_a_line(

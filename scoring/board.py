@@ -20,6 +20,7 @@ from scoring.profiles import TAU_MAX, corners
 from scoring.protocols import Judged, Options, find, frameworks
 from scoring.provenance import Provenance, provenance
 from scoring.ranking import Score, chances_of_best
+from scoring.times import check_clock
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,11 +140,13 @@ def compute_from(
         held_out: a workload `X+variant` is AlgoPerf's held-out variant of `X` (algoperf only).
 
     Raises:
-        RecordError: records that cannot be read, or cannot be compared.
+        RecordError: records that cannot be read, cannot be compared, or were not timed on the
+            clock.
     """
     way = find(protocol, held_out=held_out, across_frameworks=across_frameworks)
     trials = gathered.trials
     clock = clock or frame.official_clock(trials)
+    check_clock(gathered.records, clock)
     if CLOCKS[clock].of_hardware and not mix_hardware:
         frame.check_hardware(trials, together=not way.by_run)
     trials, notes = _as_planned(gathered, held_out)

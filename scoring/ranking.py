@@ -62,7 +62,7 @@ class Difference:
     Attributes:
         mean: of the paired differences of studies' scores.
         low: lower end of the 95 % interval of the mean, Student's t, within what two scores can
-            differ by.
+            differ by; infinite where nothing is known, of one study or where nothing varies.
         high: its upper end.
         p: two-sided probability of as large a difference between equals; 1 with one study, and
             where nothing varies.
@@ -86,14 +86,14 @@ def difference(one: Score, other: Score) -> Difference:
     common = sorted(one.studies.keys() & other.studies.keys())
     paired = np.array([one.studies[k] - other.studies[k] for k in common])
     mean = float(paired.mean()) if common else math.nan
+    unknown = Difference(mean, -math.inf, math.inf, 1.0)
     if len(common) < 2:
-        return Difference(mean, -math.inf, math.inf, 1.0)
+        return unknown
     variance = max(float(paired.var(ddof=1)), one.least_variance + other.least_variance)
     error = math.sqrt(variance / len(common))
     freedom = len(common) - 1
     if error < ROUNDING:  # where nothing varies, nothing is known of how much it might
-        half = 0.0 if abs(mean) < ROUNDING else MOST + abs(mean)
-        return Difference(mean, max(-MOST, mean - half), min(MOST, mean + half), 1.0)
+        return unknown
     half = float(special.stdtrit(freedom, 0.975)) * error
     p = 2.0 * float(special.stdtr(freedom, -abs(mean) / error))
     # What lies beyond is no possible difference, so that nothing is covered less.

@@ -16,6 +16,9 @@ from collections.abc import Sequence
 
 from scoring.ground.words import Goal
 
+DIGITS = 15
+"""Significant digits of a value of the grid, at most: a number that has no more is told whole."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:

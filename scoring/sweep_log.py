@@ -55,7 +55,7 @@ def have_sizes(sweeps: Sequence[Sweep]) -> bool:
 class _Read(pydantic.BaseModel):
     """Of the log what a page needs; the rest is let be."""
 
-    model_config = pydantic.ConfigDict(frozen=True)
+    model_config = pydantic.ConfigDict(frozen=True, allow_inf_nan=False)
 
 
 class _Order(_Read):
@@ -87,6 +87,17 @@ class _Log(_Read):
     order: _Order
     core_hours: float
     workloads: list[_Workload] = pydantic.Field(min_length=1)
+
+    @pydantic.model_validator(mode="after")
+    def _is_of_one_grid(self) -> _Log:
+        first = self.workloads[0].values
+        if any(one.values != first for one in self.workloads):
+            raise ValueError("workloads are of different values")
+        if list(first) != sorted(first) or first[0] == first[-1]:
+            raise ValueError("values do not rise")
+        if self.order.scaling == "log" and first[0] <= 0:
+            raise ValueError("values have no logarithm")
+        return self
 
 
 def is_sweep(folder: Path) -> bool:

@@ -13,20 +13,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scoring.columns import values
+from scoring.columns import readings, values
 from scoring.consistency import first_hit
 from scoring.ground.clocks import CLOCKS, Moment
 from scoring.ground.words import Clock, Target
-from scoring.records import Evaluation, Header, Record
+from scoring.records import Evaluation, Header, Record, RecordError
 
 __all__ = [
     "Readings",
     "best_metric",
+    "check_clock",
     "crossing",
     "ended_at",
     "first_hit",
     "has_before",
     "hit_readings",
+    "readable_clocks",
     "time_to_result",
 ]
 
@@ -107,3 +109,26 @@ def best_metric(evaluations: Sequence[Evaluation], target: Target) -> float:
     if not finite.size:
         return math.nan
     return float(finite.min() if target.goal == "min" else finite.max())
+
+
+def readable_clocks(records: Sequence[Record]) -> list[Clock]:
+    """The clocks that every evaluation of these trials was read on."""
+    return [name for name in CLOCKS if all(_is_read(record, name) for record in records)]
+
+
+def check_clock(records: Sequence[Record], clock: Clock) -> None:
+    """Every evaluation of these trials was read on the clock.
+
+    Raises:
+        RecordError: naming a trial that was not.
+    """
+    for record in records:
+        if not _is_read(record, clock):
+            raise RecordError(
+                f"{record.path}: was not timed on the {clock} clock: choose another with --clock "
+                f"({', '.join(readable_clocks(records))})"
+            )
+
+
+def _is_read(record: Record, clock: Clock) -> bool:
+    return bool(np.isfinite(readings(record.evaluations, clock)).all())

@@ -13,7 +13,7 @@ from scoring.columns import readings, values
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import ENDS
 from scoring.ground.words import Clock, Target
-from scoring.records import Record, RecordError, run_of
+from scoring.records import Record, run_of
 from scoring.report import crowds
 from scoring.report.axes import Scale, bounded, clock_unit, robust_range, short
 from scoring.report.markup import Markup, element, join
@@ -21,7 +21,7 @@ from scoring.report.names import run_names
 from scoring.report.palette import Style
 from scoring.report.plots import END, FLOOR, LEFT, TOP, Styles, picture, x_axis, y_axis
 from scoring.report.thinning import kept_of_all
-from scoring.times import first_hit
+from scoring.times import check_clock, first_hit
 
 CROWD = 150
 """From so many curves on, those by which no study is judged are drawn fainter."""
@@ -153,11 +153,7 @@ def _race(
     target: Target | None = None,
     points: int = POINTS,
 ) -> _Race:
-    if not _is_read(records, clock):
-        raise RecordError(
-            f"{records[0].header.workload}: not all trials were timed on the {clock} clock: choose "
-            f"another with --clock ({', '.join(readable_clocks(records))})"
-        )
+    check_clock(records, clock)
     side = target is not None
     if target is not None:  # another metric than the judged one, which evaluations may lack
         curves = [_measured(curve) for curve in curves_of(records, target, clock, looks)]
@@ -257,15 +253,6 @@ def _readings(record: Record, clock: Clock) -> tuple[float, ...]:
     # A trial that was not paired has no readings there; no page offers that clock for it.
     times = readings(record.evaluations, clock)
     return tuple(np.where(np.isfinite(times), times, 0.0).tolist())
-
-
-def readable_clocks(records: Sequence[Record]) -> list[Clock]:
-    """The clocks that every evaluation of these trials was read on."""
-    return [name for name in CLOCKS if _is_read(records, name)]
-
-
-def _is_read(records: Sequence[Record], clock: Clock) -> bool:
-    return all(np.isfinite(readings(one.evaluations, clock)).all() for one in records)
 
 
 def _clock_scale(curves: Sequence[Curve], clock: Clock) -> Scale:

@@ -215,7 +215,7 @@
     : !pair ? `Of the best ${data.versus.most} alone the page tells how sure a difference is; ` +
       "gradathlon compare tells it of any two."
       : pair[0] === null ? "They have no study in common, which would tell how sure the difference is."
-        : "A single study does not tell how sure the difference is.";
+        : "One study, or several that differ alike, cannot tell how sure the difference is.";
   // Why there is no time of a cell to compare, "" where there is.
   const lack = ([time, ratio, ran]) =>
     time !== null || ratio !== null ? "" : ran ? "missed" : "not run";

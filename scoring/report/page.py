@@ -18,7 +18,7 @@ from scoring.protocols import PROTOCOLS
 from scoring.records import Record, run_of
 from scoring.report import crowds, shell
 from scoring.report.axes import short
-from scoring.report.curves import CROWD, curve_plot, marks_told, readable_clocks
+from scoring.report.curves import CROWD, curve_plot, marks_told
 from scoring.report.folded import figure_at_end, folded, folded_plots
 from scoring.report.markup import Markup, element, escape, join
 from scoring.report.page_tables import board_table, equal_budget_table, trials_table
@@ -27,6 +27,7 @@ from scoring.report.plots import Styles, profile_data, profile_plot, ratio_plot,
 from scoring.report.shell import figure
 from scoring.report.tables import footnotes
 from scoring.report.versus import versus_data
+from scoring.times import readable_clocks
 
 _YARDSTICK = {
     False: "the tuned reference of the same framework (NadamW, or what the workload names)",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from scoring.board import Board, Cell, Row
+from scoring.equal_budget import Standing
 from scoring.records import Record, RecordError
 from scoring.report.axes import Scale
 from scoring.report.curves import STYLE, curve_drawing, marks_told
@@ -82,7 +83,8 @@ def curves_svg(board: Board, records: Sequence[Record], workload: str) -> str:
     """The judged metric of every trial of one workload against the board's clock, and its target.
 
     Args:
-        board: names the clock; its rows, best score first, are the legend.
+        board: names the clock; its rows, best score first, are the legend, or at equal budget the
+            workload's standings.
         records: the trials that the board was computed from, of all workloads.
         workload: its id.
 
@@ -96,7 +98,10 @@ def curves_svg(board: Board, records: Sequence[Record], workload: str) -> str:
     looks = styles(one.header.submission for one in records)
     drawing, description = curve_drawing("curves", own, board.clock, looks)
     racing = {one.header.submission for one in own}
-    rows = [row for row in board.rows if row.submission in racing]
+    beside = {race.workload: race.standings for race in board.at_equal_budget}
+    rows: Sequence[Row | Standing] = beside.get(workload) or [
+        row for row in board.rows if row.submission in racing
+    ]
     legend = [
         element("text", clipped(workload), class_="ink strong"),
         *_legend(rows, looks),
@@ -147,7 +152,7 @@ def _time_text(cell: Cell, board: Board) -> str:
     return time_text(cell.time, board.clock) if known_time(cell) else f"×{cell.ratio:.2f}"
 
 
-def _legend(rows: Iterable[Row], looks: Styles) -> list[Markup]:
+def _legend(rows: Iterable[Row | Standing], looks: Styles) -> list[Markup]:
     """Lines for beside a plot: the submissions, and what dashes mean."""
     entries = [
         join(

@@ -14,15 +14,16 @@ from scoring.ground.words import Clock, Target
 from scoring.records import Record, read_run
 from scoring.report import shell
 from scoring.report.axes import short
-from scoring.report.curves import curve_plot, readable_clocks
+from scoring.report.curves import curve_plot
 from scoring.report.markup import Markup, element, join
 from scoring.report.page_tables import scrolled, trials_table
 from scoring.report.palette import ramp, ramp_sheet, styles, swatch
 from scoring.report.plots import Styles, picture
 from scoring.report.shell import figure
 from scoring.report.sweeps import sensitivity_drawing, sweep_drawing
-from scoring.sensitivity import Sweep
+from scoring.sensitivity import DIGITS, Sweep
 from scoring.sweep_log import SweepLog, read_sweep
+from scoring.times import readable_clocks
 
 _HOW = (
     "Every value was trained to the end, without a target. The sensitivity is the mean over the "
@@ -74,7 +75,7 @@ def render(log: SweepLog, records: Sequence[Record], name: str) -> str:
 
 
 def _called(parameter: str, value: float) -> str:
-    return f"{parameter} {short(value, 4)}"
+    return f"{parameter} {short(value, DIGITS)}"
 
 
 def _as_told(records: Sequence[Record], log: SweepLog, names: Mapping[float, str]) -> list[Record]:
@@ -129,7 +130,7 @@ def _table(log: SweepLog) -> Markup:
     rows = [
         element(
             "tr",
-            element("th", short(value, 4), scope="row", class_="number", data_v=value),
+            element("th", short(value, DIGITS), scope="row", class_="number", data_v=value),
             *(_final(sweep, place) for sweep in log.sweeps),
             data_s=place,
         )

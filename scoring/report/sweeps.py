@@ -12,7 +12,7 @@ from scoring.report.names import clipped
 from scoring.report.palette import Style, styles, swatch
 from scoring.report.pictures import plot_card
 from scoring.report.plots import END, FLOOR, LEFT, TOP, Styles, y_axis
-from scoring.sensitivity import Sweep
+from scoring.sensitivity import DIGITS, Sweep
 
 _CROSS = "M-4,-4L4,4M-4,4L4,-4"
 
@@ -49,8 +49,8 @@ def sweep_drawing(sweeps: Sequence[Sweep], name: str, *, log: bool) -> tuple[Mar
         *(_crosses(sweeps, number, looks, x, log=log) for number in range(len(sweeps))),
     )
     description = "; ".join(
-        f"{sweep.workload}: best {sweep.curve[sweep.best]:.4g} at {sweep.grid[sweep.best]:.4g}, "
-        f"sensitivity {sweep.sensitivity:.3g}"
+        f"{sweep.workload}: best {sweep.curve[sweep.best]:.4g} at "
+        f"{sweep.grid[sweep.best]:.{DIGITS}g}, sensitivity {sweep.sensitivity:.3g}"
         for sweep in sweeps
     )
     return drawing, description

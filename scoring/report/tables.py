@@ -231,13 +231,15 @@ def rank_text(row: Row) -> str:
 
 
 def chance_text(row: Row) -> str:
-    """The probability of being best, `87 %`, or `>99 %` for nearly 1; empty where not known."""
-    chance = row.p_best
-    if chance is None:
-        return ""
-    if 0 < chance < 0.005 or 0.995 < chance < 1:
-        return "<1 %" if chance < 0.5 else ">99 %"
-    return f"{100 * chance:.0f} %"
+    """The probability of being best; empty where not known."""
+    return "" if row.p_best is None else share_text(row.p_best)
+
+
+def share_text(share: float) -> str:
+    """A share of redrawn studies, `87 %`, or `>99 %` for nearly 1."""
+    if 0 < share < 0.005 or 0.995 < share < 1:
+        return "<1 %" if share < 0.5 else ">99 %"
+    return f"{100 * share:.0f} %"
 
 
 def tells_chances(board: Board) -> bool:

@@ -9,6 +9,7 @@ from typing import Literal, cast, get_args
 
 from scoring.ground.documents import ConfigError
 from scoring.ground.errors import nearest
+from scoring.sensitivity import DIGITS
 from submissions.source import Source
 
 Scaling = Literal["linear", "log"]
@@ -25,13 +26,26 @@ class Grid:
     scaling: Scaling
 
     def values(self, count: int) -> list[float]:
-        """`count` values to four digits, equally far apart in the value or in its logarithm."""
+        """`count` values, equally far apart in the value or in its logarithm.
+
+        They have four digits, or as many as tell them apart.
+
+        Raises:
+            ConfigError: no number of digits does.
+        """
         shares = [place / (count - 1) for place in range(count)]
         if self.scaling == "log":
             exact = [self.low * (self.high / self.low) ** share for share in shares]
         else:
             exact = [self.low + (self.high - self.low) * share for share in shares]
-        return [float(f"{value:.4g}") for value in exact]
+        for digits in range(4, DIGITS + 1):
+            rounded = [float(f"{value:.{digits}g}") for value in exact]
+            if len(set(rounded)) == count:
+                return rounded
+        raise ConfigError(
+            f"--parameter {self.parameter}={self.low}:{self.high}:{self.scaling}: no {count} "
+            "values can be told apart there: another range, or fewer --points"
+        )
 
 
 def parse_grid(text: str, source: Source) -> Grid:

@@ -101,6 +101,7 @@ class Sweeping:
         self.source = find(order.submission)
         self.still = parse(INITIAL, _STILL, f"{INITIAL}.py")
         self.chosen = {id: workloads.get(id) for id in order.workloads}
+        self.values = order.values
         self.records: list[Record] = []
         metrics = {workload.metric for workload in self.chosen.values()}
         if len(metrics) > 1:
@@ -162,7 +163,7 @@ class Sweeping:
             size=workload.size,
             metric=metric.key,
             goal=metric.goal,
-            grid=tuple(self.order.values),
+            grid=tuple(self.values),
             finals=tuple(tuple(_last(one, metric.key) for one in row) for row in rows),
             initial=initial,
         )
@@ -172,7 +173,7 @@ class Sweeping:
         return self._spec(id, self.still, {}, (seed, 0), settings.evaluation_period * metric.window)
 
     def _trial(self, id: str, seed: int, place: int) -> TrialSpec:
-        point = {**self.order.fixed, self.order.parameter: self.order.values[place]}
+        point = {**self.order.fixed, self.order.parameter: self.values[place]}
         steps = self.order.steps or self.chosen[id].settings.step_hint
         return self._spec(id, self.source, point, (seed, place), steps)
 

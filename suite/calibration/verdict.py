@@ -12,6 +12,7 @@ from scoring.bootstrap import FEW
 from scoring.ground.documents import ConfigError
 from scoring.ground.files import write_whole
 from scoring.ground.words import Scalar
+from scoring.report.tables import share_text
 from submissions.source import is_path
 from suite.calibration.calibrate import Finalist, Verdict
 from suite.text_table import columns
@@ -28,7 +29,7 @@ def told(verdict: Verdict) -> str:
     rows = []
     for place, one in enumerate(verdict.finalists, start=1):
         row = [str(place), point_text(verdict, one), f"{one.score.score:.3f}", _interval(one)]
-        row += [] if one.chance is None else [f"{one.chance:.2f}"]
+        row += [] if one.chance is None else [share_text(one.chance)]
         rows.append([*row, *(_ratio(one.score.ratios[id]) for id in ids)])
     legend = "a workload's column: time to the target over the reference's, the median over seeds"
     return "\n".join([columns(head, rows), legend, "", found(verdict), cost(verdict)])
@@ -51,8 +52,8 @@ def found(verdict: Verdict) -> str:
         return f"{text}; the only finalist."
     if best.chance is None:
         return f"{text}; fewer than {FEW} seeds do not say how sure that is."
-    others = len(verdict.finalists)
-    return f"{text}; the best of {others} finalists in {100 * best.chance:.0f} % of redrawn seeds."
+    others, share = len(verdict.finalists), share_text(best.chance)
+    return f"{text}; the best of {others} finalists in {share} of redrawn seeds."
 
 
 def cost(verdict: Verdict) -> str:

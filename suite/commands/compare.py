@@ -87,16 +87,18 @@ def _verdict(comparison: Comparison, one: str, other: str) -> str:
 
 
 def _how_sure(comparison: Comparison, one: str) -> list[str]:
+    from scoring.report.tables import share_text
+
     gap = comparison.difference
     if not math.isfinite(gap.low):
-        return ["difference: a single study does not tell how sure it is"]
+        return ["difference: one study, or several that differ alike, cannot tell how sure it is"]
     held = ", held within what two scores can differ by" if gap.held else ""
     lines = [
         f"difference over paired studies: {gap.mean:+.3f} "
         f"(95 %: {gap.low:+.3f} to {gap.high:+.3f}{held}), p = {gap.p:.2g}"
     ]
     if comparison.chance is not None:
-        share = f"{100 * comparison.chance:.0f} %"
+        share = share_text(comparison.chance)
         lines.append(f"{one} scores higher in {share} of redrawn studies")
     return lines
 

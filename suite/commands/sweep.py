@@ -14,7 +14,7 @@ from scoring.ground.words import Resources
 from scoring.report.sweep_page import write_sweep_page
 from scoring.report.sweeps import sensitivity_svg, sweep_svg
 from scoring.run_file import MOST
-from scoring.sensitivity import Sweep
+from scoring.sensitivity import DIGITS, Sweep
 from scoring.sweep_log import LOG, have_sizes
 from submissions.source import find
 from suite.calibration.begun import kept, resumed
@@ -131,7 +131,7 @@ def _resumed(submission: str, settings: Options, folder: Path) -> SweepOrder:
 def _told(sweeps: Sequence[Sweep], order: SweepOrder, hours: float) -> str:
     head = (order.parameter, *(sweep.workload for sweep in sweeps))
     rows = [
-        (f"{value:.4g}", *(_final(sweep, place) for sweep in sweeps))
+        (f"{value:.{DIGITS}g}", *(_final(sweep, place) for sweep in sweeps))
         for place, value in enumerate(order.values)
     ]
     rows += [
@@ -145,7 +145,8 @@ def _told(sweeps: Sequence[Sweep], order: SweepOrder, hours: float) -> str:
     spread = ", least and largest of a seed in brackets" if order.seeds > 1 else ""
     lines = [
         columns(head, rows),
-        f"final {first.metric}, {better} is better, mean of {seeds}; * the best",
+        f"final {first.metric}, {better} is better, mean of {seeds}, none counted worse than "
+        "before training; * the best",
         f"sensitivity: mean distance from the best over the range{spread}",
         f"It took {hours:.2g} core-hours.",
     ]

@@ -15,7 +15,7 @@ from scoring.frame import gather
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.ends import UNFINISHED
 from scoring.ground.files import refuse_unwritable
-from scoring.ground.words import Scalar
+from scoring.ground.words import Clock, Scalar
 from scoring.records import Record, run_of
 from scoring.report import crowds, page, pictures
 from scoring.report.heatmap import heatmap_svg
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 POINTS = 200
 """Points of a curve, at most; the records have them all."""
 JOB = "leaderboard"
+Lines = Mapping[str, tuple[list[float], list[float]]]
+"""By name, where a line's points lie across and upwards."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +50,11 @@ class Published:
     def name(self) -> str:
         """The runs' names."""
         return " and ".join(dict.fromkeys(run.absolute().name for run in self.runs))
+
+    @property
+    def workloads(self) -> list[str]:
+        """Those that count, and those at equal budget."""
+        return [*self.board.workloads, *(race.workload for race in self.board.at_equal_budget)]
 
 
 def publish(runs: Sequence[Path], place: Place, say: Say, **options: Any) -> None:
@@ -120,12 +127,15 @@ def _contents(published: Published) -> dict[str, object]:
 
     board = published.board
     scores = _table(["submission", "score"], [[row.submission, row.score] for row in board.rows])
+    charts = {
+        "profiles": _profiles(board),
+        **{f"curves/{id}": _curves(published, id) for id in published.workloads},
+    }
     return {
         "board": _table(*board_rows(board)),
         "scores": wandb.plot.bar(scores, "submission", "score", title=f"{board.protocol} score"),
-        "profiles": _profiles(board),
         "trials": _table(*trial_rows(published.records)),
-        **{f"curves/{id}": _curves(published, id) for id in board.workloads},
+        **{name: chart for name, chart in charts.items() if chart},
         **{
             f"pictures/{name}": wandb.Html(svg, inject=False, data_is_not_path=True)
             for name, svg in drawings(published).items()
@@ -184,21 +194,26 @@ def drawings(published: Published) -> dict[str, str]:
         "board": pictures.board_svg(board),
         "profiles": pictures.static_profile_svg(board),
         "ratios": heatmap_svg(board),
-        **{id: pictures.curves_svg(board, records, id) for id in board.workloads},
+        **{id: pictures.curves_svg(board, records, id) for id in published.workloads},
     }
 
 
-def curves(published: Published, workload: str) -> dict[str, tuple[list[float], list[float]]]:
-    """By submission: clock and judged metric of its fastest trial on a workload."""
+def fastest(published: Published, workload: str) -> list[Record]:
+    """Each submission's best trial on a workload."""
     own = [
         one for one in published.records if one.header.workload == workload and one.header.target
     ]
-    fastest = {one.header.submission: one for one in crowds.fastest(own, published.board.clock)}
-    return {name: _curve(record, published) for name, record in sorted(fastest.items())}
+    return crowds.fastest(own, published.board.clock)
 
 
-def _curve(record: Record, published: Published) -> tuple[list[float], list[float]]:
-    target, read = record.header.target, CLOCKS[published.board.clock].read
+def curves(records: Sequence[Record], clock: Clock) -> Lines:
+    """By submission: clock and judged metric of its one record."""
+    own = {record.header.submission: record for record in records}
+    return {name: _curve(record, clock) for name, record in sorted(own.items())}
+
+
+def _curve(record: Record, clock: Clock) -> tuple[list[float], list[float]]:
+    target, read = record.header.target, CLOCKS[clock].read
     assert target is not None
     points = [(read(one), one.metrics.get(target.metric, math.nan)) for one in record.evaluations]
     points = [point for point in points if all(map(math.isfinite, point))]
@@ -209,32 +224,28 @@ def _curve(record: Record, published: Published) -> tuple[list[float], list[floa
     return [x for x, _ in thinned], [y for _, y in thinned]
 
 
-def _curves(published: Published, workload: str) -> CustomChart:
-    import wandb
-
-    lines = curves(published, workload)
-    return wandb.plot.line_series(
-        [xs for xs, _ in lines.values()],
-        [ys for _, ys in lines.values()],
-        keys=list(lines),
-        title=f"{workload}: fastest trial of each submission",
-        xname=CLOCKS[published.board.clock].label,
-    )
+def _curves(published: Published, workload: str) -> CustomChart | None:
+    clock, drawn = published.board.clock, fastest(published, workload)
+    title = f"{workload}: each submission's {crowds.word(drawn, clock)}"
+    return _chart(curves(drawn, clock), title, CLOCKS[clock].label)
 
 
-def _profiles(board: Board) -> CustomChart:
-    import wandb
-
-    lines: Mapping[str, list[tuple[float, float]]] = {
-        row.submission: board.profile(row) for row in board.rows
+def _profiles(board: Board) -> CustomChart | None:
+    steps = {row.submission: board.profile(row) for row in board.rows}
+    lines = {
+        name: ([tau for tau, _ in line], [rho for _, rho in line]) for name, line in steps.items()
     }
-    return wandb.plot.line_series(
-        [[tau for tau, _ in line] for line in lines.values()],
-        [[rho for _, rho in line] for line in lines.values()],
-        keys=list(lines),
-        title="Performance profiles: share of workloads solved within tau",
-        xname="tau",
-    )
+    return _chart(lines, "Performance profiles: share of workloads solved within tau", "tau")
+
+
+def _chart(lines: Lines, title: str, across: str) -> CustomChart | None:
+    """W&B's own chart of some lines; None of none, which it cannot draw."""
+    import wandb
+
+    if not lines:
+        return None
+    xs, ys = map(list, zip(*lines.values(), strict=True))
+    return wandb.plot.line_series(xs, ys, keys=list(lines), title=title, xname=across)
 
 
 def _table(columns: list[str], rows: list[list[Scalar]]) -> wandb.Table:

@@ -97,6 +97,13 @@ def test_the_run_s_own_clock_is_the_default(new_run: NewRun) -> None:
     assert len(compute([one.folder, other.folder], clock="steps").rows) == 3
 
 
+def test_a_clock_that_trials_were_not_timed_on_has_no_board(race: Run) -> None:
+    said = r"timed on the paired clock: .* --clock \(wall, cpu, steps\)"
+    for protocol in ("gradathlon", "algoperf"):
+        with pytest.raises(RecordError, match=said):
+            compute([race.folder], clock="paired", protocol=protocol)
+
+
 def test_a_missing_workload_counts_as_missed_and_is_noted(race: Run) -> None:
     race.add(LM, "half", [20, 21, 22, 19, 18])
     board = compute([race.folder])

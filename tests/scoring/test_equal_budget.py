@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
+import warnings
 from collections.abc import Callable
 
 import pytest
 
 from scoring.board import compute
 from scoring.frame import gather
-from scoring.ground.words import Target
+from scoring.ground.words import Target, TrialKey
+from scoring.records import record_path
 from scoring.report.page import render
 from scoring.report.tables import json as as_json
 from scoring.report.tables import markdown, terminal
 
-from .conftest import Run
+from .conftest import Run, header, lines, write
 
 NewRun = Callable[..., Run]
 OPEN = Target("validation/loss", "min", None)
@@ -62,6 +65,21 @@ def test_the_page_shows_it_with_and_without_a_board(race: Run, new_run: NewRun) 
     page = render(board, gather([alone.folder]).records)
     assert "lm-toy-v2: at equal budget" in page
     assert "No workload has a target" in page
+
+
+def test_the_largest_numbers_have_a_median(new_run: NewRun) -> None:
+    run = new_run()
+    for study, loss in enumerate((1.5e308, 1.7e308)):
+        body = lines(header(LM, study=study, target=OPEN), math.inf)
+        for place in (1, 2):
+            body[place] = dataclasses.replace(body[place], metrics={"validation/loss": loss})
+        write(record_path(run.folder, TrialKey(LM, "adamw", study, 0)), body)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        board = compute([run.folder])
+        assert "1.6e308" in render(board, gather([run.folder]).records)
+        assert "1.6e308" in terminal(board, 120)
+    assert board.at_equal_budget[0].standings[0].value == pytest.approx(1.6e308)
 
 
 def test_a_workload_with_and_without_a_target_is_not_one_race(new_run: NewRun) -> None:

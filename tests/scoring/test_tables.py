@@ -69,6 +69,7 @@ def test_seconds_are_plain_numbers(time: float, text: str) -> None:
 )
 def test_nearly_always_is_not_always(board: Board, chance: float | None, text: str) -> None:
     assert tables.chance_text(dataclasses.replace(board.rows[0], p_best=chance)) == text
+    assert chance is None or tables.share_text(chance) == text
 
 
 def test_a_column_without_common_seconds_is_sorted_by_ratio(board: Board) -> None:

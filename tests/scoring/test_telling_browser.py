@@ -122,7 +122,11 @@ def test_two_compared_are_told_why_nothing_is_sure(
             if (id, name) != ("homeostatic-toy-v3", "sgd"):
                 run.add(id, name, [20.0, 22.0, math.inf if name == "adamw" else 21.0])
 
-    def told(**options: Any) -> str:
+    alike = Run(tmp_path / "alike").add("lm-toy-v2", "reference-torch", [20.0, 22.0])
+    for name in ("adamw", "sgd"):
+        alike.add("lm-toy-v2", name, [20.0, 20.0])
+
+    def told(run: Run = run, **options: Any) -> str:
         visit = opened(browser, run, **options)
         for name in ("adamw", "sgd"):
             visit.page.get_by_role("button", name=f"compare {name}", exact=True).click()
@@ -133,6 +137,7 @@ def test_two_compared_are_told_why_nothing_is_sure(
     plain = told()
     assert "Difference over paired studies" in plain
     assert "homeostatic-toy-v3: not run by sgd" in plain
+    assert "One study, or several that differ alike, cannot tell" in told(alike)
     assert "This protocol does not tell how sure" in told(protocol="algoperf")
     monkeypatch.setattr(versus, "MOST", 1)
     assert "Of the best 1 alone" in told()

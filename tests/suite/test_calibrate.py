@@ -61,7 +61,8 @@ class Racing(FakeCluster):
         off = 1.0 if spec.target.goal == "min" else -1.0
         value = spec.target.value + (0.0 if met else off)
         writer = Writer(spec.record(len(record_attempts(spec.run, spec.key))))
-        steps = 20 * max(1, math.ceil(at / 20))  # whole evaluation periods, for any window
+        whole = math.lcm(20, workloads.get(spec.workload).metric.window)  # evaluation periods
+        steps = whole * max(1, min(math.ceil(at / whole), spec.budget.steps // whole))
         outcome = Outcome(end, steps, at / 10, at / 10, end, paired=paired)  # type: ignore[arg-type]
         writer.write(header_of(spec, []))
         if end != "failed":

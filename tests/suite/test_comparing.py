@@ -48,6 +48,12 @@ def test_two_entries_are_compared(race: Run) -> None:
     assert invoke("compare", race.folder, "slow", "fast").stdout.splitlines()[0] == lines[0]
 
 
+def test_nearly_all_redrawn_studies_are_not_all(race: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scoring.comparison.chance_of_better", lambda one, other: 0.9996)
+    told = invoke("compare", race.folder, "fast", "slow").stdout
+    assert "fast scores higher in >99 % of redrawn studies" in told
+
+
 def test_entries_of_two_machines_are_compared_by_each_ones_own_reference(tmp_path: Path) -> None:
     """The machine of `other` takes twice as long over everything: its steps are fewer, yet."""
     quick, slow = Run(tmp_path / "quick"), Run(tmp_path / "slow")
@@ -72,10 +78,12 @@ def test_an_interval_that_was_held_within_what_is_possible_says_so(tmp_path: Pat
     assert "to +1.333, held within what two scores can differ by)" in lines[2]
 
 
-def test_a_single_study_does_not_tell(tmp_path: Path) -> None:
-    run = Run(tmp_path / "one").add(LM, "reference-torch", [20]).add(LM, "a", [20])
-    result = invoke("compare", run.folder, "a", "reference-torch")
-    assert "a single study does not tell" in result.stdout
+@pytest.mark.parametrize("studies", [1, 3])
+def test_one_study_or_several_that_differ_alike_cannot_tell(studies: int, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run").add(LM, "reference-torch", [20, 21, 22][:studies])
+    run.add(LM, "a", [20] * studies).add(LM, "b", [20] * studies)
+    result = invoke("compare", run.folder, "a", "b")
+    assert "one study, or several that differ alike, cannot tell how sure it is" in result.stdout
     row = next(line for line in result.stdout.splitlines() if line.startswith(LM))
     assert row.endswith("— / —")  # nothing is left without its workload
 
@@ -87,6 +95,14 @@ def test_few_studies_tell_no_chance(tmp_path: Path) -> None:
     told = invoke("compare", run.folder, "a", "b").stdout
     assert "difference over paired studies" in told
     assert "redrawn studies" not in told
+
+
+@pytest.mark.parametrize("words", [["score"], ["compare", "fast", "slow"], ["report"], ["publish"]])
+def test_a_clock_that_was_not_read_is_refused(words: list[str], race: Run) -> None:
+    command, *names = words
+    result = invoke(command, race.folder, *names, "--clock", "paired")
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert "was not timed on the paired clock: choose another with --clock" in result.stderr
 
 
 def test_an_unknown_entry_is_told_with_the_nearest(race: Run) -> None:

@@ -77,6 +77,7 @@ def test_every_value_is_trained_and_told(sweeping: Sweeping, invoke: Any) -> Non
     assert rows["0.1"] == ["2.05*", "2.05*"]
     assert rows["1"][:3] == ["8", "(2", "diverged)"]
     assert rows["before"] == ["8", "8"]
+    assert "mean of 2 seeds, none counted worse than before training; * the best" in result.stdout
     log = json.loads(Path("out/sweep.json").read_text())
     # 2, 1, 0 above the best and, diverged, as far as no training: by hand for either seed.
     by_seed = [(2 + 1 + 0 + 6.0) / 4, (2 + 1 + 0 + 5.9) / 4]
@@ -145,12 +146,23 @@ def test_a_sweep_is_no_race(words: tuple[str, ...], said: str, swept: Path, invo
     assert (result.exit_code, said in result.stderr) == (2, True)
 
 
+def with_values(log: Path, values: list[float], first: int = 0) -> None:
+    """Writes other values into the log of a sweep, from that workload on."""
+    body = json.loads(log.read_text())
+    for workload in body["workloads"][first:]:
+        workload["values"] = values
+    log.write_text(json.dumps(body))
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (lambda log: log.unlink(), "a sweep that is not finished: go on with"),
         (lambda log: log.write_text("{}"), "sweep.json: not the log of a sweep (order: Field"),
         (lambda log: log.write_text(log.read_text().replace("8.0", "[8.0]")), "not the log of"),
+        (lambda log: with_values(log, [1, 2, 3, 4], 1), "workloads are of different values"),
+        (lambda log: with_values(log, [4, 3, 2, 1]), "values do not rise"),
+        (lambda log: with_values(log, [0, 1, 2, 3]), "values have no logarithm"),
     ],
 )
 def test_a_sweep_that_cannot_be_shown_is_told_in_a_line(
@@ -224,6 +236,25 @@ def test_values_are_equally_far_apart_and_hold_both_ends() -> None:
     assert Grid("lr", 1e-4, 1.0, "log").values(5) == [1e-4, 1e-3, 1e-2, 1e-1, 1.0]
     assert Grid("lr", 0.0, 1.0, "linear").values(3) == [0.0, 0.5, 1.0]
     assert Grid("lr", 0.1, 0.3, "log").values(2) == [0.1, 0.3]
+    assert Grid("lr", 1.0, 3.0, "linear").values(4) == [1.0, 1.667, 2.333, 3.0]
+
+
+def test_values_have_as_many_digits_as_tell_them_apart(sweeping: Sweeping, invoke: Any) -> None:
+    words = (*SWEEP[:4], "lr=0.999:0.9999:log", "--points", "12", "-o", "out")
+    result = invoke(*words)
+    assert result.exit_code == 0, result.output
+    shown = [line.split()[0] for line in result.stdout.splitlines() if line.startswith("0.99")]
+    assert len(set(shown)) == 12
+    assert (*shown[:3], shown[-1]) == ("0.999", "0.99908", "0.99916", "0.9999")
+    page = Path("out/report.html").read_text()
+    assert all(f"lr {value}<" in page for value in shown)
+
+
+def test_values_that_no_digits_tell_apart_are_refused(sweeping: Sweeping, invoke: Any) -> None:
+    result = invoke(*SWEEP[:4], "lr=1:1.0000000000000002:linear", "--points", "3", "-o", "out")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "no 3 values can be told apart there" in result.stderr
+    assert not Path("out").exists()
 
 
 @pytest.mark.network

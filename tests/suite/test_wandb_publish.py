@@ -16,9 +16,11 @@ import pytest
 from scoring import board
 from scoring.board import Board
 from scoring.frame import gather
+from scoring.ground.words import Target
 from scoring.report.heatmap import heatmap_svg
 from suite.wandb_board.layout import MISSING, report_on, save_layout
-from suite.wandb_board.publish import Published, curves, trial_rows
+from suite.wandb_board.publish import Published, curves, fastest, trial_rows
+from tests.scoring.conftest import Run
 from tests.scoring.page_race import race
 from tests.suite.wandb_files import kept_in
 from tests.suite.wandb_server import KEY, Mood, serving
@@ -197,9 +199,31 @@ def test_the_report_has_a_section_for_every_workload(computed: Board) -> None:
 def test_curves_are_each_submissions_fastest_trial(run: Path, computed: Board) -> None:
     published = Published([run], computed, gather([run]).records, "")
     for id in computed.workloads:
-        lines = curves(published, id)
+        lines = curves(fastest(published, id), computed.clock)
         assert lines.keys() == {row.submission for row in computed.rows}
         assert all(xs == sorted(xs) and len(xs) == len(ys) for xs, ys in lines.values())
+
+
+def test_at_equal_budget_the_best_trials_are_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_account: None, invoke: Invoke
+) -> None:
+    import wandb
+
+    titles, draw = [], wandb.plot.line_series
+
+    def noted(*lines: Any, **words: Any) -> Any:
+        titles.append(words["title"])
+        return draw(*lines, **words)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(wandb.plot, "line_series", noted)
+    run = Run(Path("open"))
+    run.add(
+        "lm-toy-v2", "adamw", [math.inf, math.inf], target=Target("validation/loss", "min", None)
+    )
+    assert invoke("publish", "open").exit_code == 0
+    assert titles == ["lm-toy-v2: each submission's best trial"]
+    assert ">adamw</text>" in media(run.folder, "pictures/lm-toy-v2")
 
 
 def test_every_trial_has_a_row(run: Path) -> None:

@@ -45,7 +45,8 @@ def board_svg(board: Board) -> str:
     scale = Scale(0.0, score_range(board), start, start + _BAR)
     edges, edge = {}, start + _BAR + 62
     for name in shown:
-        edges[name] = edge = edge + max(_COLUMN, room([name]) + 18)
+        times = (_time_text(row.cells[name], board) for row in board.rows if name in row.cells)
+        edges[name] = edge = edge + max(_COLUMN, room([name, *times]) + 18)
     width = edge + 24
     height = 2 * _PAD + _LINE * (len(board.rows) + 1)
     one = element("path", d=f"M{scale(1)},{_PAD + _LINE}V{height - _PAD}", class_="target")

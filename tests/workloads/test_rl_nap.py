@@ -77,6 +77,12 @@ def test_numbers_that_make_no_sense_are_refused(path, value, message):
         PlayScale.model_validate(settings)
 
 
+@pytest.mark.parametrize("id", IDS)
+def test_settings_written_down_are_the_same_when_read(id):
+    settings = workloads.get(id).settings
+    assert PlayScale.model_validate(settings.model_dump()) == settings
+
+
 def test_a_window_that_cuts_a_cycle_is_refused():
     settings = workloads.get(f"{TOY}+sequence").settings.model_dump()
     with pytest.raises(pydantic.ValidationError, match="make the product a multiple of 6000"):

@@ -159,7 +159,9 @@ class PlayScale(Scale):
         if not isinstance(given, dict) or not isinstance(given.get("data"), dict):
             return given
         own = given.get("sequence") if given["data"].get("sequence") else None
-        return given | own if isinstance(own, dict) else given
+        if not isinstance(own, dict):
+            return given
+        return given | {key: value for key, value in own.items() if value is not None}
 
     @pydantic.model_validator(mode="after")
     def _whole_cycles(self) -> PlayScale:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
@@ -82,6 +83,7 @@ def reference_steps(
         else:
             steps = reference.logged_steps(id)
         for framework, one in steps.items():
-            click.echo(f"{id}\t{framework}\t{' '.join(map(str, one.steps))}")
+            told = " ".join("missed" if math.isinf(count) else str(count) for count in one.steps)
+            click.echo(f"{id}\t{framework}\t{told}")
         if adopt:
             reference.adopt(id, steps, log)

@@ -27,7 +27,10 @@ from workloads.errors import WorkloadError
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """Steps to the target, a seed each, and the digest of the data they were measured on."""
+    """Steps to the target, a seed each, and the digest of the data they were measured on.
+
+    Infinite where a seed missed the target.
+    """
 
     steps: list[float]
     data: str = ""
@@ -81,7 +84,7 @@ def measure(settings: Settings, frameworks: Sequence[Framework], seeds: int) -> 
     """Race the reference on fresh seeds; the steps, and what to log of them.
 
     Raises:
-        WorkloadError: a trial failed, missed the target, or was raced on other data.
+        WorkloadError: a trial failed, or was raced on other data.
     """
     workload, race = workloads.get(settings.workload), _race(settings.workload)
     fetch_once(workload)
@@ -92,14 +95,8 @@ def measure(settings: Settings, frameworks: Sequence[Framework], seeds: int) -> 
         candidate = Candidate(race.reference["torch"].submission, 0, point)
         entries = [(candidate, FRESH + seed) for seed in range(seeds)]
         curves = stages.race(f"fresh seeds, {framework}", entries, stages.length, framework)
-        hits = [first_meeting(stages.metric, curves[entry], race.target) for entry in entries]
-        missed = sum(math.isinf(seconds) for _, seconds in hits)
-        if missed:
-            raise WorkloadError(
-                f"{settings.workload}: the reference in {framework} missed the target on {missed} "
-                f"of {len(hits)} fresh seeds; set another: gradathlon set-targets"
-            )
-        crossings[framework] = Measured([steps for steps, _ in hits], stages.data)
+        steps = [first_meeting(stages.metric, curves[entry], race.target)[0] for entry in entries]
+        crossings[framework] = Measured(steps, stages.data)
     hardware = fingerprint(settings.resources)
     log = {
         "workload": settings.workload,
@@ -115,9 +112,16 @@ def adopt(id: str, steps: Steps, measured_log: Facts | None = None) -> None:
     """Put the steps into the target's file in this checkout, and what was measured into its log.
 
     Raises:
-        WorkloadError: an installed package, or a folder that cannot be written.
+        WorkloadError: a seed missed the target; an installed package, or a folder that cannot be
+            written.
     """
     workload, race = workloads.get(id), _race(id)
+    for framework, one in steps.items():
+        if missed := sum(map(math.isinf, one.steps)):
+            raise WorkloadError(
+                f"{id}: not adopted: the reference in {framework} missed the target on {missed} of "
+                f"{len(one.steps)} fresh seeds; set another: gradathlon set-targets {id}"
+            )
     log = dict(workloads.family(workload.id.family).procedure(workload.id) or {})
     if measured_log is not None:
         log[MEASURED] = {**measured_log, **_told({**_steps_before(id), **steps})}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import statistics
 from collections.abc import Callable
@@ -62,6 +63,18 @@ def test_the_command_prints_a_line_a_framework(invoke: Invoke) -> None:
     told = {f"lm-toy-v2\t{name}": one.steps for name, one in race.reference.items() if one.steps}
     assert names == tuple(told)
     assert [list(map(float, one.split())) for one in counts] == list(told.values())
+
+
+def test_seeds_that_missed_stand_in_the_line(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {"jax": reference.Measured([700.0, math.inf])}
+    monkeypatch.setattr(reference, "measure", lambda *_: (found, {}))
+    result = invoke("reference-steps", "lm-toy-v2", "--measure")
+    assert (result.exit_code, result.stdout) == (0, "lm-toy-v2\tjax\t700.0 missed\n")
+    result = invoke("reference-steps", "lm-toy-v2", "--measure", "--adopt")
+    assert (result.exit_code, result.stdout) == (2, "lm-toy-v2\tjax\t700.0 missed\n")
+    assert "not adopted" in result.stderr
 
 
 @pytest.mark.parametrize("ids", [["lm-toy-v2"], ["lm-toy-v2", "lm-toy-v9"]])

@@ -440,6 +440,15 @@ def test_so_many_seeds_of_the_reference_are_measured_as_asked(
     assert log["steps"] == {"jax": steps["jax"].steps} and log["data_sha256"] == {"jax": DATA}
 
 
+def test_a_seed_that_missed_is_told_and_never_adopted(race_set: Any, tmp_path: Path) -> None:
+    settings = stages.Settings(WORKLOAD, tmp_path / "trials", None, "in_process", print)
+    race_set.cluster.quality = lambda spec: 0.0 if spec.study == 1001 else 0.9
+    steps, log = reference.measure(settings, ["jax"], 3)
+    assert [math.isinf(count) for count in steps["jax"].steps] == [False, True, False]
+    with pytest.raises(WorkloadError, match=r"not adopted: .* in jax missed .* 1 of 3 fresh seeds"):
+        reference.adopt(WORKLOAD, steps, log)
+
+
 def test_a_target_and_its_references_steps_name_the_data_that_they_are_of(race_set: Any) -> None:
     race = race_set()
     assert {one.data for one in race.published.reference.values()} == {DATA}

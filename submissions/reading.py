@@ -15,6 +15,7 @@ from submissions.space import SearchSpace, SpaceError, is_finite
 FUNCTION = "submission"
 _CHANGING = ("append", "clear", "extend", "insert", "pop", "remove", "setdefault", "update")
 """The methods by which a dict or list is changed in place."""
+_DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ def read_facts(text: str, origin: str, files: Collection[str] = ()) -> Facts:
     Raises:
         SubmissionError: `origin:line: what is wrong; what to do`.
     """
-    return _Reader(origin, files).read(text)
+    return _Reader(text, origin, files).read()
 
 
 def parse_python(text: str, origin: str) -> ast.Module:
@@ -85,12 +86,13 @@ def defines_submission(text: str) -> bool:
 
 
 class _Reader:
-    def __init__(self, origin: str, files: Collection[str]) -> None:
+    def __init__(self, text: str, origin: str, files: Collection[str]) -> None:
+        self.text = text
         self.origin = origin
         self.files = files
 
-    def read(self, text: str) -> Facts:
-        tree = parse_python(text, self.origin)
+    def read(self) -> Facts:
+        tree = parse_python(self.text, self.origin)
         if not self.files:
             self._refuse_relative_imports(tree)
         arguments, defaults = self._signature(self._function(tree))
@@ -127,6 +129,7 @@ class _Reader:
             lines = f"here and in line {candidates[0].lineno}"
             raise self._error(candidates[1], f"`{FUNCTION}` is defined twice, {lines}; keep one")
         if candidates:
+            self._refuse_another(tree, candidates[0])
             return candidates[0]
         for node in ast.walk(tree):
             if FUNCTION in _bound(node):
@@ -135,6 +138,13 @@ class _Reader:
         close = nearest(FUNCTION, [node.name for node in functions])
         hint = close if "did you mean" in close else "; `gradathlon new` writes one to begin with"
         raise self._error(None, f"no function `{FUNCTION}`{hint}")
+
+    def _refuse_another(self, tree: ast.Module, function: ast.FunctionDef) -> None:
+        others = (node for node in tree.body if node is not function)
+        for at in (at for node in others for at in _run_at_once(node)):
+            if _changes(at, FUNCTION):
+                advice = "keep one, whose arguments and defaults are read without running the file"
+                raise self._error(at, f"`{FUNCTION}` is bound anew here; {advice}")
 
     def _signature(self, function: ast.FunctionDef) -> tuple[tuple[str, ...], dict[str, object]]:
         arguments = function.args
@@ -161,11 +171,12 @@ class _Reader:
         try:
             value = ast.literal_eval(node)
         except (ValueError, TypeError):
-            code = ast.unparse(node).replace("\n", " ")
+            code = " ".join((ast.get_source_segment(self.text, node) or "").split())
             advice = "write a literal: it is read without running the file"
             raise self._error(node, f"{what} is `{code[:60]}`; {advice}") from None
         if not _is_json(value):
-            raise self._error(node, f"{what} must be numbers, text, True, False, None or lists")
+            plain = "numbers, text, True, False, None, or lists or dicts by name of these"
+            raise self._error(node, f"{what} must be {plain}")
         return value
 
     def _constant(self, tree: ast.Module, name: str) -> ast.expr | None:
@@ -238,7 +249,7 @@ def _bound(node: ast.AST) -> list[str]:
         return [target.id for target in node.targets if isinstance(target, ast.Name)]
     if isinstance(node, ast.AnnAssign):
         return [node.target.id] if isinstance(node.target, ast.Name) else []
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+    if isinstance(node, _DEFINITIONS):
         return [node.name]
     if isinstance(node, ast.Import | ast.ImportFrom):
         return [alias.asname or alias.name for alias in node.names]
@@ -247,15 +258,18 @@ def _bound(node: ast.AST) -> list[str]:
 
 def _run_at_once(node: ast.AST) -> Iterator[ast.AST]:
     """A statement and all in it, without what only a call of a function would run."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-        return
-    yield node
-    for child in ast.iter_child_nodes(node):
-        yield from _run_at_once(child)
+    waiting = [node]  # no recursion: a sum of a thousand terms is a thousand deep
+    while waiting:
+        at = waiting.pop()
+        yield at
+        if not isinstance(at, _DEFINITIONS | ast.Lambda):
+            waiting += reversed(list(ast.iter_child_nodes(at)))
 
 
 def _changes(node: ast.AST, name: str) -> bool:
     """Whether this is where a global is bound, or a part of it changed."""
+    if isinstance(node, _DEFINITIONS):
+        return node.name == name
     if isinstance(node, ast.Name):
         return node.id == name and not isinstance(node.ctx, ast.Load)
     if isinstance(node, ast.alias):

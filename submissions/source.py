@@ -227,12 +227,13 @@ def _module_file(entry: EntryPoint) -> Path:
     spec = None
     whole = ""
     for part in entry.module.split("."):
+        if whole and search is None:  # a file, or nothing: there is nothing below
+            spec = None
+            break
         whole = f"{whole}.{part}" if whole else part
         specs = (finder.find_spec(whole, search) for finder in sys.meta_path)
         spec = next((spec for spec in specs if spec is not None), None)
         search = spec.submodule_search_locations if spec else None
-        if spec is None:
-            break
     if spec is None or not spec.origin or not spec.origin.endswith(".py"):
         what = f"entry point {entry.name!r} of the package {_package(entry)}"
         raise SubmissionError(f"{what}: no source file for the module {entry.module!r}")

@@ -36,7 +36,7 @@ def read_otherwise(texts: Mapping[str, str], *, accelerator: bool) -> Iterator[s
     for path, text in texts.items():
         if path.endswith(".py") and _FRAMEWORK.search(text):
             here = _Here(accelerator)
-            with contextlib.suppress(SyntaxError, ValueError):  # no Python: nothing of it runs
+            with contextlib.suppress(SyntaxError, ValueError, RecursionError):  # nothing of it runs
                 here.visit(ast.parse(text))
             yield from (f"{path}:{line}: {what}" for line, what in here.changed)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from submissions.algoperf.facts import has_device_axis
 from submissions.algoperf.imports import PACKAGES
 from submissions.algoperf.machine import read_otherwise
 from submissions.algoperf.view import as_seen
@@ -44,6 +45,32 @@ def test_points_and_ranges_become_the_space_and_the_defaults() -> None:
     assert ranges.space is not None and ranges.space.points is None
     assert ranges.defaults["learning_rate"] == pytest.approx(1e-3)
     assert find(str(FILES / "torch_self")).space is None
+
+
+def test_ranges_are_drawn_as_floats_between_whole_ends_as_well(tmp_path: Path) -> None:
+    (tmp_path / "submission.py").write_text(MAIN)
+    space = {"lr": {"min": 0, "max": 1, "scaling": "linear"}, "k": {"feasible_points": [1, 2]}}
+    (tmp_path / "tuning_search_space.json").write_text(json.dumps(space))
+    assert find(str(tmp_path)).defaults == {"lr": 0.5, "k": 2}
+
+
+def test_comments_do_not_give_arrays_an_axis_over_devices() -> None:
+    comment = "# no jax.pmap here, and no jax_utils.replicate\nimport jax\n"
+    assert not has_device_axis({"submission.py": comment, "old.py": "jax.pmap(\n"})
+    for line in ("step = jax.pmap(f)", "from jax import pmap", "x = jax_utils.replicate(y)"):
+        assert has_device_axis({"submission.py": comment, "step.py": line})
+
+
+def test_a_file_without_its_search_space_is_told_to_have_one(tmp_path: Path) -> None:
+    text = MAIN.replace("    assert hyperparameters is None", "    hyperparameters.learning_rate")
+    (tmp_path / "submission.py").write_text(text)
+    source = find(str(tmp_path))
+    module = execute(source)
+    params = problem.torch_parameters()
+    made = build(module, source, {}, params=params, card=problem.card())
+    with pytest.raises(SubmissionError, match=r"put its tuning_search_space\.json beside it"):
+        made.init(params.named)  # type: ignore[attr-defined]
+    unload(source)
 
 
 MAIN = (FILES / "torch_self" / "submission.py").read_text()

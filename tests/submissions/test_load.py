@@ -159,6 +159,22 @@ def test_a_package_that_imports_what_is_not_there_is_named(load, tmp_path, monke
 
 
 @pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("    import not_there\n", "2: imports not_there, not installed here; a submission is one"),
+        (
+            "    raise ModuleNotFoundError('pip install their-extra')\n",
+            "2: ModuleNotFoundError: pip install their-extra",
+        ),
+    ],
+)
+def test_what_is_imported_when_it_is_built_is_told_alike(load, body, told):
+    source, module = load(f"def submission():\n{body}")
+    with pytest.raises(SubmissionError, match=told):
+        call(source, module)
+
+
+@pytest.mark.parametrize(
     ("name", "line"),
     [
         ("raises_at_import", "5: AttributeError: module 'torch' has no attribute 'no_such_name'"),

@@ -79,6 +79,18 @@ def test_closure_and_annotated_constants_are_read():
             " of the file",
         ),
         (PLAIN * 2, "3: `submission` is defined twice, here and in line 1; keep one"),
+        *(
+            (
+                f"{PLAIN}{again}",
+                f"{3 + again.count(chr(10))}: `submission` is bound anew here; keep one, whose"
+                " arguments and defaults are read without running the file",
+            )
+            for again in (
+                "submission = print(submission)",
+                "if 1:\n    def submission(params, lr=2): ...",
+                "from my_opt import submission",
+            )
+        ),
         (
             "def submission(params, /): ...",
             "1: argument `params` is positional-only; remove the `/`",
@@ -99,12 +111,19 @@ def test_closure_and_annotated_constants_are_read():
             " file",
         ),
         (
+            f"def submission(params, lr={' + '.join('1' * 1200)}): ...",
+            f"1: the default of `lr` is `{'1 + ' * 15}`; write a literal: it is read"
+            " without running the file",
+        ),
+        (
             "def submission(params, lr=b'x'): ...",
-            "1: the default of `lr` must be numbers, text, True, False, None or lists",
+            "1: the default of `lr` must be numbers, text, True, False, None, or lists or dicts by"
+            " name of these",
         ),
         (
             "def submission(params, mode='\\ud800'): ...",
-            "1: the default of `mode` must be numbers, text, True, False, None or lists",
+            "1: the default of `mode` must be numbers, text, True, False, None, or lists or dicts"
+            " by name of these",
         ),
         (
             "def submission(params, lr=1e999): ...",
@@ -197,6 +216,11 @@ def test_what_python_cannot_even_parse_is_one_line(tmp_path):
     assert str(caught.value).startswith(f"{path}:1: not valid Python: ")
 
 
+def test_a_long_sum_is_read():
+    text = f"NAMES = {' + '.join(['[1]'] * 1200)}\n{PLAIN}"
+    assert parse("x", text, "x.py").defaults == {"lr": 1e-3}
+
+
 def test_a_missing_file_names_the_nearest_one(tmp_path):
     (tmp_path / "my_opt.py").write_text(PLAIN)
     with pytest.raises(
@@ -268,6 +292,7 @@ def test_an_entry_point_is_found_without_importing_its_package(tmp_path, monkeyp
         "fast_opt": "their_pkg.fast",
         "also_fast": "their_pkg.fast:submission",
         "gone": "their_pkg.gone",
+        "below": "their_pkg.fast.this",
         "sgd": "their_pkg.fast",
     }
     install(tmp_path, "their-pkg", files, entries)
@@ -282,6 +307,9 @@ def test_an_entry_point_is_found_without_importing_its_package(tmp_path, monkeyp
         submissions.find("fastopt")
     with pytest.raises(SubmissionError, match=r"'gone' of the package their-pkg: no source file"):
         submissions.find("gone")
+    monkeypatch.syspath_prepend(tmp_path / "their_pkg")  # with a `this` of Python's own as well
+    with pytest.raises(SubmissionError, match=r"'below' of the package their-pkg: no source file"):
+        submissions.find("below")
     offered = "sgd: offered by Gradathlon itself and the package their-pkg; give the path"
     with pytest.raises(SubmissionError, match=offered):
         submissions.find("sgd")

@@ -20,7 +20,9 @@ PACKAGES = {
         lr=RATE,
         moving_average_for_momentum=True,
         decoupled_weight_decay=True,
-        preconditioning_compute_steps=100,
+        start_preconditioning_step=20,
+        preconditioning_compute_steps=20,
+        block_size=8,
         graft_type=LayerWiseGrafting.RMSPROP,
         nesterov=False,
     ),
@@ -31,7 +33,9 @@ PACKAGES = {
 def test_the_trajectory_is_the_packages_own(name):
     torch.manual_seed(0)
     np.random.seed(0)
-    run = make(name, np.float64, lr=RATE, weight_decay=0.5, **FLAT)
+    # The small problem's matrices have fewer entries than the default block, and would be vectors.
+    roots = {"frequency": 20, "block_size": 8} if name == "shampoo" else {}
+    run = make(name, np.float64, lr=RATE, weight_decay=0.5, **FLAT, **roots)
     run.steps(problem.STEPS)
     params = problem.torch_parameters(np.float64)
     torch.manual_seed(0)
@@ -40,6 +44,26 @@ def test_the_trajectory_is_the_packages_own(name):
     # SOAP's and Shampoo's decompositions amplify rounding.
     for key, array in run.weights().items():
         np.testing.assert_allclose(array, expected[key], atol=2e-6, err_msg=key)
+
+
+def test_shampoo_is_rmsprop_with_momentum_before_its_first_roots():
+    chosen = {"lr": RATE, "weight_decay": 0.0, "frequency": 40, "block_size": 8, **FLAT}
+    run = make("shampoo", np.float64, **chosen)
+    run.steps(39)
+    params = problem.torch_parameters(np.float64)
+    m, v = ([torch.zeros_like(p) for p in params] for _ in range(2))
+    for _ in range(39):
+        gradients = torch.autograd.grad(problem.torch_loss(params), list(params))
+        with torch.no_grad():
+            for i, (p, g) in enumerate(zip(params, gradients, strict=True)):
+                v[i].mul_(0.999).add_(0.001 * g**2)
+                m[i].lerp_(g / (v[i].sqrt() + 1e-10), 0.1)
+                p.sub_(RATE * m[i])
+    for key, array in run.weights().items():
+        np.testing.assert_allclose(array, params.named[key].detach().numpy(), rtol=1e-9)
+    other = make("shampoo", np.float64, **chosen | {"frequency": 39})
+    other.steps(39)
+    assert np.abs(other.weights()["in.weight"] - run.weights()["in.weight"]).max() > 1e-4
 
 
 def test_muon_moves_matrices_and_adamw_the_rest():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -13,6 +14,7 @@ from cluster.faults import NODE
 from cluster.spec import TrialSpec
 from scoring.ground.words import StateDict
 from scoring.records import (
+    Evaluation,
     Header,
     Outcome,
     Record,
@@ -93,18 +95,26 @@ def write_failure(spec: TrialSpec, reason: str, **extra: Any) -> Outcome:
     when the run is resumed.
     """
     attempts = record_attempts(spec.run, spec.key)
-    seen = _seen(attempts[-1]) if attempts else ()
+    begun = list(filter(has_header, attempts))
+    seen = _seen(begun[-1]) if begun else ()
     writer = Writer(spec.record(len(attempts)), seen)
     if not seen:
         writer.write(header_of(spec, []))
-    last = read_record(writer.path).evaluations[-1:]
-    steps, wall_s, cpu_s = (last[0].steps, last[0].wall_s, last[0].cpu_s) if last else (0, 0.0, 0.0)
-    outcome = Outcome("failed", steps, wall_s, cpu_s, reason, extra)
+    beginning = Evaluation(0, 0.0, 0.0, {}, 0.0 if spec.pace else None)
+    last = [beginning, *read_record(writer.path).evaluations][-1]
+    outcome = Outcome("failed", last.steps, last.wall_s, last.cpu_s, reason, extra, last.paired)
     writer.write(outcome)
     writer.close()
-    if extra.get("fault") != NODE:
-        spec.checkpoint.unlink(missing_ok=True)
+    forget_checkpoint(spec, outcome)
     return outcome
+
+
+def forget_checkpoint(spec: TrialSpec, outcome: Outcome) -> None:
+    """An ended trial needs none, unless it may be given more steps or a node let it down."""
+    if outcome.extra.get("fault") == NODE or (spec.extensible and outcome.end == "budget"):
+        return
+    with contextlib.suppress(OSError):
+        spec.checkpoint.unlink()
 
 
 def _seen(path: Path) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import multiprocessing
 import os
@@ -85,11 +84,7 @@ def check(source: Source, workload_ids: Sequence[str] = (DEFAULT_WORKLOAD,)) -> 
             f"its process died ({how_ended(process.exitcode)}); look at native code that it calls"
         )
     finally:
-        for pid in list(tree.descendants(process.pid or 0)):
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-        process.kill()
-        process.join()
+        tree.end(process)
     yield Finding(False, "it comes back", detail)
 
 
@@ -116,6 +111,7 @@ def how_ended(exit_code: int | None) -> str:
 
 def _answer(pipe: Connection, source: Source, workload_ids: Sequence[str]) -> None:
     _stdout_to_stderr()
+    tree.adopt_orphans()  # what a submission leaves is told, and ended
     process = os.getpid()
 
     def send(finding: Finding | None) -> None:
@@ -123,6 +119,8 @@ def _answer(pipe: Connection, source: Source, workload_ids: Sequence[str]) -> No
         pipe.send(finding)
 
     check_here(source, workload_ids, send)
+    end_copies(process)
+    tree.end_all(process)
     send(None)
 
 

@@ -180,13 +180,6 @@ def _its_checkpoint(here: TrialSpec) -> Iterator[Piece]:
         yield piece
 
 
-def forget(spec: TrialSpec) -> None:
-    """The driver needs no checkpoint of a trial that has ended and will not be extended."""
-    if not spec.extensible:
-        with contextlib.suppress(OSError):
-            spec.checkpoint.unlink()
-
-
 def _grown(here: TrialSpec, sent: dict[str, int]) -> Iterator[Piece]:
     """What the newest record grew by."""
     for path in record_attempts(here.run, here.key)[-1:]:

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
-from cluster.attempts import finished, write_failure
+from cluster.attempts import finished, forget_checkpoint, write_failure
 from cluster.executors import parcels
 from cluster.executors.parcels import Errand, Piece
 from cluster.executors.pools import Pool
@@ -150,8 +150,7 @@ class Race:
 
     def _end(self, spec: TrialSpec, outcome: Outcome) -> Finished:
         bounds.clear(spec)
-        if self._pool:
-            parcels.forget(spec)
+        forget_checkpoint(spec, outcome)  # came home, perhaps, and was used elsewhere
         self._ended.append(spec)
         return Finished(spec, outcome)
 
@@ -168,4 +167,4 @@ class Race:
             self._waiting.appendleft(running)
             return
         reason = f"let down {running.setbacks} times by its node: {reason}"
-        yield Finished(spec, write_failure(spec, reason, fault=NODE))
+        yield self._end(spec, write_failure(spec, reason, fault=NODE))

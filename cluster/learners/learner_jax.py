@@ -377,8 +377,10 @@ def _to_numpy(leaf: jax.typing.ArrayLike) -> Array:
 
 
 def _from_numpy(saved: Array, like: State) -> State:
-    if isinstance(like, jax.Array) and jnp.issubdtype(like.dtype, jax.dtypes.prng_key):
-        return jax.random.wrap_key_data(jnp.array(saved), impl=jax.random.key_impl(like))
-    if isinstance(like, int | float):
+    if isinstance(like, np.ndarray):
+        return saved.copy()  # of JAX's, float64 would be float32
+    if not isinstance(like, jax.Array):
         return type(like)(saved)
+    if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(jnp.array(saved), impl=jax.random.key_impl(like))
     return jnp.array(saved)

@@ -73,29 +73,33 @@ class _Child:
         self._reason = ""
         self._reached_submission = False
         self._last: Outcome | NodeError | None = None
-        self._before_s = _reaped_s()
+        self._before_s = 0.0
         self._others = frozenset(tree.descendants(os.getpid()))  # this process's own helpers
         self._limit = tree.memory_share(spec.resources.all_cores)
         self._heard = self._looked = time.monotonic()
         self._silence_s = silence_s(spec, training=False, wall_s=0.0)
         attempt = len(record_attempts(spec.run, spec.key))
         self.log = spec.record(attempt).with_suffix(".log")
-        self._pipe = -1
-        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener: threading.Thread
         self._lines: queue.Queue[Update | Outcome | NodeError | None] = queue.Queue()
         self._process: subprocess.Popen[bytes] | Forked
 
     def __enter__(self) -> _Child:
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self._pipe, writing = os.pipe()
-        given, giving = os.pipe()
         with self.log.open("ab") as log:
-            started = forked.fork(self.spec, self.cores, (given, writing, log.fileno()))
-            self._process = started or self._start(given, writing, log)
-        os.close(given)
-        os.close(writing)
-        with contextlib.suppress(BrokenPipeError), os.fdopen(giving, "wb") as file:
-            file.write(pickle.dumps((self.spec, self.cores, os.getpid(), self._folder)))
+            reading, writing = os.pipe()
+            given, giving = os.pipe()
+            self._listener = threading.Thread(target=self._listen, args=(reading,), daemon=True)
+            self._listener.start()
+            with contextlib.suppress(BrokenPipeError), os.fdopen(giving, "wb") as file:
+                try:
+                    started = forked.fork(self.spec, self.cores, (given, writing, log.fileno()))
+                    self._process = started or self._start(given, writing, log)
+                finally:
+                    os.close(given)
+                    os.close(writing)
+                file.write(pickle.dumps((self.spec, self.cores, os.getpid(), self._folder)))
+        self._before_s = _reaped_s()  # one that stood ready and could not be copied is in it
         return self
 
     def _start(self, given: int, writing: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -114,16 +118,13 @@ class _Child:
             self._process.kill()
             self._process.wait()
         tree.end_all(os.getpid(), self._others)
-        if self._listener.is_alive():
-            self._listener.join(_LOOK_S)  # with the last writer gone it has come to the end
-        os.close(self._pipe)
+        self._listener.join(_LOOK_S)  # with the last writer gone it has come to the end
         with contextlib.suppress(OSError):
             if not self.log.stat().st_size:
                 self.log.unlink()
 
     def news(self) -> Iterator[Update]:
         """What it tells while it trains, until its process ends or is ended."""
-        self._listener.start()
         while self._last is None:
             try:
                 news = self._lines.get(timeout=_LOOK_S)
@@ -175,9 +176,10 @@ class _Child:
             return amend(
                 record, dataclasses.replace(outcome, extra={**outcome.extra, **extra, **testimony})
             )
-        except (RecordError, LookupError) as error:
-            reason = str(error) or "it is gone"
-            return write_failure(self.spec, f"its record cannot be: {reason}", **extra)
+        except RecordError as error:
+            return write_failure(self.spec, f"its record cannot be: {error}", **extra)
+        except LookupError:
+            return write_failure(self.spec, "its record is gone", **extra)
         except OSError:
             return outcome
 
@@ -195,14 +197,11 @@ class _Child:
             return NodeError(f"its process was ended by {name}")
         return f"its process was ended by {name}{words}"
 
-    def _listen(self) -> None:
+    def _listen(self, reading: int) -> None:
         """Stamp what comes when it comes, in a thread: passing news on can take its time."""
-        rest = b""
-        with contextlib.suppress(OSError):
-            while data := os.read(self._pipe, 1 << 16):
-                *lines, rest = (rest + data).split(b"\n")
-                for line in lines:
-                    self._hear(line)
+        with os.fdopen(reading, "rb") as lines:
+            for line in lines:
+                self._hear(line)
         self._lines.put(None)
 
     def _hear(self, line: bytes) -> None:
@@ -229,6 +228,8 @@ class _Child:
     def _look_at_memory(self) -> None:
         self._looked = time.monotonic()
         held = tree.private_bytes(self._process.pid)
+        if held > self._limit:  # unless copies of its process share it
+            held = tree.proportional_bytes(self._process.pid)
         if held > self._limit:
             self._reason = (
                 f"took {held / 1e9:.1f} GB of memory, more than its share of "

@@ -17,7 +17,7 @@ from typing import Any
 
 import workloads
 from cluster import checkpoint, kept
-from cluster.attempts import header_of, saved_state
+from cluster.attempts import forget_checkpoint, header_of, saved_state
 from cluster.faults import NodeError, as_raised, check_code, check_interrupt, ours, told
 from cluster.guards.audit import AUDIT
 from cluster.guards.world import World
@@ -83,6 +83,7 @@ def run_trial(spec: TrialSpec, cores: list[int] | None = None) -> Iterator[Updat
         trial.close()
     outcome = trial.outcome
     assert outcome is not None
+    forget_checkpoint(spec, outcome)
     yield Update(spec.key, "ended", outcome.steps, outcome.wall_s, trial.course.judged)
     yield outcome
 
@@ -105,7 +106,7 @@ class _Trial:
         self._opened.callback(self._stream.close)
         header = encode(header_of(spec, cores, workload.data_sha256()))
         self._writer = Writer(spec.record(len(attempts)), (header, *seen))
-        self._clock = Clock(lambda: None)
+        self._clock = Clock(lambda: None, self.course.reading)
         self._pacer: Pacer | None = None
         self._found: Facts = {}
         self._checkpoint_cost_s = 0.0
@@ -165,20 +166,16 @@ class _Trial:
                     break
                 deadline.arm(course.reading)
                 self._clock.start()
-        if not spec.extensible:
-            spec.checkpoint.unlink(missing_ok=True)
 
     def fail(self, error: BaseException) -> None:
         """End as `failed`, with the reason in one line and the traceback kept."""
-        if self._clock.running:
-            self.course.reading = self._clock.read()  # no barrier: the device may be what failed
+        self.course.reading = self._clock.read()  # no barrier: the device may be what failed
         is_expected = isinstance(error, _KNOWN)
         reason = told(error, kind=not is_expected)
         changes = [] if isinstance(error, SubmissionError) else self._world.taken()
         reason += f" (the submission changed: {', '.join(changes)})" if changes else ""
         trace = "".join(traceback.format_exception(error))[-20_000:]
         self._end("failed", reason, traceback=trace)
-        self.spec.checkpoint.unlink(missing_ok=True)
 
     def _news(self) -> Update:
         course = self.course
@@ -302,14 +299,15 @@ class _Trial:
         return why_pruned(spec, course, evaluation)
 
     def _out_of_time(self) -> tuple[End, str]:
-        self.course.reading = self._clock.read()
-        self.course.evaluated = self.course.steps
-        spec = self.spec
-        if is_holding(spec, self.course):
-            end = why_over(spec, self.course, self.workload, self._enough)
+        spec, course = self.spec, self.course
+        course.reading = self._clock.read()
+        # Given more steps, it goes on in another process: the sums of these end with this one.
+        course.evaluated, course.updates = course.steps, 0
+        if is_holding(spec, course):
+            end = why_over(spec, course, self.workload, self._enough)
             if end:
                 return end
-        beyond = self.course.steps > spec.budget.steps
+        beyond = course.steps > spec.budget.steps
         return "budget", self._enough or (spec.steps_spent if beyond else spec.time_spent)
 
     def _end(self, end: End, reason: str, **extra: Any) -> None:
@@ -320,7 +318,7 @@ class _Trial:
         began = _seconds()
         doings = [*AUDIT.seen(), *self._world.replaced()]
         course.off_clock_s += _seconds() - began
-        noted = {"audit": doings, "compilations": self._clock.compilations}
+        noted = {"audit": doings, "compilations": course.reading.compilations}
         extra = course.times() | self._world.left() | {n: v for n, v in noted.items() if v} | extra
         self.outcome = Outcome(end, course.steps, wall_s, cpu_s, reason, extra, self._paired())
         with ours("the record"):

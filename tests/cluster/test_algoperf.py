@@ -181,3 +181,19 @@ def test_smoothing_is_the_same_in_both_frameworks(family: str) -> None:
     assert float(loss(weights, batch, jax.random.key(0))[0]) == pytest.approx(
         float(plain), rel=1e-5
     )
+
+
+def test_given_more_steps_it_is_told_the_mean_of_the_updates_since(make: Make) -> None:
+    """An update's many steps end a trial between evaluations, and its sums with its process."""
+    many = find(str(FILES / "torch_many"))
+    whole = make(source=many, study=1, budget=Budget(250, 100.0))
+    for spec in (whole, make(source=many, budget=Budget(100, 100.0))):
+        *_, outcome = run_trial(with_settings(spec))
+        assert isinstance(outcome, Outcome)
+    assert outcome.steps == 112
+    *_, outcome = run_trial(with_settings(make(source=many, budget=Budget(250, 100.0))))
+    losses = [
+        read_record(record_attempts(spec.run, spec.key)[-1]).evaluations[0].metrics["train/loss"]
+        for spec in (spec, whole)
+    ]
+    assert 0.75 < losses[0] / losses[1] < 1, "of seven later updates, and of all fifteen"

@@ -12,6 +12,7 @@ import submissions
 from cluster.checks import conformance
 from cluster.checks.conformance import DEFAULT_WORKLOAD, Finding, check, check_here
 from cluster.faults import told
+from cluster.supervision import tree
 from submissions.source import find
 from workloads.errors import WorkloadError
 
@@ -410,9 +411,14 @@ def submission(params, lr=0.1):
 
 
 LEAVES = """
-import subprocess, threading, time, torch
+import os, pathlib, subprocess, threading, time, torch
 def submission(params):
-    subprocess.Popen(["sleep", "20"])
+    if os.fork() == 0:
+        left = subprocess.Popen(["sleep", "600"])
+        with (pathlib.Path(__file__).parent / "left").open("a") as file:
+            file.write(f"{left.pid} ")
+        os._exit(0)
+    os.wait()
     threading.Thread(target=time.sleep, args=(1,), daemon=True).start()
     return torch.optim.SGD(params, lr=0.1)
 """
@@ -425,6 +431,9 @@ def test_what_a_race_would_tell_of_leftovers_is_told(tmp_path: Path) -> None:
     assert last.ok
     assert last.title == "it leaves behind, as a race would tell"
     assert "leftover processes: " in last.detail
+    pids = [int(word) for word in (tmp_path / "left").read_text().split()]
+    assert pids
+    assert not list(filter(tree.alive, pids)), "and does not outlive the check"
 
 
 FORKS = """

@@ -156,7 +156,7 @@ def test_a_slowed_clock_and_a_forged_line_stand_out(make: Make) -> None:
 FORGE = """
     from scoring.records import Evaluation
     for o in gc.get_objects():
-        if type(o).__name__ == "_Trial" and o._clock.running:
+        if type(o).__name__ == "_Trial" and o._clock._since:
             metrics = {"prequential/accuracy": 0.9, "validation/accuracy": 0.9}
             o._writer.write(Evaluation(1, 0.01, 0.01, metrics))
 """
@@ -233,3 +233,52 @@ def test_data_that_take_too_long_are_no_fault_of_the_submission(
     fault = ended(make("sgd"))
     assert isinstance(fault, NodeError)
     assert str(fault) == "it gave no sign of life for 0 s and was ended"
+
+
+def test_a_trial_whose_process_cannot_be_started_leaves_nothing_open(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker of Ray's goes on, and races others."""
+    monkeypatch.setattr(supervisor, "python", lambda module, writing: ["/nowhere/python"])
+    before = set(os.listdir("/proc/self/fd"))
+    with pytest.raises(FileNotFoundError):
+        list(supervise(make()))
+    until = time.monotonic() + 30
+    while set(os.listdir("/proc/self/fd")) - before and time.monotonic() < until:
+        time.sleep(0.05)
+    assert set(os.listdir("/proc/self/fd")) <= before
+
+
+COPIES = """
+import os, time
+held = bytearray(os.urandom(1)) * 200_000_000
+if os.fork() == 0 or os.fork() == 0:
+    time.sleep(600)
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def test_what_copies_of_a_process_share_is_held_once() -> None:
+    with subprocess.Popen([sys.executable, "-c", COPIES], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        try:
+            each, once = tree.private_bytes(process.pid), tree.proportional_bytes(process.pid)
+        finally:
+            for pid in [*tree.descendants(process.pid), process.pid]:
+                os.kill(pid, signal.SIGKILL)
+    assert each > 590_000_000
+    assert 195_000_000 < once < 300_000_000
+
+
+def test_a_record_that_a_submission_removed_is_said_to_be_gone(make: Make) -> None:
+    spec = make("gone", MISBEHAVES.replace("WHAT", "pass"), budget=Budget(200, 100.0))
+    news = supervise(spec)
+    for update in news:
+        if isinstance(update, Update) and update.steps == 200:
+            break
+    record_attempts(spec.run, spec.key)[-1].unlink()
+    *_, outcome = news
+    assert isinstance(outcome, Outcome)
+    assert (outcome.end, outcome.reason) == ("failed", "its record is gone")

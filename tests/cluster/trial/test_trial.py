@@ -420,3 +420,30 @@ def test_an_evaluation_that_the_budget_ends_with_is_waited_for(
     left_s = deadline.allowed_s(spec, Reading(spent_s, spent_s))
     silence_s = deadline.silence_s(spec, training=True, wall_s=spent_s)
     assert silence_s >= left_s + deadline.GRACE_S + deadline.EVALUATION_S
+
+
+CHANGES = """
+import time, torch
+
+class Changes(torch.optim.SGD):
+    n = 0
+    def step(self, closure=None):
+        Changes.n += 1
+        if Changes.n > 4:
+            time.sleep(0.002)
+        if Changes.n == 390:
+            torch.set_default_dtype(torch.float64)
+        return super().step(closure)
+
+def submission(params):
+    return Changes(params, lr=0.01)
+"""
+
+
+def test_what_fails_at_an_evaluation_is_told_with_the_clock_of_its_last_step(make: Make) -> None:
+    ((finished, record),) = race(make("changes", CHANGES))
+    assert finished.outcome.end == "failed"
+    assert "default dtype" in finished.outcome.reason
+    (first,) = record.evaluations
+    assert (first.steps, finished.outcome.steps) == (200, 400)
+    assert finished.outcome.wall_s > first.wall_s + 0.4

@@ -61,7 +61,7 @@ def execute(source: Source) -> ModuleType:
     algoperf = source.api == "algoperf"
     compiled: Callable[[str, str], CodeType] = compile_plain
     if algoperf:
-        vars(module)["__builtins__"] = Imports(name, files, source.framework).builtins()
+        vars(module)["__builtins__"] = Imports(name, files).builtins()
         if source.framework == "torch":
             from submissions.algoperf.helpers_torch import has_accelerator
 
@@ -234,7 +234,7 @@ def _advice(name: str, source: Source) -> str:
         return "the main file itself; put what both need into a file beside it"
     if f"{name}.py" in files or any(path.startswith(f"{name}/") for path in files):
         return f"a file beside it; write `from .{name} import ...`"
-    if source.api == "algoperf" and name in EXTRA:
+    if source.api == "algoperf" and name.partition(".")[0] in EXTRA:
         return "not installed here; pip install 'gradathlon[algoperf]'"
     wanted = PurePath(source.origin).parent / "requirements.txt"
     if files and Path(wanted).exists():

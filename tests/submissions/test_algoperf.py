@@ -138,6 +138,15 @@ def test_both_packages_are_served_to_the_file_alone(tmp_path: Path, package: str
 def test_what_is_not_served_is_named(tmp_path: Path) -> None:
     with pytest.raises(SubmissionError, match=r"algoperf.checkpoint_utils is not served here"):
         loaded(tmp_path, "from algoperf import checkpoint_utils")
+    told = r"imports algorithms\.theirs\.schedule, not installed here"
+    with pytest.raises(SubmissionError, match=told):
+        loaded(tmp_path, "from algorithms.theirs.schedule import falling")
+
+
+def test_a_torch_file_may_take_something_from_a_jax_one(tmp_path: Path) -> None:
+    beside = "import jax\nfrom algoperf import jax_sharding_utils\nHALF = 0.5\n"
+    names = loaded(tmp_path, "from jax_base import HALF", {"jax_base.py": beside})
+    assert names["HALF"] == 0.5
 
 
 @pytest.mark.parametrize(
@@ -148,6 +157,8 @@ def test_what_is_not_served_is_named(tmp_path: Path) -> None:
         "from rules.halving import HALF",
         "from rules import halving; HALF = halving.HALF",
         "from halving import HALF",
+        "from algorithms.theirs.rules import halving; HALF = halving.HALF",
+        "from submissions.theirs import half_of; HALF = half_of.ONE / 2",
         "from .rules.halving import HALF",
     ],
 )

@@ -100,8 +100,8 @@ def _pictures(log: SweepLog) -> Markup:
     drawing, told = sweep_drawing(log.sweeps, log.parameter, log=log.log)
     title = f"Final metric over {log.parameter}"
     caption = (
-        "Means over seeds, worst to best, none worse than before training (dashed); "
-        "✕: a seed diverged"
+        "Means over seeds, worst to best; what ends worse than before training (dashed), or "
+        "diverges (✕), is held there"
     )
     figures = [figure(picture("sweep", title, told, drawing), "sweep", caption, "sweep")]
     if log.has_sizes:

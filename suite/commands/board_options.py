@@ -8,6 +8,7 @@ from typing import TypeVar
 import click
 
 from scoring.ground.clocks import CLOCKS
+from suite.commands import typed
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -39,6 +40,19 @@ _HELD_OUT = click.option(
     is_flag=True,
     help="With --protocol algoperf: a workload X+variant decides whether X counts.",
 )
+
+
+_NAMES = ("protocol", "clock", "across_frameworks", "mix_hardware", "held_out")
+
+
+def refuse_board_options(what: str) -> None:
+    """See that none was typed where there is no board.
+
+    Raises:
+        UsageError: one was; `what` tells what is there in place of a board.
+    """
+    for name in filter(typed, _NAMES):
+        raise click.UsageError(f"--{name.replace('_', '-')} is of a board, and {what}; leave it out")
 
 
 def board_options(command: Command) -> Command:

@@ -47,6 +47,8 @@ def check(ctx: click.Context, /, submission: str, workload: str | None, quick: b
             raise click.UsageError(f"{submission} is a workload: it takes no options")
         set_environment(Resources())
         ctx.exit(_told(check_workload(workloads.get(submission))))
+    if workload and quick:
+        raise click.UsageError("-w or --quick, not both: each names the shapes to try")
     every = [conformance.DEFAULT_WORKLOAD] if quick else conformance.default_workloads()
     source = _submission(submission)
     ctx.exit(_told(conformance.check(source, [workload] if workload else every)))

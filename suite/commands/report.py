@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from suite.commands import Option, Options
-from suite.commands.board_options import board_options
+from suite.commands.board_options import board_options, refuse_board_options
 from suite.run_folder import RunFolder
 
 
@@ -58,6 +58,8 @@ def report(
             f"{sweeps[0]}: a sweep has a page of its own, gradathlon report {sweeps[0]}; its "
             "pictures lie in its folder"
         )
+    if sweeps:
+        refuse_board_options("a sweep has none")
     drawn = None if picture is None else _picture(runs, picture, options)
     output = output or Path("report.html" if picture is None else f"{picture}.svg")
     try:

@@ -91,8 +91,7 @@ from suite.run_folder import is_url
 @click.option(
     "--prune",
     type=click.Choice(["board", "score", "forecast"]),
-    default="board",
-    show_default=True,
+    show_default="board",
     help="Which trials are ended early. board: what is slower than the fastest of its study, which "
     "changes nothing on the run's board. score: also what is too slow to score or to move a median "
     "over studies, which changes no score, but may widen intervals. forecast: also what its "
@@ -135,6 +134,7 @@ def run(ctx: click.Context, /, no_prune: bool, output: str | None, **options: Op
         gradathlon run --resume -o runs/mine
         gradathlon run demo -o s3://bucket/runs/mine
     """
+    from scoring.ground.documents import ConfigError
     from suite.request import Request
     from suite.run import run as carry_out
 
@@ -142,5 +142,7 @@ def run(ctx: click.Context, /, no_prune: bool, output: str | None, **options: Op
         options["url"] = output
     elif output is not None:
         options["output"] = Path(output)
-    options["prune"] = "none" if no_prune else options["prune"]
+    if no_prune and options["prune"] is not None:
+        raise ConfigError("--prune and --no-prune contradict each other; choose one")
+    options["prune"] = "none" if no_prune else options["prune"] or "board"
     ctx.exit(carry_out(Request(**options)))

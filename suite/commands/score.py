@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from suite.commands import Option
-from suite.commands.board_options import board_options
+from suite.commands.board_options import board_options, refuse_board_options
 from suite.run_folder import RunFolder
 
 
@@ -50,6 +50,8 @@ def score(
 
     if form == "trials" and (more or costs):
         raise click.UsageError("--more and --costs tell of a board: leave --format trials out")
+    if form == "trials":
+        refuse_board_options("--format trials has every trial's times on all clocks")
     known = None if costs is None else projection.read_costs(costs)
     gathered = frame.gather(runs)
     if form == "trials":

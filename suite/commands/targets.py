@@ -25,8 +25,7 @@ from suite.targets.procedure import BASE_FRESH_SEEDS, BASE_POINTS, FRESH_SEEDS
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    default=Path("targets"),
-    show_default=True,
+    show_default="targets",
     metavar="DIR",
     help="Where the result is written, in a folder a family.",
 )
@@ -77,7 +76,7 @@ from suite.targets.procedure import BASE_FRESH_SEEDS, BASE_POINTS, FRESH_SEEDS
 @executor_option
 @at_once_option
 @address_option
-def set_targets(workload: str, output: Path, trials_in: Path | None, **options: Option) -> None:
+def set_targets(workload: str, output: Path | None, trials_in: Path | None, **options: Option) -> None:
     """Set a workload's target, budget and reference by the stated procedure.
 
     Tunes NadamW, AdamW and SGD over their search spaces, runs the winner on fresh seeds in both
@@ -99,6 +98,8 @@ def set_targets(workload: str, output: Path, trials_in: Path | None, **options: 
             f"{folder} already holds trials; go on with them: add --resume, or name another folder "
             "with --trials-in"
         )
+    if options["adopt"] and output is not None:
+        raise click.UsageError("-o or --adopt, not both")
     if options["from_base"] and options["from_log"]:
         raise click.UsageError("--from-base or --from-log, not both")
     if options["points"] and not (options["from_base"] or options["from_log"]):
@@ -109,7 +110,7 @@ def set_targets(workload: str, output: Path, trials_in: Path | None, **options: 
         Settings(
             workload=workload,
             folder=folder,
-            output=None if options["adopt"] else output.absolute(),
+            output=None if options["adopt"] else (output or Path("targets")).absolute(),
             executor=options["executor"],
             say=say,
             address=options["address"],

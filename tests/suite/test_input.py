@@ -219,6 +219,35 @@ def test_every_broken_command_line_is_told_in_a_line_and_leaves_nothing(
     assert len(BROKEN) > 200
 
 
+CONTRADICTORY = (
+    ("run demo --no-prune --prune board", "--prune and --no-prune contradict each other"),
+    ("run demo --executor in-process --at-once 2", "one trial after the other"),
+    ("run demo --executor in-process --address auto", "leave one out"),
+    ("run demo --race-reference --no-reference", "contradict each other"),
+    ("tune adamw lm-toy-v2 --at-once 3 --executor in-process", "one trial after the other"),
+    ("new x.py --torch --jax", "--torch or --jax, not both"),
+    ("new --workload digits --jax", "a family in both frameworks"),
+    ("new --workload --repository x", "not both"),
+    ("check adamw -w lm-toy-v2 --quick", "-w or --quick, not both"),
+    ("set-targets lm-toy-v2 --adopt -o targets", "-o or --adopt, not both"),
+    ("set-targets lm-toy-v2 --from-base --from-log run.yaml", "not both"),
+    ("score run --format trials --clock steps", "--clock is of a board"),
+    ("score run --format trials --protocol gradathlon", "--protocol is of a board"),
+)
+
+
+@pytest.mark.parametrize(("line", "told"), CONTRADICTORY, ids=[line for line, _ in CONTRADICTORY])
+def test_options_that_contradict_each_other_are_refused(
+    line: str, told: str, fake: Any, invoke: Invoke, tmp_path: Path
+) -> None:
+    (tmp_path / "run.yaml").write_text("{}")
+    before = sorted(Path().rglob("*"))
+    result = invoke(*line.split())
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert told in result.stderr.splitlines()[-1]
+    assert sorted(Path().rglob("*")) == before
+
+
 @pytest.mark.parametrize("name", ["score", "run", "watch", "new", "lifelong"])
 def test_a_line_break_is_told_in_one_line(name: str, fake: Any, invoke: Invoke) -> None:
     result = invoke(name, "a\nb")

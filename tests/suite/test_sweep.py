@@ -139,6 +139,7 @@ def test_trials_of_one_evaluation_have_no_curves(swept: Path, invoke: Any) -> No
     [
         (("out", "--picture", "board"), "a sweep has a page of its own, gradathlon report out"),
         (("out", "other"), "a sweep has a page of its own"),
+        (("out", "--clock", "wall"), "--clock is of a board, and a sweep has none; leave it out"),
     ],
 )
 def test_a_sweep_is_no_race(words: tuple[str, ...], said: str, swept: Path, invoke: Any) -> None:

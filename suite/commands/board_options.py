@@ -17,13 +17,13 @@ _PROTOCOL = click.option(
     type=click.Choice(["gradathlon", "algoperf"]),
     default="gradathlon",
     show_default=True,
-    help="gradathlon: time compared to the tuned reference of the same framework, with "
-    "intervals. algoperf: compared to the best submission, as on the published leaderboards.",
+    help="gradathlon: time relative to the tuned reference of the same framework, with intervals. "
+    "algoperf: relative to the best submission, as on the published leaderboards.",
 )
 _CLOCK = click.option(
     "--clock",
     type=click.Choice(list(CLOCKS)),
-    help="What counts as time; the run's own clock unless given.",
+    help="What counts as time; default: the run's own clock.",
 )
 _ACROSS = click.option(
     "--across-frameworks",
@@ -33,12 +33,12 @@ _ACROSS = click.option(
 _MIX = click.option(
     "--mix-hardware",
     is_flag=True,
-    help="Score seconds that were measured on unequal hardware all the same.",
+    help="Score seconds even if they were measured on different hardware.",
 )
 _HELD_OUT = click.option(
     "--held-out",
     is_flag=True,
-    help="With --protocol algoperf: a workload X+variant decides whether X counts.",
+    help="With --protocol algoperf: the held-out workload X+variant decides whether X counts.",
 )
 
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 @click.argument("words", nargs=-1, required=True, metavar="RUN|URL... A B")
 @gradathlon_options
 def compare(words: tuple[str, ...], **options: Option) -> None:
-    """Compare two submissions of runs: by how much, how surely, and where.
+    """Compare two submissions of runs: how much they differ, how surely, and where.
 
-    By their scores under the gradathlon protocol.
+    Compares their scores under the gradathlon protocol.
 
     \b
     Examples:

@@ -15,7 +15,7 @@ from suite.text_table import columns
 @click.option(
     "--address",
     metavar="ADDRESS",
-    help="Look at every node of this Ray cluster, which this machine is a node of: auto, or "
+    help="Check every node of this Ray cluster, which this machine is a node of: auto, or "
     "HOST:PORT.",
 )
 @click.option(
@@ -23,14 +23,14 @@ from suite.text_table import columns
     "--output",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Where runs would go; this folder unless given.",
+    help="Folder for runs; default: this folder.",
 )
 @click.pass_context
 def doctor(ctx: click.Context, address: str | None, output: Path | None) -> None:
-    """Tell whether this machine, or a cluster, can race well.
+    """Check whether this machine, or a cluster, can race well.
 
-    One line a check: ok, warn (times or speed suffer; what to do) or fail (no race until it is
-    mended). The exit code is 1 where a check fails.
+    Prints one line per check: ok, warn (times or speed suffer; what to do) or fail (no race until
+    it is fixed). Exit code 1 if a check fails.
 
     \b
     Examples:

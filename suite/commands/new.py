@@ -15,22 +15,22 @@ from submissions.templates import template
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path), metavar="FILE.py|NAME|DIR")
-@click.option("--torch", is_flag=True, help="In PyTorch, as it is unless --jax is given.")
-@click.option("--jax", is_flag=True, help="In JAX, as an optax transformation.")
-@click.option("--workload", is_flag=True, help="A package with a workload family instead.")
+@click.option("--torch", is_flag=True, help="Use PyTorch; the default.")
+@click.option("--jax", is_flag=True, help="Use JAX, with an optax transformation.")
+@click.option("--workload", is_flag=True, help="Write a package with a workload family instead.")
 @click.option(
     "--repository",
     is_flag=True,
-    help="A folder with a submission and its continuous integration instead.",
+    help="Write a folder with a submission and its continuous integration instead.",
 )
 def new(path: Path, torch: bool, jax: bool, workload: bool, repository: bool) -> None:
-    """Write a submission to begin with, a repository around one, or a workload family.
+    """Write a starter submission, a repository around one, or a workload family.
 
-    A submission has at most ten lines; a family is a small package, installed with pip, whose
-    workloads then race beside ours. Both run as they stand. Nothing is ever overwritten.
+    A submission has at most ten lines. A family is a small package, installed with pip; its
+    workloads are then raced like the built-in ones. Both run as they are. No file is overwritten.
 
     \b
-    Example:
+    Examples:
         gradathlon new my_opt.py --jax
         gradathlon check my_opt.py
         gradathlon run demo -s my_opt.py -s adamw

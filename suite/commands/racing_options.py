@@ -36,23 +36,23 @@ executor_option = click.option(
     default="ray",
     show_default=True,
     callback=_one_place,
-    help="ray: side by side, a fresh process a trial. in-process: one after the other.",
+    help="ray: trials in parallel, each in a fresh process. in-process: one after the other.",
 )
 """Its value is a `cluster.Executor`."""
 address_option = click.option(
     "--address",
     metavar="ADDRESS",
     callback=_one_place,
-    help="A Ray cluster that this machine is a node of: auto, or HOST:PORT. Without it, a local "
-    "one is started.",
+    help="A Ray cluster that this machine is a node of: auto, or HOST:PORT. Default: start a "
+    "local one.",
 )
 at_once_option = click.option(
     "--at-once",
     type=click.IntRange(1, 10_000),
     metavar="N",
     callback=_one_place,
-    help="Trials at the same time, instead of as many as there are cores for. One or two fewer "
-    "leave a core to whatever else the machine does: times are quieter.",
+    help="Trials at the same time, instead of as many as the cores allow. One or two fewer leave "
+    "a core to the rest of the machine, for quieter times.",
 )
 
 
@@ -65,7 +65,7 @@ def holding_options(command: Command) -> Command:
             default=fewest,
             show_default=True,
             metavar="N",
-            help="Of a trial.",
+            help="Number per trial.",
         )
         command = option(command)
     return command

@@ -18,7 +18,7 @@ from suite.run_folder import RunFolder
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     show_default="report.html, or WORD.svg",
-    help="The file to write; a picture may be FILE.svg or FILE.png.",
+    help="File to write; a picture may be FILE.svg or FILE.png.",
 )
 @click.option(
     "--picture",
@@ -33,10 +33,10 @@ def report(
 ) -> None:
     """Write one self-contained HTML page about runs, or one picture.
 
-    The board with intervals, performance profiles, the metric of every trial against the clock,
-    and every trial with its hyperparameters and its end. The page needs no network. Of the folder
-    of a sweep: the final metric over the hyperparameter, and the learning curves. A picture
-    stands alone, light or dark as its reader prefers, for a README or a paper.
+    The page has the board with intervals, performance profiles, the metric of every trial against
+    the clock, and every trial with its hyperparameters and its end. It needs no network. For the
+    folder of a sweep, it has the final metric over the hyperparameter, and the learning curves. A
+    picture is self-contained, light or dark as its reader prefers, for a README or a paper.
 
     \b
     Examples:

@@ -20,18 +20,19 @@ from suite.run_folder import RunFolder
     type=click.Choice(["table", "json", "csv", "markdown", "trials"]),
     default="table",
     show_default=True,
-    help="How the board is printed; trials: a CSV table of every trial in its place.",
+    help="Output format; trials: a CSV table of every trial instead of the board.",
 )
 @click.option(
     "--more",
     is_flag=True,
-    help="Tell beneath the table how much hangs on single workloads and on how far targets lie.",
+    help="Also print how much the board depends on single workloads and on how far the targets "
+    "lie.",
 )
 @click.option(
     "--costs",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.json",
-    help="Tell projected scores, too: the race's steps at the costs that `step-cost -o` measured.",
+    help="Also print projected scores: the race's steps at the costs that `step-cost -o` measured.",
 )
 def score(
     runs: tuple[Path, ...], form: str, more: bool, costs: Path | None, **options: Option

@@ -15,7 +15,7 @@ from suite import config
 @click.command()
 @click.argument("name")
 def show(name: str) -> None:
-    """Show all about one workload, submission or suite.
+    """Show everything about one workload, submission or suite.
 
     NAME is a workload id, a submission's name or path, or a suite's name or path.
 

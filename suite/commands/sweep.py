@@ -39,42 +39,50 @@ from suite.trials import refuse_too_many_cores
     "-w",
     multiple=True,
     metavar="ID",
-    help="Sweep on this one, too: another width or variant, of the same metric. Repeat for "
+    help="Also sweep on this workload: another width or variant, with the same metric. Repeat for "
     "several.",
 )
 @click.option(
     "--points",
     type=click.IntRange(2, MOST),
     metavar="N",
-    help="Values.",
+    help="Number of values.",
     show_default=str(DEFAULTS["points"]),
 )
 @click.option(
     "--seeds",
     type=click.IntRange(1, MOST),
     metavar="S",
-    help="Of each value.",
+    help="Seeds per value.",
     show_default=str(DEFAULTS["seeds"]),
 )
 @click.option(
     "--steps",
     type=click.IntRange(1, 10**9),
     metavar="N",
-    help="Of each trial, instead of the workload's horizon.",
+    help="Steps per trial, instead of the workload's horizon.",
 )
 @click.option(
-    "fixed", "-p", "--point", multiple=True, metavar="NAME=VALUE", help="Another hyperparameter."
+    "fixed",
+    "-p",
+    "--point",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set another hyperparameter.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="What all seeds derive from.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), help="Base seed, from which all seeds derive."
+)
 @place_options("sweep")
 def sweep(submission: str, workload: str, more: tuple[str, ...], **options: Option) -> None:
-    """Draw what a hyperparameter does over its range; how sensitive it is.
+    """Sweep a hyperparameter over its range; plot its effect and its sensitivity.
 
     Trains at every value, without a target, and prints the final metric and the sensitivity: the
-    mean over the range of how far the final metric lies from the best, a value at which training
-    diverges counting as no training (Wortsman et al. 2023, arXiv 2309.14322). DIR/sweep.svg is the
-    picture; with workloads of several sizes, DIR/sensitivity.svg shows it against their weights.
-    DIR/report.html is a page with both, the learning curves and every trial.
+    mean distance, over the range, of the final metric from the best. A value at which training
+    diverges counts as no training (Wortsman et al. 2023, arXiv 2309.14322). DIR/sweep.svg is the
+    picture. With workloads of several sizes, DIR/sensitivity.svg shows the sensitivity against
+    their number of weights. DIR/report.html is a page with both, the learning curves and every
+    trial.
 
     \b
     Examples:

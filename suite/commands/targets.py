@@ -27,7 +27,7 @@ from suite.targets.procedure import BASE_FRESH_SEEDS, BASE_POINTS, FRESH_SEEDS
     type=click.Path(path_type=Path),
     show_default="targets",
     metavar="DIR",
-    help="Where the result is written, in a folder a family.",
+    help="Where the result is written, with one folder per family.",
 )
 @click.option("--adopt", is_flag=True, help="Put the result into this checkout's workloads/.")
 @click.option(
@@ -36,23 +36,24 @@ from suite.targets.procedure import BASE_FRESH_SEEDS, BASE_POINTS, FRESH_SEEDS
     metavar="DIR",
     help="Where the procedure's own trials are kept [default: runs/targets-WORKLOAD].",
 )
-@click.option("--resume", is_flag=True, help="Go on with the procedure begun in --trials-in.")
+@click.option("--resume", is_flag=True, help="Resume the procedure begun in --trials-in.")
 @click.option(
     "--from-base",
     is_flag=True,
-    help="Tune nothing: a variant races the points that its base's target was set with.",
+    help="No tuning: for a variant, race the points that its base's target was set with.",
 )
 @click.option(
     "--from-log",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
-    help="Tune nothing: race the points in this log, as of the version before, or another scale.",
+    help="No tuning: race the points in this log, for example of the previous version or another "
+    "scale.",
 )
 @click.option(
     "--points",
     type=click.IntRange(1, 1000),
     metavar="N",
-    help="With --from-base or --from-log: only the N best points.",
+    help="With --from-base or --from-log: race only the N best points.",
     show_default=str(BASE_POINTS),
 )
 @click.option(
@@ -60,7 +61,7 @@ from suite.targets.procedure import BASE_FRESH_SEEDS, BASE_POINTS, FRESH_SEEDS
     "--fresh",
     type=(click.IntRange(2, 1000), click.IntRange(0, 1000)),
     metavar="OWN OTHER",
-    help="Fresh seeds in the framework tuned in and in the other, 0 for none there.",
+    help="Fresh seeds in the framework tuned in, and in the other (0 for none).",
     show_default="{} {}; with --from-base or --from-log {} {}".format(
         *FRESH_SEEDS, *BASE_FRESH_SEEDS
     ),
@@ -70,7 +71,7 @@ from suite.targets.procedure import BASE_FRESH_SEEDS, BASE_POINTS, FRESH_SEEDS
     type=click.Choice(["torch", "jax"]),
     default="jax",
     show_default=True,
-    help="The one to tune in: whichever takes less time.",
+    help="Framework to tune in; choose the faster one.",
 )
 @holding_options
 @executor_option
@@ -81,12 +82,12 @@ def set_targets(
 ) -> None:
     """Set a workload's target, budget and reference by the stated procedure.
 
-    Tunes NadamW, AdamW and SGD over their search spaces, runs the winner on fresh seeds in both
-    frameworks, and writes what came out: the target that these runs meet, a budget of 4 times
-    their median, and the tuned points; and beside them the procedure's log.
+    Tunes NadamW, AdamW and SGD over their search spaces, and runs the winner on fresh seeds in both
+    frameworks. Writes the target that these runs meet, a budget of 4 times their median, the tuned
+    points, and the procedure's log.
 
     \b
-    Example:
+    Examples:
         gradathlon set-targets lm-toy-v2
         gradathlon set-targets lm-toy-v2+qknorm --from-base
         gradathlon set-targets lm-toy-v2+qknorm --from-base --points 1 --fresh 5 0

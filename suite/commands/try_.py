@@ -37,7 +37,7 @@ from workloads.metric import DIAGNOSTICS
     default=300,
     show_default=True,
     metavar="N",
-    help="Of training.",
+    help="Training steps.",
 )
 @click.option(
     "points",
@@ -53,21 +53,21 @@ from workloads.metric import DIAGNOSTICS
     type=click.IntRange(0, 2**63 - 1),
     default=0,
     show_default=True,
-    help="What weights and batches derive from.",
+    help="Seed of weights and batches.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Keep the trial's record here.",
+    help="Keep the trial's record in DIR.",
 )
 @click.pass_context
 def try_(ctx: click.Context, /, workload: str, submission: str, **options: Option) -> None:
-    """Train for some steps, without a target, and look.
+    """Train for some steps, without a target, and print the metrics.
 
-    One trial, in this process, on real data. Prints the metrics of every evaluation, and the step
-    time with its spread. Works for workloads that have no target yet.
+    Runs one trial, in this process, on real data. Prints the metrics of every evaluation, and the
+    step time with its spread. Works for workloads that have no target yet.
 
     \b
     Examples:

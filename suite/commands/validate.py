@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 @click.argument("runs", nargs=-1, required=True, type=RunFolder(), metavar="RUN|URL...")
 @click.pass_context
 def validate(ctx: click.Context, runs: tuple[Path, ...]) -> None:
-    """List the records of runs that cannot be, or were not planned.
+    """List the records of runs that are invalid, or were not planned.
 
-    One line a problem, with file and line; exit code 1 if there is any. A board leaves such a
-    record out and counts its trial as missed. What a submission opened outside of its folder,
-    started, connected to or inspected is told beside it: a reviewer's to judge, and no problem.
+    Prints one line per problem, with file and line. Exit code 1 if there is any. A board leaves
+    such a record out and counts its trial as missed. Also reports what a submission opened outside
+    of its folder, started, connected to or inspected. That is for a reviewer to judge, and counts
+    as no problem.
 
     \b
     Examples:

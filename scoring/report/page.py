@@ -123,7 +123,7 @@ def _workloads(
         plot = f"curves{place}"
         svg, plots[plot] = curve_plot(plot, workload, drawn, board.clock, looks)
         crowd = "crowd" if len(drawn) >= CROWD else None
-        caption = f"Judged metric against the clock; {'; '.join(marks_told(own))}"
+        caption = f"Learning curves; {'; '.join(marks_told(own))}"
         figures = [figure(svg, plot, caption, f"{workload}-curves", crowd)]
         if workload in board.workloads:
             studies = study_plot(f"studies{place}", board, workload, looks)

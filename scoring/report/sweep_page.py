@@ -100,8 +100,8 @@ def _pictures(log: SweepLog) -> Markup:
     drawing, told = sweep_drawing(log.sweeps, log.parameter, log=log.log)
     title = f"Final metric over {log.parameter}"
     caption = (
-        "Mean and range over seeds; seeds that diverge (✕) or end worse than before training "
-        "(dashed) are held there"
+        "Mean and range over seeds; what ends worse than before training (dashed), or diverges "
+        "(✕), is held there"
     )
     figures = [figure(picture("sweep", title, told, drawing), "sweep", caption, "sweep")]
     if log.has_sizes:

@@ -184,7 +184,7 @@ def _as_planned(gathered: frame.Gathered, held_out: bool) -> tuple[pd.DataFrame,
     if not missing.empty:
         trials = pd.concat([trials, missing], ignore_index=True)
     notes = list(completeness_remarks(trials, gathered.refused))
-    notes += [f"left out, with all its trials: {line}" for line in gathered.apart]
+    notes += [f"excluded with all its trials: {line}" for line in gathered.apart]
     # A reference is compared to by what it did; what it lacks is only told.
     lacking = trials["submission"].isin(REFERENCES) & (trials["path"] == "")
     trials = trials[~lacking]
@@ -192,7 +192,7 @@ def _as_planned(gathered: frame.Gathered, held_out: bool) -> tuple[pd.DataFrame,
     bases = trials["workload"].str.split("+").str[0] if held_out else trials["workload"]
     counted = trials["workload"].isin(gathered.planned) | bases.isin(gathered.planned)
     for name in sorted(trials.loc[~counted, "workload"].unique()):
-        notes.append(f"{name} stands apart: it was not planned, and counts for no score")
+        notes.append(f"{name} was not planned and does not count towards scores")
     trials = trials[counted].reset_index(drop=True)
     return trials.assign(study=trials["number"]), notes
 
@@ -240,8 +240,8 @@ def _without_common_seconds(board: Board, trials: pd.DataFrame) -> Board:
     if not names:
         return board
     note = (
-        "raced on machines of several kinds, whose seconds have no common median: "
-        f"{', '.join(names)}; the ratio to each machine's own reference (×) stands in its place"
+        "raced on several kinds of machine, whose seconds have no common median: "
+        f"{', '.join(names)}; ratios to each machine's own reference (×) are shown instead"
     )
     return dataclasses.replace(board, rows=tuple(rows), notes=(*board.notes, note))
 

@@ -74,7 +74,7 @@ def compare(board: Board, one: str, other: str) -> Comparison:
         RecordError: one of them is not on the board, or the board is another protocol's.
     """
     if board.protocol != "gradathlon":
-        raise RecordError("entries are compared under the gradathlon protocol: no --protocol")
+        raise RecordError("submissions can be compared under the gradathlon protocol only")
     first, second = _row(board, one), _row(board, other)
     a, b = board.scores[one], board.scores[other]
     parts = {name: _part(first.cells[name], second.cells[name], a, b) for name in board.workloads}

@@ -106,18 +106,16 @@ def told(board: Board, records: Sequence[Record]) -> Iterator[str]:
         RecordError: the board is another protocol's.
     """
     if board.protocol != "gradathlon":
-        raise RecordError("what is told with --more is of the gradathlon protocol: no --protocol")
+        raise RecordError("--more needs the gradathlon protocol; leave out --protocol")
     rows = [row for row in board.rows if not row.is_reference]
-    yield "geometric mean of speed-ups over the workloads met"
+    yield "geometric mean speed-up over the workloads whose target was met"
     for row in rows:
         speed = speed_up(row)
         yield f"  {row.submission}: {speed.mean:.3f} ({speed.met} of {speed.of} met)"
     order = tuple(row.submission for row in rows)
     for dropped in leave_one_out(board):
         same = dropped.order == order
-        yield (
-            f"without {dropped.workload}: {'the same order' if same else ' > '.join(dropped.order)}"
-        )
+        yield (f"without {dropped.workload}: {'same order' if same else ' > '.join(dropped.order)}")
     for share in LAXER:
         for workload, ratios in laxer_ratios(records, board.clock, share).items():
             fastest = sorted(ratios.items(), key=lambda pair: pair[1])

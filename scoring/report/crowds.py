@@ -86,7 +86,7 @@ def word(records: Sequence[Record], clock: Clock) -> str:
     if any(map(is_at_equal_budget, records)):
         return "best trial"
     missed = any(math.isinf(result_of(record, clock)) for record in records)
-    return "fastest trial" + ", or its first where all missed the target" * missed
+    return "fastest trial" + ", or the first if all missed the target" * missed
 
 
 def told(shown: int, of: int, what: str) -> str:
@@ -94,6 +94,6 @@ def told(shown: int, of: int, what: str) -> str:
     if shown == of:
         return ""
     return (
-        f"Of {of:,} trials {shown:,} are {what}: each study's fastest (at equal budget its best), "
-        "and those that failed."
+        f"{shown:,} of {of:,} trials are {what}: the fastest of each study (at equal budget, the "
+        "best) and those that failed."
     )

@@ -132,7 +132,7 @@ def curve_drawing(
 def marks_told(records: Sequence[Record]) -> list[str]:
     """What a reader of the curves of one workload must know: lines for a legend."""
     if any(map(crowds.is_at_equal_budget, records)):
-        return ["faint: not its study's best"]
+        return ["faint: not the best of its study"]
     return ["marker: target first met", "faint: missed, or slower"]
 
 
@@ -142,7 +142,7 @@ def side_plot(
     """A metric that is not judged against the clock; marks stand where the target was met."""
     target = Target(metric, "min", None)
     race = _race(records, clock, looks, target, points=SIDE_POINTS)
-    description = f"{metric} against the clock, trials: {len(race.curves)}. It is not judged."
+    description = f"{metric} against the clock, trials: {len(race.curves)}. Not scored."
     return picture(plot, metric, description, _drawing(plot, race, _axis(race, clock)))
 
 
@@ -225,7 +225,7 @@ def _axis(race: _Race, clock: Clock) -> Markup:
 def _told(race: _Race) -> str:
     what = f"{race.target.metric} against the clock, trials: {len(race.curves)}. "
     if race.target.value is None:
-        return f"{what}There is no target: they are compared at equal budget."
+        return f"{what}No target: trials are compared at equal budget."
     return (
         f"{what}The dashed line is the target, {short(race.target.value, 6)}; a marker stands "
         "where a trial first met it."

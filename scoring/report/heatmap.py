@@ -66,7 +66,7 @@ def heatmap_svg(board: Board) -> str:
         _row(row, board, HEAD + LINE * place, names, cell) for place, row in enumerate(board.rows)
     ]
     key = (
-        "time over the yardstick's, a shade each half doubling: blue faster, orange slower,",
+        "time relative to the yardstick, one shade per factor of √2: blue faster, orange slower,",
         f"grey missed; beyond ×{board.tau_max:g} it counts 0",
     )
     description = "; ".join(

@@ -131,9 +131,10 @@ def scatter_plot(plot: str, workload: str, one: Tried, clock: Clock, looks: Styl
     drawing = join(
         up, top if len(results) < count else None, across, *dots, far if beyond else None
     )
-    lacking = "missed the target" if one.metric is None else "came to no value"
-    description = f"A mark is a trial; {count - len(results)} of {count}, along the top, {lacking}."
-    return picture(plot, f"{workload}: {one.result} over {one.name}", description, drawing)
+    lacking = "missed the target" if one.metric is None else "have no value"
+    at_top = f"{count - len(results)} of {count}, along the top, {lacking}"
+    description = f"One mark per trial; {at_top}."
+    return picture(plot, f"{workload}: {one.result} against {one.name}", description, drawing)
 
 
 def _across(one: Tried) -> tuple[Scale, Callable[[Value], float], Markup]:

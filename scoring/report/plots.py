@@ -43,7 +43,7 @@ def study_plot(plot: str, board: Board, workload: str, looks: Styles) -> Markup:
         *lines,
     )
     description = (
-        "Every mark is one study's fastest trial; the upright bar is the median over studies."
+        "Each mark is the fastest trial of a study; the vertical bar is the median over studies."
     )
     height = bottom + BOTTOM - 8
     return picture(
@@ -90,11 +90,11 @@ def ratio_plot(plot: str, board: Board, looks: Styles) -> Markup:
         for place, name in enumerate(board.workloads)
     ]
     over = element("text", f"> {board.tau_max:g}", x=END - 22, y=bottom + 18, class_="soft middle")
-    unit = Unit("time-to-result over the yardstick's")
+    unit = Unit("time-to-result relative to the yardstick")
     drawing = join(x_axis(x, unit, bottom, END), one, over, *rows)
     description = (
-        "For each workload, every submission's median time-to-result over the yardstick's; "
-        f"above {board.tau_max:g}, and missed targets, stand at the right."
+        "For each workload, the median time-to-result of each submission relative to the "
+        f"yardstick; ratios above {board.tau_max:g} and missed targets are at the right."
     )
     height = bottom + BOTTOM - 4
     return picture(plot, "Ratio to the yardstick by workload", description, drawing, height=height)
@@ -137,7 +137,7 @@ def profile_data(board: Board) -> dict[str, object]:
 def profile_plot(plot: str, board: Board, looks: Styles) -> Markup:
     """The share of workloads solved within tau times the yardstick, tau from 1 to its maximum."""
     description = (
-        "For each submission, the share of workloads that it solved within τ times the yardstick"
+        "For each submission, the share of workloads solved within τ times the yardstick's time"
     )
     return picture(
         plot, "Performance profiles", description, profile_drawing(board, looks), kind="profile"

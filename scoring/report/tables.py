@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 MISSED = "—"
-RANKS_TOLD = "a rank of several numbers: the studies do not tell which"
-CHANCE_TOLD = "P(best): the share of redrawn studies in which the submission is first"
+RANKS_TOLD = "a range of ranks: these studies cannot narrow it down"
+CHANCE_TOLD = "P(best): the share of resampled studies in which the submission ranks first"
 TRIALS_TOLD = (
-    "2/3 behind a time: 2 of 3 trials met the target; —: half of the studies or more missed it, or "
+    "2/3 after a time: 2 of 3 trials met the target; —: half or more of the studies missed it, or "
     "none was run"
 )
 NAMED = 8
@@ -322,13 +322,13 @@ def _which_is_best(board: Board) -> list[str]:
         return []
     first = [row.submission for row in entrants if row.rank_low == 1]
     if len(first) == 1:
-        return [f"{first[0]} is surely the best of these submissions (at 5 %, all claims together)"]
+        return [f"{first[0]} is significantly the best of these submissions (familywise 5 %)"]
     if len(first) == len(entrants):
-        return ["these studies do not tell which submission is best: more of them may"]
+        return ["no submission is significantly the best; more studies may decide"]
     which = ", ".join(first) if len(first) <= NAMED else f"the {len(first)} whose rank may be 1"
     return [
-        f"these studies do not tell which is best of {which}; every other submission is surely "
-        "worse than another"
+        f"none of {which} is significantly the best; every other submission is significantly "
+        "worse than another one"
     ]
 
 

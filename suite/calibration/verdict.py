@@ -53,7 +53,7 @@ def found(verdict: Verdict) -> str:
     if best.chance is None:
         return f"{text}; fewer than {FEW} seeds do not say how sure that is."
     others, share = len(verdict.finalists), share_text(best.chance)
-    return f"{text}; the best of {others} finalists in {share} of redrawn seeds."
+    return f"{text}; the best of {others} finalists in {share} of resampled seeds."
 
 
 def cost(verdict: Verdict) -> str:

@@ -80,10 +80,10 @@ def _lines(comparison: Comparison, one: str, other: str) -> list[str]:
 
 def _verdict(comparison: Comparison, one: str, other: str) -> str:
     if not comparison.surely:
-        return f"these studies do not tell which of {one} and {other} is better"
+        return f"the difference between {one} and {other} is not significant"
     ahead = comparison.scores[0] > comparison.scores[1]
     better, worse = (one, other) if ahead else (other, one)
-    return f"{better} is surely better than {worse} (at 5 %, had only these two been raced)"
+    return f"{better} is significantly better than {worse} (5 %, for this pair alone)"
 
 
 def _how_sure(comparison: Comparison, one: str) -> list[str]:
@@ -91,15 +91,15 @@ def _how_sure(comparison: Comparison, one: str) -> list[str]:
 
     gap = comparison.difference
     if not math.isfinite(gap.low):
-        return ["difference: one study, or several that differ alike, cannot tell how sure it is"]
-    held = ", held within what two scores can differ by" if gap.held else ""
+        return ["difference: cannot be tested on one study, or on several that differ alike"]
+    held = ", clipped to the possible range" if gap.held else ""
     lines = [
         f"difference over paired studies: {gap.mean:+.3f} "
         f"(95 %: {gap.low:+.3f} to {gap.high:+.3f}{held}), p = {gap.p:.2g}"
     ]
     if comparison.chance is not None:
         share = share_text(comparison.chance)
-        lines.append(f"{one} scores higher in {share} of redrawn studies")
+        lines.append(f"{one} scores higher in {share} of resampled studies")
     return lines
 
 

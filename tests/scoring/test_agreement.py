@@ -94,7 +94,7 @@ def test_where_nothing_tells_that_workload_is_left_out_and_no_other(new_run: New
         run.add(SHIFT, name, [20, 21])
     board = compute([run.folder])
     assert board.workloads == (SHIFT,)
-    assert [note for note in board.notes if note.startswith(f"left out, with all its trials: {LM}")]
+    assert [note for note in board.notes if note.startswith(f"excluded with all its trials: {LM}")]
     result = CliRunner().invoke(main, ["validate", str(run.folder)])
     assert result.exit_code == 1
     assert len(result.stdout.splitlines()) == 1

@@ -199,7 +199,7 @@ def test_a_workload_that_was_not_planned_stands_apart(new_run: NewRun) -> None:
     after = compute([run.folder])
     assert after.workloads == (LM,)
     assert row(after, "adamw").score == row(before, "adamw").score
-    assert any(note.startswith(f"{SHIFT} stands apart") for note in after.notes)
+    assert any(note.startswith(f"{SHIFT} was not planned") for note in after.notes)
 
 
 @pytest.mark.parametrize(

@@ -38,10 +38,10 @@ def test_two_entries_are_compared(race: Run) -> None:
     result = invoke("compare", race.folder, "fast", "slow")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert lines[0].startswith("fast is surely better than slow (at 5 %")
+    assert lines[0].startswith("fast is significantly better than slow (5 %")
     assert lines[1] == "score: fast 1.167, slow 1.000"
     assert lines[2].startswith("difference over paired studies: +0.1")
-    assert lines[3] == "fast scores higher in 100 % of redrawn studies"
+    assert lines[3] == "fast scores higher in 100 % of resampled studies"
     assert lines[4].endswith("both met the target: 2.000")
     row = next(line.split() for line in lines if line.startswith(LM))
     assert row == [LM, "10", "×0.50", "20", "×1.00", "0.5", "0.478–0.500", "1.167", "/", "1.000"]
@@ -51,7 +51,7 @@ def test_two_entries_are_compared(race: Run) -> None:
 def test_nearly_all_redrawn_studies_are_not_all(race: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scoring.comparison.chance_of_better", lambda one, other: 0.9996)
     told = invoke("compare", race.folder, "fast", "slow").stdout
-    assert "fast scores higher in >99 % of redrawn studies" in told
+    assert "fast scores higher in >99 % of resampled studies" in told
 
 
 def test_entries_of_two_machines_are_compared_by_each_ones_own_reference(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_entries_of_two_machines_are_compared_by_each_ones_own_reference(tmp_pat
     slow.add(LM, "reference-torch", [40, 42, 44], hardware=there)
     slow.add(LM, "other", [30, 31.5, 33], hardware=there)
     lines = invoke("compare", quick.folder, slow.folder, "one", "other").stdout.splitlines()
-    assert lines[0].startswith("other is surely better than one")
+    assert lines[0].startswith("other is significantly better than one")
     assert any(line.endswith("both met the target: 0.750") for line in lines)
     row = next(line.split() for line in lines if line.startswith(LM))
     assert row[:6] == [LM, "21", "×1.00", "31.5", "×0.75", "1.333"]
@@ -74,8 +74,8 @@ def test_an_interval_that_was_held_within_what_is_possible_says_so(tmp_path: Pat
     run = Run(tmp_path / "two").add(LM, "reference-torch", [20, 21])
     run.add(LM, "sure", [10, 10]).add(LM, "odd", [math.inf, 10])
     lines = invoke("compare", run.folder, "sure", "odd").stdout.splitlines()
-    assert lines[0] == "these studies do not tell which of sure and odd is better"
-    assert "to +1.333, held within what two scores can differ by)" in lines[2]
+    assert lines[0] == "the difference between sure and odd is not significant"
+    assert "to +1.333, clipped to the possible range)" in lines[2]
 
 
 @pytest.mark.parametrize("studies", [1, 3])
@@ -83,7 +83,7 @@ def test_one_study_or_several_that_differ_alike_cannot_tell(studies: int, tmp_pa
     run = Run(tmp_path / "run").add(LM, "reference-torch", [20, 21, 22][:studies])
     run.add(LM, "a", [20] * studies).add(LM, "b", [20] * studies)
     result = invoke("compare", run.folder, "a", "b")
-    assert "one study, or several that differ alike, cannot tell how sure it is" in result.stdout
+    assert "cannot be tested on one study, or on several that differ alike" in result.stdout
     row = next(line for line in result.stdout.splitlines() if line.startswith(LM))
     assert row.endswith("— / —")  # nothing is left without its workload
 
@@ -94,7 +94,7 @@ def test_few_studies_tell_no_chance(tmp_path: Path) -> None:
     run.add(SHIFT, "reference-torch", [20, 21]).add(SHIFT, "a", [10, 11])  # b did not race there
     told = invoke("compare", run.folder, "a", "b").stdout
     assert "difference over paired studies" in told
-    assert "redrawn studies" not in told
+    assert "resampled studies" not in told
 
 
 @pytest.mark.parametrize("words", [["score"], ["compare", "fast", "slow"], ["report"], ["publish"]])

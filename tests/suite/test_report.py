@@ -109,6 +109,6 @@ def test_held_out_variants_decide_on_the_page_too(run: Path, invoke: Invoke) -> 
             change(variant, workload="lm-toy-v2+x")
     words = ["report", str(run), "--protocol", "algoperf", "--held-out"]
     assert invoke(*words).exit_code == 0
-    assert "lm-toy-v2 counts only where lm-toy-v2+x is met too" in Path("report.html").read_text()
+    assert "lm-toy-v2 counts only where lm-toy-v2+x is also met" in Path("report.html").read_text()
     result = invoke(*words, "--picture", "lm-toy-v2+x")
     assert (result.exit_code, result.stdout) == (0, "lm-toy-v2+x.svg\n")

@@ -201,6 +201,18 @@ def test_a_damaged_record_blocks_nothing(make: Make) -> None:
     assert metrics(again) == metrics(record)
 
 
+def test_a_trial_goes_on_after_a_record_that_was_moved_out_of_the_way(make: Make) -> None:
+    """As the message about a damaged one advises."""
+    spec = make(budget=Budget(200, 100.0))
+    race(spec)
+    forget_outcome(spec)
+    race(spec)
+    forget_outcome(spec)
+    spec.record(0).unlink()
+    assert race(spec)[0].end == "budget"
+    assert record_attempts(spec.run, spec.key) == [spec.record(1), spec.record(2)]
+
+
 def test_a_failed_trial_is_raced_again_when_asked(make: Make) -> None:
     flag = make().run.parent / "fails"
     flag.touch()

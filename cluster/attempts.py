@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from pathlib import Path
@@ -119,8 +118,7 @@ def forget_checkpoint(spec: TrialSpec, outcome: Outcome) -> None:
     """An ended trial needs none, unless it may be given more steps or a node let it down."""
     if outcome.extra.get("fault") == NODE or (spec.extensible and outcome.end == "budget"):
         return
-    with contextlib.suppress(OSError):
-        spec.checkpoint.unlink()
+    checkpoint.remove(spec.checkpoint)
 
 
 def _seen(path: Path) -> tuple[str, ...]:

@@ -126,10 +126,12 @@ def test_a_checkpoint_stays_where_a_trial_may_go_on(
     aimed = dataclasses.replace(aimed, trial=1)
     for spec in (aimed, aimless):
         spec.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        spec.checkpoint.touch()
+        cut_off = spec.checkpoint.with_name(f"{spec.checkpoint.name}.4711.part")
+        for path in (spec.checkpoint, cut_off):
+            path.touch()
         forget_checkpoint(spec, Outcome(end, 1, 1.0, 1.0, "", fault))
         goes_on = bool(fault) or (spec is aimless and end == "budget")
-        assert spec.checkpoint.exists() == goes_on
+        assert spec.checkpoint.exists() == cut_off.exists() == goes_on
 
 
 def test_what_a_trial_had_measured_is_not_lost_with_its_next_attempt(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cluster.attempts import amend, finished, forget_checkpoint, header_of, write_failure
 from cluster.executors.race import MAX_SETBACKS, Race, _Running, longest_last_stretch
 from cluster.faults import NODE
-from cluster.spec import Pace, Stop, TrialSpec
+from cluster.spec import Finished, Pace, Stop, TrialSpec
 from cluster.trial import bounds
 from scoring.ground.ends import End
 from scoring.ground.words import TrialKey
@@ -103,6 +103,18 @@ def test_a_trial_let_down_again_and_again_has_one_end(tmp_path: Path) -> None:
         assert record.outcome is not None
         assert record.outcome.reason == reason
         assert finished(spec) is None, "raced again when the run is resumed"
+
+
+def test_a_retried_trial_that_its_node_lets_down_has_not_ended_as_before(tmp_path: Path) -> None:
+    (spec,), seconds = planned(1, tmp_path)
+    spec = dataclasses.replace(spec, workload=WORKLOAD)
+    seconds = {spec.key: 1.0}
+    write_failure(spec, "it raised")
+    race = Race([spec], lambda news: None, 1, Simulated(1, seconds, fails=1))
+    ended: list[Finished] = []
+    while race.unfinished:
+        ended += race.look()
+    assert [done.outcome.reason for done in ended] == ["20 steps are spent"]
 
 
 def test_one_that_nodes_let_down_for_good_leaves_no_bound(tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def test_an_outcome_that_was_written_survives_the_death_of_its_process(make: Mak
 
     spec = make(budget=Budget(200, 100.0))
     outcome, _ = race(spec)
-    lost = _Running(spec, setbacks=MAX_SETBACKS - 1)
+    lost = _Running(spec, setbacks=MAX_SETBACKS - 1, record=spec.record(0))
     (done,) = Race([], lambda news: None, 2, NO_FLEET)._set_back(lost, "its supervisor died")
     assert done.outcome == outcome
     assert len(record_attempts(spec.run, spec.key)) == 1

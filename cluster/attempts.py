@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from pathlib import Path
@@ -20,6 +19,7 @@ from scoring.records import (
     Record,
     RecordError,
     Writer,
+    attempt_of,
     decode,
     encode,
     has_header,
@@ -47,6 +47,12 @@ def finished(spec: TrialSpec) -> Outcome | None:
     if outcome and spec.extensible and outcome.end == "budget":
         return outcome if outcome.steps >= spec.budget.steps else None
     return outcome
+
+
+def next_record(spec: TrialSpec) -> Path:
+    """Where the trial's next attempt is told: after the last, though one before was moved away."""
+    attempts = record_attempts(spec.run, spec.key)
+    return spec.record(attempt_of(attempts[-1]) + 1 if attempts else 0)
 
 
 def amend(record: Record, outcome: Outcome) -> Outcome:
@@ -94,10 +100,9 @@ def write_failure(spec: TrialSpec, reason: str, **extra: Any) -> Outcome:
     Where the fault is the node's (`fault=NODE`), the trial keeps its checkpoint, and is raced again
     when the run is resumed.
     """
-    attempts = record_attempts(spec.run, spec.key)
-    begun = list(filter(has_header, attempts))
+    begun = list(filter(has_header, record_attempts(spec.run, spec.key)))
     seen = _seen(begun[-1]) if begun else ()
-    writer = Writer(spec.record(len(attempts)), seen)
+    writer = Writer(next_record(spec), seen)
     if not seen:
         writer.write(header_of(spec, []))
     beginning = Evaluation(0, 0.0, 0.0, {}, 0.0 if spec.pace else None)
@@ -113,8 +118,7 @@ def forget_checkpoint(spec: TrialSpec, outcome: Outcome) -> None:
     """An ended trial needs none, unless it may be given more steps or a node let it down."""
     if outcome.extra.get("fault") == NODE or (spec.extensible and outcome.end == "budget"):
         return
-    with contextlib.suppress(OSError):
-        spec.checkpoint.unlink()
+    checkpoint.remove(spec.checkpoint)
 
 
 def _seen(path: Path) -> tuple[str, ...]:

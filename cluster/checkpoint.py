@@ -7,6 +7,7 @@ tells a flipped bit.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -59,6 +60,13 @@ def save(path: Path, state: StateDict) -> None:
         raise OSError(f"{path}: cannot be written: {error}") from None
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def remove(path: Path) -> None:
+    """Remove a checkpoint, and what was left where a process was killed while it saved one."""
+    for one in (path, *path.parent.glob(f"{path.name}.*.part")):
+        with contextlib.suppress(OSError):
+            one.unlink()
 
 
 def load(path: Path) -> StateDict:

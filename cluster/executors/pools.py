@@ -9,8 +9,9 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from cluster.spec import ClusterError
 from scoring.ground.words import Resources
@@ -37,11 +38,6 @@ class Pool:
         self.mixed = mixed
         """Whether the cluster has other nodes, too: then each trial is sent to a named one."""
         self._given: collections.Counter[str] = collections.Counter()
-
-    @property
-    def cores(self) -> int:
-        """Of all of its nodes."""
-        return sum(place.cores for place in self.places.values())
 
     def remove(self, node: str) -> None:
         """A node that cannot race after all."""
@@ -103,7 +99,30 @@ def choose(places: Sequence[Place], resources: Resources, run: Path) -> tuple[Po
 
 
 def _fits(place: Place, resources: Resources) -> bool:
-    return place.cores >= resources.all_cores and place.gpus >= resources.all_gpus
+    return fitting(place, resources) > 0
+
+
+class Lends(Protocol):
+    """What lends trials its cores and accelerators."""
+
+    @property
+    def cores(self) -> int:
+        """How many cores."""
+
+    @property
+    def gpus(self) -> int:
+        """How many accelerators."""
+
+
+def fitting(node: Lends, resources: Resources) -> int:
+    """How many trials race on the node at a time."""
+    by_cores = node.cores // resources.all_cores
+    return min(by_cores, node.gpus // resources.all_gpus) if resources.gpus else by_cores
+
+
+def side_by_side(nodes: Collection[Lends], wanted: Collection[Resources]) -> int:
+    """How many trials race at a time, one at least, whatever each of them wants."""
+    return max(1, min(sum(fitting(node, held) for node in nodes) for held in wanted))
 
 
 def _words(places: Sequence[Place]) -> str:

@@ -354,7 +354,8 @@ def _check_state(state: State) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
         if not isinstance(leaf, jax.Array | np.ndarray | np.generic | int | float | bool):
             name = jax.tree_util.keystr(path, simple=True, separator="/")
-            raise StateError(f"state/{name} is a {type(leaf).__qualname__}")
+            what = f"state/{name} is a {type(leaf).__qualname__}"
+            raise StateError(f"{what}, which no checkpoint can keep; use arrays and numbers")
 
 
 def _refuse_other_than_arrays(params: object, arrays: tuple[type, ...]) -> None:

@@ -20,7 +20,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from cluster.attempts import amend, cannot_matter, finished, write_failure, write_not_begun
+from cluster.attempts import (
+    amend,
+    cannot_matter,
+    finished,
+    next_record,
+    write_failure,
+    write_not_begun,
+)
 from cluster.cores import WAIT_S, lock_cores
 from cluster.faults import NodeError, printable
 from cluster.process import python, threads
@@ -78,8 +85,8 @@ class _Child:
         self._limit = tree.memory_share(spec.resources.all_cores)
         self._heard = self._looked = time.monotonic()
         self._silence_s = silence_s(spec, training=False, wall_s=0.0)
-        attempt = len(record_attempts(spec.run, spec.key))
-        self.log = spec.record(attempt).with_suffix(".log")
+        self._record = next_record(spec)
+        self.log = self._record.with_suffix(".log")
         self._listener: threading.Thread
         self._lines: queue.Queue[Update | Outcome | NodeError | None] = queue.Queue()
         self._process: subprocess.Popen[bytes] | Forked
@@ -157,7 +164,7 @@ class _Child:
         if self._last is None:
             self.witness.end()
         # Its last words may have been lost, and not its record.
-        outcome = self._last or finished(self.spec)
+        outcome = self._last or (finished(self.spec) if self._record.exists() else None)
         if outcome is None:
             fault = self._fault(code)
             if isinstance(fault, NodeError):

@@ -17,7 +17,7 @@ from typing import Any
 
 import workloads
 from cluster import checkpoint, kept
-from cluster.attempts import forget_checkpoint, header_of, saved_state
+from cluster.attempts import forget_checkpoint, header_of, next_record, saved_state
 from cluster.faults import NodeError, as_raised, check_code, check_interrupt, ours, told
 from cluster.guards.audit import AUDIT
 from cluster.guards.world import World
@@ -35,7 +35,7 @@ from cluster.trial.settings import check_settings
 from cluster.trial.warm_up import compilations, warm_learner, warm_pacer
 from scoring.ground.ends import End
 from scoring.ground.words import Facts, StateDict
-from scoring.records import Evaluation, EventLine, Outcome, Writer, encode, record_attempts
+from scoring.records import Evaluation, EventLine, Outcome, Writer, encode
 from submissions.contract import SubmissionError, TrainingComplete
 from workloads.contract import Workload
 from workloads.diagnostics import diagnose, is_due
@@ -99,13 +99,12 @@ class _Trial:
         if self._saved:
             self.course = Course.from_state(self._saved["course"])
         seen = tuple(self._saved["record"][1:]) if self._saved else ()
-        attempts = record_attempts(spec.run, spec.key)
         self._seeds = Seeds.of(spec.seed)
         self._stream = workload.stream(self._seeds.stream)
         self._opened = contextlib.ExitStack()
         self._opened.callback(self._stream.close)
         header = encode(header_of(spec, cores, workload.data_sha256()))
-        self._writer = Writer(spec.record(len(attempts)), (header, *seen))
+        self._writer = Writer(next_record(spec), (header, *seen))
         self._clock = Clock(lambda: None, self.course.reading)
         self._pacer: Pacer | None = None
         self._found: Facts = {}

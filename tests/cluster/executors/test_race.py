@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cluster.attempts import amend, finished, forget_checkpoint, header_of, write_failure
 from cluster.executors.race import MAX_SETBACKS, Race, _Running, longest_last_stretch
 from cluster.faults import NODE
-from cluster.spec import Pace, Stop, TrialSpec
+from cluster.spec import Finished, Pace, Stop, TrialSpec
 from cluster.trial import bounds
 from scoring.ground.ends import End
 from scoring.ground.words import TrialKey
@@ -105,6 +105,18 @@ def test_a_trial_let_down_again_and_again_has_one_end(tmp_path: Path) -> None:
         assert finished(spec) is None, "raced again when the run is resumed"
 
 
+def test_a_retried_trial_that_its_node_lets_down_has_not_ended_as_before(tmp_path: Path) -> None:
+    (spec,), seconds = planned(1, tmp_path)
+    spec = dataclasses.replace(spec, workload=WORKLOAD)
+    seconds = {spec.key: 1.0}
+    write_failure(spec, "it raised")
+    race = Race([spec], lambda news: None, 1, Simulated(1, seconds, fails=1))
+    ended: list[Finished] = []
+    while race.unfinished:
+        ended += race.look()
+    assert [done.outcome.reason for done in ended] == ["20 steps are spent"]
+
+
 def test_one_that_nodes_let_down_for_good_leaves_no_bound(tmp_path: Path) -> None:
     (spec,), _ = planned(1, tmp_path)
     spec = dataclasses.replace(spec, workload=WORKLOAD)
@@ -126,10 +138,12 @@ def test_a_checkpoint_stays_where_a_trial_may_go_on(
     aimed = dataclasses.replace(aimed, trial=1)
     for spec in (aimed, aimless):
         spec.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        spec.checkpoint.touch()
+        cut_off = spec.checkpoint.with_name(f"{spec.checkpoint.name}.4711.part")
+        for path in (spec.checkpoint, cut_off):
+            path.touch()
         forget_checkpoint(spec, Outcome(end, 1, 1.0, 1.0, "", fault))
         goes_on = bool(fault) or (spec is aimless and end == "budget")
-        assert spec.checkpoint.exists() == goes_on
+        assert spec.checkpoint.exists() == cut_off.exists() == goes_on
 
 
 def test_what_a_trial_had_measured_is_not_lost_with_its_next_attempt(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.attempts import write_failure
 from cluster.faults import NodeError
 from cluster.spec import TrialSpec, Update
 from cluster.supervision import supervisor, tree
@@ -205,7 +206,9 @@ def test_a_process_that_dies_before_the_submissions_code_ran_is_the_nodes_affair
 ) -> None:
     dies = [sys.executable, "-c", "import sys; sys.exit('no room for torch')"]
     monkeypatch.setattr(supervisor, "python", lambda module, writing: dies)
-    fault = ended(make(budget=Budget(100, 100.0)))
+    spec = make(budget=Budget(100, 100.0))
+    write_failure(spec, "as it ended before it was to be retried")
+    fault = ended(spec)
     assert isinstance(fault, NodeError)
     assert "before the submission's code ran (1); it said last: no room for torch" in str(fault)
 

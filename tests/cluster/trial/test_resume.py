@@ -166,7 +166,7 @@ def test_an_outcome_that_was_written_survives_the_death_of_its_process(make: Mak
 
     spec = make(budget=Budget(200, 100.0))
     outcome, _ = race(spec)
-    lost = _Running(spec, setbacks=MAX_SETBACKS - 1)
+    lost = _Running(spec, setbacks=MAX_SETBACKS - 1, record=spec.record(0))
     (done,) = Race([], lambda news: None, 2, NO_FLEET)._set_back(lost, "its supervisor died")
     assert done.outcome == outcome
     assert len(record_attempts(spec.run, spec.key)) == 1
@@ -199,6 +199,18 @@ def test_a_damaged_record_blocks_nothing(make: Make) -> None:
     assert outcome.end == "budget"
     assert again.path != record.path
     assert metrics(again) == metrics(record)
+
+
+def test_a_trial_goes_on_after_a_record_that_was_moved_out_of_the_way(make: Make) -> None:
+    """As the message about a damaged one advises."""
+    spec = make(budget=Budget(200, 100.0))
+    race(spec)
+    forget_outcome(spec)
+    race(spec)
+    forget_outcome(spec)
+    spec.record(0).unlink()
+    assert race(spec)[0].end == "budget"
+    assert record_attempts(spec.run, spec.key) == [spec.record(1), spec.record(2)]
 
 
 def test_a_failed_trial_is_raced_again_when_asked(make: Make) -> None:

@@ -52,7 +52,9 @@ def refuse_board_options(what: str) -> None:
         UsageError: one was; `what` tells what is there in place of a board.
     """
     for name in filter(typed, _NAMES):
-        raise click.UsageError(f"--{name.replace('_', '-')} is of a board, and {what}; leave it out")
+        raise click.UsageError(
+            f"--{name.replace('_', '-')} is of a board, and {what}; leave it out"
+        )
 
 
 def board_options(command: Command) -> Command:

@@ -76,7 +76,9 @@ from suite.targets.procedure import BASE_FRESH_SEEDS, BASE_POINTS, FRESH_SEEDS
 @executor_option
 @at_once_option
 @address_option
-def set_targets(workload: str, output: Path | None, trials_in: Path | None, **options: Option) -> None:
+def set_targets(
+    workload: str, output: Path | None, trials_in: Path | None, **options: Option
+) -> None:
     """Set a workload's target, budget and reference by the stated procedure.
 
     Tunes NadamW, AdamW and SGD over their search spaces, runs the winner on fresh seeds in both

@@ -17,6 +17,24 @@ from scoring.ground.files import absent, named
 NAME = "driver.lock"
 _TRIES = 5
 """Who only asks whether a run is driven holds its lock for a moment."""
+_throughout: set[Path] = set()
+"""Folders that this process holds, whatever it races there."""
+
+
+@contextlib.contextmanager
+def drive_throughout(run: Path, tell: Tell | None = None) -> Iterator[None]:
+    """Hold the folder of a procedure that races in stages, also between them; as `drive`.
+
+    Raises:
+        ClusterError: as `drive` does.
+    """
+    place = run.resolve()
+    with drive(run, tell):
+        _throughout.add(place)
+        try:
+            yield
+        finally:
+            _throughout.remove(place)
 
 
 @contextlib.contextmanager
@@ -29,6 +47,9 @@ def drive(run: Path, tell: Tell | None = None) -> Iterator[None]:
     Raises:
         ClusterError: another process drives this run, or there can be no such folder.
     """
+    if run.resolve() in _throughout:
+        yield
+        return
     try:
         made = absent(run)
         run.mkdir(parents=True, exist_ok=True)

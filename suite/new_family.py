@@ -10,7 +10,7 @@ from pathlib import Path
 
 import workloads
 from scoring.ground.documents import ConfigError
-from suite.new_folder import new_folder
+from scoring.ground.new_folder import new_folder
 
 TEMPLATES = Path(__file__).parent / "templates"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")

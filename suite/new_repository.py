@@ -8,9 +8,9 @@ import shutil
 from pathlib import Path
 
 from scoring.ground.documents import ConfigError
+from scoring.ground.new_folder import new_folder
 from scoring.ground.words import Framework
 from submissions.templates import template
-from suite.new_folder import new_folder
 
 ROOM = Path(__file__).parent
 ACTION = ROOM / "action"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import workloads
@@ -23,6 +23,13 @@ from suite.config import NamedSuite
 from suite.races import Race, race_of
 from suite.tuning import tuned_points, with_defaults, without_value
 from workloads.contract import Workload
+
+_Note = tuple[str, str]
+"""Whom or what a remark is about, and the remark."""
+_NO_TARGET = (
+    "no target, so that metrics are compared at equal budget, and count for no score (state one "
+    "under `targets`, or: gradathlon set-targets WORKLOAD)"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,10 +78,7 @@ def make_plan(
         sources.update(sources_here)
         notes += _foreign_notes(id, race, frameworks, reference) if ships else ()
         if race.target is None:
-            notes.append(
-                f"{id} has no target: its metric is compared at equal budget, and counts for no "
-                f"score (state one under `targets`, or: gradathlon set-targets {id})"
-            )
+            notes.append((id, _NO_TARGET))
     plan = Plan(
         name=named.name,
         suite=suite.model_copy(update={"submissions": list(map(from_home, suite.submissions))}),
@@ -90,7 +94,14 @@ def make_plan(
             for file, source in sources.items()
         },
     )
-    return Planned(plan, sources, tuple(notes))
+    return Planned(plan, sources, tuple(_together(notes)))
+
+
+def _together(notes: Sequence[_Note]) -> Iterator[str]:
+    """A line a remark, with all that it is about."""
+    for remark in dict.fromkeys(remark for _, remark in notes):
+        names = dict.fromkeys(name for name, told in notes if told == remark)
+        yield f"{', '.join(names)}: {remark}"
 
 
 def _entrant(source: Source, suite: Suite) -> Entrant:
@@ -230,7 +241,7 @@ def _refuse_unknown(source: Source, points: list[Point]) -> None:
             )
 
 
-def _notes(source: Source, suite: Suite) -> Iterator[str]:
+def _notes(source: Source, suite: Suite) -> Iterator[_Note]:
     planned = len(_points(source, suite)[0])
     if suite.ruleset == "self" or planned == suite.trials:
         return
@@ -239,15 +250,15 @@ def _notes(source: Source, suite: Suite) -> Iterator[str]:
     else:
         why = "it has no search space, and further trials would repeat its defaults"
     trials = "1 trial" if planned == 1 else f"{planned} trials"
-    yield f"{source.name}: {trials} a study instead of {suite.trials}: {why}"
+    yield source.name, f"{trials} a study instead of {suite.trials}: {why}"
 
 
 def _foreign_notes(
     id: str, race: Race, frameworks: list[Framework], reference: bool
-) -> Iterator[str]:
+) -> Iterator[_Note]:
     does = "is raced, in a budget set on other data" if reference else "would have to be raced"
     for why in dict.fromkeys(race.foreign[name] for name in frameworks if name in race.foreign):
-        yield f"{id}: {why}, so the reference {does}"
+        yield id, f"{why}, so the reference {does}"
 
 
 def _specs(planned: Planned, run: Path) -> Iterator[TrialSpec]:

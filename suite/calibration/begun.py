@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, TypeVar
 
 import yaml
 
-from cluster.run_lock import drive, is_driven
+from cluster.run_lock import drive_throughout
 from scoring.ground.documents import ConfigError, Model, read_yaml
 from scoring.ground.errors import UserError
 from scoring.ground.files import absent, take_away, write_whole
@@ -40,7 +40,7 @@ B = TypeVar("B", bound=Begun)
 
 @contextlib.contextmanager
 def kept(begun: Begun, folder: Path) -> Iterator[None]:
-    """Write what was asked for into the procedure's folder; the block races it.
+    """Write what was asked for into the procedure's folder; the block races it, and no one else.
 
     Where the block finds that nothing can be raced, the folder is as it was before.
 
@@ -50,28 +50,29 @@ def kept(begun: Begun, folder: Path) -> Iterator[None]:
     """
     text = yaml.safe_dump(begun.model_dump(mode="json"), sort_keys=False)
     made: list[Path] = []
-    try:
-        made = absent(folder)
-        with drive(folder):  # of two that begin at the same moment one is told
+    with contextlib.ExitStack() as held:
+        try:
+            made = absent(folder)
+            held.enter_context(drive_throughout(folder, say))
             if (folder / "trials").exists() or (folder / begun.file).exists():
                 raise ConfigError(
                     f"{folder} already holds trials; go on with them: add --resume, or name "
                     "another folder with -o"
                 )
             write_whole(folder / begun.file, text)
-    except OSError as error:
-        take_away(made)
-        raise ConfigError(f"{folder}: cannot be written: {error.strerror or error}") from None
-    try:
-        yield
-    except KeyboardInterrupt:
-        say(f"to go on: the same command with --resume -o {folder}")
-        raise
-    except UserError:
-        if not ((folder / "trials").exists() or is_driven(folder)):
-            (folder / begun.file).unlink(missing_ok=True)
+        except OSError as error:
             take_away(made)
-        raise
+            raise ConfigError(f"{folder}: cannot be written: {error.strerror or error}") from None
+        try:
+            yield
+        except KeyboardInterrupt:
+            say(f"to go on: the same command with --resume -o {folder}")
+            raise
+        except UserError:
+            if not (folder / "trials").exists():
+                (folder / begun.file).unlink(missing_ok=True)
+                take_away(made)
+            raise
 
 
 def resumed(kind: type[B], word: str, options: Mapping[str, object], folder: Path) -> B:

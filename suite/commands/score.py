@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import click
 from suite.commands import Option
 from suite.commands.board_options import board_options, refuse_board_options
 from suite.run_folder import RunFolder
+from suite.text_table import wrapped
 
 
 @click.command()
@@ -69,5 +71,6 @@ def score(
     if known is not None:
         beneath += projection.told(board.compute_from(gathered, clock="steps"), known)
     click.echo(write(computed).rstrip("\n"))
+    stream = sys.stdout if form == "table" else sys.stderr
     for line in beneath:
-        click.echo(line, err=form != "table")
+        click.echo(wrapped(line, stream), stream)

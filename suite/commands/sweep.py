@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from cluster.run_lock import drive_throughout
 from scoring.ground.documents import ConfigError
 from scoring.ground.files import write_whole
 from scoring.ground.words import Resources
@@ -97,10 +97,11 @@ def sweep(submission: str, workload: str, more: tuple[str, ...], **options: Opti
     sweeping = Sweeping(order, folder, place, say)
     if place.address is None:
         refuse_too_many_cores(Resources(order.cores), "--cores")
-    with contextlib.nullcontext() if resume else kept(order, folder):
+    with drive_throughout(folder, say) if resume else kept(order, folder):
         sweeps = sweeping.run()
+        written = _write(sweeps, order, sweeping.core_hours, folder)
     click.echo(_told(sweeps, order, sweeping.core_hours))
-    for path in _write(sweeps, order, sweeping.core_hours, folder):
+    for path in written:
         say(str(path))
 
 

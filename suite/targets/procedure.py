@@ -38,6 +38,7 @@ from pathlib import Path
 
 import workloads
 from cluster.node_data import fetch_once
+from cluster.run_lock import drive_throughout
 from scoring.ground.files import read_text
 from scoring.ground.words import Facts, Framework, Point
 from submissions.source import Source, find
@@ -91,12 +92,13 @@ def set_targets(settings: Settings) -> Result:
         base = _log_points(settings.from_log, count)
     fetch_once(workload)
     procedure = Procedure(Stages(settings, workload))
-    if base is not None:
-        ranked = procedure.again(base)
-        winner, reference, fresh = procedure.fresh(ranked, settings.fresh or BASE_FRESH_SEEDS)
-    else:
-        ranked = procedure.finals(procedure.tune())
-        winner, reference, fresh = procedure.fresh(ranked, settings.fresh or FRESH_SEEDS)
+    with drive_throughout(settings.folder, settings.say):
+        if base is not None:
+            ranked = procedure.again(base)
+            winner, reference, fresh = procedure.fresh(ranked, settings.fresh or BASE_FRESH_SEEDS)
+        else:
+            ranked = procedure.finals(procedure.tune())
+            winner, reference, fresh = procedure.fresh(ranked, settings.fresh or FRESH_SEEDS)
     log = {"tuned": procedure.tuned, "unreliable": procedure.unreliable}
     result = conclude(procedure.stages, winner, reference, fresh, log)
     path = write_result(output, id, result)

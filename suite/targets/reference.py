@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 import workloads
 from cluster.hardware import fingerprint, versions
 from cluster.node_data import fetch_once
+from cluster.run_lock import drive_throughout
 from scoring.ground.words import Facts, Framework
 from suite.targets.procedure import FRESH
 from suite.targets.stages import BUDGET_FACTOR, Candidate, Settings, Stages
@@ -90,13 +91,14 @@ def measure(settings: Settings, frameworks: Sequence[Framework], seeds: int) -> 
     fetch_once(workload)
     stages = Stages(settings, workload)
     crossings: dict[Framework, Measured] = {}
-    for framework in frameworks:
-        point = dict(race.reference[framework].hyperparameters)
-        candidate = Candidate(race.reference["torch"].submission, 0, point)
-        entries = [(candidate, FRESH + seed) for seed in range(seeds)]
-        curves = stages.race(f"fresh seeds, {framework}", entries, stages.length, framework)
-        steps = [first_meeting(stages.metric, curves[entry], race.target)[0] for entry in entries]
-        crossings[framework] = Measured(steps, stages.data)
+    with drive_throughout(settings.folder, settings.say):
+        for framework in frameworks:
+            point = dict(race.reference[framework].hyperparameters)
+            candidate = Candidate(race.reference["torch"].submission, 0, point)
+            entries = [(candidate, FRESH + seed) for seed in range(seeds)]
+            curves = stages.race(f"fresh seeds, {framework}", entries, stages.length, framework)
+            hits = [first_meeting(stages.metric, curves[one], race.target)[0] for one in entries]
+            crossings[framework] = Measured(hits, stages.data)
     hardware = fingerprint(settings.resources)
     log = {
         "workload": settings.workload,

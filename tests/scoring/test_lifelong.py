@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from scoring.ground.documents import ConfigError
 from scoring.ground.words import TrialKey
-from scoring.records import RecordError, read_record, record_path
+from scoring.records import read_record, record_path
 from suite.cli import main
 from tests.scoring import lifelong_logs
 from tests.scoring.lifelong_logs import DATA
@@ -190,23 +191,34 @@ def test_an_exported_log_is_what_l2logger_asks_for(tmp_path: Path) -> None:
         assert {row["block_type"] for row in own} == {kind}
         values = block.accuracy if kind == "train" else block.accuracy.values()
         assert [float(row["accuracy"]) for row in own] == list(values)
-    with pytest.raises(RecordError, match="is there already; name another folder"):
+    with pytest.raises(ConfigError, match="log exists; name another folder"):
         export(found, header, tmp_path / "log")
 
 
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), (ConfigError, "No space left")),
+        (KeyboardInterrupt("Ctrl-C"), (KeyboardInterrupt, "Ctrl-C")),
+    ],
+    ids=["full", "stopped"],
+)
 def test_a_log_that_cannot_be_written_whole_is_not_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    raised: BaseException,
+    told: tuple[type[BaseException], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def full(path: Path, text: str, encoding: str) -> int:
+    def stopped(path: Path, text: str, encoding: str) -> int:
         if path.name == "data-log.tsv":
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise raised
         return len(text)
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_text", stopped)
     header = read_record(DATA / "all.jsonl").header
-    with pytest.raises(RecordError, match="log: cannot be written: No space left on device"):
+    with pytest.raises(told[0], match=told[1]):
         export(lifelong_logs.visits()[0], header, tmp_path / "log")
-    assert not (tmp_path / "log").exists()
+    assert not list(tmp_path.iterdir())
 
 
 # The command

@@ -13,7 +13,7 @@ import yaml
 
 import workloads
 from cluster.attempts import header_of, write_not_begun
-from cluster.run_lock import drive
+from cluster.run_lock import drive, is_driven
 from cluster.spec import ClusterError, TrialSpec
 from scoring.forecast import OPTIMISM
 from scoring.records import Outcome, Writer, record_attempts
@@ -235,6 +235,22 @@ def test_where_another_process_has_just_begun_nothing_is_written(
         assert "races this run already; wait for its end" in result.stderr
         assert [path.name for path in Path("out").iterdir()] == ["driver.lock"]
     assert invoke(*words).exit_code == 0
+
+
+def test_its_folder_is_held_over_all_stages(racing: Racing, invoke: Any) -> None:
+    """The stand-in holds nothing while it races."""
+    held: list[bool] = []
+
+    def look(spec: TrialSpec) -> None:
+        held.append(is_driven(Path("out")))
+        if len(held) in (1, 20):  # in the first stage, and in another
+            raise KeyboardInterrupt
+
+    racing.before = look
+    resume = ("calibrate", "mine.py", "--resume", "-o", "out")
+    assert [invoke(*words).exit_code for words in (CALIBRATE, resume, resume)] == [130, 130, 0]
+    assert len(held) > 30 and all(held)
+    assert not is_driven(Path("out"))
 
 
 def test_one_that_is_stopped_tells_how_it_goes_on(racing: Racing, invoke: Any) -> None:

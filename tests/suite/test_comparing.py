@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
+import os
+import pty
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -228,6 +233,33 @@ def test_what_hangs_on_the_order_of_a_folder_is_told(tmp_path: Path) -> None:
     }
     (note,) = [note for note in board.notes if "its file system lists first" in note]
     assert note.endswith(": rival 0.672 or 1.000, tied 1.000 or 0.833")
+
+
+def on_a_terminal(*words: object) -> str:
+    """What a command prints on a terminal of 50 columns."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", "from suite.cli import main; main()", *map(str, words)]
+    env = os.environ | {"COLUMNS": "50", "TERM": "dumb"}
+    with subprocess.Popen(command, stdout=theirs, env=env):
+        os.close(theirs)
+        parts = []
+        with contextlib.suppress(OSError):  # which is how a terminal ends
+            while part := os.read(ours, 4096):
+                parts.append(part)
+    os.close(ours)
+    return b"".join(parts).decode().replace("\r\n", "\n")
+
+
+def test_what_is_told_beneath_a_board_keeps_to_the_terminal(race: Run, tmp_path: Path) -> None:
+    costs = tmp_path / "costs.json"
+    costs.write_text('{"fast": {"lm-laptop-v2": 1.25, "homeostatic-laptop-v3": 2}}')
+    words = ("score", race.folder, "--more", "--costs", costs)
+    wide, narrow = invoke(*words).stdout, on_a_terminal(*words)
+    start = "geometric mean of speed-ups"
+    beneath = narrow[narrow.index(start) :]
+    assert max(map(len, wide[wide.index(start) :].splitlines())) > 100
+    assert max(map(len, beneath.splitlines())) <= 50
+    assert beneath.split() == wide[wide.index(start) :].split()
 
 
 def test_the_trials_are_exported_as_a_table(race: Run) -> None:

@@ -42,7 +42,6 @@ WRONG = {
     "factor": (written(budget_factor=float("inf")), "budget_factor: expected less than or equal"),
     "nan": (written(budget_factor=float("nan")), "budget_factor: expected "),
     "cores": (written(resources={"cores": 10**9}), "resources.cores: expected less than"),
-    "cores_here": (written(resources={"cores": 1000}), "resources.cores: a trial holds 1000 cores"),
     "title": (written(title="x" * 1000), "title: expected "),
     "bomb": (BOMB, "keys and values"),
     "nul": (written(submissions=["./a\0b.py"]), "a path cannot hold a NUL"),
@@ -67,6 +66,19 @@ def test_a_suite_out_of_bounds_is_told_and_leaves_nothing(
         assert message in result.stderr
         assert len(result.stderr) < 3000
     assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_a_plan_for_a_larger_machine_can_be_looked_at_here(
+    raced: Any, invoke: Invoke, suite_file: Callable[[str], Path]
+) -> None:
+    path, told = suite_file(written(resources={"cores": 1000})), "a trial holds 1000 cores"
+    refused = invoke("run", str(path), "-o", "out")
+    assert (refused.exit_code, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
+    assert f"resources.cores: {told}" in refused.stderr
+    dry = invoke("run", str(path), "-o", "out", "--dry-run")
+    assert dry.exit_code == 0 and dry.stdout.splitlines()[1].startswith("lm-toy-v2")
+    assert dry.stderr.startswith("not on this machine: ") and told in dry.stderr
+    assert not Path("out").exists()
 
 
 def test_all_errors_of_a_suite_are_told_at_once(

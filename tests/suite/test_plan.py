@@ -177,7 +177,20 @@ def test_a_workload_without_a_target_is_raced_at_equal_budget(
     assert all(spec.target and spec.target.value is None for spec in own)
     provisional = workloads.get("lm-toy-v2").settings.provisional_budget
     assert planned.plan.workloads["lm-toy-v2"].budget.steps == provisional.steps
-    assert any("lm-toy-v2 has no target" in note for note in planned.notes)
+    (told,) = planned.notes
+    assert told.startswith("lm-toy-v2: no target, so that metrics are compared at equal budget")
+
+
+def test_what_holds_for_several_is_told_in_one_line(raced: dict[str, Race], tmp_path: Path) -> None:
+    raced["lm-toy-v2"] = raced["homeostatic-toy-v3"] = None  # type: ignore[assignment]
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.py").write_text("def submission(params, lr=0.1): ...\n")
+    words = [str(tmp_path / "one.py"), str(tmp_path / "two.py")]
+    told = make_plan(suite(submissions=words)).notes
+    assert [line.partition(":")[0] for line in told] == [
+        "one, two",
+        "lm-toy-v2, homeostatic-toy-v3",
+    ]
 
 
 def test_a_suite_may_state_the_target(raced: dict[str, Race], tmp_path: Path) -> None:

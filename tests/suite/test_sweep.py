@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from cluster.attempts import header_of
-from cluster.run_lock import drive
+from cluster.run_lock import drive, is_driven
 from cluster.spec import TrialSpec
 from scoring.ground.documents import ConfigError
 from scoring.records import Evaluation, Outcome, Writer, record_attempts
 from submissions.source import parse
 from suite.calibration.grid import Grid, parse_grid
+from suite.commands import sweep
 from workloads import get
 
 from .conftest import FakeCluster
@@ -94,6 +95,26 @@ def test_where_another_process_has_just_begun_nothing_is_written(
         assert (result.exit_code, sweeping.trained) == (2, [])
         assert "races this run already" in result.stderr
         assert [path.name for path in Path("out").iterdir()] == ["driver.lock"]
+
+
+@pytest.mark.parametrize("more", [(), ("--resume",)], ids=["begun", "resumed"])
+def test_its_folder_is_held_until_all_is_written(
+    more: tuple[str, ...], sweeping: Sweeping, invoke: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stand-in holds nothing while it races."""
+    held: list[bool] = []
+    if more:
+        invoke(*SWEEP, "-o", "out")
+    whole = sweep.write_sweep_page
+
+    def write(*paths: Path) -> None:
+        held.append(is_driven(Path("out")))
+        whole(*paths)
+
+    monkeypatch.setattr(sweep, "write_sweep_page", write)
+    assert invoke(*SWEEP, "-o", "out", *more).exit_code == 0
+    assert held == [True]
+    assert not is_driven(Path("out"))
 
 
 def test_seeds_are_shared_by_all_values(sweeping: Sweeping, invoke: Any) -> None:

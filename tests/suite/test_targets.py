@@ -18,6 +18,7 @@ import cluster
 import workloads
 from cluster.attempts import finished as ended_before
 from cluster.attempts import header_of
+from cluster.run_lock import is_driven
 from cluster.spec import Finished, TrialSpec
 from scoring.ground.documents import parse_yaml
 from scoring.ground.limit import Limit
@@ -166,6 +167,15 @@ def test_the_stages_are_as_stated(race_set: Any) -> None:
     assert sorted({spec.study for spec in jax}) == list(FRESH)[:5]
     every = [spec for call in race_set.cluster.calls for spec in call]
     assert all(spec.target is None and spec.clock == "steps" for spec in every)
+
+
+def test_its_folder_is_held_over_all_stages(race_set: Any, tmp_path: Path) -> None:
+    """The stand-in holds nothing while it races."""
+    held: list[bool] = []
+    race_set.cluster.before = lambda spec: held.append(is_driven(tmp_path / "trials"))
+    race_set()
+    assert held and all(held)
+    assert not is_driven(tmp_path / "trials")
 
 
 def test_in_jax_the_twins_are_tuned(race_set: Any) -> None:

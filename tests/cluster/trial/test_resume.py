@@ -14,7 +14,7 @@ import pytest
 import cluster
 from cluster import checkpoint, hardware
 from cluster.attempts import finished, saved_state
-from cluster.run_lock import drive, is_driven
+from cluster.run_lock import drive, drive_throughout, is_driven
 from cluster.spec import ClusterError, TrialSpec, Update
 from cluster.trial import deadline
 from cluster.trial.settings import with_settings
@@ -235,6 +235,16 @@ def test_two_drivers_never_race_one_run(make: Make) -> None:
         race(spec)
     assert str(os.getpid()) in str(error.value)
     assert race(spec)[0].end == "budget", "the folder is free again"
+
+
+def test_a_procedure_races_in_a_folder_that_it_holds_throughout(make: Make) -> None:
+    spec = make(budget=Budget(200, 100.0))
+    with drive_throughout(spec.run):
+        assert race(spec)[0].end == "budget"
+        assert is_driven(spec.run), "between its stages, too"
+    assert not is_driven(spec.run)
+    with drive(spec.run), pytest.raises(ClusterError, match="races this run already"):
+        race(spec)
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])

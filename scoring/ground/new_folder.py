@@ -1,4 +1,4 @@
-"""A folder that `gradathlon new` writes: all of it or nothing, and never over another."""
+"""A folder that a command writes: all of it or nothing, and never over another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the language model orders methods as dearer studies do.
+"""Whether the language model orders methods as larger studies do.
 
 `gradathlon run orders -o RUN`, then `python -m workloads.lm.published RUN`, prints the table of
 the family's page: each method's best trial, and Kendall's tau between this order and a published

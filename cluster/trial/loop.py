@@ -96,6 +96,7 @@ class _Trial:
         self.outcome: Outcome | None = None
         self.course = Course()
         self._saved = saved_state(spec)
+        self._goes_on = self._saved is not None
         if self._saved:
             self.course = Course.from_state(self._saved["course"])
         seen = tuple(self._saved["record"][1:]) if self._saved else ()
@@ -142,7 +143,7 @@ class _Trial:
                 course.turns_s += self._pacer.begin(course.paired, _seconds() - self._began)
             deadline.arm(course.reading)
             self._clock.start()
-            if not self._saved:
+            if not self._goes_on:
                 learner.begin()
             while True:
                 due = self._train_until_evaluation(learner)
@@ -194,6 +195,7 @@ class _Trial:
         if self._saved:
             learner.begin()
             self._restore(learner, self._saved)
+            self._saved = None  # as large as all that the learner holds
         return learner
 
     def _close_window(self) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import gc
 import os
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,9 @@ from cluster.attempts import finished, saved_state
 from cluster.run_lock import drive, drive_throughout, is_driven
 from cluster.spec import ClusterError, TrialSpec, Update
 from cluster.trial import deadline
+from cluster.trial.loop import run_trial
 from cluster.trial.settings import with_settings
-from scoring.ground.words import Budget
+from scoring.ground.words import Budget, StateDict
 from scoring.records import Outcome, Record, read_record, record_attempts
 from workloads.contract import Workload
 
@@ -91,6 +94,30 @@ def test_another_trials_leavings_in_the_same_place_are_not_its_own(
     alone = dataclasses.replace(longer, study=1)
     assert metrics(record) == metrics(race(alone)[1])
     assert metrics(record)[0] != metrics(old)[0]
+
+
+@pytest.mark.parametrize("submission", FRAMEWORKS)
+def test_a_trial_that_goes_on_holds_no_second_copy_of_its_weights(
+    make: Make, submission: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would take more memory than it did before it was killed, and be ended for that."""
+    race(make(submission, budget=Budget(200, 100.0)))
+    loaded: list[weakref.ref[np.ndarray[Any, Any]]] = []
+    load = checkpoint.load
+
+    def noted(path: Path) -> StateDict:
+        state = load(path)
+        loaded.extend(map(weakref.ref, state["learner"]["weights"].values()))
+        return state
+
+    monkeypatch.setattr(checkpoint, "load", noted)
+    news = run_trial(make(submission, budget=Budget(400, 100.0)))
+    while next(news).phase != "training":  # type: ignore[union-attr]
+        pass
+    gc.collect()
+    assert loaded
+    assert not [one for one in loaded if one() is not None]
+    news.close()  # type: ignore[attr-defined]
 
 
 def test_changed_source_starts_afresh(make: Make) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from scoring.ground.errors import nearest
 from scoring.ground.words import Framework
 from submissions.contract import RESERVED, SubmissionError
-from submissions.space import SearchSpace, SpaceError, is_finite
+from submissions.space import SearchSpace, SpaceError, is_finite, shown
 
 FUNCTION = "submission"
 _CHANGING = ("append", "clear", "extend", "insert", "pop", "remove", "setdefault", "update")
@@ -71,7 +71,8 @@ def parse_python(text: str, origin: str) -> ast.Module:
 def first_line(tree: ast.Module) -> str:
     """The first line of a file's docstring; empty where there is none."""
     docstring = (ast.get_docstring(tree) or "").strip()
-    return docstring.splitlines()[0] if docstring else ""
+    # Halves of characters, which Python reads, cannot be written out.
+    return docstring.encode(errors="replace").decode().splitlines()[0] if docstring else ""
 
 
 def defines_submission(text: str) -> bool:
@@ -163,7 +164,7 @@ class _Reader:
                 what = f"the default of `{argument.arg}`"
                 value = self._literal(default, what)
                 if not _is_finite(value):
-                    raise self._error(default, f"{what} must be finite, found {value!r}")
+                    raise self._error(default, f"{what} must be finite, found {shown(value)}")
                 defaults[argument.arg] = value
         return tuple(argument.arg for argument, _ in _pairs(arguments)), defaults
 

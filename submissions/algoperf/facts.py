@@ -129,6 +129,8 @@ def _space(origin: str, files: Mapping[str, str]) -> SearchSpace | None:
         raise SubmissionError(f"{where}:{error.lineno}: not valid JSON: {error.msg}") from None
     except SpaceError as error:
         raise SubmissionError(f"{where}: {error}") from None
+    except (ValueError, RecursionError) as error:  # too many digits, too deep
+        raise SubmissionError(f"{where}: not valid JSON: {error}") from None
     for name in space.names:
         odd = not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_")
         if odd or name in RESERVED:

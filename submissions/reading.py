@@ -143,7 +143,7 @@ class _Reader:
     def _refuse_another(self, tree: ast.Module, function: ast.FunctionDef) -> None:
         others = (node for node in tree.body if node is not function)
         for at in (at for node in others for at in _run_at_once(node)):
-            if _changes(at, FUNCTION):
+            if _binds(at, FUNCTION):
                 advice = "keep one, whose arguments and defaults are read without running the file"
                 raise self._error(at, f"`{FUNCTION}` is bound anew here; {advice}")
 
@@ -267,18 +267,23 @@ def _run_at_once(node: ast.AST) -> Iterator[ast.AST]:
             waiting += reversed(list(ast.iter_child_nodes(at)))
 
 
-def _changes(node: ast.AST, name: str) -> bool:
-    """Whether this is where a global is bound, or a part of it changed."""
+def _binds(node: ast.AST, name: str) -> bool:
+    """Whether this is where a global is bound, or unbound."""
     if isinstance(node, _DEFINITIONS):
         return node.name == name
     if isinstance(node, ast.Name):
         return node.id == name and not isinstance(node.ctx, ast.Load)
-    if isinstance(node, ast.alias):
-        return (node.asname or node.name) == name
+    return isinstance(node, ast.alias) and (node.asname or node.name) == name
+
+
+def _changes(node: ast.AST, name: str) -> bool:
+    """Whether this is where a global is bound, or a part of it changed."""
     if isinstance(node, ast.Subscript):
         return not isinstance(node.ctx, ast.Load) and _root(node) == name
     method = node.func if isinstance(node, ast.Call) else None
-    return isinstance(method, ast.Attribute) and method.attr in _CHANGING and _root(method) == name
+    if isinstance(method, ast.Attribute) and method.attr in _CHANGING:
+        return _root(method) == name
+    return _binds(node, name)
 
 
 def _root(node: ast.expr) -> str:

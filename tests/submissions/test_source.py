@@ -239,6 +239,11 @@ def test_a_docstring_that_cannot_be_written_out_is_told_as_far_as_it_can():
     assert parse("x", f"'\\ud800 halves'\n{PLAIN}", "x.py").summary == "? halves"
 
 
+def test_what_is_said_of_the_function_does_not_bind_it_anew():
+    text = f"{PLAIN}submission.notes = {{}}\nsubmission.notes['a'] = submission.notes.update(b=1)\n"
+    assert parse("x", text, "x.py").arguments == ("params", "lr")
+
+
 def test_a_long_sum_is_read():
     text = f"NAMES = {' + '.join(['[1]'] * 1200)}\n{PLAIN}"
     assert parse("x", text, "x.py").defaults == {"lr": 1e-3}

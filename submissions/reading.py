@@ -19,7 +19,7 @@ _DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Facts:
+class StaticFacts:
     """The static facts of a submission file.
 
     Attributes:
@@ -41,7 +41,7 @@ class Facts:
     api: Literal["gradathlon", "algoperf"] = "gradathlon"
 
 
-def read_facts(text: str, origin: str, files: Collection[str] = ()) -> Facts:
+def read_facts(text: str, origin: str, files: Collection[str] = ()) -> StaticFacts:
     """The static facts of a submission's text; `origin` stands in messages for the file.
 
     `files` are the paths of those beside it, where a submission is a folder.
@@ -92,7 +92,7 @@ class _Reader:
         self.origin = origin
         self.files = files
 
-    def read(self) -> Facts:
+    def read(self) -> StaticFacts:
         tree = parse_python(self.text, self.origin)
         if not self.files:
             self._refuse_relative_imports(tree)
@@ -103,7 +103,7 @@ class _Reader:
         if constant is not None and not isinstance(closure, bool):
             raise self._error(constant, "CLOSURE must be True or False")
         self._refuse_unset(tree, arguments, defaults, space)
-        return Facts(
+        return StaticFacts(
             framework="torch" if "params" in arguments else "jax",
             arguments=arguments,
             defaults=defaults,

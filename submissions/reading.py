@@ -10,7 +10,7 @@ from typing import Any, Literal
 from scoring.ground.errors import nearest
 from scoring.ground.words import Framework
 from submissions.contract import RESERVED, SubmissionError
-from submissions.space import SearchSpace, SpaceError, is_finite
+from submissions.space import SearchSpace, SpaceError, is_finite, shown
 
 FUNCTION = "submission"
 _CHANGING = ("append", "clear", "extend", "insert", "pop", "remove", "setdefault", "update")
@@ -19,7 +19,7 @@ _DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Facts:
+class StaticFacts:
     """The static facts of a submission file.
 
     Attributes:
@@ -41,7 +41,7 @@ class Facts:
     api: Literal["gradathlon", "algoperf"] = "gradathlon"
 
 
-def read_facts(text: str, origin: str, files: Collection[str] = ()) -> Facts:
+def read_facts(text: str, origin: str, files: Collection[str] = ()) -> StaticFacts:
     """The static facts of a submission's text; `origin` stands in messages for the file.
 
     `files` are the paths of those beside it, where a submission is a folder.
@@ -71,7 +71,8 @@ def parse_python(text: str, origin: str) -> ast.Module:
 def first_line(tree: ast.Module) -> str:
     """The first line of a file's docstring; empty where there is none."""
     docstring = (ast.get_docstring(tree) or "").strip()
-    return docstring.splitlines()[0] if docstring else ""
+    # Halves of characters, which Python reads, cannot be written out.
+    return docstring.encode(errors="replace").decode().splitlines()[0] if docstring else ""
 
 
 def defines_submission(text: str) -> bool:
@@ -91,7 +92,7 @@ class _Reader:
         self.origin = origin
         self.files = files
 
-    def read(self) -> Facts:
+    def read(self) -> StaticFacts:
         tree = parse_python(self.text, self.origin)
         if not self.files:
             self._refuse_relative_imports(tree)
@@ -102,7 +103,7 @@ class _Reader:
         if constant is not None and not isinstance(closure, bool):
             raise self._error(constant, "CLOSURE must be True or False")
         self._refuse_unset(tree, arguments, defaults, space)
-        return Facts(
+        return StaticFacts(
             framework="torch" if "params" in arguments else "jax",
             arguments=arguments,
             defaults=defaults,
@@ -142,7 +143,7 @@ class _Reader:
     def _refuse_another(self, tree: ast.Module, function: ast.FunctionDef) -> None:
         others = (node for node in tree.body if node is not function)
         for at in (at for node in others for at in _run_at_once(node)):
-            if _changes(at, FUNCTION):
+            if _binds(at, FUNCTION):
                 advice = "keep one, whose arguments and defaults are read without running the file"
                 raise self._error(at, f"`{FUNCTION}` is bound anew here; {advice}")
 
@@ -163,7 +164,7 @@ class _Reader:
                 what = f"the default of `{argument.arg}`"
                 value = self._literal(default, what)
                 if not _is_finite(value):
-                    raise self._error(default, f"{what} must be finite, found {value!r}")
+                    raise self._error(default, f"{what} must be finite, found {shown(value)}")
                 defaults[argument.arg] = value
         return tuple(argument.arg for argument, _ in _pairs(arguments)), defaults
 
@@ -266,18 +267,23 @@ def _run_at_once(node: ast.AST) -> Iterator[ast.AST]:
             waiting += reversed(list(ast.iter_child_nodes(at)))
 
 
-def _changes(node: ast.AST, name: str) -> bool:
-    """Whether this is where a global is bound, or a part of it changed."""
+def _binds(node: ast.AST, name: str) -> bool:
+    """Whether this is where a global is bound, or unbound."""
     if isinstance(node, _DEFINITIONS):
         return node.name == name
     if isinstance(node, ast.Name):
         return node.id == name and not isinstance(node.ctx, ast.Load)
-    if isinstance(node, ast.alias):
-        return (node.asname or node.name) == name
+    return isinstance(node, ast.alias) and (node.asname or node.name) == name
+
+
+def _changes(node: ast.AST, name: str) -> bool:
+    """Whether this is where a global is bound, or a part of it changed."""
     if isinstance(node, ast.Subscript):
         return not isinstance(node.ctx, ast.Load) and _root(node) == name
     method = node.func if isinstance(node, ast.Call) else None
-    return isinstance(method, ast.Attribute) and method.attr in _CHANGING and _root(method) == name
+    if isinstance(method, ast.Attribute) and method.attr in _CHANGING:
+        return _root(method) == name
+    return _binds(node, name)
 
 
 def _root(node: ast.expr) -> str:

@@ -20,7 +20,7 @@ from scoring.ground.files import FileError, read_text
 from submissions.algoperf.facts import SPACE, is_algoperf, read_algoperf
 from submissions.bundle import MAIN, join, read_folder, split
 from submissions.contract import RESERVED, SubmissionError
-from submissions.reading import Facts, defines_submission, read_facts
+from submissions.reading import StaticFacts, defines_submission, read_facts
 from submissions.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _TAKEN = "reference-"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Source(Facts):
+class Source(StaticFacts):
     """A submission's text, and what the text says of itself.
 
     Attributes:
@@ -74,7 +74,7 @@ def parse(name: str, text: str, origin: str) -> Source:
         raise SubmissionError(f"{origin}: {name!r} cannot name a submission; rename it: {rule}")
     main, files = split(text)
     if is_algoperf(main) and not defines_submission(main):
-        facts: Facts = read_algoperf(main, origin, files)
+        facts: StaticFacts = read_algoperf(main, origin, files)
     else:
         facts = read_facts(main, origin, files)
     digest = hashlib.sha256(text.encode()).hexdigest()

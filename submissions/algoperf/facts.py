@@ -13,7 +13,7 @@ from pathlib import PurePath
 
 from scoring.ground.words import Framework, Scalar
 from submissions.contract import RESERVED, SubmissionError
-from submissions.reading import Facts, first_line, parse_python
+from submissions.reading import StaticFacts, first_line, parse_python
 from submissions.space import Range, SearchSpace, SpaceError
 
 SPACE = "tuning_search_space.json"
@@ -29,7 +29,7 @@ def is_algoperf(text: str) -> bool:
     return bool(functions) and all(name in text for name in FUNCTIONS[:2])
 
 
-def read_algoperf(text: str, origin: str, files: Mapping[str, str]) -> Facts:
+def read_algoperf(text: str, origin: str, files: Mapping[str, str]) -> StaticFacts:
     """The static facts of such a file; `files` are those beside it, by their paths.
 
     Raises:
@@ -45,7 +45,7 @@ def read_algoperf(text: str, origin: str, files: Mapping[str, str]) -> Facts:
     space = _space(origin, files)
     names = space.names if space else ()
     reserved = ("params", "workload") if framework == "torch" else ("workload",)
-    return Facts(
+    return StaticFacts(
         framework=framework,
         arguments=(*reserved, *names),
         defaults=_defaults(space),
@@ -129,6 +129,8 @@ def _space(origin: str, files: Mapping[str, str]) -> SearchSpace | None:
         raise SubmissionError(f"{where}:{error.lineno}: not valid JSON: {error.msg}") from None
     except SpaceError as error:
         raise SubmissionError(f"{where}: {error}") from None
+    except (ValueError, RecursionError) as error:  # too many digits, too deep
+        raise SubmissionError(f"{where}: not valid JSON: {error}") from None
     for name in space.names:
         odd = not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_")
         if odd or name in RESERVED:

@@ -83,6 +83,8 @@ MAIN = (FILES / "torch_self" / "submission.py").read_text()
         (MAIN + "\nx = = 1\n", None, "not valid Python"),
         (MAIN.replace("torch", "numpy"), None, "imports neither torch nor jax"),
         (MAIN, "[{]", "tuning_search_space.json:1: not valid JSON"),
+        (MAIN, "9" * 5000, "tuning_search_space.json: not valid JSON: Exceeds the limit"),
+        (MAIN, "[" * 100_000, "tuning_search_space.json: not valid JSON: maximum recursion"),
         (MAIN, '{"lr": {"min": 1}}', "must be a finite number"),
         (MAIN, '[{"a b": 1}]', "cannot name a hyperparameter"),
         (MAIN, '[{"params": 1}]', "cannot name a hyperparameter"),

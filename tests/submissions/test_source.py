@@ -137,6 +137,25 @@ def test_closure_and_annotated_constants_are_read():
             f"def submission(params, n={10**309}): ...",
             f"1: the default of `n` must be finite, found {10**309}",
         ),
+        *(
+            (
+                f"{before}0x{'f' * 5000}{after}",
+                f"1: {what}, found a whole number of more digits than Python writes",
+            )
+            for before, after, what in (
+                ("def submission(params, n=", "): ...", "the default of `n` must be finite"),
+                (
+                    "SEARCH_SPACE = {'lr': {'min': 1, 'max': ",
+                    f", 'scaling': 'log'}}}}\n{PLAIN}",
+                    "SEARCH_SPACE: 'lr': `max` must be a finite number",
+                ),
+                (
+                    "SEARCH_SPACE = [{'lr': ",
+                    f"}}]\n{PLAIN}",
+                    "SEARCH_SPACE: 'lr': a value must be a number, text, true, false or none",
+                ),
+            )
+        ),
         (
             "def submission(params, lr): ...",
             "1: `lr` has no default; give it one, or put it into SEARCH_SPACE; what is handed in is"
@@ -214,6 +233,15 @@ def test_what_python_cannot_even_parse_is_one_line(tmp_path):
     with pytest.raises(SubmissionError) as caught:
         submissions.find(str(path))
     assert str(caught.value).startswith(f"{path}:1: not valid Python: ")
+
+
+def test_a_docstring_that_cannot_be_written_out_is_told_as_far_as_it_can():
+    assert parse("x", f"'\\ud800 halves'\n{PLAIN}", "x.py").summary == "? halves"
+
+
+def test_what_is_said_of_the_function_does_not_bind_it_anew():
+    text = f"{PLAIN}submission.notes = {{}}\nsubmission.notes['a'] = submission.notes.update(b=1)\n"
+    assert parse("x", text, "x.py").arguments == ("params", "lr")
 
 
 def test_a_long_sum_is_read():

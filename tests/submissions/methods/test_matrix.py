@@ -8,6 +8,9 @@ import pytorch_optimizer
 import torch
 from pytorch_optimizer.optimizer.utils.graft import LayerWiseGrafting
 
+import submissions
+from submissions.contract import Parameters
+from submissions.load import execute, unload
 from tests.submissions import problem
 from tests.submissions.methods.test_baselines import FLAT, RATE, bare, decayed
 from tests.submissions.test_shipped import make
@@ -109,3 +112,25 @@ def test_scions_matrix_step_has_the_spectral_norm_asked_for():
     values = np.linalg.svd(step, compute_uv=False) / (10.0 * np.sqrt(rows / columns))
     # Five Newton-Schulz steps bring the singular values near one, not to it.
     assert (values > 0.6).all() and (values < 1.3).all()
+
+
+def test_scions_heads_step_by_their_momentums_sign_and_vectors_by_its_size():
+    roles = {"out.weight": "head", "table": "embedding", "gain": "norm"}
+    shapes = {"out.weight": (3, 4), "table": (5, 2), "gain": (6,)}
+    generator = torch.Generator().manual_seed(0)
+    named = {n: torch.nn.Parameter(torch.randn(s, generator=generator)) for n, s in shapes.items()}
+    source = submissions.find("scion")
+    module = execute(source)
+    chosen = {"lr": 0.1, "one_minus_momentum": 0.25, "head_radius": 6.0, **FLAT}
+    made, _ = module.submission(Parameters(named, roles), problem.card(), **chosen)
+    unload(source)
+    momentum = {name: torch.zeros(shape) for name, shape in shapes.items()}
+    for _ in range(3):
+        for name, p in named.items():
+            p.grad = torch.randn(p.shape, generator=generator)
+            momentum[name].lerp_(p.grad, 0.25)
+        before = {name: p.detach().clone() for name, p in named.items()}
+        made.step()
+        for name, m in momentum.items():
+            step = m / m.square().mean().sqrt() if name == "gain" else 6 * m.sign() / m.shape[1]
+            torch.testing.assert_close(before[name] - named[name].detach(), 0.1 * step)

@@ -36,6 +36,7 @@ class Cell:
             NaN if met on machines of several kinds, whose seconds have no common median.
         ratio: `time` to the yardstick's; infinite also where the protocol voids the time.
         study_times: time-to-result of every study, in the order of studies.
+        study_ratios: the same to each study's own yardstick; empty where there is none.
         reached: trials that met the target.
         trials: all its trials; 0 where it did not run.
     """
@@ -46,6 +47,7 @@ class Cell:
     study_times: tuple[float, ...]
     reached: int
     trials: int
+    study_ratios: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +93,8 @@ class Board:
     tau_max: float = TAU_MAX
     at_equal_budget: tuple[EqualBudget, ...] = ()
     """Workloads without a target, which count for no score."""
+    on_several_machines: frozenset[str] = frozenset()
+    """Workloads that were raced on machines of several kinds, whose seconds are not compared."""
     provenance: Provenance | None = None
     """Where it comes from; None for a board that is not of records."""
     scores: Mapping[str, Score] = dataclasses.field(default_factory=dict, compare=False, repr=False)
@@ -216,7 +220,7 @@ def _board(protocol: str, clock: Clock, trials: pd.DataFrame, judged: Judged) ->
             framework=framework[name],
             score=scores[name].score,
             interval=scores[name].interval,
-            cells=_cells(name, judged.times[name], scores[name].ratios, tried),
+            cells=_cells(name, judged.times[name], scores[name], tried),
             is_reference=name not in rank,
         )
         for name in order
@@ -227,7 +231,11 @@ def _board(protocol: str, clock: Clock, trials: pd.DataFrame, judged: Judged) ->
 
 def _without_common_seconds(board: Board, trials: pd.DataFrame) -> Board:
     """The board without the times that machines of several kinds made; their ratios stand."""
-    kinds = trials[trials["path"] != ""].groupby(["submission", "workload"])["digest"].nunique()
+    raced = trials[trials["path"] != ""]
+    kinds = raced.groupby(["submission", "workload"])["digest"].nunique()
+    kinds_of_all = raced.groupby("workload")["digest"].nunique()
+    several = frozenset(map(str, kinds_of_all.index[kinds_of_all > 1]))
+    board = dataclasses.replace(board, on_several_machines=several)
     rows, names = [], []
     for row in board.rows:
         cells = {
@@ -249,11 +257,12 @@ def _without_common_seconds(board: Board, trials: pd.DataFrame) -> Board:
 def _cells(
     name: str,
     times: Mapping[str, Studies],
-    ratios: Mapping[str, float],
+    score: Score,
     tried: Mapping[tuple[str, str], tuple[int, int]],
 ) -> dict[str, Cell]:
     cells = {}
-    for workload, ratio in ratios.items():
+    for workload, ratio in score.ratios.items():
+        divisors = score.divisors.get(workload, {})
         reached, trials = tried.get((name, workload), (0, 0))
         studies = times.get(workload, {})
         values = tuple(studies[study] for study in sorted(studies))
@@ -264,5 +273,6 @@ def _cells(
             study_times=values,
             reached=reached,
             trials=trials,
+            study_ratios=tuple(studies[study] / divisors[study] for study in sorted(divisors)),
         )
     return cells

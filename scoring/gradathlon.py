@@ -123,6 +123,7 @@ def score(entry: Entry, workloads: Sequence[str], resampler: Resampler) -> Score
         least_variance=sum((grain / (TAU_MAX - 1.0)) ** 2 for grain in grains) / 12.0
         + _of_misses(own, shares),
         redraw=functools.partial(_redrawn_ratios, entry, resampler),
+        divisors=fastest,
     )
 
 

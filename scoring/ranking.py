@@ -40,6 +40,8 @@ class Score:
         least_variance: of a study's score, by the grid of evaluations and by misses alone.
         redraw: by workload, the ratio for each redrawn set of studies; empty where that is not
             known.
+        divisors: by workload and study, the yardstick's time that the study's is divided by;
+            empty where the protocol has none.
     """
 
     ratios: Mapping[str, float]
@@ -48,6 +50,7 @@ class Score:
     studies: Mapping[int, float] = dataclasses.field(default_factory=dict)
     least_variance: float = 0.0
     redraw: Callable[[str], np.ndarray] = lambda workload: np.empty(0)
+    divisors: Mapping[str, Mapping[int, float]] = dataclasses.field(default_factory=dict)
 
     @property
     def interval(self) -> tuple[float, float] | None:

@@ -38,6 +38,7 @@ from cluster.supervision.child import from_text
 from cluster.supervision.forked import Forked
 from cluster.supervision.witness import Witness
 from cluster.trial.deadline import silence_s
+from scoring.ground.files import from_home, write_whole
 from scoring.records import Outcome, RecordError, read_record, record_attempts
 
 _LOOK_S = 0.5
@@ -127,8 +128,11 @@ class _Child:
         tree.end_all(os.getpid(), self._others)
         self._listener.join(_LOOK_S)  # with the last writer gone it has come to the end
         with contextlib.suppress(OSError):
-            if not self.log.stat().st_size:
+            text = self.log.read_bytes().decode(errors="replace")
+            if not text:
                 self.log.unlink()
+            elif (told := from_home(text)) != text:
+                write_whole(self.log, told)
 
     def news(self) -> Iterator[Update]:
         """What it tells while it trains, until its process ends or is ended."""

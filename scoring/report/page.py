@@ -23,7 +23,15 @@ from scoring.report.folded import figure_at_end, folded, folded_plots
 from scoring.report.markup import Markup, element, escape, join
 from scoring.report.page_tables import board_table, equal_budget_table, trials_table
 from scoring.report.palette import styles
-from scoring.report.plots import Styles, profile_data, profile_plot, ratio_plot, study_plot
+from scoring.report.plots import (
+    MEDIAN_TOLD,
+    Styles,
+    profile_data,
+    profile_plot,
+    ratio_plot,
+    study_plot,
+    study_title,
+)
 from scoring.report.shell import figure
 from scoring.report.tables import footnotes
 from scoring.report.versus import versus_data
@@ -127,7 +135,7 @@ def _workloads(
         figures = [figure(svg, plot, caption, f"{workload}-curves", crowd)]
         if workload in board.workloads:
             studies = study_plot(f"studies{place}", board, workload, looks)
-            caption = "Time to result by study; the vertical line is the median"
+            caption = f"{study_title(board, workload)}; {MEDIAN_TOLD}"
             figures.append(figure(studies, f"studies{place}", caption, f"{workload}-studies"))
         more = [
             figure(svg, plot, caption, file)
@@ -139,13 +147,22 @@ def _workloads(
             element(
                 "section",
                 element("h2", workload, id=heading),
-                element("p", _race(own, len(drawn)), class_="soft"),
+                element("p", _race(own, len(drawn)), _of_machines(board, workload), class_="soft"),
                 element("div", *figures, class_="pair-of-plots"),
                 folded("Hyperparameters and other metrics", more),
                 aria_labelledby=heading,
             )
         )
     return sections, plots
+
+
+def _of_machines(board: Board, workload: str) -> str:
+    if workload not in board.on_several_machines:
+        return ""
+    return (
+        " Raced on machines of several kinds: seconds of one are not those of another, and studies "
+        "are compared by the ratio to the machine's own reference."
+    )
 
 
 def _race(records: Sequence[Record], drawn: int) -> str:

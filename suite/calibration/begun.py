@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, TypeVar
@@ -12,7 +13,7 @@ import yaml
 from cluster.run_lock import drive_throughout
 from scoring.ground.documents import ConfigError, Model, read_yaml
 from scoring.ground.errors import UserError
-from scoring.ground.files import absent, take_away, write_whole
+from scoring.ground.files import absent, from_home, take_away, write_whole
 from submissions.source import find
 from suite.talk import say
 
@@ -34,6 +35,11 @@ class Begun(Model):
     submission: str
     sha256: str
 
+    @property
+    def told(self) -> dict[str, object]:
+        """As it is written down, with no one's home folder."""
+        return self.model_dump(mode="json") | {"submission": from_home(self.submission)}
+
 
 B = TypeVar("B", bound=Begun)
 
@@ -48,7 +54,7 @@ def kept(begun: Begun, folder: Path) -> Iterator[None]:
         ConfigError: the folder holds trials already, or cannot be written.
         ClusterError: another process has just begun one there.
     """
-    text = yaml.safe_dump(begun.model_dump(mode="json"), sort_keys=False)
+    text = yaml.safe_dump(begun.told, sort_keys=False)
     made: list[Path] = []
     with contextlib.ExitStack() as held:
         try:
@@ -87,6 +93,7 @@ def resumed(kind: type[B], word: str, options: Mapping[str, object], folder: Pat
             "with -o, or leave --resume out"
         )
     begun = read_yaml(folder / kind.file, kind)
+    begun = begun.model_copy(update={"submission": os.path.expanduser(begun.submission)})
     settings = {"submission": word, **{key: v for key, v in options.items() if v is not None}}
     for key, value in settings.items():
         had = getattr(begun, key)

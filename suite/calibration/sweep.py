@@ -201,7 +201,7 @@ class Sweeping:
 def log_of(sweeps: Sequence[Sweep], order: SweepOrder, hours: float) -> str:
     """All that was measured, as JSON; null where training diverged."""
     body = {
-        "order": order.model_dump(mode="json"),
+        "order": order.told,
         "core_hours": round(hours, 6),
         "workloads": [_logged(sweep) for sweep in sweeps],
     }

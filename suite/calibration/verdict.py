@@ -10,7 +10,7 @@ import yaml
 
 from scoring.bootstrap import FEW
 from scoring.ground.documents import ConfigError
-from scoring.ground.files import write_whole
+from scoring.ground.files import from_home, write_whole
 from scoring.ground.words import Scalar
 from scoring.report.tables import share_text
 from submissions.source import is_path
@@ -107,7 +107,7 @@ def _suite(verdict: Verdict) -> str:
 
 def _log(verdict: Verdict) -> dict[str, object]:
     return {
-        "order": verdict.order.model_dump(mode="json"),
+        "order": verdict.order.told,
         "rungs": [
             {
                 "workloads": list(rung.workloads),
@@ -143,7 +143,7 @@ def _tuned(verdict: Verdict, finalist: Finalist) -> dict[str, Scalar]:
 
 def _word(word: str) -> str:
     """How a suite in the calibration's folder names the submission: a path from anywhere."""
-    return str(Path(word).absolute()) if is_path(word) else word
+    return from_home(str(Path(word).absolute())) if is_path(word) else word
 
 
 def _interval(finalist: Finalist) -> str:

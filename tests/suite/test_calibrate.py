@@ -120,6 +120,27 @@ def test_the_point_found_is_the_best_of_all_and_a_suite_can_race_it(
     assert dry.exit_code == 0 and f"lr={best:.4g}" in dry.stdout
 
 
+@pytest.mark.parametrize(
+    "words", [CALIBRATE, ("tune", "mine.py", "lm-toy-v2", "-o", "out")], ids=lambda words: words[0]
+)
+def test_a_calibration_that_is_shown_to_others_does_not_name_its_user(
+    words: Sequence[str], racing: Racing, invoke: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = str(Path("mine.py").absolute())
+    monkeypatch.setenv("HOME", str(Path(mine).parent))
+    first = invoke(words[0], mine, *words[2:])
+    assert first.exit_code == 0, first.output
+    told = [path.read_text() for path in Path("out").iterdir() if path.is_file()]
+    assert len(told) == 3 and all("~/mine.py" in text for text in told)
+    assert not any(mine in text for text in told)
+    resumed = invoke(
+        words[0], mine, *(["lm-toy-v2"] * (words[0] == "tune")), "--resume", "-o", "out"
+    )
+    assert (resumed.exit_code, resumed.stdout) == (0, first.stdout)
+    assert config.load("out/calibrated.yaml").suite.submissions == [mine]
+    assert invoke("run", "out/calibrated.yaml", "--dry-run").exit_code == 0
+
+
 def test_the_shape_is_as_stated(racing: Racing, invoke: Any) -> None:
     shaped = invoke(*CALIBRATE, "--finalists", "2", "--seeds", "4")
     assert shaped.exit_code == 0, shaped.output[-700:]

@@ -122,6 +122,13 @@ def test_a_changed_submission_is_asked_anew(tmp_path: Path) -> None:
     assert Kept(tmp_path).missing("a", "new", [CHECK, "w"], retry=False) == [CHECK, "w"]
 
 
+def test_what_is_kept_names_no_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    kept = Kept(tmp_path)
+    kept.add(row("a", CHECK, "/home/me/a.py: no optimizer"))
+    assert kept.rows() == Kept(tmp_path).rows() == [row("a", CHECK, "~/a.py: no optimizer")]
+
+
 def test_a_table_that_another_process_fills_is_left_alone(tmp_path: Path) -> None:
     with drive(tmp_path):
         result = asked(tmp_path, "adamw")

@@ -136,6 +136,16 @@ def test_children_end_with_their_trial_and_what_it_prints_is_in_a_log(
     assert "line line" in spec.record(0).with_suffix(".log").read_text()
 
 
+def test_what_a_trial_printed_names_no_user(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    spec = misbehaving(make, f"print('{tmp_path}/me.py:3: a warning')")
+    assert isinstance(ended(spec), Outcome)
+    told = spec.record(0).with_suffix(".log").read_text()
+    assert "~/me.py:3: a warning" in told and str(tmp_path) not in told
+
+
 def test_a_slowed_clock_and_a_forged_line_stand_out(make: Make) -> None:
     text = MISBEHAVES.replace("WHAT", "pass").replace(
         "class Opt",

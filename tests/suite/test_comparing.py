@@ -102,7 +102,7 @@ def test_a_clock_that_was_not_read_is_refused(words: list[str], race: Run) -> No
     command, *names = words
     result = invoke(command, race.folder, *names, "--clock", "paired")
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
-    assert "was not timed on the paired clock: choose another with --clock" in result.stderr
+    assert "was not timed on the paired clock; choose another with --clock" in result.stderr
 
 
 def test_an_unknown_entry_is_told_with_the_nearest(race: Run) -> None:

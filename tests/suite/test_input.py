@@ -45,7 +45,7 @@ WRONG = {
     "cores_here": (written(resources={"cores": 1000}), "resources.cores: a trial holds 1000 cores"),
     "title": (written(title="x" * 1000), "title: expected "),
     "bomb": (BOMB, "keys and values"),
-    "nul": (written(submissions=["./a\0b.py"]), "a path cannot hold a NUL"),
+    "nul": (written(submissions=["./a\0b.py"]), "a path cannot contain a NUL"),
     "nul_workload": (written(workloads=["lm\0"]), "unknown workload"),
     "type": (written(points={"adamw": [{"lr": "fast"}]}), "points.adamw.0.lr: expected a number"),
     "infinite": (written(points={"adamw": [{"lr": float("inf")}]}), "expected a finite number"),
@@ -113,7 +113,7 @@ def test_keys_of_a_resumed_run_never_leave_its_folder(
         path.write_text(text.replace(f"{old}:", f"../../{old}:"))
         result = invoke("run", "--resume", "-o", "run")
         assert result.exit_code == 2
-        assert "is no plain name" in result.stderr
+        assert "is not a plain name" in result.stderr
 
 
 def test_a_race_that_could_not_begin_leaves_no_folder(

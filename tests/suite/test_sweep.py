@@ -158,11 +158,11 @@ def with_values(log: Path, values: list[float], first: int = 0) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda log: log.unlink(), "a sweep that is not finished: go on with"),
-        (lambda log: log.write_text("{}"), "sweep.json: not the log of a sweep (order: Field"),
+        (lambda log: log.unlink(), "the sweep is not finished; continue it with"),
+        (lambda log: log.write_text("{}"), "sweep.json: not a sweep log (order: Field"),
         (lambda log: log.write_text(log.read_text().replace("8.0", "[8.0]")), "not the log of"),
-        (lambda log: with_values(log, [1, 2, 3, 4], 1), "workloads are of different values"),
-        (lambda log: with_values(log, [4, 3, 2, 1]), "values do not rise"),
+        (lambda log: with_values(log, [1, 2, 3, 4], 1), "workloads have different values"),
+        (lambda log: with_values(log, [4, 3, 2, 1]), "values do not increase"),
         (lambda log: with_values(log, [0, 1, 2, 3]), "values have no logarithm"),
     ],
 )

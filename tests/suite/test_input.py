@@ -42,7 +42,7 @@ WRONG = {
     "factor": (written(budget_factor=float("inf")), "budget_factor: expected less than or equal"),
     "nan": (written(budget_factor=float("nan")), "budget_factor: expected "),
     "cores": (written(resources={"cores": 10**9}), "resources.cores: expected less than"),
-    "cores_here": (written(resources={"cores": 1000}), "resources.cores: a trial holds 1000 cores"),
+    "cores_here": (written(resources={"cores": 1000}), "resources.cores: a trial needs 1000 cores"),
     "title": (written(title="x" * 1000), "title: expected "),
     "bomb": (BOMB, "keys and values"),
     "nul": (written(submissions=["./a\0b.py"]), "a path cannot contain a NUL"),

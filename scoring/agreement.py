@@ -14,8 +14,8 @@ from scoring.ground.words import Target, is_reference, short
 from scoring.lines import Header
 from scoring.records import Record
 
-_AGAIN = "move it away, and `gradathlon run --resume` races that trial again"
-_APART = "score it apart"
+_AGAIN = "move it away; `gradathlon run --resume` then races that trial again"
+_APART = "score it separately"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +88,7 @@ _SOURCE = _Aspect(
     told=lambda header: header.source_sha256,
     shown=lambda header: short(header.source_sha256),
     group=_entry,
-    mend="give it a name of its own",
+    mend="give it another name",
 )
 
 
@@ -166,8 +166,8 @@ def _most(counts: Mapping[Hashable, int]) -> Hashable:
 def _told(record: Record, right: Sequence[Record], of: int, aspect: _Aspect, name: str) -> str:
     return (
         f"{record.path}:1: {aspect.key}: {aspect.shown(record.header)}, but {len(right)} of {of} "
-        f"records of {name} have {aspect.shown(right[0].header)}; trials that differ in their "
-        f"{aspect.word} are never scored together: {aspect.mend}"
+        f"records of {name} have {aspect.shown(right[0].header)}; trials with different "
+        f"{aspect.word} cannot be scored together: {aspect.mend}"
     )
 
 
@@ -175,6 +175,6 @@ def _as_in(name: str, records: Sequence[Record], aspect: _Aspect) -> str:
     first = records[0]
     other = next(one for one in records if aspect.told(one.header) != aspect.told(first.header))
     return (
-        f"{name}: its trials differ in their {aspect.word}, as in {first.path} and {other.path}; "
-        "score them apart"
+        f"{name}: its trials differ in {aspect.word}, as in {first.path} and {other.path}; "
+        "score them separately"
     )

@@ -173,7 +173,7 @@ def _check_entry(record: Record, plan: RunFile, course: Course) -> None:
 def _contradiction(record: Record, what: str, claim: str, planned: str) -> RecordError:
     return RecordError(
         f"{record.path}:1: {what}: {claim}, but {run_file.NAME} planned {planned}; "
-        "a run's trials are scored as planned"
+        "only trials that ran as planned are scored"
     )
 
 

@@ -200,9 +200,10 @@ def _merge(claims: Sequence[Claims], places: _Places) -> dict[_Place, tuple[Path
                 merged[place] = (claim.run, record)
             elif place in merged and record.sha256 != merged[place][1].sha256:
                 raise RecordError(
-                    f"{record.path}: the same trial is told differently in "
+                    f"{record.path}: conflicts with the record of the same trial in "
                     f"{merged[place][1].path}; "
-                    f"score the runs apart, or move trials/*/{record.header.submission} out of one"
+                    f"score the runs separately, or move trials/*/{record.header.submission} out "
+                    "of one"
                 )
     return merged
 
@@ -359,9 +360,7 @@ def _gaps(record: Record, hit: int | None) -> Readings:
 
 def _target(record: Record) -> Target:
     if record.header.target is None:
-        raise RecordError(
-            f"{record.path}: had no target (a run that sets targets): it cannot be scored"
-        )
+        raise RecordError(f"{record.path}: cannot be scored: its run sets targets, so it had none")
     return record.header.target
 
 

@@ -77,9 +77,9 @@ class _Workload(_Read):
     @pydantic.model_validator(mode="after")
     def _is_whole(self) -> _Workload:
         if len(self.initial) != len(self.finals):
-            raise ValueError("initial and finals are of different numbers of seeds")
+            raise ValueError("initial and finals have different numbers of seeds")
         if any(len(row) != len(self.values) for row in self.finals):
-            raise ValueError("finals and values are of different lengths")
+            raise ValueError("finals and values have different lengths")
         return self
 
 
@@ -92,9 +92,9 @@ class _Log(_Read):
     def _is_of_one_grid(self) -> _Log:
         first = self.workloads[0].values
         if any(one.values != first for one in self.workloads):
-            raise ValueError("workloads are of different values")
+            raise ValueError("workloads have different values")
         if list(first) != sorted(first) or first[0] == first[-1]:
-            raise ValueError("values do not rise")
+            raise ValueError("values do not increase")
         if self.order.scaling == "log" and first[0] <= 0:
             raise ValueError("values have no logarithm")
         return self
@@ -116,14 +116,14 @@ def read_sweep(folder: Path) -> SweepLog:
         read = _Log.model_validate_json(read_text(path))
     except FileNotFoundError:
         raise RecordError(
-            f"{folder}: a sweep that is not finished: go on with gradathlon sweep ... --resume"
+            f"{folder}: the sweep is not finished; continue it with gradathlon sweep ... --resume"
         ) from None
     except (FileError, OSError) as error:
         raise RecordError(f"{path}: cannot be read: {error}") from None
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise RecordError(f"{path}: not the log of a sweep ({where}: {first['msg']})") from None
+        raise RecordError(f"{path}: not a sweep log ({where}: {first['msg']})") from None
     return SweepLog(
         submission=read.order.submission,
         parameter=read.order.parameter,

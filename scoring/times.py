@@ -125,7 +125,7 @@ def check_clock(records: Sequence[Record], clock: Clock) -> None:
     for record in records:
         if not _is_read(record, clock):
             raise RecordError(
-                f"{record.path}: was not timed on the {clock} clock: choose another with --clock "
+                f"{record.path}: was not timed on the {clock} clock; choose another with --clock "
                 f"({', '.join(readable_clocks(records))})"
             )
 

@@ -98,7 +98,7 @@ def _from_folder(word: str, folder: Path) -> str:
 
 def _contradictions(suite: Suite) -> list[tuple[str, str]]:
     if suite.ruleset == "self" and suite.trials > 1:
-        return [("trials", "self tuning has one trial a study; leave it out")]
+        return [("trials", "self tuning has one trial per study; leave it out")]
     return []
 
 

@@ -86,9 +86,9 @@ class Kept:
             row = Row(**{**fields, "cell": Cell(**fields["cell"])})
             _place(row.cell.asked)
         except (ValueError, TypeError, KeyError, WorkloadError) as error:
-            advice = "remove that line, or name another folder with -o"
+            advice = "remove that line, or choose another folder with -o"
             raise ConfigError(
-                f"{self._path}:{number}: no row of a table ({error}); {advice}"
+                f"{self._path}:{number}: not a table row ({error}); {advice}"
             ) from None
         return row
 

@@ -81,7 +81,7 @@ def _run(request: Request) -> int:
     _keep_plan(request, folder, planned, specs)
     try:
         _take_references(request, specs)
-        say(f"{len(specs)} trials into {place}")
+        say(f"racing {len(specs)} trials into {place}")
         with _tracking(request, folder):
             finished = _race(request, planned, specs)
     except UserError:
@@ -90,11 +90,11 @@ def _run(request: Request) -> int:
             take_away(made)
         raise
     except KeyboardInterrupt:
-        say(f"stopped; to go on: {request.again(place)}")
+        say(f"stopped; resume with: {request.again(place)}")
         return INTERRUPTED
     if written := _show_board(folder, planned):
         there = remote.put(request.copy_to, written, say) if request.copy_to else ""
-        say(f"trials, curves and profiles as a page: {there or written}")
+        say(f"report: {there or written}")
     return _report_failures(finished, request.again(place, "--retry-failed"))
 
 
@@ -122,7 +122,7 @@ def _tracking(request: Request, folder: Path) -> contextlib.AbstractContextManag
 def _wandb_place(request: Request) -> Place | None:
     for flag in ("project", "entity"):
         if getattr(request, f"wandb_{flag}") is not None and not request.wandb:
-            raise ConfigError(f"--wandb-{flag} goes with --wandb; add it")
+            raise ConfigError(f"--wandb-{flag} needs --wandb; add it")
     return Place.find(request.wandb_project, request.wandb_entity) if request.wandb else None
 
 
@@ -183,8 +183,8 @@ def _refuse_conflicts(request: Request, planned: Planned, place: str) -> None:
     for flag, is_asked, has in _asked(request, planned):
         if is_asked != has:
             raise ConfigError(
-                f"{flag} {_words(is_asked)}: the run in {place} was begun with {_words(has)}, and "
-                f"a resumed run goes on as planned; leave {flag} out, or start a new run"
+                f"{flag} {_words(is_asked)}: the run in {place} was started with {_words(has)}; a "
+                f"resumed run keeps its plan: leave {flag} out, or start a new run"
             )
     raced = [one.raced for course in plan.workloads.values() for one in course.references.values()]
     if not request.reference and any(raced):
@@ -235,7 +235,7 @@ def _check_place(request: Request) -> None:
     """Before a folder is made, which the corrected command would find used."""
     _wandb_place(request)
     if request.retry_failed and not request.resume:
-        raise ConfigError("--retry-failed goes with --resume: a new run has no failed trials")
+        raise ConfigError("--retry-failed needs --resume: a new run has no failed trials")
     if request.address is not None:
         from cluster.executors.address import check_address
 
@@ -348,5 +348,5 @@ def _report_failures(finished: Sequence[Finished], again: str) -> int:
         record = record_attempts(trial.spec.run, trial.spec.key)[-1]
         say(f"failed: {trial_name(trial.spec.key)}: {reason} ({record})")
     if failed:
-        say(f"to race just those again: {again}")
+        say(f"retry only those with: {again}")
     return 1 if failed else 0

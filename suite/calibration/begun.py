@@ -62,7 +62,7 @@ def kept(begun: Begun, folder: Path) -> Iterator[None]:
             held.enter_context(drive_throughout(folder, say))
             if (folder / "trials").exists() or (folder / begun.file).exists():
                 raise ConfigError(
-                    f"{folder} already holds trials; go on with them: add --resume, or name "
+                    f"{folder}: already holds trials; continue them with --resume, or choose "
                     "another folder with -o"
                 )
             write_whole(folder / begun.file, text)
@@ -72,7 +72,7 @@ def kept(begun: Begun, folder: Path) -> Iterator[None]:
         try:
             yield
         except KeyboardInterrupt:
-            say(f"to go on: the same command with --resume -o {folder}")
+            say(f"to continue: the same command with --resume -o {folder}")
             raise
         except UserError:
             if not (folder / "trials").exists():
@@ -89,7 +89,7 @@ def resumed(kind: type[B], word: str, options: Mapping[str, object], folder: Pat
     """
     if not (folder / kind.file).exists():
         raise ConfigError(
-            f"{folder} holds no {kind.procedure} to resume: it has no {kind.file}; name its folder "
+            f"{folder}: no {kind.procedure} to resume: it has no {kind.file}; give its folder "
             "with -o, or leave --resume out"
         )
     begun = read_yaml(folder / kind.file, kind)
@@ -99,13 +99,13 @@ def resumed(kind: type[B], word: str, options: Mapping[str, object], folder: Pat
         had = getattr(begun, key)
         if value != had:
             raise ConfigError(
-                f"{key} {_text(value)}: the {kind.procedure} in {folder} was begun with "
-                f"{_text(had)}, and goes on as it was begun; leave it out, or begin another with -o"
+                f"{key} {_text(value)}: the {kind.procedure} in {folder} was started with "
+                f"{_text(had)} and keeps its settings; leave it out, or start another with -o"
             )
     if find(word).sha256 != begun.sha256:
         raise ConfigError(
-            f"{word}: changed since the {kind.procedure} in {folder} began; put the old text back, "
-            "or begin another with -o"
+            f"{word}: changed since the {kind.procedure} in {folder} began; restore it, "
+            "or start another with -o"
         )
     return begun
 

@@ -31,7 +31,7 @@ def told(verdict: Verdict) -> str:
         row = [str(place), point_text(verdict, one), f"{one.score.score:.3f}", _interval(one)]
         row += [] if one.chance is None else [share_text(one.chance)]
         rows.append([*row, *(_ratio(one.score.ratios[id]) for id in ids)])
-    legend = "a workload's column: time to the target over the reference's, the median over seeds"
+    legend = "workload columns: time to the target relative to the reference, median over seeds"
     return "\n".join([columns(head, rows), legend, "", found(verdict), cost(verdict)])
 
 
@@ -41,7 +41,7 @@ def found(verdict: Verdict) -> str:
     if not any(map(math.isfinite, best.score.ratios.values())):
         return (
             f"No finalist met a target in most of its seeds; {verdict.submission} at "
-            f"{point_text(verdict, best)} came nearest with the first."
+            f"{point_text(verdict, best)} came closest with the first."
         )
     across = f"{len(order.workloads)} workloads" if len(order.workloads) > 1 else order.workloads[0]
     text = (
@@ -51,7 +51,7 @@ def found(verdict: Verdict) -> str:
     if len(verdict.finalists) == 1:
         return f"{text}; the only finalist."
     if best.chance is None:
-        return f"{text}; fewer than {FEW} seeds do not say how sure that is."
+        return f"{text}; at least {FEW} seeds are needed to say how certain that is."
     others, share = len(verdict.finalists), share_text(best.chance)
     return f"{text}; the best of {others} finalists in {share} of resampled seeds."
 
@@ -59,7 +59,7 @@ def found(verdict: Verdict) -> str:
 def cost(verdict: Verdict) -> str:
     """What it took, in a sentence."""
     return (
-        f"It took {verdict.trials} trials, {verdict.pruned} of them ended early, and "
+        f"It took {verdict.trials} trials, {verdict.pruned} of them stopped early, and "
         f"{verdict.core_hours:.2g} core-hours from first step to last."
     )
 

@@ -53,7 +53,7 @@ def refuse_board_options(what: str) -> None:
     """
     for name in filter(typed, _NAMES):
         raise click.UsageError(
-            f"--{name.replace('_', '-')} is of a board, and {what}; leave it out"
+            f"--{name.replace('_', '-')} needs a board, and {what}; leave it out"
         )
 
 

@@ -31,7 +31,7 @@ def compare(words: tuple[str, ...], **options: Option) -> None:
         gradathlon compare runs/mine runs/theirs my_opt reference-torch --clock steps
     """
     if len(words) < 3:
-        raise click.UsageError("name a run or several, then two submissions: RUN... A B")
+        raise click.UsageError("expected one or more runs, then two submissions: RUN... A B")
     from scoring import board, run_file
     from scoring.comparison import compare as compare_entries
     from scoring.ground.documents import ConfigError
@@ -40,8 +40,8 @@ def compare(words: tuple[str, ...], **options: Option) -> None:
     for word in (one, other):
         if is_url(word) or Path(word, run_file.NAME).exists() or Path(word, "trials").is_dir():
             raise ConfigError(
-                f"{word} is a run, where a submission's name belongs: first the runs, then the two "
-                "names, as they stand on the board: gradathlon compare RUN... A B"
+                f"{word} is a run, where a submission is expected: give the runs first, then two "
+                "submissions of the board: gradathlon compare RUN... A B"
             )
     folder = RunFolder()
     computed = board.compute([folder.convert(run, None, None) for run in runs], **options)
@@ -72,8 +72,8 @@ def _lines(comparison: Comparison, one: str, other: str) -> list[str]:
     ]
     head = ("workload", one, other, "ratio", "95 %", "scores without it")
     told = (
-        "×: to the time of the reference that the entry is scored against; ratio: of the two ×, "
-        f"below 1 where {one} is faster; —: missed or not run"
+        "×: time relative to the reference that the submission is scored against; ratio of the "
+        f"two ×: below 1 where {one} is faster; —: missed or not run"
     )
     return [*lines, "", columns(head, rows), "", told]
 

@@ -95,7 +95,7 @@ def _steps(words: Sequence[str], usual: int) -> dict[str, int]:
             count.isdecimal() and len(count) <= len(str(MOST)) and LEAST <= int(count) <= MOST
         ):
             raise click.UsageError(
-                f"-w {word[:80]}: {count[:40]!r} is no number of steps; give {LEAST} to {MOST}"
+                f"-w {word[:80]}: {count[:40]!r} is not a number of steps; use {LEAST} to {MOST}"
             )
         steps[id] = int(count or usual)
     return steps

@@ -32,9 +32,9 @@ def list_() -> None:
         size = f"{_bytes(artefact.path) / 1e6:.1f} MB" if here else ""
         state = "here" if here else "not fetched"
         rows.append((family, artefact.origin, state, size, str(artefact.path)))
-    click.echo(columns(("family", "out of", "state", "size", "path"), rows))
+    click.echo(columns(("family", "source", "state", "size", "path"), rows))
     click.echo(f"cache folder: {cache_folder()}", err=True)
-    where = data_folder() or "not set; `gradathlon data fetch ID` tells what a workload needs"
+    where = data_folder() or "not set; `gradathlon data fetch ID` says what a workload needs"
     click.echo(f"data folder (GRADATHLON_DATA): {where}", err=True)
 
 

@@ -46,7 +46,7 @@ def doctor(ctx: click.Context, address: str | None, output: Path | None) -> None
         for reply in ask_cluster(address, examine):
             node = reply.node
             click.echo(f"{node.name}: {node.cores} cores and {node.gpus} accelerators for trials")
-            unheard = [Finding("answer", "fail", reply.trouble, "look at Ray's logs there")]
+            unheard = [Finding("answer", "fail", reply.trouble, "see Ray's logs on that node")]
             failed |= _show(unheard if reply.answer is None else reply.answer)
     if failed:
         ctx.exit(1)

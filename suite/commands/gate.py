@@ -56,5 +56,5 @@ def gate(
     click.echo(comparison.markdown(changes, allowed))
     if base.unraced:
         told = "; ".join(base.unraced)
-        click.echo(f"\nnot compared, since the baseline has no trial of it: {told}")
+        click.echo(f"\nnot compared (no trial in the baseline): {told}")
     ctx.exit(1 if any(change.worse for change in changes) else 0)

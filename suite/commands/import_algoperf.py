@@ -43,5 +43,5 @@ def import_algoperf(logs: Path, output: Path, reference: str | None) -> None:
     click.echo(f"{count} trials", err=True)
     if left_out:
         named = ", ".join(f"{name} {trials}" for name, trials in sorted(left_out.items()))
-        click.echo(f"left out, for want of a published target: trials of {named}", err=True)
+        click.echo(f"skipped trials without a published target: {named}", err=True)
     click.echo(str(output))

@@ -123,11 +123,9 @@ def _scenarios(run: Path) -> list[tuple[Record, Scenario]]:
         except RecordError as error:
             reasons.append(str(error))
     if not told:
-        raise RecordError(
-            reasons[0] if reasons else f"{run}: holds no trial of the lifelong family"
-        )
+        raise RecordError(reasons[0] if reasons else f"{run}: no trial of the lifelong family")
     for reason in reasons:
-        click.echo(f"left out: {reason}", err=True)
+        click.echo(f"skipped: {reason}", err=True)
     return told
 
 

@@ -40,7 +40,7 @@ def list_(what: str, like: str, as_markdown: bool) -> None:
     }[what]
     rows = list(listed(like))
     if not rows:
-        raise ConfigError(f"no name of {what} matches {like!r}; * stands for anything: '*{like}*'")
+        raise ConfigError(f"no {what} match {like!r}; use * as a wildcard: '*{like}*'")
     click.echo(markdown(head, rows) if as_markdown else fitted(head, rows))
 
 

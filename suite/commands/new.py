@@ -54,7 +54,7 @@ def new(path: Path, torch: bool, jax: bool, workload: bool, repository: bool) ->
         name = write_repository(path, framework)
         click.echo(str(path))
         click.echo(
-            f"next: look at {path}/requirements.txt, then: gradathlon check {path}/{name}.py",
+            f"next: review {path}/requirements.txt, then: gradathlon check {path}/{name}.py",
             err=True,
         )
         return
@@ -75,7 +75,7 @@ def new(path: Path, torch: bool, jax: bool, workload: bool, repository: bool) ->
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise ConfigError(f"{path} exists; name another file, or delete it first") from None
+        raise ConfigError(f"{path}: exists; choose another file, or delete it first") from None
     except OSError as error:
         with contextlib.suppress(OSError):  # half a file would be refused as one that exists
             path.unlink()

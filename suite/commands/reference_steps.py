@@ -62,7 +62,7 @@ def reference_steps(
     from suite.targets.stages import Settings
 
     if not measure and (options["seeds"] or options["frameworks"]):
-        raise click.UsageError("--seeds and --framework go with --measure; add it")
+        raise click.UsageError("--seeds and --framework need --measure; add it")
     for id in workloads:
         reference.see_that_it_can_be(id, adopt=adopt)
     for id in workloads:

@@ -55,8 +55,8 @@ def report(
     sweeps = [run for run in runs if is_sweep(run)]
     if sweeps and (len(runs) > 1 or picture is not None):
         raise ConfigError(
-            f"{sweeps[0]}: a sweep has a page of its own, gradathlon report {sweeps[0]}; its "
-            "pictures lie in its folder"
+            f"{sweeps[0]}: a sweep has its own page: gradathlon report {sweeps[0]}; its pictures "
+            "are in its folder"
         )
     if sweeps:
         refuse_board_options("a sweep has none")
@@ -96,5 +96,5 @@ def _picture(runs: tuple[Path, ...], word: str, options: Options) -> str:
     raced = {record.header.workload for record in records}
     if word not in raced:
         hint = nearest(word, [*drawings, *raced])
-        raise ConfigError(f"--picture: no picture is called {word!r}{hint}")
+        raise ConfigError(f"--picture: unknown picture {word!r}{hint}")
     return pictures.curves_svg(computed, records, word)

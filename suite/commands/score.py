@@ -52,7 +52,7 @@ def score(
     from scoring.report import tables
 
     if form == "trials" and (more or costs):
-        raise click.UsageError("--more and --costs tell of a board: leave --format trials out")
+        raise click.UsageError("--more and --costs need a board; leave --format trials out")
     if form == "trials":
         refuse_board_options("--format trials has every trial's times on all clocks")
     known = None if costs is None else projection.read_costs(costs)

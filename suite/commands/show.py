@@ -40,7 +40,7 @@ def _text(name: str) -> str:
     hint = nearest(name, [*submissions, *config.shipped(), *workloads.ids()])
     if "did you mean" not in hint:
         hint = "; see `gradathlon list workloads`, `submissions` or `suites`"
-    raise ConfigError(f"nothing is named {name!r}{hint}")
+    raise ConfigError(f"unknown name {name!r}{hint}")
 
 
 def _workload(name: str) -> str:

@@ -67,7 +67,7 @@ def step_cost(
         gradathlon score runs/first --costs costs.json
     """
     if len(rows) > 2:
-        raise click.UsageError("--rows: give it once, or twice")
+        raise click.UsageError("--rows: give it once or twice")
     sources = [find(name) for name in submissions]
     for id in ids:
         workloads.get(id)

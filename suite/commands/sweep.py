@@ -120,7 +120,7 @@ def _given(
     if fixed or not resume:
         settings["fixed"] = stated_point(source, fixed)
     if settings.get("parameter") in settings.get("fixed", {}):
-        raise ConfigError(f"-p {settings['parameter']}: it is what is swept")
+        raise ConfigError(f"-p {settings['parameter']}: this is the swept parameter; leave it out")
     return settings
 
 
@@ -151,11 +151,11 @@ def _told(sweeps: Sequence[Sweep], order: SweepOrder, hours: float) -> str:
     first = sweeps[0]
     better = "lower" if first.goal == "min" else "higher"
     seeds = f"{order.seeds} seed{'s' * (order.seeds > 1)}"
-    spread = ", least and largest of a seed in brackets" if order.seeds > 1 else ""
+    spread = ", smallest and largest seed in brackets" if order.seeds > 1 else ""
     lines = [
         columns(head, rows),
-        f"final {first.metric}, {better} is better, mean of {seeds}, none counted worse than "
-        "before training; * the best",
+        f"final {first.metric} ({better} is better), mean of {seeds}, none counted worse than "
+        "before training; *: best",
         f"sensitivity: mean distance from the best over the range{spread}",
         f"It took {hours:.2g} core-hours.",
     ]

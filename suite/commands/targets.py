@@ -98,17 +98,15 @@ def set_targets(
     folder = (trials_in or Path("runs") / f"targets-{workload}").absolute()
     if (folder / "trials").exists() and not options["resume"]:
         raise ConfigError(
-            f"{folder} already holds trials; go on with them: add --resume, or name another folder "
-            "with --trials-in"
+            f"{folder}: already holds trials; continue them with --resume, or choose another "
+            "folder with --trials-in"
         )
     if options["adopt"] and output is not None:
         raise click.UsageError("-o or --adopt, not both")
     if options["from_base"] and options["from_log"]:
         raise click.UsageError("--from-base or --from-log, not both")
     if options["points"] and not (options["from_base"] or options["from_log"]):
-        raise ConfigError(
-            "--points: only with --from-base or --from-log; otherwise points are drawn"
-        )
+        raise ConfigError("--points needs --from-base or --from-log; otherwise points are drawn")
     carry_out(
         Settings(
             workload=workload,

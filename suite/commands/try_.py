@@ -78,7 +78,7 @@ def try_(ctx: click.Context, /, workload: str, submission: str, **options: Optio
     point = stated_point(source, options["points"])
     folder: Path | None = options["output"]
     if folder is not None and (folder / "trials").exists():
-        raise ConfigError(f"{folder} already holds trials; name another folder with -o")
+        raise ConfigError(f"{folder}: already holds trials; choose another folder with -o")
     fetch_once(chosen)
     with tempfile.TemporaryDirectory() as scratch:
         record = _train(source, workload, point, (folder or Path(scratch)).absolute(), options)
@@ -123,7 +123,7 @@ def _show(record: Record, judged: str) -> None:
         table, hidden = measured(record.evaluations, judged, width)
         click.echo(table)
         if hidden:
-            click.echo(f"{hidden} more columns where this goes to a file or a pipe", err=True)
+            click.echo(f"{hidden} more columns in a file or pipe", err=True)
     facts = record.outcome.extra if record.outcome else {}
     for name, value in facts.get("test", {}).items():
         click.echo(f"{name} {value:.5g}")

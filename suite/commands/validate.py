@@ -37,7 +37,7 @@ def validate(ctx: click.Context, runs: tuple[Path, ...]) -> None:
         claims = read_claims(run, afresh=True)
         problems = [one.reason for one in claims.refused]
         problems += [
-            f"{run}: planned, but not there: {key.workload} {key.submission} "
+            f"{run}: planned, but no record: {key.workload} {key.submission} "
             f"study {key.study} trial {key.trial}"
             for key in claims.missing
         ]
@@ -47,7 +47,7 @@ def validate(ctx: click.Context, runs: tuple[Path, ...]) -> None:
         problematic = problematic or bool(problems)
         for line in audited(claims.records):
             click.echo(line, err=True)
-        verdict = f"{len(claims.records)} records can be believed, {len(problems)} problems"
+        verdict = f"{len(claims.records)} valid records, {len(problems)} problems"
         click.echo(f"{run}: {verdict}", err=True)
     if problematic:
         ctx.exit(1)
@@ -61,4 +61,4 @@ def audited(records: Iterable[Record]) -> Iterator[str]:
         for entry in trail if isinstance(trail, list) else []:
             noted.setdefault(record.header.submission, {})[str(entry)] = None
     for name, entries in noted.items():
-        yield f"{name}, to be looked at: {'; '.join(entries)}"
+        yield f"{name} needs review: {'; '.join(entries)}"

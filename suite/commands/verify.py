@@ -39,7 +39,7 @@ def verify(ctx: click.Context, /, run: Path, rerun: int | None, seed: int | None
     from suite import verification
 
     if seed is not None and rerun is None:
-        raise click.UsageError("--seed goes with --rerun; add it")
+        raise click.UsageError("--seed needs --rerun; add it")
     wrong = verification.differences(run, needed=rerun is None)
     for line in wrong:
         click.echo(line)

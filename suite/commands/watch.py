@@ -80,8 +80,8 @@ def _driven(word: str, run: Path) -> bool:
 
 def _left_alone(word: str) -> str:
     driver = Driver.of(word) if is_url(word) else None
-    silent = f" ({driver.name} is silent for {duration(driver.silent_s)})" if driver else ""
-    return f"nobody races it now{silent}; to go on: gradathlon run --resume -o {word}"
+    silent = f" ({driver.name} has been silent for {duration(driver.silent_s)})" if driver else ""
+    return f"not running{silent}; resume with: gradathlon run --resume -o {word}"
 
 
 def _print(follower: Follower, progress: Progress) -> None:

@@ -102,7 +102,7 @@ def set_targets(settings: Settings) -> Result:
     log = {"tuned": procedure.tuned, "unreliable": procedure.unreliable}
     result = conclude(procedure.stages, winner, reference, fresh, log)
     path = write_result(output, id, result)
-    settings.say(f"{settings.workload}: target {result.published.target:g}, written into {path}")
+    settings.say(f"{settings.workload}: target {result.published.target:g}, written to {path}")
     return result
 
 
@@ -193,7 +193,7 @@ class Procedure:
                 candidates.remove(candidate)
         raise WorkloadError(
             f"{self.stages.settings.workload}: every reference among the finalists failed on a "
-            "fresh seed; its runs differ more between seeds than points do"
+            "fresh seed; its runs vary more between seeds than between points"
         )
 
     def _fresh_curves(self, candidates: Iterable[Candidate], seeds: tuple[int, int]) -> FreshCurves:
@@ -225,8 +225,8 @@ class Procedure:
         self.unreliable.append(candidate.told(reached))
         self.stages.say(
             f"{candidate.method} at {dict(candidate.point)} did not reach on every fresh seed what "
-            f"the points tuned to half of the horizon had reached there ({self.least:.4g}); the "
-            "next of the finalists takes its place"
+            f"the points tuned to half of the horizon reached there ({self.least:.4g}); the next "
+            "finalist takes its place"
         )
 
     def _note(self, ranked: list[Candidate], values: Mapping[Candidate, float]) -> None:
@@ -289,7 +289,7 @@ def _log_points(path: Path, count: int) -> list[Candidate]:
         return _told(log, Reference(submission=REFERENCE, hyperparameters=ours[0]), count)
     except (OSError, ValueError, LookupError, TypeError):
         raise WorkloadError(
-            f"{path}: no log of set-targets with a point of {REFERENCE}; name a "
+            f"{path}: not a set-targets log with a point of {REFERENCE}; give a "
             "<race>.procedure.json"
         ) from None
 

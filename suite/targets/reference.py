@@ -52,7 +52,7 @@ def logged_steps(id: str) -> Steps:
     race, log = _race(id), workloads.family(workload.id.family).procedure(workload.id)
     again = f"measure them: gradathlon reference-steps {id} --measure"
     if log is None:
-        raise WorkloadError(f"{id}: its target has no log to read the steps from; {again}")
+        raise WorkloadError(f"{id}: its target has no log with steps; {again}")
     if (measured := log.get(MEASURED, {})).get("workload") == id:
         data = measured.get("data_sha256", {})
         return {
@@ -60,7 +60,7 @@ def logged_steps(id: str) -> Steps:
             for name, steps in measured["steps"].items()
         }
     if id not in log["command"].split():
-        raise WorkloadError(f"{id}: its log is of another version ({log['command']}); {again}")
+        raise WorkloadError(f"{id}: its log is from another version ({log['command']}); {again}")
     return {
         framework: Measured(
             list(log["fresh"][reference.submission]["steps"]), log.get("data_sha256", "")
@@ -122,7 +122,7 @@ def adopt(id: str, steps: Steps, measured_log: Facts | None = None) -> None:
         if missed := sum(map(math.isinf, one.steps)):
             raise WorkloadError(
                 f"{id}: not adopted: the reference in {framework} missed the target on {missed} of "
-                f"{len(one.steps)} fresh seeds; set another: gradathlon set-targets {id}"
+                f"{len(one.steps)} fresh seeds; set another with: gradathlon set-targets {id}"
             )
     log = dict(workloads.family(workload.id.family).procedure(workload.id) or {})
     if measured_log is not None:
@@ -162,5 +162,5 @@ def _steps_before(id: str) -> Steps:
 def _race(id: str) -> Race:
     race = workloads.get(id).race
     if race is None:
-        raise WorkloadError(f"{id} has no target yet: gradathlon set-targets {id}")
+        raise WorkloadError(f"{id} has no target yet; set one with: gradathlon set-targets {id}")
     return race

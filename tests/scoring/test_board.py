@@ -98,7 +98,7 @@ def test_the_run_s_own_clock_is_the_default(new_run: NewRun) -> None:
 
 
 def test_a_clock_that_trials_were_not_timed_on_has_no_board(race: Run) -> None:
-    said = r"timed on the paired clock: .* --clock \(wall, cpu, steps\)"
+    said = r"timed on the paired clock; .* --clock \(wall, cpu, steps\)"
     for protocol in ("gradathlon", "algoperf"):
         with pytest.raises(RecordError, match=said):
             compute([race.folder], clock="paired", protocol=protocol)
@@ -216,7 +216,7 @@ def test_the_same_trial_in_two_runs_counts_once_and_two_versions_are_refused(
     same = new_run("b").add(LM, "adamw", [20])
     other = new_run("c").add(LM, "adamw", [19])
     assert compute([one.folder, same.folder, one.folder]) == compute([one.folder])
-    with pytest.raises(RecordError, match=r"c/trials/.*told differently in .*a/trials/"):
+    with pytest.raises(RecordError, match=r"c/trials/.*conflicts with .*trial in .*a/trials/"):
         compute([one.folder, other.folder])
 
 
@@ -284,18 +284,18 @@ def test_different_data_are_refused_and_none_opened_is_no_difference(new_run: Ne
     failed = new_run("b").add(LM, TORCH, [20, 21]).add(LM, "theirs", [20, 21])
     compute([one.folder, failed.folder])
     other = new_run("c").add(LM, "others", [20, 21], data_sha256="b" * 64)
-    with pytest.raises(RecordError, match=f"{LM}: its trials differ in their data"):
+    with pytest.raises(RecordError, match=f"{LM}: its trials differ in data"):
         compute([one.folder, other.folder])
 
 
 def test_different_sources_and_targets_are_refused(new_run: NewRun) -> None:
     run = new_run().add(LM, TORCH, [20, 21]).add(LM, "mine", [20, 21])
     edited = new_run("edited").add(SHIFT, "mine", [20], source_sha256="0" * 64)
-    with pytest.raises(RecordError, match="mine: its trials differ in their source"):
+    with pytest.raises(RecordError, match="mine: its trials differ in source"):
         compute([run.folder, edited.folder])
     harder = header().target.__class__("validation/loss", "min", 1.25)  # type: ignore[union-attr]
     moved = new_run("moved").add(LM, "theirs", [20], target=harder)
-    with pytest.raises(RecordError, match=f"{LM}: its trials differ in their target"):
+    with pytest.raises(RecordError, match=f"{LM}: its trials differ in target"):
         compute([run.folder, moved.folder])
 
 
@@ -305,7 +305,7 @@ def test_runs_that_cannot_be_scored_say_why(new_run: NewRun, tmp_path: Path) -> 
     with pytest.raises(RecordError, match="no trial"):
         compute([new_run("empty").folder])
     aimless = new_run("aimless").add(LM, "adamw", [20], target=None)
-    with pytest.raises(RecordError, match="had no target"):
+    with pytest.raises(RecordError, match="so it had none"):
         compute([aimless.folder])
     with pytest.raises(RecordError, match="gradathlon or algoperf"):
         compute([aimless.folder], protocol="olympic")

@@ -84,7 +84,7 @@ def test_paired_time_is_told_to_its_fractions() -> None:
 def test_a_clock_that_was_not_read_has_no_curves() -> None:
     own = trial([2.0, 1.0], "reached")
     bare = tuple(dataclasses.replace(one, paired=None) for one in own.evaluations)
-    with pytest.raises(RecordError, match=r"timed on the paired clock: .* \(wall, cpu, steps\)"):
+    with pytest.raises(RecordError, match=r"timed on the paired clock; .* \(wall, cpu, steps\)"):
         plot(own, dataclasses.replace(own, evaluations=bare), clock="paired")
 
 

@@ -295,7 +295,7 @@ def test_what_is_no_lifelong_run_is_told_in_one_line(runs: tuple[str, str], tmp_
     (tmp_path / "trials").mkdir()
     code, _, error = call(str(tmp_path))
     assert (code, len(error.splitlines())) == (2, 1)
-    assert "holds no trial of the lifelong family" in error
+    assert "no trial of the lifelong family" in error
 
 
 def test_a_trial_without_a_check_is_told(runs: tuple[str, str]) -> None:

@@ -179,7 +179,7 @@ def test_seconds_of_two_machines_have_no_median(tmp_path: Path) -> None:
     cell = next(row for row in board.rows if row.submission == "a").cells[LM]
     assert math.isnan(cell.time) and cell.ratio == pytest.approx(0.5)
     assert cell.study_times == (10.0, 10.5, 40.0, 42.0)
-    told = "machines of several kinds, whose seconds have no common median: a, reference-torch;"
+    told = "several kinds of machine, whose seconds have no common median: a, reference-torch;"
     assert told in board.notes[-1]
     assert "×0.50 4/4" in tables.terminal(board)
     assert "×0.50 4/4" in tables.markdown(board)

@@ -141,7 +141,7 @@ def test_what_is_no_row_is_named(tmp_path: Path) -> None:
     (tmp_path / ROWS).write_text('{"submission": "a"}\n')
     result = CliRunner().invoke(main, ["conformance", "adamw", "-o", str(tmp_path)])
     assert result.exit_code == 2
-    assert f"{tmp_path / ROWS}:1: no row of a table" in result.stderr
+    assert f"{tmp_path / ROWS}:1: not a table row" in result.stderr
 
 
 @pytest.mark.parametrize("count", ["1", "x", "-3", ""])

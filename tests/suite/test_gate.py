@@ -142,7 +142,7 @@ def test_what_the_baseline_never_raced_is_told_and_not_called_worse(
     Path("scores.json").write_text(board)
     result = invoke("gate", "a", "b", "--baseline", "scores.json")
     assert (result.exit_code, result.stderr) == (0, "")
-    told = "not compared, since the baseline has no trial of it: "
+    told = "not compared (no trial in the baseline): "
     assert told + "a on homeostatic-toy-v3; b on lm-toy-v2" in result.stdout
     assert result.stdout.startswith("**Nothing got worse**")
     gone = invoke("gate", "a", "--baseline", "scores.json")

@@ -44,7 +44,7 @@ WRONG = {
     "cores": (written(resources={"cores": 10**9}), "resources.cores: expected less than"),
     "title": (written(title="x" * 1000), "title: expected "),
     "bomb": (BOMB, "keys and values"),
-    "nul": (written(submissions=["./a\0b.py"]), "a path cannot hold a NUL"),
+    "nul": (written(submissions=["./a\0b.py"]), "a path cannot contain a NUL"),
     "nul_workload": (written(workloads=["lm\0"]), "unknown workload"),
     "type": (written(points={"adamw": [{"lr": "fast"}]}), "points.adamw.0.lr: expected a number"),
     "infinite": (written(points={"adamw": [{"lr": float("inf")}]}), "expected a finite number"),
@@ -71,7 +71,7 @@ def test_a_suite_out_of_bounds_is_told_and_leaves_nothing(
 def test_a_plan_for_a_larger_machine_can_be_looked_at_here(
     raced: Any, invoke: Invoke, suite_file: Callable[[str], Path]
 ) -> None:
-    path, told = suite_file(written(resources={"cores": 1000})), "a trial holds 1000 cores"
+    path, told = suite_file(written(resources={"cores": 1000})), "a trial needs 1000 cores"
     refused = invoke("run", str(path), "-o", "out")
     assert (refused.exit_code, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
     assert f"resources.cores: {told}" in refused.stderr
@@ -125,7 +125,7 @@ def test_keys_of_a_resumed_run_never_leave_its_folder(
         path.write_text(text.replace(f"{old}:", f"../../{old}:"))
         result = invoke("run", "--resume", "-o", "run")
         assert result.exit_code == 2
-        assert "is no plain name" in result.stderr
+        assert "is not a plain name" in result.stderr
 
 
 def test_a_race_that_could_not_begin_leaves_no_folder(

@@ -117,7 +117,7 @@ def test_a_place_that_fails_for_a_while_gets_the_rest_at_the_end(
         spec.record(0).write_text(text + text + text)
         copy.ended(spec.key)
     (line,) = said
-    assert line == f"{memory}: cannot be written: no way; the run goes on"
+    assert line == f"{memory}: cannot be written: no way; the run continues"
     copy.close()
     copied = fetched(memory) / spec.record(0).relative_to(run)
     assert copied.read_text() == spec.record(0).read_text()
@@ -157,7 +157,7 @@ def test_a_run_at_a_url_is_gone_on_with_by_another_machine(
     assert Driver.of(url) is None, "it said that it ended"
     done = invoke("watch", url)
     assert done.exit_code == 1
-    assert f"nobody races it now; to go on: gradathlon run --resume -o {url}" in done.stderr
+    assert f"not running; resume with: gradathlon run --resume -o {url}" in done.stderr
     first = {spec.key for spec in fake.trained}
     fake.before = lambda spec: None
     monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path / "another"))
@@ -172,7 +172,7 @@ def test_a_run_at_a_url_is_gone_on_with_by_another_machine(
     assert {path.name for path in set(Path.cwd().iterdir()) - before} <= {"cache", "another"}
     again = invoke("run", "demo", "-o", url)
     assert again.exit_code == 2
-    assert f"{url}: already holds a run; go on with it: gradathlon run --resume" in again.stderr
+    assert f"{url}: already holds a run; resume it with: gradathlon run --resume" in again.stderr
 
 
 def test_what_could_not_be_sent_is_sent_when_the_run_goes_on(
@@ -273,7 +273,7 @@ def test_a_driver_that_gives_signs_of_life_is_left_alone(
     sign(2 * SILENT_S)
     done = invoke("watch", memory)
     assert done.exit_code == 1
-    assert "nobody races it now (process 7 on elsewhere is silent for 5 min" in done.stderr
+    assert "not running (process 7 on elsewhere has been silent for 5 min" in done.stderr
     assert invoke("run", "--resume", "-o", memory).exit_code == 0
 
 
@@ -320,7 +320,7 @@ def test_a_run_at_a_url_is_not_copied_elsewhere(
 ) -> None:
     done = invoke("run", "demo", "-o", memory, "--copy-to", f"{memory}-too")
     assert done.exit_code == 2
-    assert f"--copy-to: the run is kept at {memory} already" in done.stderr
+    assert f"--copy-to: the run is already kept at {memory}" in done.stderr
 
 
 @pytest.mark.parametrize("url", ["nowhere://x/y", "memory://nothing/here"])

@@ -57,7 +57,7 @@ def test_an_unknown_picture_is_answered_with_the_nearest(run: Path, invoke: Invo
     result = invoke("report", str(run), "--picture", "lm-toy")
     assert result.exit_code == 2
     assert result.stderr == (
-        "gradathlon: error: --picture: no picture is called 'lm-toy'; did you mean 'lm-toy-v2'?\n"
+        "gradathlon: error: --picture: unknown picture 'lm-toy'; did you mean 'lm-toy-v2'?\n"
     )
     assert invoke("report", str(run), "--picture", "").stderr.endswith(
         "''; known: board, bump, differences, homeostatic-toy-v3, lm-toy-v2, profiles, ratios\n"

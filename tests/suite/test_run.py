@@ -115,8 +115,8 @@ def test_a_used_folder_is_refused(fake: FakeCluster, invoke: Invoke) -> None:
     result = run_demo(invoke)
     assert result.exit_code == 2
     assert result.stderr.splitlines() == [
-        "gradathlon: error: out already holds a run; go on with it: gradathlon run --resume -o "
-        "out, or name another folder with -o"
+        "gradathlon: error: out: already holds a run; resume it with: gradathlon run --resume -o "
+        "out, or choose another folder with -o"
     ]
 
 
@@ -137,7 +137,9 @@ def test_ctrl_c_tells_how_to_go_on_and_resuming_does(fake: FakeCluster, invoke: 
     fake.before = stop
     result = run_demo(invoke)
     assert result.exit_code == 130
-    assert result.stderr.splitlines()[-1] == ("stopped; to go on: gradathlon run --resume -o out")
+    assert result.stderr.splitlines()[-1] == (
+        "stopped; resume with: gradathlon run --resume -o out"
+    )
     asked = fake.asked
     fake.before = lambda spec: None
     assert invoke("run", "--resume", "-o", "out").exit_code == 0
@@ -153,14 +155,14 @@ def test_the_line_to_go_on_by_races_as_the_run_was_raced(fake: FakeCluster, invo
     words = ("--executor", "in-process", "--no-prune", "--at-once", "1")
     result = run_demo(invoke, *words)
     (line,) = [one for one in result.stderr.splitlines() if one.startswith("stopped; ")]
-    again = line.partition("to go on: gradathlon ")[2].split()
+    again = line.partition("resume with: gradathlon ")[2].split()
     assert again == ["run", "--resume", "-o", "out", *words]
     fake.before = lambda spec: None
     fake.end_of = lambda spec: "failed"
     result = invoke(*again)
     assert fake.executors == [("in_process", None, 1)] * 2
     failed = ["run", "--resume", "--retry-failed", "-o", "out", *words]
-    assert f"to race just those again: gradathlon {' '.join(failed)}" in result.stderr
+    assert f"retry only those with: gradathlon {' '.join(failed)}" in result.stderr
 
 
 @pytest.mark.parametrize("still", [True, False], ids=["races", "raced"])
@@ -248,13 +250,13 @@ def test_a_kept_text_that_was_edited_is_refused(fake: FakeCluster, invoke: Invok
 
 
 CONFLICTS = {
-    "--seed": (["--seed", "3"], "--seed 3: the run in out was begun with 0, and"),
-    "--studies": (["--studies", "2"], "--studies 2: the run in out was begun with 1, and"),
-    "--clock": (["--clock", "steps"], "--clock steps: the run in out was begun with paired, and"),
-    "-s": (["-s", "sgd"], "-s sgd: the run in out was begun with adamw, prodigy, and"),
+    "--seed": (["--seed", "3"], "--seed 3: the run in out was started with 0;"),
+    "--studies": (["--studies", "2"], "--studies 2: the run in out was started with 1;"),
+    "--clock": (["--clock", "steps"], "--clock steps: the run in out was started with paired;"),
+    "-s": (["-s", "sgd"], "-s sgd: the run in out was started with adamw, prodigy;"),
     "-w": (
         ["-w", "lm-toy-v2"],
-        "-w lm-toy-v2: the run in out was begun with homeostatic-toy-v3, lm-toy-v2, and",
+        "-w lm-toy-v2: the run in out was started with homeostatic-toy-v3, lm-toy-v2;",
     ),
     "--no-reference": (
         ["--no-reference"],
@@ -298,7 +300,7 @@ def test_another_suite_conflicts_with_the_run(fake: FakeCluster, invoke: Invoke)
     run_demo(invoke)
     result = invoke("run", "ci", "-o", "out", "--resume")
     assert result.exit_code == 2
-    assert "the suite ci: the run in out was begun with demo" in result.stderr
+    assert "the suite ci: the run in out was started with demo" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -312,7 +314,7 @@ def test_another_suite_conflicts_with_the_run(fake: FakeCluster, invoke: Invoke)
         (["run", "demo", "-w", "ml-toy-v1"], "unknown workload 'ml-toy-v1'; did you mean"),
         (["run", "demo", "--trials", "3"], "--trials 3: suite 'demo': self tuning has one trial"),
         (["run", "--resume"], "--resume needs the run's folder"),
-        (["run", "--resume", "-o", "none"], "none holds no run to resume: it has no run.yaml"),
+        (["run", "--resume", "-o", "none"], "none: no run to resume: it has no run.yaml"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
@@ -414,7 +416,7 @@ def test_where_this_machine_made_other_data_the_reference_is_raced_told_and_comp
     }
     raced["lm-toy-v2"] = race(reference=shipped)
     words = ("run", "demo", "-w", "lm-toy-v2", "-s", "adamw", "--studies", "2")
-    told = "lm-toy-v2: its shipped reference steps are of other data (bbbbbbbbbbbb; "
+    told = "lm-toy-v2: its shipped reference steps were measured on other data (bbbbbbbbbbbb; "
     dry = invoke(*words, "--dry-run")
     assert (dry.stderr.count(told), dry.stdout.count("reference-torch")) == (1, 2)
     result = invoke(*words, "-o", "out")

@@ -434,7 +434,7 @@ def test_points_are_counted_where_there_are_some_to_count(invoke: Any) -> None:
 @pytest.mark.parametrize("text", ["", "[]", '{"tuned": []}', '{"tuned": [1]}'])
 def test_what_is_no_log_is_told(race_set: Any, tmp_path: Path, text: str) -> None:
     (tmp_path / "log.json").write_text(text)
-    with pytest.raises(WorkloadError, match=r"log\.json: no log of set-targets with a point of"):
+    with pytest.raises(WorkloadError, match=r"log\.json: not a set-targets log with a point of"):
         race_set(from_log=tmp_path / "log.json")
 
 
@@ -629,7 +629,7 @@ def test_a_target_and_its_log_are_files_of_their_own(tmp_path: Path) -> None:
 def test_the_procedure_writes_its_result_and_says_where(race_set: Any) -> None:
     result = race_set()
     assert race_set.said[-1] == (
-        f"{WORKLOAD}: target {result.published.target:g}, written into {race_set.file}"
+        f"{WORKLOAD}: target {result.published.target:g}, written to {race_set.file}"
     )
     assert yaml.safe_load(race_set.file.read_text())["target"] == result.published.target
     log = json.loads(race_set.file.with_name("toy.procedure.json").read_text())

@@ -180,7 +180,7 @@ def test_many_trials_at_once_end_up_each_in_its_own_run(tmp_path: Path) -> None:
         asked = [one.metrics[target.metric] for one in record.evaluations]
         assert told == pytest.approx([value for value in asked if value == value])
         assert kept[name].summary["end"] == record.outcome.end
-    assert f"{NO_KEY}; {len(kept)} kept here, to be synced with:" in said
+    assert f"{NO_KEY}; {len(kept)} kept here; sync with:" in said
     assert said[-1] == f"  {sync_line(run)}"
 
 
@@ -202,7 +202,7 @@ def test_where_to_log_goes_with_logging(
 ) -> None:
     result = invoke(*SMALL, *words)
     assert result.exit_code == 2
-    assert result.stderr.endswith(f"{words[0]} goes with --wandb; add it\n")
+    assert result.stderr.endswith(f"{words[0]} needs --wandb; add it\n")
     assert not Path("out").exists()
 
 

@@ -60,7 +60,7 @@ def test_trials_in_flight_are_told_when_another_ends(tmp_path: Path) -> None:
     for spec in specs:
         spec.record(0).parent.mkdir(parents=True, exist_ok=True)
         seconds[spec.key] = 1.0 if spec is first else 50.0
-    best = Stop(1.0, "its study has a trial that took 1 s")
+    best = Stop(1.0, "a trial of its study took 1 s")
     ended: list[TrialSpec] = []
 
     def limits(spec: TrialSpec) -> Stop | None:

@@ -284,7 +284,7 @@ def test_what_ranks_cannot_race_is_refused_when_it_is_planned() -> None:
     odd: list[tuple[dict[str, object], str]] = [
         ({"clock": "paired"}, "the paired clock is one process's"),
         ({"workloads": [toy("recommender")]}, "not the mean over its examples"),
-        ({"resources": {"ranks": 7}}, "cannot be divided by 7"),
+        ({"resources": {"ranks": 7}}, "is not divisible by 7"),
     ]
     for changes, told in odd:
         named = NamedSuite("ranks", Suite(**(suite | changes)))  # type: ignore[arg-type]

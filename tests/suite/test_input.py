@@ -49,7 +49,7 @@ WRONG = {
     "type": (written(points={"adamw": [{"lr": "fast"}]}), "points.adamw.0.lr: expected a number"),
     "infinite": (written(points={"adamw": [{"lr": float("inf")}]}), "expected a finite number"),
     "beyond": (written(points={"adamw": [{"lr": 10**309}]}), "expected a finite number"),
-    "outside": (written(points={"adamw": [{"lr": 1e9}]}), "outside of the search space of adamw"),
+    "outside": (written(points={"adamw": [{"lr": 1e9}]}), "outside the search space of adamw"),
 }
 
 
@@ -243,8 +243,8 @@ CONTRADICTORY = (
     ("check adamw -w lm-toy-v2 --quick", "-w or --quick, not both"),
     ("set-targets lm-toy-v2 --adopt -o targets", "-o or --adopt, not both"),
     ("set-targets lm-toy-v2 --from-base --from-log run.yaml", "not both"),
-    ("score run --format trials --clock steps", "--clock is of a board"),
-    ("score run --format trials --protocol gradathlon", "--protocol is of a board"),
+    ("score run --format trials --clock steps", "--clock needs a board"),
+    ("score run --format trials --protocol gradathlon", "--protocol needs a board"),
 )
 
 

@@ -178,7 +178,7 @@ def test_a_workload_without_a_target_is_raced_at_equal_budget(
     provisional = workloads.get("lm-toy-v2").settings.provisional_budget
     assert planned.plan.workloads["lm-toy-v2"].budget.steps == provisional.steps
     (told,) = planned.notes
-    assert told.startswith("lm-toy-v2: no target, so that metrics are compared at equal budget")
+    assert told.startswith("lm-toy-v2: no target: metrics are compared at equal budget")
 
 
 def test_what_holds_for_several_is_told_in_one_line(raced: dict[str, Race], tmp_path: Path) -> None:

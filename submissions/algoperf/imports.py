@@ -103,8 +103,10 @@ class Imports:
 
     def _folder(self, name: str, fromlist: Sequence[str]) -> ModuleType | None:
         """The submission's own folder, by the name that it had, with these files of it."""
+        if not _strange(name.partition(".")[0]):
+            return None
         paths = [self._beside(f"{name}.{asked}") for asked in fromlist]
-        if not _strange(name.partition(".")[0]) or None in paths:
+        if None in paths:
             return None
         folder = ModuleType(name)
         for asked, path in zip(fromlist, paths, strict=True):

@@ -106,7 +106,7 @@ class Team:
             NodeError: one was.
         """
         codes = self._codes()
-        if codes and (not self._started or min(codes.values()) < 0):
+        if not self._started or min(codes.values(), default=0) < 0:
             raise NodeError(f"a rank of the trial was ended ({_listed(codes)})") from error
         return codes
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import workloads
 from cluster.cores import pin
-from cluster.faults import NodeError
+from cluster.faults import NodeError, how_ended
 from cluster.learners.compiled import compiled
 from cluster.learners.contract import Draw, Learner, Rank, Taken
 from cluster.learners.entry import Seeds
@@ -142,7 +142,7 @@ class Team:
 
 
 def _listed(codes: Mapping[int, int]) -> str:
-    return ", ".join(f"rank {number}: exit code {code}" for number, code in codes.items())
+    return ", ".join(f"rank {number}: {how_ended(code)}" for number, code in codes.items())
 
 
 def accelerators(resources: Resources, number: int) -> dict[str, str]:

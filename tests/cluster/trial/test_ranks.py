@@ -334,7 +334,7 @@ def test_a_rank_that_dies_while_it_starts_is_not_waited_for(
 ) -> None:
     """As where memory ends; the others would wait ten minutes to meet it."""
     monkeypatch.setattr(ranks, "python", lambda module, line: [sys.executable, "-c", DIES])
-    with pytest.raises(NodeError, match=r"a rank of the trial was ended \(rank 1: exit code -9\)"):
+    with pytest.raises(NodeError, match=r"a rank of the trial was ended \(rank 1: SIGKILL\)"):
         Team(make(resources=TWO))
 
 

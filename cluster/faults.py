@@ -86,6 +86,21 @@ def printable(text: str) -> str:
     )
 
 
+def how_ended(exit_code: int | None) -> str:
+    """A process's exit code in words: the signal's name where one ended it."""
+    if exit_code is None or exit_code >= 0:
+        return f"exit code {exit_code}"
+    return signal_name(-exit_code)
+
+
+def signal_name(number: int) -> str:
+    """As SIGTERM; those of real time have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 class Interrupts:
     """Tells a user's Ctrl-C, or SIGTERM, from a KeyboardInterrupt that a submission raises.
 

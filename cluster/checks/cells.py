@@ -14,8 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from multiprocessing.connection import Connection
 
 from cluster.checkpoint import StateError
-from cluster.checks.conformance import DEFAULT_WORKLOAD, check_here, how_ended, one_line
+from cluster.checks.conformance import DEFAULT_WORKLOAD, check_here, one_line
 from cluster.checks.short_trial import Diverged, short_trial
+from cluster.faults import how_ended
 from cluster.guards.world import end_copies
 from cluster.process import set_environment
 from cluster.supervision import tree

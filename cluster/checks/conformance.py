@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
-import signal
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ import workloads
 from cluster.checkpoint import StateError
 from cluster.checks.bench import Bench
 from cluster.checks.review import worth_a_look
-from cluster.faults import as_raised, told
+from cluster.faults import as_raised, how_ended, told
 from cluster.guards.world import World, end_copies
 from cluster.process import set_environment
 from cluster.supervision import tree
@@ -100,13 +99,6 @@ def _overdue(pipe: Connection, pid: int, limit_s: float) -> str:
         elif now > since + STILL_S:
             return f"it does nothing for {STILL_S:g} s; look for a wait, as for a lock or a reply"
     return ""
-
-
-def how_ended(exit_code: int | None) -> str:
-    """A process's exit code in words: the signal's name where one ended it."""
-    if exit_code is not None and exit_code < 0:
-        return signal.Signals(-exit_code).name
-    return f"exit code {exit_code}"
 
 
 def _answer(pipe: Connection, source: Source, workload_ids: Sequence[str]) -> None:

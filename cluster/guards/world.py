@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 
+from cluster.faults import signal_name
 from cluster.guards.replaced import Functions
 from cluster.guards.unasked import Unasked
 from submissions.contract import SubmissionError
@@ -90,7 +91,7 @@ class World:
         if _folder() != self._folder:
             leftovers["changed_directory"] = _folder()
         odd = [
-            signal.Signals(number).name
+            signal_name(number)
             for number, handler in self._signals.items()
             if signal.getsignal(number) != handler
         ]

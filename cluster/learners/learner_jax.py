@@ -379,7 +379,7 @@ def _to_numpy(leaf: jax.typing.ArrayLike) -> Array:
 
 def _from_numpy(saved: Array, like: State) -> State:
     if isinstance(like, np.ndarray):
-        return saved.copy()  # of JAX's, float64 would be float32
+        return saved.copy(order="K")  # of JAX's, float64 would be float32
     if not isinstance(like, jax.Array):
         return type(like)(saved)
     if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):

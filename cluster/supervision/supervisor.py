@@ -29,7 +29,7 @@ from cluster.attempts import (
     write_not_begun,
 )
 from cluster.cores import WAIT_S, lock_cores
-from cluster.faults import NodeError, printable
+from cluster.faults import NodeError, how_ended, printable
 from cluster.process import python, threads
 from cluster.scratch import scratch
 from cluster.spec import TrialSpec, Update
@@ -202,11 +202,10 @@ class _Child:
         if not self._reached_submission:  # it died of the machine: of an import, a full memory
             return NodeError(f"its process died before the submission's code ran ({code}){words}")
         if code >= 0:
-            return f"its process ended itself with exit code {code}{words}"
-        name = signal.Signals(-code).name
+            return f"its process ended itself with {how_ended(code)}{words}"
         if -code in _FROM_OUTSIDE:
-            return NodeError(f"its process was ended by {name}")
-        return f"its process was ended by {name}{words}"
+            return NodeError(f"its process was ended by {how_ended(code)}")
+        return f"its process was ended by {how_ended(code)}{words}"
 
     def _listen(self, reading: int) -> None:
         """Stamp what comes when it comes, in a thread: passing news on can take its time."""

@@ -148,10 +148,12 @@ def test_cores_that_were_not_lent_are_noticed(make: Make) -> None:
 def test_what_lies_about_is_told_and_tidied(make: Make) -> None:
     folder, before = os.getcwd(), set(threading.enumerate())
     spin = "threading.Thread(target=time.sleep, args=(5,), daemon=True).start(); os.chdir('/')"
-    (odd,) = race(make, TEXT.replace("WHAT", spin))
+    ignores = "import signal as s; s.signal(40, s.SIG_IGN); s.signal(s.SIGUSR2, s.SIG_IGN)"
+    (odd,) = race(make, TEXT.replace("WHAT", f"{spin}; {ignores}"))
     assert odd.end == "budget"
     assert odd.extra["leftover_threads"] == 1
     assert odd.extra["changed_directory"] == "/"
+    assert sorted(odd.extra["changed_signals"]) == ["SIGUSR2", "signal 40"]
     assert os.getcwd() == folder
     for thread in set(threading.enumerate()) - before:
         thread.join(10)

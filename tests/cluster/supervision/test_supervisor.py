@@ -64,6 +64,7 @@ def ended(spec: TrialSpec) -> Outcome | NodeError:
     [
         ("os._exit(7)", "its process ended itself with exit code 7"),
         ("ctypes.string_at(0)", "its process was ended by SIGSEGV"),
+        ("os.kill(os.getpid(), 40)", "its process was ended by signal 40"),
     ],
 )
 def test_whatever_a_submission_does_to_itself_is_its_own_failure(

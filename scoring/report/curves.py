@@ -21,7 +21,7 @@ from scoring.report.names import run_names
 from scoring.report.palette import Style
 from scoring.report.plots import END, FLOOR, LEFT, TOP, Styles, picture, x_axis, y_axis
 from scoring.report.thinning import kept_of_all
-from scoring.times import check_clock, first_hit
+from scoring.times import check_clock, first_hit, readable_clocks
 
 CROWD = 150
 """From so many curves on, those by which no study is judged are drawn fainter."""
@@ -108,7 +108,7 @@ def curve_plot(
     Raises:
         RecordError: some were not timed on the clock.
     """
-    race = _race(records, clock, looks)
+    race = _race(records, clock, looks, redrawn_on=readable_clocks(records))
     axes = [
         element("g", _axis(race, name), data_clock=name, hidden=name != clock) for name in CLOCKS
     ]
@@ -152,6 +152,7 @@ def _race(
     looks: Styles,
     target: Target | None = None,
     points: int = POINTS,
+    redrawn_on: Sequence[Clock] = (),
 ) -> _Race:
     check_clock(records, clock)
     side = target is not None
@@ -165,7 +166,7 @@ def _race(
     y = _side_scale(curves) if side else _metric_scale(curves, target)
     most = max(LEAST_POINTS, points // len(curves))
     places = kept_of_all(
-        [curve.readings[clock] for curve in curves],
+        [[curve.readings[name] for curve in curves] for name in {clock, *redrawn_on}],
         [y.places(curve.values) for curve in curves],
         tolerance=TOLERANCE,
         most=most,

@@ -24,7 +24,7 @@ from tests.suite.wandb_server import KEY, Mood, Server, serving
 Invoke = Callable[..., Any]
 SMALL = ("run", "demo", "-s", "adamw", "-w", "lm-toy-v2", "-o", "out")
 NO_KEY = "W&B: no key (wandb login, or WANDB_API_KEY)"
-KEPT = "to be synced with:\n  (cd out && wandb sync --yes)\n"
+KEPT = "sync with:\n  (cd out && wandb sync --yes)\n"
 
 
 pytestmark = pytest.mark.usefixtures("no_account")

@@ -211,7 +211,7 @@ def test_a_project_that_cannot_be_is_refused_before_the_race(
 ) -> None:
     result = invoke(*SMALL, "--wandb", "--wandb-project", "a/b")
     assert result.exit_code == 2
-    assert "--wandb-project 'a/b': W&B takes" in result.stderr
+    assert "--wandb-project 'a/b': W&B allows" in result.stderr
     assert not Path("out").exists()
 
 

@@ -149,4 +149,4 @@ def test_steps_are_a_number(tmp_path: Path, count: str) -> None:
     words = ["conformance", "adamw", "-o", str(tmp_path), "-w", f"{WORKLOAD}={count}"]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 2
-    assert "is no number of steps" in result.stderr
+    assert "is not a number of steps" in result.stderr

@@ -96,7 +96,7 @@ def test_what_cannot_be_is_told_before_anything_is_raced(
 def test_options_of_a_measurement_go_with_one(words: list[str], invoke: Invoke) -> None:
     result = invoke("reference-steps", "lm-toy-v2", *words)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "go with --measure; add it" in result.stderr
+    assert "need --measure; add it" in result.stderr
 
 
 def test_a_log_of_another_version_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,7 +164,7 @@ def test_a_run_at_a_url_is_gone_on_with_by_another_machine(
     done = invoke("run", "--resume", "-o", url)
     assert done.exit_code == 0
     assert f"trials into {url}" in done.stderr
-    assert f"as a page: {url}/report.html" in done.stderr
+    assert f"report: {url}/report.html" in done.stderr
     assert len(fake.trained) == len({spec.key for spec in fake.trained}) == 14
     assert first < {spec.key for spec in fake.trained}
     assert invoke("score", url).stdout == done.stdout
@@ -268,7 +268,7 @@ def test_a_driver_that_gives_signs_of_life_is_left_alone(
     sign(SILENT_S / 2)
     done = invoke("run", "--resume", "-o", memory)
     assert done.exit_code == 2
-    assert "process 7 on elsewhere races this run already" in done.stderr
+    assert "process 7 on elsewhere is already racing this run" in done.stderr
     assert "nobody" not in invoke("watch", memory, "--once").stderr
     sign(2 * SILENT_S)
     done = invoke("watch", memory)

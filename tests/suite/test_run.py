@@ -32,7 +32,7 @@ def test_a_run_ends_in_a_leaderboard_on_stdout(fake: FakeCluster, invoke: Invoke
         assert name in result.stdout
     assert "start lm-toy-v2 adamw study 0 trial 0" in result.stderr
     assert "[14/14]" in result.stderr
-    assert "as a page: out/report.html" in result.stderr
+    assert "report: out/report.html" in result.stderr
     assert "</html>" in Path("out/report.html").read_text()
     assert len(read_run(Path("out"))) == 14
     assert fake.executors == [("ray", None, None)]

@@ -159,7 +159,7 @@ def test_trials_of_one_evaluation_have_no_curves(swept: Path, invoke: Any) -> No
     ("words", "said"),
     [
         (("out", "--picture", "board"), "a sweep has its own page: gradathlon report out"),
-        (("out", "other"), "a sweep has a page of its own"),
+        (("out", "other"), "a sweep has its own page"),
         (("out", "--clock", "wall"), "--clock needs a board, and a sweep has none; leave it out"),
     ],
 )
@@ -181,7 +181,7 @@ def with_values(log: Path, values: list[float], first: int = 0) -> None:
     [
         (lambda log: log.unlink(), "the sweep is not finished; continue it with"),
         (lambda log: log.write_text("{}"), "sweep.json: not a sweep log (order: Field"),
-        (lambda log: log.write_text(log.read_text().replace("8.0", "[8.0]")), "not the log of"),
+        (lambda log: log.write_text(log.read_text().replace("8.0", "[8.0]")), "not a sweep log"),
         (lambda log: with_values(log, [1, 2, 3, 4], 1), "workloads have different values"),
         (lambda log: with_values(log, [4, 3, 2, 1]), "values do not increase"),
         (lambda log: with_values(log, [0, 1, 2, 3]), "values have no logarithm"),
@@ -210,7 +210,7 @@ def test_begun_again_it_goes_on_where_it_stood(sweeping: Sweeping, invoke: Any) 
         invoke(*SWEEP, "-w", "lm-toy-v2+qknorm", "-o", "out", "-p", "decay=0.25")
     sweeping.before = lambda spec: None
     refused = invoke(*SWEEP, "-o", "out")
-    assert refused.exit_code == 2 and "add --resume" in refused.output
+    assert refused.exit_code == 2 and "with --resume" in refused.output
     other = invoke("sweep", "mine.py", "lm-toy-v2", "--resume", "-o", "out", "--points", "5")
     assert other.exit_code == 2 and "points 5: the sweep in" in other.output
     done = invoke("sweep", "mine.py", "lm-toy-v2", "--resume", "-o", "out")
@@ -222,7 +222,7 @@ def test_begun_again_it_goes_on_where_it_stood(sweeping: Sweeping, invoke: Any) 
 
 def test_workloads_of_two_metrics_are_not_drawn_together(sweeping: Sweeping, invoke: Any) -> None:
     result = invoke(*SWEEP, "-w", "homeostatic-toy-v3", "-o", "out")
-    assert result.exit_code == 2 and "a sweep is over workloads of one metric" in result.output
+    assert result.exit_code == 2 and "a sweep needs workloads with one metric" in result.output
     assert not Path("out").exists()
 
 

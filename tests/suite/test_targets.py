@@ -428,7 +428,7 @@ def test_a_full_tuning_takes_its_fresh_seeds_from_the_order_too(race_set: Any) -
 def test_points_are_counted_where_there_are_some_to_count(invoke: Any) -> None:
     refused = invoke("set-targets", WORKLOAD, "--points", "2")
     assert refused.exit_code == 2
-    assert "--points: only with --from-base or --from-log" in refused.stderr
+    assert "--points needs --from-base or --from-log" in refused.stderr
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"tuned": []}', '{"tuned": [1]}'])

@@ -59,7 +59,7 @@ def test_where_nobody_met_a_target_there_is_nothing_to_race_again(
     assert invoke("run", "demo", *words).exit_code == 0
     result = invoke("verify", "first", "--rerun", "1")
     assert result.exit_code == 2
-    assert "nobody in it met a target" in result.stderr
+    assert "no submission met a target" in result.stderr
     assert not Path("first-again").exists()
 
 

@@ -24,7 +24,7 @@ from tests.suite.wandb_server import KEY, Mood, Server, serving
 Invoke = Callable[..., Any]
 SMALL = ("run", "demo", "-s", "adamw", "-w", "lm-toy-v2", "-o", "out")
 NO_KEY = "W&B: no key (wandb login, or WANDB_API_KEY)"
-KEPT = "to be synced with:\n  (cd out && wandb sync --yes)\n"
+KEPT = "sync with:\n  (cd out && wandb sync --yes)\n"
 
 
 pytestmark = pytest.mark.usefixtures("no_account")
@@ -211,7 +211,7 @@ def test_a_project_that_cannot_be_is_refused_before_the_race(
 ) -> None:
     result = invoke(*SMALL, "--wandb", "--wandb-project", "a/b")
     assert result.exit_code == 2
-    assert "--wandb-project 'a/b': W&B takes" in result.stderr
+    assert "--wandb-project 'a/b': W&B allows" in result.stderr
     assert not Path("out").exists()
 
 

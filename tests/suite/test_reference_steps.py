@@ -131,6 +131,24 @@ def test_adopting_keeps_the_target_its_remark_and_its_log(
     assert log["fresh"]["nadamw_jax"]["steps"]
 
 
+def test_of_ten_seeds_one_may_miss_and_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(Path(workloads.family("lm").path).parent / "targets" / "toy.yaml", tmp_path)
+    monkeypatch.setattr(reference, "adopted_folder", lambda id: tmp_path)
+    found = [600.0 + seed for seed in range(9)]
+    for steps in ([*found, math.inf], [*found[:-1], math.inf, math.inf]):
+        measured = {"jax": reference.Measured(steps, HERE)}
+        if steps.count(math.inf) == 1:
+            reference.adopt("lm-toy-v2", measured, {"workload": "lm-toy-v2"})
+        else:
+            with pytest.raises(WorkloadError, match="missed the target on 2 of 10 fresh seeds"):
+                reference.adopt("lm-toy-v2", measured, {"workload": "lm-toy-v2"})
+    assert read_yaml(tmp_path / "toy.yaml", Race).reference["jax"].steps == found
+    log = json.loads((tmp_path / "toy.procedure.json").read_text())
+    assert log["reference_steps"]["steps"]["jax"] == found
+
+
 def test_adopting_one_framework_keeps_the_other_s_steps_in_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from scoring.ground.files import absent, named
 NAME = "driver.lock"
 _TRIES = 5
 """Who only asks whether a run is driven holds its lock for a moment."""
-_throughout: set[Path] = set()
+_throughout: set[str] = set()
 """Folders that this process holds, whatever it races there."""
 
 
@@ -28,7 +28,7 @@ def drive_throughout(run: Path, tell: Tell | None = None) -> Iterator[None]:
     Raises:
         ClusterError: as `drive` does.
     """
-    place = run.resolve()
+    place = os.path.realpath(run)
     with drive(run, tell):
         _throughout.add(place)
         try:
@@ -47,7 +47,7 @@ def drive(run: Path, tell: Tell | None = None) -> Iterator[None]:
     Raises:
         ClusterError: another process drives this run, or there can be no such folder.
     """
-    if run.resolve() in _throughout:
+    if os.path.realpath(run) in _throughout:
         yield
         return
     try:

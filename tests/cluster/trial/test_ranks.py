@@ -283,7 +283,7 @@ def test_what_ranks_cannot_race_is_refused_when_it_is_planned() -> None:
         "resources": {"ranks": 2},
     }
     odd: list[tuple[dict[str, object], str]] = [
-        ({"clock": "paired"}, "the paired clock is one process's"),
+        ({"clock": "paired"}, "the paired clock times one process"),
         ({"workloads": [toy("recommender")]}, "not the mean over its examples"),
         ({"resources": {"ranks": 7}}, "is not divisible by 7"),
     ]

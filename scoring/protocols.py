@@ -264,10 +264,10 @@ PROTOCOLS: dict[str, Protocol] = {
             takes=("across_frameworks",),
             help="time compared to the tuned reference of the same framework, with intervals",
             reading=(
-                "How to read the score: 1 means as fast to the target as {yardstick}, "
-                "averaged over workloads (variants share one workload's weight). Higher is faster, "
-                "up to 4/3 for reaching every target instantly; a workload counts 0 if its target "
-                "is missed or takes four times the reference's time or more."
+                "How to read the score: 1 means as fast to the target as the yardstick "
+                "({yardstick}), averaged over workloads (variants share one workload's weight). "
+                "Higher is faster, up to 4/3 for reaching every target instantly; a workload counts 0 if its target "
+                "is missed or takes four times the yardstick's time or more."
             ),
         ),
         Protocol(
@@ -279,7 +279,7 @@ PROTOCOLS: dict[str, Protocol] = {
             reading=(
                 "How to read the score: it is the area under the submission's performance profile. "
                 "1 means fastest on every workload; a workload counts 0 if its target is missed or "
-                "takes four times the fastest submission's time or more."
+                "takes four times the fastest submission's time (the yardstick) or more."
             ),
         ),
     )

@@ -38,8 +38,8 @@ from scoring.report.versus import versus_data
 from scoring.times import readable_clocks
 
 _YARDSTICK = {
-    False: "the tuned reference of the same framework (NadamW unless the workload names another)",
-    True: "the faster tuned reference of the frameworks (NadamW unless the workload names another)",
+    False: "the tuned reference of the same framework: NadamW unless the workload names another",
+    True: "the faster tuned reference of the frameworks: NadamW unless the workload names another",
 }
 
 

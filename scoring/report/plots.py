@@ -23,7 +23,7 @@ END, FLOOR = WIDTH - RIGHT, HEIGHT - BOTTOM
 Styles = Mapping[str, Style]
 
 
-MEDIAN_TOLD = "vertical line: the median (none where half or more of the studies missed)"
+MEDIAN_TOLD = "vertical line: median (none if half or more missed)"
 
 
 def study_title(board: Board, workload: str) -> str:

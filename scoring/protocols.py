@@ -266,8 +266,8 @@ PROTOCOLS: dict[str, Protocol] = {
             reading=(
                 "How to read the score: 1 means as fast to the target as the yardstick "
                 "({yardstick}), averaged over workloads (variants share one workload's weight). "
-                "Higher is faster, up to 4/3 for reaching every target instantly; a workload counts "
-                "0 if its target is missed or takes four times the yardstick's time or more."
+                "Higher is faster, up to 4/3 for reaching every target instantly; a workload "
+                "counts 0 if its target is missed or takes four times the yardstick's time or more."
             ),
         ),
         Protocol(

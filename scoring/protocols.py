@@ -35,7 +35,7 @@ Times: TypeAlias = dict[str, dict[str, dict[int, float]]]
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
-    """What a protocol makes of trials: the studies' times, everyone's score, remarks and ranks."""
+    """A protocol's result: the times of studies, scores, notes and ranks."""
 
     times: Times
     scores: Mapping[str, Score]
@@ -45,7 +45,7 @@ class Judged:
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What a board was asked for besides its protocol; each protocol names those it takes."""
+    """The options of a board besides its protocol; each protocol names those it takes."""
 
     clock: Clock
     across_frameworks: bool = False
@@ -175,7 +175,7 @@ def _algoperf(trials: pd.DataFrame, options: Options) -> Judged:
 def _tie_notes(
     trials: pd.DataFrame, pairs: Mapping[str, str], scores: Mapping[str, float]
 ) -> list[str]:
-    """What hangs on which of a study's trials counts that hit at the same evaluation."""
+    """How scores depend on which trial of a study counts when several hit at one evaluation."""
     ties: tuple[algoperf.Tie, ...] = ("fastest", "slowest")
     others = [algoperf.leaderboard(algoperf.median_times(trials, tie), pairs)[1] for tie in ties]
     moved = [
@@ -210,7 +210,7 @@ def _tries(trials: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 
 def _grains(trials: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """By submission and workload: how far before its times the target may have been met.
+    """By submission and workload: how long before its times the target may have been met.
 
     The mean over studies, of each its fastest trial's, whose time is the study's.
     """

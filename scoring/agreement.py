@@ -51,7 +51,7 @@ def aim(target: Target | None) -> str:
 
 
 def _entry(header: Header) -> str:
-    """Whose source is one; a reference may differ from workload to workload."""
+    """The group with one source; a reference may differ between workloads."""
     own = is_reference(header.submission)
     return f"{header.submission} on {header.workload}" if own else header.submission
 
@@ -116,7 +116,7 @@ def odd_ones(records: Sequence[Record]) -> Iterator[tuple[Record, str]]:
 
 
 def divided(records: Iterable[Record]) -> dict[str, str]:
-    """By workload, what its trials differ in, where nothing told which of them are right."""
+    """By workload, how its trials differ, where it is undecidable which are right."""
     left = list(records)
     reasons: dict[str, str] = {}
     for aspect in _OF_WORKLOADS:
@@ -144,7 +144,7 @@ def _differing(records: Iterable[Record], aspect: _Aspect) -> dict[str, list[Rec
 
 
 def _agreed(records: Sequence[Record], told: Callable[[Header], Hashable]) -> Hashable:
-    """What can be taken for right, None where nothing tells."""
+    """The value to take as right; None if undecidable."""
     by_entrant: dict[str, Counter[Hashable]] = {}
     for one in records:
         by_entrant.setdefault(one.header.submission, Counter())[told(one.header)] += 1
@@ -158,7 +158,7 @@ def _agreed(records: Sequence[Record], told: Callable[[Header], Hashable]) -> Ha
 
 
 def _most(counts: Mapping[Hashable, int]) -> Hashable:
-    """What more than half say."""
+    """The majority's value."""
     total = sum(counts.values())
     return next((value for value, count in counts.items() if 2 * count > total), None)
 

@@ -1,4 +1,4 @@
-"""The leaderboard: computed from the records of runs, never typed."""
+"""The leaderboard, computed from the records of runs."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ class Row:
     """A submission on the board.
 
     Attributes:
-        rank_low: 1 + the number of entries that are surely better; 0 for a reference.
-        rank_high: the number of entries that are not surely worse, itself counted.
-        p_best: the share of redrawn boards on which it is best; None where that is not known, or
+        rank_low: 1 + the number of significantly better entries; 0 for a reference.
+        rank_high: the number of entries not significantly worse, including itself.
+        p_best: the share of resampled boards on which it is best; None where that is unknown or
             rests on too few studies.
         submission: its name.
         framework: torch or jax.
         score: as its protocol defines it; higher is better.
-        interval: central 95 % of the score over redrawn studies; None where that is not known.
+        interval: central 95 % of the score over resampled studies; None where unknown.
         cells: by workload, in the board's order.
         is_reference: whether it is the protocol's reference and no competitor.
     """
@@ -80,7 +80,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Board:
-    """A leaderboard: rows best first, the workloads that count, and remarks for beneath it.
+    """A leaderboard: rows best first, the workloads that count, and notes.
 
     `clock` is what the times are readings of: seconds for wall and cpu, steps for steps.
     """
@@ -98,7 +98,7 @@ class Board:
     provenance: Provenance | None = None
     """Where it comes from; None for a board that is not of records."""
     scores: Mapping[str, Score] = dataclasses.field(default_factory=dict, compare=False, repr=False)
-    """By submission, with the redrawn and the studies' scores; no part of what is shown."""
+    """By submission, with resampled and per-study scores; not shown."""
 
     def profile(self, row: Row) -> list[tuple[float, float]]:
         """Corners (tau, rho) of the row's performance profile, a step function on [1, tau_max].
@@ -132,7 +132,7 @@ def compute_from(
     mix_hardware: bool = False,
     held_out: bool = False,
 ) -> Board:
-    """The leaderboard of trials that have been read.
+    """The leaderboard of trials already read.
 
     Args:
         gathered: what `scoring.frame.gather` made of the runs.
@@ -230,7 +230,7 @@ def _board(protocol: str, clock: Clock, trials: pd.DataFrame, judged: Judged) ->
 
 
 def _without_common_seconds(board: Board, trials: pd.DataFrame) -> Board:
-    """The board without the times that machines of several kinds made; their ratios stand."""
+    """The board without times from several kinds of machine; their ratios stay."""
     raced = trials[trials["path"] != ""]
     kinds = raced.groupby(["submission", "workload"])["digest"].nunique()
     kinds_of_all = raced.groupby("workload")["digest"].nunique()

@@ -62,7 +62,7 @@ class Comparison:
 
     @property
     def surely(self) -> bool:
-        """Whether the studies tell which of the two, held against each other alone, is better."""
+        """Whether the difference is significant, for this pair alone."""
         sign = (self.scores[0] - self.scores[1]) * self.difference.mean
         return self.difference.p <= CLAIM and sign > 0
 

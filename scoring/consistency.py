@@ -1,4 +1,4 @@
-"""What the lines of one record say of each other: claims that contradict each other are refused."""
+"""Checks the lines of one record against each other; contradictions are refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scoring.ground.words import is_reference, reference_of
 from scoring.lines import Evaluation, EventLine, Header, Line, Outcome
 
 _MEAN = re.compile(r"(.+)_mean([2-9]|[1-9]\d{1,3})", re.ASCII)
-"""How the key of a mean over evaluations is made of the metric's name and the window."""
+"""The key of a mean over evaluations: the metric's name and the window."""
 
 
 MOST_CORES = 4096
@@ -26,7 +26,7 @@ MOST_CORES = 4096
 
 
 class Consistency:
-    """Takes the lines of one record in their order, and refuses the first that cannot be."""
+    """Takes the lines of one record in order, and refuses the first invalid one."""
 
     def __init__(self) -> None:
         self._header: Header | None = None

@@ -1,4 +1,4 @@
-"""Workloads without a target: what each submission's metric came to within the same budget."""
+"""Workloads without a target: each submission's metric within the same budget."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Standing:
 
 @dataclasses.dataclass(frozen=True)
 class EqualBudget:
-    """A workload that counts for no score, and its submissions, best first."""
+    """A workload that does not count towards scores, and its submissions, best first."""
 
     workload: str
     metric: str

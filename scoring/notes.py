@@ -1,4 +1,4 @@
-"""What must be said beneath a board: what was missing, left out, failed or doubtful."""
+"""Notes beneath a board: what was missing, excluded, failed or doubtful."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from scoring.yardsticks import Yardsticks
 
 DRIFT = 0.02
-"""References of several runs that differ by more are told."""
+"""References of several runs that differ by more than this share are noted."""
 DEAR = 1.5
-"""Steps that take so many times the reference's CPU seconds are told where steps are the clock."""
+"""On the steps clock, steps that take more than this many times the reference's CPU are noted."""
 OFF_CLOCK = 0.6
-"""Trials that spend a larger share of their seconds off the clock are told. One of two seconds, of
+"""Trials that spend a larger share of their seconds off the clock are noted. One of two seconds, of
 `lifelong` in JAX, honestly spends 53 %: evaluations, and the reference's turns."""
 SHOWN = 3
-"""At most so many files or reasons are named in one remark."""
+"""The most files or reasons named in one remark."""
 
 
 def remarks(trials: pd.DataFrame, clock: Clock) -> list[str]:
-    """One sentence a matter, none where all is well."""
+    """One sentence per issue; empty if all is well."""
     return [
         *_missing(trials),
         *_met_by_none(trials),
@@ -42,7 +42,7 @@ def remarks(trials: pd.DataFrame, clock: Clock) -> list[str]:
 
 
 def completeness_remarks(trials: pd.DataFrame, refused: Sequence[str]) -> Iterator[str]:
-    """What was planned and is not there, and what is there and cannot be believed."""
+    """Planned trials without a record, and invalid records."""
     for name, rows in trials.groupby("submission"):
         missing = int((rows["end"] == "missing").sum())
         if missing:
@@ -60,7 +60,7 @@ def _counted(name: object) -> str:
 
 
 def yardstick_remarks(trials: pd.DataFrame) -> Iterator[str]:
-    """Where a reference, to which others are compared, missed the target itself."""
+    """Where a reference missed the target itself."""
     rows = trials[trials["submission"].isin(REFERENCES)]
     for (name, workload), cell in rows.groupby(["submission", "workload"]):
         met = cell["time"].lt(float("inf")).groupby(cell["study"]).any()
@@ -72,7 +72,7 @@ def yardstick_remarks(trials: pd.DataFrame) -> Iterator[str]:
 
 
 def run_remarks(trials: pd.DataFrame, references: Yardsticks) -> Iterator[str]:
-    """Of several runs: that each is compared to its own references, and how far these differ."""
+    """For several runs: that each is scored against its own references, and how these differ."""
     runs = sorted(trials["run"].unique())
     if len(runs) < 2:
         return
@@ -95,7 +95,7 @@ def run_remarks(trials: pd.DataFrame, references: Yardsticks) -> Iterator[str]:
 
 
 def _raced_again(trials: pd.DataFrame) -> Iterator[str]:
-    """Of submissions whose studies several runs have: that all count, and whether they are new."""
+    """For submissions raced in several runs: that all studies count, and whether seeds repeat."""
     own = trials[~trials["submission"].isin(REFERENCES) & (trials["path"] != "")]
     for name in sorted(own.loc[own["number"] >= APART, "submission"].unique()):
         rows = own[own["submission"] == name]
@@ -215,7 +215,7 @@ def _doubts(trials: pd.DataFrame, clock: Clock) -> Iterator[str]:
 
 
 def _carried(trials: pd.DataFrame) -> Iterator[str]:
-    """What a submission's trials read that an earlier one may have left: told by their audit."""
+    """Files that a trial read and an earlier one may have left, by the audit."""
     for name, rows in trials[trials["audit"] != "[]"].groupby("submission"):
         noted = [
             (str(path), *str(entry).partition(": ")[::2])
@@ -239,7 +239,7 @@ def _carried(trials: pd.DataFrame) -> Iterator[str]:
 
 
 def _dear_steps(trials: pd.DataFrame) -> Iterator[str]:
-    """On the steps clock much can be computed on a batch for nothing: who did so is told."""
+    """On the steps clock, expensive steps are free: name the submissions that made them."""
     made = trials[trials["steps_end"] > 0]
     cost = made.assign(cost=made["cpu_end"] / made["steps_end"])
     median = {
@@ -265,7 +265,7 @@ def _dear_steps(trials: pd.DataFrame) -> Iterator[str]:
 def _cheapest(
     median: Mapping[tuple[str, str, str], float], workload: str, framework: str
 ) -> tuple[str, float]:
-    """Whose steps others' are held against: the reference's; where it was not raced, the least."""
+    """The baseline for step costs: the reference, or the cheapest where it was not raced."""
     reference = reference_of(framework)
     raced = {
         name: cpu_s for (name, *where), cpu_s in median.items() if where == [workload, framework]

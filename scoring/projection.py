@@ -86,7 +86,7 @@ def projected(on_steps: Board, costs: Costs) -> Iterator[Projected]:
 
 
 def told(on_steps: Board, costs: Costs) -> Iterator[str]:
-    """Lines for beneath a board."""
+    """Lines to print beneath a board."""
     rows = list(projected(on_steps, costs))
     yield "projected scores: steps from the race, step costs measured elsewhere"
     if not rows:

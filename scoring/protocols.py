@@ -35,7 +35,7 @@ Times: TypeAlias = dict[str, dict[str, dict[int, float]]]
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
-    """What a protocol makes of trials: the studies' times, everyone's score, remarks and ranks."""
+    """A protocol's result: the times of studies, scores, notes and ranks."""
 
     times: Times
     scores: Mapping[str, Score]
@@ -45,7 +45,7 @@ class Judged:
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What a board was asked for besides its protocol; each protocol names those it takes."""
+    """The options of a board besides its protocol; each protocol names those it takes."""
 
     clock: Clock
     across_frameworks: bool = False
@@ -175,7 +175,7 @@ def _algoperf(trials: pd.DataFrame, options: Options) -> Judged:
 def _tie_notes(
     trials: pd.DataFrame, pairs: Mapping[str, str], scores: Mapping[str, float]
 ) -> list[str]:
-    """What hangs on which of a study's trials counts that hit at the same evaluation."""
+    """How scores depend on which trial of a study counts when several hit at one evaluation."""
     ties: tuple[algoperf.Tie, ...] = ("fastest", "slowest")
     others = [algoperf.leaderboard(algoperf.median_times(trials, tie), pairs)[1] for tie in ties]
     moved = [
@@ -210,7 +210,7 @@ def _tries(trials: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 
 def _grains(trials: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """By submission and workload: how far before its times the target may have been met.
+    """By submission and workload: how long before its times the target may have been met.
 
     The mean over studies, of each its fastest trial's, whose time is the study's.
     """
@@ -264,10 +264,10 @@ PROTOCOLS: dict[str, Protocol] = {
             takes=("across_frameworks",),
             help="time compared to the tuned reference of the same framework, with intervals",
             reading=(
-                "How to read the score: 1 means as fast to the target as {yardstick}, "
-                "averaged over workloads (variants share one workload's weight). Higher is faster, "
-                "up to 4/3 for reaching every target instantly; a workload counts 0 if its target "
-                "is missed or takes four times the reference's time or more."
+                "How to read the score: 1 means as fast to the target as the yardstick "
+                "({yardstick}), averaged over workloads (variants share one workload's weight). "
+                "Higher is faster, up to 4/3 for reaching every target instantly; a workload "
+                "counts 0 if its target is missed or takes four times the yardstick's time or more."
             ),
         ),
         Protocol(
@@ -279,7 +279,7 @@ PROTOCOLS: dict[str, Protocol] = {
             reading=(
                 "How to read the score: it is the area under the submission's performance profile. "
                 "1 means fastest on every workload; a workload counts 0 if its target is missed or "
-                "takes four times the fastest submission's time or more."
+                "takes four times the fastest submission's time (the yardstick) or more."
             ),
         ),
     )

@@ -1,6 +1,6 @@
-"""How much of a board hangs on its choices: on one workload, on how far the targets lie.
+"""How much a board depends on its choices: on single workloads, and on how far the targets lie.
 
-Also the geometric mean of speed-ups, which halves and doubles weigh alike in, where the score is an
+Also the geometric mean of speed-ups, where halves and doubles weigh the same; the score is an
 arithmetic mean.
 """
 
@@ -100,7 +100,7 @@ def laxer_ratios(
 
 
 def told(board: Board, records: Sequence[Record]) -> Iterator[str]:
-    """Lines for beneath a board of the gradathlon protocol.
+    """Lines to print beneath a board of the gradathlon protocol.
 
     Raises:
         RecordError: the board is another protocol's.

@@ -1,4 +1,4 @@
-"""What `gradathlon sweep` wrote about itself, read back: `DIR/sweep.json`."""
+"""Reads the log of `gradathlon sweep`, `DIR/sweep.json`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from scoring.records import RecordError
 from scoring.sensitivity import Sweep
 
 ORDER, LOG = "sweep.yaml", "sweep.json"
-"""In its folder: what was asked for, and what came out."""
+"""In its folder: the order and the results."""
 OTHER_SIZE = 1.1
-"""By this factor workloads must differ in their weights to be drawn against them."""
+"""The least ratio of sizes at which workloads are plotted against their size."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ def have_sizes(sweeps: Sequence[Sweep]) -> bool:
 
 
 class _Read(pydantic.BaseModel):
-    """Of the log what a page needs; the rest is let be."""
+    """The parts of the log that a page needs; the rest is ignored."""
 
     model_config = pydantic.ConfigDict(frozen=True, allow_inf_nan=False)
 
@@ -101,7 +101,7 @@ class _Log(_Read):
 
 
 def is_sweep(folder: Path) -> bool:
-    """Whether a folder is that of a sweep, finished or not."""
+    """Whether a folder holds a sweep, finished or not."""
     return (folder / ORDER).is_file()
 
 

@@ -187,7 +187,7 @@ def without_yardstick(
 
 
 def data_remarks(shipped: Shipped, clock: Clock) -> Iterator[str]:
-    """Of shipped steps that the board goes by, that nobody noted what data they are of."""
+    """Notes on shipped steps in use whose data were not recorded."""
     if shipped.unnoted and not CLOCKS[clock].of_hardware:
         names = ", ".join(sorted(shipped.unnoted))
         yield f"the data behind the shipped reference steps were not recorded: {names}"

@@ -129,7 +129,7 @@ def summary(progress: Progress) -> str:
     if remaining is not None:
         eta = f"{'at most ' * progress.guesses}about {duration(remaining)} left"
     if counts.done == counts.total:
-        eta = "none left"
+        eta = "finished"
     waiting = f", {counts.coreless} waiting for a core" if counts.coreless else ""
     return (
         f"{counts.done}/{counts.total} done, {counts.running} running{waiting}, "

@@ -24,7 +24,7 @@ from scoring.report.thinning import kept_of_all
 from scoring.times import check_clock, first_hit, readable_clocks
 
 CROWD = 150
-"""From so many curves on, those by which no study is judged are drawn fainter."""
+"""From this many curves on, those that decide no study are drawn fainter."""
 POINTS = 6000
 """About so many points are drawn of a workload's curves, but of each at least `LEAST_POINTS`."""
 SIDE_POINTS = 400
@@ -130,7 +130,7 @@ def curve_drawing(
 
 
 def marks_told(records: Sequence[Record]) -> list[str]:
-    """What a reader of the curves of one workload must know: lines for a legend."""
+    """Legend lines for the curves of one workload."""
     if any(map(crowds.is_at_equal_budget, records)):
         return ["faint: not the best of its study"]
     return ["marker: target first met", "faint: missed, or slower"]

@@ -1,4 +1,4 @@
-"""What a workload's section folds away: hyperparameters, and the metrics that are not judged."""
+"""The folded part of a workload's section: hyperparameters, and metrics that are not scored."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from scoring.report.parts import STRIPS, parts_of, parts_plot
 from scoring.report.plots import Styles
 
 METRICS = 12
-"""So many of a workload's other metrics are drawn at most, validation's first."""
+"""The most other metrics drawn per workload, validation's first."""
 
 
 def folded_plots(
@@ -76,7 +76,7 @@ def other_metrics(records: Sequence[Record]) -> list[str]:
 
 
 def figure_at_end(records: Sequence[Record], clock: Clock, looks: Styles) -> Markup | None:
-    """What each submission's best trial was at its end on test data, which decides nothing."""
+    """Each submission's best trial on test data at its end; not scored."""
     fastest = crowds.fastest(records, clock)
     found = [
         (record, {name: value for name, value in test.items() if isinstance(value, int | float)})

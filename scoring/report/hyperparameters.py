@@ -1,4 +1,4 @@
-"""What hyperparameters did in a race: every trial's result over the value it tried.
+"""Hyperparameters of a race: every trial's result against the value it tried.
 
 The result is the time to the target, or at equal budget the best value of the metric.
 """
@@ -30,7 +30,7 @@ from scoring.report.plots import END, FLOOR, LEFT, TOP, Styles, picture
 SHOWN = 4
 """Of a workload's hyperparameters, those with the most values tried."""
 DISTINCT = 3
-"""Fewer values of one tell nothing; of words two do."""
+"""The fewest distinct numbers worth a plot; of words, two suffice."""
 STYLE = """
 .missed-trials { opacity: .45; }
 """
@@ -99,7 +99,7 @@ def _is_varied(points: Sequence[tuple[Value, float]]) -> bool:
 
 
 def scatter_plot(plot: str, workload: str, one: Tried, clock: Clock, looks: Styles) -> Markup:
-    """The result over a hyperparameter, a mark a trial; trials without one stand along the top."""
+    """The result against a hyperparameter, one mark per trial; those without one are at the top."""
     results = [result for own in one.trials.values() for _, result in own if result < math.inf]
     x, place, across = _across(one)
     y, up = _upwards(one, results, clock)

@@ -38,8 +38,8 @@ from scoring.report.versus import versus_data
 from scoring.times import readable_clocks
 
 _YARDSTICK = {
-    False: "the tuned reference of the same framework (NadamW unless the workload names another)",
-    True: "the faster tuned reference of the frameworks (NadamW unless the workload names another)",
+    False: "the tuned reference of the same framework: NadamW unless the workload names another",
+    True: "the faster tuned reference of the frameworks: NadamW unless the workload names another",
 }
 
 
@@ -160,8 +160,8 @@ def _of_machines(board: Board, workload: str) -> str:
     if workload not in board.on_several_machines:
         return ""
     return (
-        " Raced on machines of several kinds: seconds of one are not those of another, and studies "
-        "are compared by the ratio to the machine's own reference."
+        " Raced on several kinds of machine, whose seconds are not comparable: studies are "
+        "compared by the ratio to each machine's own reference."
     )
 
 

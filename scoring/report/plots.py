@@ -23,7 +23,7 @@ END, FLOOR = WIDTH - RIGHT, HEIGHT - BOTTOM
 Styles = Mapping[str, Style]
 
 
-MEDIAN_TOLD = "vertical line: the median (none where half or more of the studies missed)"
+MEDIAN_TOLD = "vertical line: median (none if half or more missed)"
 
 
 def study_title(board: Board, workload: str) -> str:
@@ -51,7 +51,7 @@ def study_plot(plot: str, board: Board, workload: str, looks: Styles) -> Markup:
         _study_row(row, results[place], TOP + ROW * place + ROW / 2, x, looks)
         for place, row in enumerate(rows)
     ]
-    ratio = Unit("times the machine's own reference's time")
+    ratio = Unit("time relative to the machine's own reference")
     head = element("text", "missed", x=END - 22, y=bottom + 18, class_="soft middle")
     drawing = join(
         x_axis(x, ratio if apart else clock_unit(board.clock, longest), bottom, END),

@@ -306,7 +306,7 @@ def known_time(cell: Cell) -> bool:
 
 
 def footnotes(board: Board) -> list[str]:
-    """What is said beneath a board: which entry is best, how to read its ranks, then its notes."""
+    """The lines beneath a board: which entry is best, how to read its ranks, then its notes."""
     notes = list(board.notes)
     if tells_chances(board):
         notes.insert(0, CHANCE_TOLD)
@@ -316,7 +316,7 @@ def footnotes(board: Board) -> list[str]:
 
 
 def _which_is_best(board: Board) -> list[str]:
-    """What the ranks come to; nothing of one entry alone, nor where a protocol's claim nothing."""
+    """The verdict of the ranks; none for a single entry or a protocol without uncertainty."""
     entrants = [row for row in board.rows if not row.is_reference]
     if len(entrants) < 2 or PROTOCOLS[board.protocol].raw:
         return []
@@ -333,7 +333,7 @@ def _which_is_best(board: Board) -> list[str]:
 
 
 def _told_beneath(board: Board) -> list[str]:
-    """The same beneath a table of text, whose cells want reading, too."""
+    """The same beneath a text table, whose cells need a legend too."""
     return [*([TRIALS_TOLD] if board.rows else []), *footnotes(board)]
 
 

@@ -140,7 +140,7 @@ def test_two_compared_are_told_why_nothing_is_sure(
     assert "cannot be tested on one study" in told(alike)
     assert "This protocol does not test differences" in told(protocol="algoperf")
     monkeypatch.setattr(versus, "MOST", 1)
-    assert "Of the best 1 alone" in told()
+    assert "among the best 1 only" in told()
 
 
 def test_a_click_on_the_legend_hides_what_trials_were_on_test_data(

@@ -44,7 +44,7 @@ def test_without_a_key_all_is_kept_and_the_line_that_syncs_it_is_told(
 ) -> None:
     result = invoke(*SMALL, "--wandb", "--wandb-project", "races", "--wandb-entity", "us")
     assert result.exit_code == 0
-    assert f"{NO_KEY}; 2 kept here, {KEPT}" in result.stderr
+    assert f"{NO_KEY}; 2 kept here; {KEPT}" in result.stderr
     kept = kept_in(Path("out"))
     assert sorted(kept) == ["adamw lm-toy-v2 s0 t0", "reference-torch lm-toy-v2 s0 t0"]
     assert_tells(kept["adamw lm-toy-v2 s0 t0"], Path("out"))

@@ -158,6 +158,8 @@ def _check_entry(record: Record, plan: RunFile, course: Course) -> None:
             raise _contradiction(record, "trial", str(header.trial), planned)
         file, point = entrant.file, points[header.trial]
     elif reference is not None and is_reference(header.submission):
+        if header.trial:
+            raise _contradiction(record, "trial", str(header.trial), "1 trial a study")
         file, point = reference.file, reference.hyperparameters
     else:
         return

@@ -255,6 +255,17 @@ def test_another_entry_than_the_planned_one_is_refused(
     assert f"study0-trial0.jsonl:1: {word}" in refused.reason
 
 
+def test_a_reference_has_no_second_trial(new_run: NewRun) -> None:
+    """It would be the faster of two."""
+    run = planned(new_run)
+    before = row(compute([run.folder]), "adamw").score
+    head = header(submission=TORCH, trial=1)
+    write(record_path(run.folder, head.key), lines(head, 5))
+    (refused,) = read_claims(run.folder).refused
+    assert "trial: 1, but run.yaml planned 1 trial a study" in refused.reason
+    assert row(compute([run.folder]), "adamw").score == before
+
+
 def test_a_damaged_plan_is_one_line(new_run: NewRun) -> None:
     run = planned(new_run)
     (run.folder / "run.yaml").write_text("format: 1\nname: [\n")

@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 
 from scoring.algoperf_logs import workload_id
 from scoring.board import compute
+from scoring.comparison import compare
 from scoring.records import RecordError
 from suite.cli import main
 from tests.scoring.conftest import HARDWARE, Run
@@ -51,6 +52,16 @@ def test_two_entries_are_compared(race: Run) -> None:
     row = next(line.split() for line in lines if line.startswith(LM))
     assert row == [LM, "10", "×0.50", "20", "×1.00", "0.5", "0.478–0.500", "1.167", "/", "1.000"]
     assert invoke("compare", race.folder, "slow", "fast").stdout.splitlines()[0] == lines[0]
+
+
+def test_where_redrawn_studies_miss_no_interval_of_those_that_met_is_told(tmp_path: Path) -> None:
+    """Two of five studies missed: a third of the redrawn sets of studies has no ratio at all."""
+    run = Run(tmp_path / "run").add(LM, "reference-torch", [20, 21, 22, 19, 18])
+    run.add(LM, "steady", [20, 21, 23, 19, 18]).add(LM, "risky", [10, 11, 12, math.inf, math.inf])
+    board = compute([run.folder])
+    part = compare(board, "risky", "steady").parts[LM]
+    assert part.ratio == pytest.approx(0.6) and part.interval is None
+    assert compare(board, "steady", "reference-torch").parts[LM].interval is not None
 
 
 def test_nearly_all_redrawn_studies_are_not_all(race: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,7 +266,7 @@ def test_what_is_told_beneath_a_board_keeps_to_the_terminal(race: Run, tmp_path:
     costs.write_text('{"fast": {"lm-laptop-v2": 1.25, "homeostatic-laptop-v3": 2}}')
     words = ("score", race.folder, "--more", "--costs", costs)
     wide, narrow = invoke(*words).stdout, on_a_terminal(*words)
-    start = "geometric mean of speed-ups"
+    start = "geometric mean"
     beneath = narrow[narrow.index(start) :]
     assert max(map(len, wide[wide.index(start) :].splitlines())) > 100
     assert max(map(len, beneath.splitlines())) <= 50

@@ -17,7 +17,7 @@ from cluster.checks import doctor
 from cluster.checks.review import refuse_missing_imports
 from cluster.faults import Interrupts
 from cluster.node_data import fetch_all
-from cluster.run_lock import drive, is_driven
+from cluster.run_lock import drive_throughout, is_driven
 from cluster.spec import Finished, TrialSpec, Update
 from cluster.trial.step_time import seconds_a_step
 from scoring import board, frame
@@ -80,10 +80,12 @@ def _run(request: Request) -> int:
     place = request.url or str(folder)
     _keep_plan(request, folder, planned, specs)
     try:
-        _take_references(request, specs)
-        say(f"racing {len(specs)} trials into {place}")
-        with _tracking(request, folder):
-            finished = _race(request, planned, specs)
+        # Who drives it is not disturbed: neither its records, nor its cores by what is measured.
+        with drive_throughout(folder, say):
+            _take_references(request, specs)
+            say(f"racing {len(specs)} trials into {place}")
+            with _tracking(request, folder):
+                finished = _race(request, planned, specs)
     except UserError:
         # Nothing was raced: the same command can be typed again once the cause is mended.
         if not ((folder / "trials").exists() or is_driven(folder)):
@@ -263,9 +265,8 @@ def _keep_plan(
 
 
 def _take_references(request: Request, specs: Sequence[TrialSpec]) -> None:
-    with drive(specs[0].run):  # who drives it is not disturbed, neither its records nor its cores
-        for line in references.reuse(specs, _shelf(request, specs), seconds_a_step):
-            say(line)
+    for line in references.reuse(specs, _shelf(request, specs), seconds_a_step):
+        say(line)
 
 
 def _resources(specs: Sequence[TrialSpec]) -> Resources:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import workloads
-from cluster.run_lock import drive
+from cluster.run_lock import drive, is_driven
 from cluster.spec import TrialSpec
 from scoring import board
 from scoring.records import read_run
@@ -183,6 +183,20 @@ def test_a_run_that_another_driver_begins_at_the_same_moment_is_left_alone(
         assert ("races this run already" if still else "already holds a run") in result.stderr
         left = ["driver.lock"] if still else ["run.yaml"]
         assert [path.name for path in Path("out").iterdir()] == left
+
+
+def test_its_folder_is_held_from_its_references_on(
+    fake: FakeCluster, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stand-in holds nothing while it races."""
+    held: list[bool] = []
+    monkeypatch.setattr(
+        "suite.references.reuse", lambda *_: held.append(is_driven(Path("out"))) or []
+    )
+    fake.before = lambda spec: held.append(is_driven(Path("out")))
+    assert run_demo(invoke).exit_code == 0
+    assert len(held) > 10 and all(held)
+    assert not is_driven(Path("out"))
 
 
 def test_who_resumes_a_run_that_is_raced_touches_nothing(

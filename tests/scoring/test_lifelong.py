@@ -191,7 +191,7 @@ def test_an_exported_log_is_what_l2logger_asks_for(tmp_path: Path) -> None:
         assert {row["block_type"] for row in own} == {kind}
         values = block.accuracy if kind == "train" else block.accuracy.values()
         assert [float(row["accuracy"]) for row in own] == list(values)
-    with pytest.raises(ConfigError, match="log exists; name another folder"):
+    with pytest.raises(ConfigError, match="log: exists; choose another folder"):
         export(found, header, tmp_path / "log")
 
 
@@ -319,5 +319,5 @@ def test_a_trial_that_cannot_be_told_of_is_left_out_beside_others(
     code, text, error = call(runs[0], "--export", str(tmp_path / "logs"))
     assert code == 0
     assert text.splitlines()[0].split() == ["measure", "adamw_jax/study0/trial0"]
-    assert f"left out: {path}: ended before its first check" in error
+    assert f"skipped: {path}: ended before its first check" in error
     assert len(list((tmp_path / "logs").iterdir())) == 1

@@ -42,7 +42,7 @@ class Planned:
 
     def specs(self, run: Path) -> list[TrialSpec]:
         """Every trial, into the folder `run`; the references of a study come first."""
-        return list(_specs(self, run.resolve()))
+        return list(_specs(self, Path(os.path.realpath(run))))
 
 
 def make_plan(

@@ -53,6 +53,21 @@ def test_a_picture_is_named_after_its_word(
     assert {path.name for path in Path().iterdir()} == {"first", "x.svg", f"{word}.svg"}
 
 
+@pytest.mark.parametrize(
+    ("words", "needs"),
+    [
+        (["-o", "x.png"], "x.png: a page is HTML; name it FILE.html, or add --picture WORD"),
+        (["--picture", "board", "-o", "x.html"], "x.html: a picture is SVG or PNG; name it"),
+    ],
+)
+def test_a_page_and_a_picture_are_named_as_what_they_are(
+    words: list[str], needs: str, run: Path, invoke: Invoke
+) -> None:
+    result = invoke("report", str(run), *words)
+    assert (result.exit_code, result.stdout) == (2, "") and needs in result.stderr
+    assert {path.name for path in Path().iterdir()} == {"first"}
+
+
 def test_an_unknown_picture_is_answered_with_the_nearest(run: Path, invoke: Invoke) -> None:
     result = invoke("report", str(run), "--picture", "lm-toy")
     assert result.exit_code == 2

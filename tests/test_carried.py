@@ -100,7 +100,7 @@ def test_it_is_told_by_run_score_and_page(
     words = ("run", "two.yaml", "-o", "out", "--no-reference", "--at-once", "1")
     run = gradathlon(*words)
     assert run.code == 0, run.err
-    told = rf"cheat read what an earlier trial may have left.*{shared} \(read in .*study1-trial0"
+    told = rf"cheat read files that an earlier trial may.*{shared} \(read in .*study1-trial0"
     score = gradathlon("score", "out")
     gradathlon("report", "out", "-o", "page.html")
     page = (tmp_path / "page.html").read_text()

@@ -255,7 +255,7 @@ def test_what_is_told_beneath_a_board_keeps_to_the_terminal(race: Run, tmp_path:
     costs.write_text('{"fast": {"lm-laptop-v2": 1.25, "homeostatic-laptop-v3": 2}}')
     words = ("score", race.folder, "--more", "--costs", costs)
     wide, narrow = invoke(*words).stdout, on_a_terminal(*words)
-    start = "geometric mean of speed-ups"
+    start = "geometric mean speed-up"
     beneath = narrow[narrow.index(start) :]
     assert max(map(len, wide[wide.index(start) :].splitlines())) > 100
     assert max(map(len, beneath.splitlines())) <= 50

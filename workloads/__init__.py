@@ -96,6 +96,6 @@ def _kind(where: Place, variant: str | None) -> Kind:
     if variant not in family.tasks:
         raise WorkloadError(
             f"workload family {where.name!r}: {where.folder}: config.yaml makes {variant!r} "
-            "a task, which `tasks` of its FAMILY must hold"
+            "a task; add it to `tasks` of its FAMILY"
         )
     return family.tasks[variant]

@@ -102,8 +102,8 @@ class Scale(Model):
     def _whole_evaluations(self) -> Scale:
         if self.held is not None and self.held.steps % self.evaluation_period:
             raise ValueError(
-                f"held.steps {self.held.steps} is no whole number of evaluation periods of "
-                f"{self.evaluation_period} steps; make it a multiple"
+                f"held.steps {self.held.steps} is not a whole number of evaluation periods; "
+                f"make it a multiple of {self.evaluation_period}"
             )
         return self
 

@@ -44,7 +44,7 @@ class Place:
         if not (self.folder / "config.yaml").exists():
             raise WorkloadError(
                 f"workload family {self.name!r}: {self.folder} has no config.yaml; "
-                "workloads/README.md says what a family's folder holds"
+                "see workloads/README.md for what the folder holds"
             )
         return read_definition(self.folder, self.name)
 
@@ -63,9 +63,7 @@ class Place:
             family = None
         if not isinstance(family, Family):
             last = self.module.rpartition(".")[2]
-            raise WorkloadError(
-                f"{what}: its {last}.py must say what it is: {self.attribute} = Family(...)"
-            )
+            raise WorkloadError(f"{what}: its {last}.py must define {self.attribute} = Family(...)")
         return family
 
 
@@ -83,9 +81,11 @@ def places() -> dict[str, Place]:
     for point in sorted(importlib.metadata.entry_points(group=GROUP)):
         origin = f"installed workload family {point.name!r} ({point.value})"
         if not _NAME.fullmatch(point.name):
-            raise WorkloadError(f"{origin}: a name is of a-z, 0-9 and _, and begins with a letter")
+            raise WorkloadError(
+                f"{origin}: a name is made of a-z, 0-9 and _, starting with a letter"
+            )
         if point.name in by_name:
-            raise WorkloadError(f"{origin}: {by_name[point.name].folder} has that name already")
+            raise WorkloadError(f"{origin}: {by_name[point.name].folder} already has that name")
         by_name[point.name] = Place(point.name, _folder(point, origin), point.module, point.attr)
     return by_name
 
@@ -109,5 +109,5 @@ def _folder(point: importlib.metadata.EntryPoint, origin: str) -> Path:
     except ImportError as error:
         raise WorkloadError(f"{origin}: cannot be imported: {error}") from None
     if spec is None or spec.origin is None:
-        raise WorkloadError(f"{origin}: there is no such module; install its package again")
+        raise WorkloadError(f"{origin}: no such module; reinstall its package")
     return Path(spec.origin).parent

@@ -38,7 +38,7 @@ def damage(folder: Path) -> str:
         if not (folder / name).is_file():
             return f"{name} is missing"
         if digest(folder / name) != known:
-            return f"{name} is not as it was made"
+            return f"{name} has changed since it was made"
     return ""
 
 

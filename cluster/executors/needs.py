@@ -47,11 +47,11 @@ def lacking(requirements: Mapping[str, Versions]) -> list[str]:
     lines = []
     for module, wanted in requirements.items():
         if not is_installed(module):
-            lines.append(f"{module} is not installed ({_words(wanted) or 'on no machine so far'})")
+            lines.append(f"{module} is not installed ({_words(wanted) or 'on no machine yet'})")
             continue
         here = versions(module)
         lines += [
-            f"{name} is {here.get(name, 'not installed')} and not {version}"
+            f"{name} is {here.get(name, 'not installed')}, not {version}"
             for name, version in wanted.items()
             if here.get(name) != version
         ]

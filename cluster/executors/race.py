@@ -171,5 +171,5 @@ class Race:
             self._watch(Update(spec.key, "queued"))
             self._waiting.appendleft(running)
             return
-        reason = f"let down {running.setbacks} times by its node: {reason}"
+        reason = f"its node failed {running.setbacks} times: {reason}"
         yield self._end(spec, write_failure(spec, reason, fault=NODE))

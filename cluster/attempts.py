@@ -1,4 +1,4 @@
-"""A trial's attempts: what they left, which of them counts, and where the next one goes on."""
+"""A trial's attempts: what they left, which one counts, and where the next one resumes."""
 
 from __future__ import annotations
 

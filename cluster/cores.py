@@ -1,4 +1,4 @@
-"""Cores held alone: a lock file a core, taken by the process that answers for a trial.
+"""Exclusive cores: one lock file per core, held by the process responsible for a trial.
 
 The kernel drops a lock when its process ends, however it ends, and a forked child lets go of its
 parent's, so nothing is ever left locked; and since the files are the machine's, at one fixed place

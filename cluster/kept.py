@@ -1,4 +1,4 @@
-"""The weights at a trial's hit, kept beside its record, and judged again by another process."""
+"""The weights at a trial's hit, stored beside its record and evaluated again by another process."""
 
 from __future__ import annotations
 

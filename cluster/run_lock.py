@@ -1,4 +1,4 @@
-"""One driver a run folder: two would race everything twice and supersede each other's records."""
+"""One driver per run folder: two would race everything twice and supersede each other's records."""
 
 from __future__ import annotations
 

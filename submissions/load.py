@@ -1,4 +1,4 @@
-"""Running a submission's text in this process, and calling its `submission`.
+"""Executing a submission's text in this process and calling its `submission`.
 
 Not a sandbox: a submission can do whatever the user who starts it can do.
 """

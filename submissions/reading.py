@@ -1,4 +1,4 @@
-"""What a submission file says of itself, read from its syntax tree: nothing is executed."""
+"""A submission file's declarations, read from its syntax tree: nothing is executed."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def is_finite(value: float) -> bool:
 
 
 def shown(value: object) -> str:
-    """Its `repr`, as far as Python has one: not of whole numbers of thousands of digits."""
+    """Its `repr`, except for integers of thousands of digits, for which Python has none."""
     try:
         return repr(value)
     except ValueError:

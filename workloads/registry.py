@@ -1,8 +1,8 @@
-"""Which families there are: the folders beside this file, and those that packages bring.
+"""The registry of families: the folders beside this file, and those that packages provide.
 
-A package brings one by an entry point of the group `gradathlon.workloads`, whose name is the
-family's and whose value is as in `my_package.my_family.workload:FAMILY`. Nothing of a family is
-imported before one of its workloads is asked for.
+A package provides one through an entry point in the group `gradathlon.workloads`, whose name is
+the family's and whose value looks like `my_package.my_family.workload:FAMILY`. No code of a
+family is imported until one of its workloads is requested.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _OURS = Path(__file__).parent
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where a family is: its name, its folder, and the object that says what it is."""
+    """Where a family is defined: its name, its folder and its `Family` object."""
 
     name: str
     folder: Path
@@ -35,7 +35,7 @@ class Place:
     attribute: str = "FAMILY"
 
     def definition(self) -> Definition:
-        """What its files say.
+        """Its parsed files.
 
         Raises:
             WorkloadError: it has no `config.yaml`.
@@ -49,10 +49,10 @@ class Place:
         return read_definition(self.folder, self.name)
 
     def family(self) -> Family:
-        """What its folder says that it is.
+        """Its `Family` object.
 
         Raises:
-            WorkloadError: it says nothing, or cannot be imported.
+            WorkloadError: there is none, or it cannot be imported.
         """
         what = f"workload family {self.name!r}: {self.folder}"
         try:
@@ -69,10 +69,10 @@ class Place:
 
 @functools.cache
 def places() -> dict[str, Place]:
-    """Every family's place by its name, ours before those of packages.
+    """All places by family name, built-in families first.
 
     Raises:
-        WorkloadError: an installed family cannot be found, or its name is no name or taken.
+        WorkloadError: an installed family cannot be found, or its name is invalid or taken.
     """
     by_name = {}
     for folder in sorted(_OURS.iterdir()):

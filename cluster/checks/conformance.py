@@ -1,4 +1,4 @@
-"""What `gradathlon check` asks of a submission: it trains, repeats itself, and can be resumed."""
+"""The checks of `gradathlon check` for submissions: it trains, is reproducible, and resumes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a machine is like to race on: one finding a check, with what to do about it."""
+"""Whether a machine is fit to race on: one finding per check, with what to do about it."""
 
 from __future__ import annotations
 

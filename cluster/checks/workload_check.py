@@ -1,4 +1,4 @@
-"""What `gradathlon check WORKLOAD` asks: two back ends that are one model, and an honest stream."""
+"""The checks of `gradathlon check WORKLOAD`: back ends that agree, and a resumable stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a Ray cluster can be at an address: asked before anything is written or imported."""
+"""Whether a Ray cluster can be at an address: checked before anything is written or imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What submissions import, and whether a node has it: asked of every node before a run starts.
+"""What submissions import, and whether each node has it: checked before a run starts.
 
 A submission's own text travels with its trial; the packages that it imports do not. Another version
 of a method is another method, so a node must have the one that the driver has.

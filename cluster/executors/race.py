@@ -1,4 +1,4 @@
-"""The trials of a run, waiting and in flight, whatever it is that carries them to nodes."""
+"""The trials of a run, waiting and in flight, independent of how they reach nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ask every node of a Ray cluster the same, once: what it is like, whether it has the data."""
+"""Query every node of a Ray cluster once: its hardware, and whether it has the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which nodes of a Ray cluster a run races on: settled, and told, before the first trial starts."""
+"""Which nodes of a Ray cluster a run uses: decided and reported before the first trial starts."""
 
 from __future__ import annotations
 

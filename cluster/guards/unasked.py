@@ -1,4 +1,4 @@
-"""What Python calls unasked: there work could be done while the clock stands, as in evaluations."""
+"""Code that Python calls implicitly, which could work off the clock, as in evaluations."""
 
 from __future__ import annotations
 

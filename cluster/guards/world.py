@@ -1,4 +1,4 @@
-"""The world around a trial: global settings that a submission could change, and what it leaves.
+"""A trial's process: global settings that a submission could change, and what it leaves behind.
 
 The rule: what changes the arithmetic or takes more of the machine than was lent (gradient mode,
 dtypes, precision, threads, affinity), or runs where the clock may stand (modes of torch, callbacks

@@ -1,4 +1,4 @@
-"""What the training loop needs of a learner: one interface, one implementation a framework."""
+"""What the training loop needs of a learner: one interface, one implementation per framework."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Draw = Callable[[], Batch]
 
 
 class DeviceError(Exception):
-    """The accelerator that a trial asks for cannot be used."""
+    """The accelerator that a trial needs cannot be used."""
 
 
 class Field(Protocol):

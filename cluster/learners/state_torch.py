@@ -1,4 +1,4 @@
-"""What torch algorithms remember, to and from the arrays and plain values of a checkpoint."""
+"""Converts the state of torch algorithms to and from a checkpoint's arrays and plain values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One trial in a process of its own, watched from outside: its silence, its memory, its end.
+"""One trial in its own process, watched from outside: its silence, memory and end.
 
 The submission's code runs in the child alone. Whatever it leaves (children, threads, a hang, a
 crash) ends with the trial, and whatever it prints goes to a log beside its record.

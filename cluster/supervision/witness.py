@@ -1,4 +1,4 @@
-"""The second witness: what another process saw of a trial, beside what the trial says of itself."""
+"""The second witness: what another process saw of a trial, to check the trial's own account."""
 
 from __future__ import annotations
 

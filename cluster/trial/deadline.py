@@ -1,4 +1,4 @@
-"""The alarm that ends a step which does not come back."""
+"""The alarm that ends a step that does not finish."""
 
 from __future__ import annotations
 

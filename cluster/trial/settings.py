@@ -1,4 +1,4 @@
-"""A workload's numbers, carried by the spec: a worker's own files decide nothing silently."""
+"""A workload's settings, sent with the spec: a worker's own files never silently override them."""
 
 from __future__ import annotations
 

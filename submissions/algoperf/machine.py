@@ -1,4 +1,4 @@
-"""What a torch file says of AlgoPerf's machine (eight processes, CUDA), read for a trial's own.
+"""Adapts a torch file's settings for AlgoPerf's machine (eight processes, CUDA) to the trial's own.
 
 Only two things are read otherwise, where a call is given them as plain words: the name of a CUDA
 device, where there is none, is the CPU's; and a group's number of processes, as distributed

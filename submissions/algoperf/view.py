@@ -1,4 +1,4 @@
-"""The workload as an AlgoPerf file sees it, and the names that its weights bear there."""
+"""The workload as an AlgoPerf file sees it, and the names of its weights there."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ class View:
         return self.problem.losses(params, batch)
 
     def refuse(self, what: str) -> None:
-        """Say in one line what of AlgoPerf's interface does not go here.
+        """Say in one line which part of AlgoPerf's interface is not supported.
 
         Raises:
             SubmissionError: always.

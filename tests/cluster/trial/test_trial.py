@@ -169,7 +169,7 @@ BROKEN = {
         "    def init(self, params): return {}\n"
         "    def update(self, params, state, batch, problem): return state\n"
         "def submission(params):\n    return Idle()\n",
-        "`update` returned without one loss",
+        "`update` returned without computing a loss",
     ),
 }
 
@@ -331,7 +331,7 @@ def test_an_accelerator_that_is_not_there_is_no_race_on_the_cpu(
 ) -> None:
     ((finished, _),) = race(make(submission, resources=Resources(cores=1, gpus=1)))
     assert finished.outcome.end == "failed"
-    assert finished.outcome.reason.startswith("a trial asks for 1 accelerator(s)")
+    assert finished.outcome.reason.startswith("a trial needs 1 accelerator(s)")
     assert "finds none" in finished.outcome.reason
 
 

@@ -316,7 +316,7 @@ def test_settings_that_do_not_fit_are_refused(part, change, message):
 
 def test_an_archive_on_another_grid_is_refused(archive, monkeypatch):
     monkeypatch.setattr(data, "_load", lambda source: archive)
-    with pytest.raises(WorkloadError, match=r"has 1 levels on 8 x 16.*states 4 on 32 x 64"):
+    with pytest.raises(WorkloadError, match=r"has 1 levels on 8 x 16.*says 4 on 32 x 64"):
         workloads.get(TOY).stream(0)
 
 

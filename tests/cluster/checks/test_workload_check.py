@@ -111,7 +111,7 @@ def test_a_sound_workload_passes() -> None:
         (SeedBlind, "initial weights depend on the seed alone", "seeds 1 and 2"),
         (UnknownRole, "roles are known", "layers.0.bias is 'offset'"),
         (OtherShape, "parameters match the models'", "layers.0.bias"),
-        (SharedBatches, "batches own their memory", "same memory"),
+        (SharedBatches, "batches own their memory", "shares memory"),
     ],
 )
 def test_what_was_spoilt_is_named(kind: Any, title: str, detail: str) -> None:

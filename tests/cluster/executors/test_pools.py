@@ -76,5 +76,5 @@ def test_trials_spread_by_the_cores_of_nodes(cores: list[int], trials: int) -> N
 
 def test_a_pool_whose_nodes_are_gone_says_so() -> None:
     pool = Pool([place("a", "x")], True)
-    with pytest.raises(ClusterError, match="no node of this run's hardware is left"):
+    with pytest.raises(ClusterError, match="no node with this run's hardware is left"):
         pool.lend(ONE, ["b"])

@@ -156,9 +156,9 @@ def test_few_images_tell_no_transfer() -> None:
 @pytest.mark.parametrize(
     ("learner", "experts", "reason"),
     [
-        (LONG[1:], (LONG,), "no task's curve has 15 experiences"),
+        (LONG[1:], (LONG,), "no task's curve has at least 15 experiences"),
         (LONG, (LONG, LONG[1:]), "an expert has 14 experiences; at least 15 are needed"),
-        (LONG, (), "no expert to compare with: --expert"),
+        (LONG, (), "no expert to compare with; give --expert"),
     ],
 )
 def test_short_curves_are_not_compared(
@@ -258,7 +258,7 @@ def test_the_command_tells_measures_and_writes_logs(runs: tuple[str, str], tmp_p
     assert code == 0
     assert told["submission"] == "adamw_jax"
     assert told["lifetime"]["sample_efficiency"] is None
-    assert told["left_out"]["sample_efficiency"] == "no expert to compare with: --expert"
+    assert told["left_out"]["sample_efficiency"] == "no expert to compare with; give --expert"
     tasks = json.loads((DATA / "trial.json").read_text())["tasks"]
     theirs = {
         f"{task}->{other}": value[0]
@@ -283,7 +283,7 @@ def test_several_trials_have_a_mean_with_its_error(runs: tuple[str, str], tmp_pa
     values = first.split()
     assert values[1] == values[2] == values[3]
     assert values[4:] == ["+-", "0"]
-    assert "all trials: no sample_efficiency: no expert to compare with: --expert\n" in error
+    assert "all trials: no sample_efficiency: no expert to compare with; give --expert\n" in error
     (row, *_) = [line for line in text.splitlines() if line.startswith("sample_efficiency")]
     assert row.split()[1:] == ["-", "-", "-"]
 

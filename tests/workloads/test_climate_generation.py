@@ -229,5 +229,5 @@ def test_a_damaged_archive_is_named(archive, tmp_path, monkeypatch, name, spoil)
         elif spoil is not None:
             copy.write_bytes(spoil(raw))
     monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path))
-    with pytest.raises(WorkloadError, match=r"damaged \(.*delete the folder, and make it anew"):
+    with pytest.raises(WorkloadError, match=r"damaged \(.*delete the folder, then run"):
         generated.read(RECIPE)

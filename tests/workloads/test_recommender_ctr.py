@@ -128,8 +128,8 @@ def test_missing_files_are_told_in_one_line(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda text: text.replace("label,", "clicked,", 1), "columns are not label"),
-        (lambda text: text.replace("\n1,", "\n7,", 1), "neither 0 nor 1"),
+        (lambda text: text.replace("label,", "clicked,", 1), "expected columns label"),
+        (lambda text: text.replace("\n1,", "\n7,", 1), "not 0 or 1"),
         (lambda text: text[: text.rindex(",")] + ",68fd1e64\n", "damaged"),
         (lambda text: text[: text.rindex(",")] + ",\n", "damaged"),
     ],

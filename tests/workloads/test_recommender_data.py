@@ -102,7 +102,9 @@ def test_a_value_that_cannot_be_is_told(folder, name, text, message):
 
 def test_a_rating_of_an_unknown_film_is_told(folder):
     (folder / "movies.dat").write_text(MOVIES[: MOVIES.index("5::")], encoding="latin-1")
-    with pytest.raises(WorkloadError, match=r"ratings\.dat: rates 5, of which the files beside"):
+    with pytest.raises(
+        WorkloadError, match=r"ratings\.dat: rates 5, which is not in the files beside"
+    ):
         movielens.load("ml-1m")
 
 

@@ -118,5 +118,7 @@ def test_listing_workloads_imports_no_numbers_and_no_framework() -> None:
 def test_a_task_that_the_family_does_not_hold_is_told(theirs: Path) -> None:
     text = CONFIG + "variants:\n  other:\n    scales:\n      toy: {}\n"
     (theirs / "their_package" / "digits" / "config.yaml").write_text(text)
-    with pytest.raises(WorkloadError, match="makes 'other' a task, which `tasks` of its FAMILY"):
+    with pytest.raises(
+        WorkloadError, match="makes 'other' a task; add it to `tasks` of its FAMILY"
+    ):
         workloads.get("digits2-toy-v1+other")

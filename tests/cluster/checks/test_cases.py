@@ -87,7 +87,7 @@ ENDS = {
     "exits": "SystemExit: 7",
     "exits_at_once": "its process exited by itself: exit code 7",
     "forges_a_line": "its record is impossible: ",
-    "hangs_in_python": "did not come back",
+    "hangs_in_python": "did not finish",
     "patches_torch": "ZeroDivisionError",
     "raises_generator_exit": "GeneratorExit",
     "raises_keyboard_interrupt": "KeyboardInterrupt",

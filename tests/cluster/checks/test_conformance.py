@@ -238,7 +238,7 @@ def submission(params):
     assert all(finding.ok for finding in found)
     (told,) = (f for f in found if f.title == "a checkpoint may not resume exactly")
     assert "rule is a function" in told.detail
-    assert "starts anew" in told.detail
+    assert "starts over" in told.detail
 
 
 def test_the_other_families_shapes_are_taken_too(tmp_path: Path) -> None:

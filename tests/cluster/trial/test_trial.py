@@ -212,7 +212,7 @@ def test_a_submission_that_never_comes_back_is_ended(
     spec = TrialSpec(**(vars(spec) | {"budget": Budget(500, 1.0)}))
     ((finished, _),) = race(spec)
     assert finished.outcome.end == "failed"
-    assert f"{where} did not come back" in finished.outcome.reason
+    assert f"{where} did not finish" in finished.outcome.reason
 
 
 SWALLOWS = """

@@ -1,4 +1,4 @@
-"""A trial's attempts: what they left, which of them counts, and where the next one goes on."""
+"""A trial's attempts: what they left, which one counts, and where the next one resumes."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def write_not_begun(spec: TrialSpec) -> Outcome:
     """Record that the trial was pruned before it began."""
     assert spec.stop is not None
     paired = 0.0 if spec.pace else None
-    outcome = Outcome("pruned", 0, 0.0, 0.0, f"not begun: {spec.stop.why}", paired=paired)
+    outcome = Outcome("pruned", 0, 0.0, 0.0, f"not started: {spec.stop.why}", paired=paired)
     writer = Writer(spec.record(0))
     writer.write(header_of(spec, []), outcome)
     writer.close()

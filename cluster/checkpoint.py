@@ -89,7 +89,7 @@ def load(path: Path) -> StateDict:
         raise StateError(f"{path}: not a checkpoint of format {FORMAT}")
     try:
         if metadata["sha256"] != _digest(metadata["state"], arrays):
-            raise StateError(f"{path}: not a readable checkpoint: its digest is another")
+            raise StateError(f"{path}: not a readable checkpoint: its digest does not match")
         return _decode(json.loads(metadata["state"]), arrays)
     except (ValueError, LookupError) as error:
         raise StateError(f"{path}: not a readable checkpoint: {error}") from None

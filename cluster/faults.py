@@ -72,7 +72,7 @@ def told(error: BaseException, *, kind: bool = True) -> str:
     try:
         text = str(error)
     except BaseException:  # what a submission raises may raise when it is told
-        text = "its text cannot be had"
+        text = "its message cannot be read"
     text = printable(" ".join(text.split()))
     text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
     name = type(error).__name__

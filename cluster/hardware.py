@@ -1,4 +1,4 @@
-"""The hardware fingerprint of a record: what must be equal for two clocks to be compared."""
+"""The hardware fingerprint of a record: what must match for two clocks to be comparable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One driver a run folder: two would race everything twice and supersede each other's records."""
+"""One driver per run folder: two would race everything twice and supersede each other's records."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def drive(run: Path, tell: Tell | None = None) -> Iterator[None]:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ClusterError(
-            f"{run}: cannot be a run's folder: {error.strerror}; name another"
+            f"{run}: cannot be used as a run folder: {error.strerror}; choose another"
         ) from None
     path = run / NAME
     descriptor = _lock(path, tell)
@@ -112,14 +112,14 @@ def _lock(path: Path, tell: Tell | None) -> int:
             holder = lines[0] if lines else "another process"
             os.close(descriptor)
             raise ClusterError(
-                f"{path.parent}: {holder} races this run already; wait for its end, or start "
+                f"{path.parent}: {holder} is already racing this run; wait for it to end, or start "
                 "another run with -o"
             ) from None
         except OSError as error:  # some shared file systems have no locks
             if tell:
                 tell(
-                    f"{path}: cannot be locked: {error.strerror}; see to it that no other process "
-                    "races this run: it would not be noticed"
+                    f"{path}: cannot be locked: {error.strerror}; make sure that no other process "
+                    "races this run: it would go undetected"
                 )
             return descriptor
         if os.fstat(descriptor).st_nlink:

@@ -1,4 +1,4 @@
-"""Running a submission's text in this process, and calling its `submission`.
+"""Executing a submission's text in this process and calling its `submission`.
 
 Not a sandbox: a submission can do whatever the user who starts it can do.
 """
@@ -181,7 +181,7 @@ def _wrong_for_torch(built: object) -> str:
 
 def _wrong_scheduler(part: Any) -> str:
     if not _has(part, "step", "state_dict", "load_state_dict"):
-        return f"among its parts {_named(part)}, which is neither an optimizer nor an lr_scheduler"
+        return f"parts including {_named(part)}, which is neither an optimizer nor an lr_scheduler"
     required = [
         parameter.name
         for parameter in inspect.signature(part.step).parameters.values()
@@ -192,8 +192,8 @@ def _wrong_scheduler(part: Any) -> str:
         return ""
     arguments = ", ".join(required)
     return (
-        f"{_named(part)}, whose `step` asks for {arguments}; a scheduler is stepped with nothing "
-        "or, if its one argument is called `metrics`, with the training loss"
+        f"{_named(part)}, whose `step` requires {arguments}; a scheduler's `step` is called "
+        "with no arguments or, if its one argument is named `metrics`, with the training loss"
     )
 
 
@@ -231,17 +231,17 @@ def _missing(error: ModuleNotFoundError, name: str, source: Source) -> str:
 def _advice(name: str, source: Source) -> str:
     files = split(source.text)[1]
     if files and f"{name}.py" == MAIN:
-        return "the main file itself; put what both need into a file beside it"
+        return "the main file itself; move what both need to a file beside it"
     if f"{name}.py" in files or any(path.startswith(f"{name}/") for path in files):
         return f"a file beside it; write `from .{name} import ...`"
     if source.api == "algoperf" and name.partition(".")[0] in EXTRA:
         return "not installed here; pip install 'gradathlon[algoperf]'"
     wanted = PurePath(source.origin).parent / "requirements.txt"
     if files and Path(wanted).exists():
-        return f"not installed here and no file beside it; pip install what {wanted} names"
+        return f"not installed here and no file beside it; pip install what {wanted} lists"
     if files:
         return "not installed here and no file beside it"
-    advice = "a submission is one file, or a folder with submission.py, beside installed packages"
+    advice = "a submission is one file, or a folder with submission.py, plus installed packages"
     return f"not installed here; {advice}"
 
 

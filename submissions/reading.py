@@ -1,4 +1,4 @@
-"""What a submission file says of itself, read from its syntax tree: nothing is executed."""
+"""A submission file's declarations, read from its syntax tree: nothing is executed."""
 
 from __future__ import annotations
 
@@ -120,14 +120,14 @@ class _Reader:
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.level:
                 name = "." * node.level + (node.module or "")
-                advice = "put into the file what it needs, or make a folder with submission.py"
+                advice = "move what it needs into the file, or use a folder with submission.py"
                 raise self._error(node, f"imports {name}; {advice}")
 
     def _function(self, tree: ast.Module) -> ast.FunctionDef:
         functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
         candidates = [node for node in functions if node.name == FUNCTION]
         if len(candidates) > 1:
-            lines = f"here and in line {candidates[0].lineno}"
+            lines = f"here and on line {candidates[0].lineno}"
             raise self._error(candidates[1], f"`{FUNCTION}` is defined twice, {lines}; keep one")
         if candidates:
             self._refuse_another(tree, candidates[0])
@@ -137,15 +137,15 @@ class _Reader:
                 advice = "write `def submission(...):` at the top level of the file"
                 raise self._error(node, f"`{FUNCTION}` is not a plain function; {advice}")
         close = nearest(FUNCTION, [node.name for node in functions])
-        hint = close if "did you mean" in close else "; `gradathlon new` writes one to begin with"
+        hint = close if "did you mean" in close else "; `gradathlon new` writes one to start from"
         raise self._error(None, f"no function `{FUNCTION}`{hint}")
 
     def _refuse_another(self, tree: ast.Module, function: ast.FunctionDef) -> None:
         others = (node for node in tree.body if node is not function)
         for at in (at for node in others for at in _run_at_once(node)):
             if _binds(at, FUNCTION):
-                advice = "keep one, whose arguments and defaults are read without running the file"
-                raise self._error(at, f"`{FUNCTION}` is bound anew here; {advice}")
+                advice = "keep one, as its arguments are read without running the file"
+                raise self._error(at, f"`{FUNCTION}` is reassigned here; {advice}")
 
     def _signature(self, function: ast.FunctionDef) -> tuple[tuple[str, ...], dict[str, object]]:
         arguments = function.args
@@ -176,7 +176,7 @@ class _Reader:
             advice = "write a literal: it is read without running the file"
             raise self._error(node, f"{what} is `{code[:60]}`; {advice}") from None
         if not _is_json(value):
-            plain = "numbers, text, True, False, None, or lists or dicts by name of these"
+            plain = "a number, string, True, False, None, or a list or string-keyed dict of these"
             raise self._error(node, f"{what} must be {plain}")
         return value
 
@@ -189,10 +189,10 @@ class _Reader:
             elif isinstance(node, ast.AnnAssign):
                 continue  # an annotation alone binds nothing
             elif odd := next((at for at in _run_at_once(node) if _changes(at, name)), None):
-                advice = "give it once, as one literal at the top level: it is read without running"
-                raise self._error(odd, f"{name} is made or changed here; {advice} the file")
+                advice = "assign it once, as a literal at the top level: it is read without running"
+                raise self._error(odd, f"{name} is built or changed here; {advice} the file")
         if len(values) > 1:
-            raise self._error(values[1], f"{name} is given twice; keep one")
+            raise self._error(values[1], f"{name} is assigned twice; keep one")
         return values[0] if values else None
 
     def _space(self, tree: ast.Module, arguments: tuple[str, ...]) -> SearchSpace | None:
@@ -233,8 +233,8 @@ class _Reader:
         for name in arguments:
             tuned = space is not None and name in space.names
             if name not in RESERVED and name not in defaults and not tuned:
-                handed = "what is handed in is called `params` (torch) and `workload`"
-                advice = f"give it one, or put it into SEARCH_SPACE; {handed}"
+                handed = "only `params` (torch) and `workload` are passed in"
+                advice = f"give it one, or add it to SEARCH_SPACE; {handed}"
                 raise self._error(self._function(tree), f"`{name}` has no default; {advice}")
 
 

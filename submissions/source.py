@@ -70,7 +70,7 @@ def parse(name: str, text: str, origin: str) -> Source:
         SubmissionError: `origin:line: what is wrong; what to do`.
     """
     if not _NAME.fullmatch(name) or name.startswith(_TAKEN):
-        rule = f"letters, digits and _ . + -, and no {_TAKEN!r} at the beginning"
+        rule = f"use letters, digits and _ . + -, and do not start with {_TAKEN!r}"
         raise SubmissionError(f"{origin}: {name!r} cannot name a submission; rename it: {rule}")
     main, files = split(text)
     if is_algoperf(main) and not defines_submission(main):
@@ -109,7 +109,7 @@ def find(word: str) -> Source:
         places.insert(0, "Gradathlon itself")
     if len(places) > 1:
         offers = " and ".join(places)
-        raise SubmissionError(f"{word}: offered by {offers}; give the path of the file you mean")
+        raise SubmissionError(f"{word}: provided by {offers}; give the path of the file you want")
     if word in shipped():
         path = _shipped()[word]
         return parse(word, _read(path, str(path)), str(path))
@@ -179,7 +179,7 @@ def describe(source: Source) -> str:
         default = repr(source.defaults[name]) if name in source.defaults else "no default"
         lines.append(f"  {name} = {default}{_range(source.space, name)}")
     if source.space is not None and source.space.points is not None:
-        lines.append(f"  {len(source.space.points)} points, tried in their order")
+        lines.append(f"  {len(source.space.points)} points, tried in order")
     return "\n".join(lines)
 
 
@@ -207,7 +207,7 @@ def _beside(path: Path) -> str:
         hint = nearest(path.name, [file.name for file in path.parent.glob("*.py")])
         if "did you mean" in hint:
             return hint.removeprefix("; ")
-    return f"`gradathlon new {path}` writes one to begin with"
+    return f"`gradathlon new {path}` writes one to start from"
 
 
 def _entry_points() -> list[EntryPoint]:

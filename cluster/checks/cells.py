@@ -1,4 +1,4 @@
-"""The cells of the conformance table: each asked in the submission's own process, told in a line.
+"""The cells of the conformance table: each run in the submission's own process, reported in a line.
 
 One process answers for all cells of a submission, forked from a server that has torch, jax and the
 data at hand, for these take longer than most cells. Where it dies or hangs, that cell says so and

@@ -120,7 +120,7 @@ def land(spec: TrialSpec, piece: Piece) -> None:
                 file.truncate()
     except OSError as error:
         raise ClusterError(
-            f"{path}: cannot be written: {error.strerror or error}; make room, then go on: "
+            f"{path}: cannot be written: {error.strerror or error}; free space, then continue: "
             f"gradathlon run --resume -o {spec.run}"
         ) from None
 

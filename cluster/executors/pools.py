@@ -56,8 +56,8 @@ class Pool:
         ]
         if not fits:
             raise ClusterError(
-                "no node of this run's hardware is left in the cluster; the trials that ended are "
-                "kept: add such a node, then go on with --resume"
+                "no node with this run's hardware is left in the cluster; finished trials are "
+                "kept: add such a node, then continue with --resume"
             )
         chosen = min(fits, key=lambda place: self._given[place.id] / place.cores)
         self._given[chosen.id] += resources.all_cores
@@ -79,14 +79,14 @@ def choose(places: Sequence[Place], resources: Resources, run: Path) -> tuple[Po
     for place in fits:
         if place.hardware is not None:
             classes.setdefault(str(place.hardware["digest"]), []).append(place)
-    lines = [f"{place.name} stands aside: {place.trouble}" for place in fits if place.trouble]
+    lines = [f"{place.name} is skipped: {place.trouble}" for place in fits if place.trouble]
     if not classes:
         return Pool(fits, mixed=False), lines
     begun = _begun_on(run)
     if begun is not None and begun not in classes:
         raise ClusterError(
-            f"{run} was begun on hardware {begun}, and the cluster has none of it (but "
-            f"{', '.join(sorted(classes))}); join another cluster, or start a new run"
+            f"{run} started on hardware {begun}, but the cluster has only "
+            f"{', '.join(sorted(classes))}; join another cluster, or start a new run"
         )
     chosen = begun or max(classes, key=lambda digest: sum(one.cores for one in classes[digest]))
     others = [digest for digest in classes if digest != chosen]
@@ -94,7 +94,7 @@ def choose(places: Sequence[Place], resources: Resources, run: Path) -> tuple[Po
         lines.append(f"races on {_words(classes[chosen])}")
         differ = [_differences(classes[chosen][0], classes[digest][0]) for digest in others]
         for digest, what in zip(others, differ, strict=True):
-            lines.append(f"of other hardware, stands aside: {_words(classes[digest])} ({what})")
+            lines.append(f"other hardware, skipped: {_words(classes[digest])} ({what})")
     return Pool(classes[chosen], mixed=bool(others or lines)), lines
 
 

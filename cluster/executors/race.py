@@ -1,4 +1,4 @@
-"""The trials of a run, waiting and in flight, whatever it is that carries them to nodes."""
+"""The trials of a run, waiting and in flight, independent of how they reach nodes."""
 
 from __future__ import annotations
 
@@ -171,5 +171,5 @@ class Race:
             self._watch(Update(spec.key, "queued"))
             self._waiting.appendleft(running)
             return
-        reason = f"let down {running.setbacks} times by its node: {reason}"
+        reason = f"its node failed {running.setbacks} times: {reason}"
         yield self._end(spec, write_failure(spec, reason, fault=NODE))

@@ -1,4 +1,4 @@
-"""The Ray executor: every trial under a supervisor on some node, on cores that it holds alone."""
+"""The Ray executor: each trial runs under a supervisor on some node, on cores of its own."""
 
 from __future__ import annotations
 

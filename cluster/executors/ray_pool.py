@@ -1,4 +1,4 @@
-"""Which nodes of a Ray cluster a run races on: settled, and told, before the first trial starts."""
+"""Which nodes of a Ray cluster a run uses: decided and reported before the first trial starts."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def make_pool(specs: Sequence[TrialSpec], tell: Tell) -> Pool:
         pool,
         functools.partial(lacking, needs(sources.values())),
         PATIENCE_S,
-        "no node has what the submissions import: {}; install it on every node, or submit the run "
-        "as a job that brings it: --runtime-env-json '{{\"pip\": [...]}}'",
+        "no node has the packages submissions import: {}; install them on every node, or submit "
+        "the run as a job with them: --runtime-env-json '{{\"pip\": [...]}}'",
         tell,
     )
     ids = list(dict.fromkeys(spec.workload for spec in specs))
@@ -60,7 +60,7 @@ def _keep_those_that(
     for reply in ask_nodes(question, patience_s, pool.places):
         if reason := _trouble(reply):
             trouble = f"{reply.node.name}: {reason}"
-            tell(f"{reply.node.name} stands aside: {reason}")
+            tell(f"{reply.node.name} is skipped: {reason}")
             pool.remove(reply.node.id)
     if not pool.places:
         raise ClusterError(none.format(trouble))

@@ -1,4 +1,4 @@
-"""What torch algorithms remember, to and from the arrays and plain values of a checkpoint."""
+"""Converts the state of torch algorithms to and from a checkpoint's arrays and plain values."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def to_numpy(value: State, name: str) -> State:
     """
     if isinstance(value, torch.Tensor):
         if value.layout is not torch.strided:
-            what = f"{name} is a tensor of layout {value.layout}, which no checkpoint can keep"
-            raise StateError(f"{what}; keep its indices and values as tensors")
+            what = f"{name} is a tensor of layout {value.layout}, which a checkpoint cannot save"
+            raise StateError(f"{what}; store its indices and values as tensors")
         return _array(value)
     if isinstance(value, Mapping):
         return {key: to_numpy(item, f"{name}/{key}") for key, item in value.items()}
@@ -38,7 +38,7 @@ def to_numpy(value: State, name: str) -> State:
     if _has_state(value):
         return to_numpy(value.state_dict(), name)
     raise StateError(
-        f"{name} is a {type(value).__qualname__}, which no checkpoint can keep; use tensors, "
+        f"{name} is a {type(value).__qualname__}, which a checkpoint cannot save; use tensors, "
         "numbers, text, lists, tuples, sets, deques, dicts, or objects with `state_dict` and "
         "`load_state_dict`"
     )

@@ -117,7 +117,7 @@ class _Ready:
         socket.send_fds(self._line, [asked], list(descriptors))
         pid = int(self._line.recv(32) or 0)
         if not pid:
-            raise OSError("the process that stood ready is gone, or must not be copied")
+            raise OSError("the standby process is gone, or must not be forked")
         return Forked(pid)
 
     @property

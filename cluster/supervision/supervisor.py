@@ -1,4 +1,4 @@
-"""One trial in a process of its own, watched from outside: its silence, its memory, its end.
+"""One trial in its own process, watched from outside: its silence, memory and end.
 
 The submission's code runs in the child alone. Whatever it leaves (children, threads, a hang, a
 crash) ends with the trial, and whatever it prints goes to a log beside its record.
@@ -147,7 +147,7 @@ class _Child:
                     break
                 yield from self._take(news)
             if time.monotonic() - self._heard > self._silence_s:
-                self._reason = f"gave no sign of life for {self._silence_s:.0f} s and was ended"
+                self._reason = f"sent no update for {self._silence_s:.0f} s and was stopped"
             if time.monotonic() - self._looked > _LOOK_S:
                 self._look_at_memory()
             if self._reason:
@@ -161,7 +161,7 @@ class _Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
-            self._reason = self._reason or "cut the line that its news go by, and was ended"
+            self._reason = self._reason or "closed the pipe it reports through and was stopped"
         leftovers = tree.end_all(os.getpid(), self._others)
         if isinstance(self._last, NodeError):
             return self._last
@@ -188,9 +188,9 @@ class _Child:
                 record, dataclasses.replace(outcome, extra={**outcome.extra, **extra, **testimony})
             )
         except RecordError as error:
-            return write_failure(self.spec, f"its record cannot be: {error}", **extra)
+            return write_failure(self.spec, f"its record is impossible: {error}", **extra)
         except LookupError:
-            return write_failure(self.spec, "its record is gone", **extra)
+            return write_failure(self.spec, "its record is missing", **extra)
         except OSError:
             return outcome
 
@@ -200,12 +200,12 @@ class _Child:
             return self._reason if self._reached_submission else NodeError(f"it {self._reason}")
         words = self._last_words()
         if not self._reached_submission:  # it died of the machine: of an import, a full memory
-            return NodeError(f"its process died before the submission's code ran ({code}){words}")
+            return NodeError(f"its process exited before the submission's code ran ({code}){words}")
         if code >= 0:
-            return f"its process ended itself with {how_ended(code)}{words}"
+            return f"its process exited by itself: {how_ended(code)}{words}"
         if -code in _FROM_OUTSIDE:
-            return NodeError(f"its process was ended by {how_ended(code)}")
-        return f"its process was ended by {how_ended(code)}{words}"
+            return NodeError(f"its process was killed by {how_ended(code)}")
+        return f"its process was killed by {how_ended(code)}{words}"
 
     def _listen(self, reading: int) -> None:
         """Stamp what comes when it comes, in a thread: passing news on can take its time."""
@@ -242,8 +242,8 @@ class _Child:
             held = tree.proportional_bytes(self._process.pid)
         if held > self._limit:
             self._reason = (
-                f"took {held / 1e9:.1f} GB of memory, more than its share of "
-                f"{self._limit / 1e9:.1f} GB, and was ended"
+                f"used {held / 1e9:.1f} GB of memory, more than its share of "
+                f"{self._limit / 1e9:.1f} GB, and was stopped"
             )
         with contextlib.suppress(OSError):
             if self.log.stat().st_size > _LOG_BYTES:
@@ -252,7 +252,7 @@ class _Child:
     def _last_words(self) -> str:
         with contextlib.suppress(OSError):
             lines = _tail(self.log).split()
-            return f"; it said last: {printable(' '.join(lines))[-200:]}" if lines else ""
+            return f"; last output: {printable(' '.join(lines))[-200:]}" if lines else ""
         return ""
 
 

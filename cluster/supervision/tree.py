@@ -1,4 +1,4 @@
-"""A process and all that descends from it: their seconds, their memory, their end."""
+"""A process and its descendants: their CPU time, memory and termination."""
 
 from __future__ import annotations
 

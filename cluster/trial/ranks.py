@@ -107,7 +107,7 @@ class Team:
         """
         codes = self._codes()
         if not self._started or min(codes.values(), default=0) < 0:
-            raise NodeError(f"a rank of the trial was ended ({_listed(codes)})") from error
+            raise NodeError(f"a rank of the trial was killed ({_listed(codes)})") from error
         return codes
 
     def end(self) -> None:
@@ -126,9 +126,7 @@ class Team:
             yield
         except (OSError, EOFError) as error:
             codes = _listed(self.check(error))
-            raise SubmissionError(
-                f"a rank of the trial ended itself ({codes}); its log says why"
-            ) from error
+            raise SubmissionError(f"a rank of the trial exited ({codes}); see its log") from error
 
     def _codes(self) -> dict[int, int]:
         """How ranks ended, by their numbers; waits for a first one that is about to."""

@@ -131,9 +131,9 @@ class Calls:
         text, what = str(error), ""
         line = traceback.extract_tb(error.__traceback__)[-1].line or ""
         if any(sign in text for sign in _NO_CUDA):
-            what = "it names the device `cuda`; race it with `gpus: 1`"
+            what = "it uses the device `cuda`; race it with `gpus: 1`"
         elif self.hyperparameters is None and "'NoneType'" in text and "hyperparameters." in line:
-            what = f"it is tuned from outside; put its {SPACE} beside it"
+            what = f"it needs hyperparameters; put its {SPACE} beside it"
         if what:
             raise SubmissionError(f"{self.view.origin}: {what} ({text})") from error
 
@@ -165,7 +165,7 @@ class Scores(dict[str, Tensor]):
 def _three(returned: object, name: str) -> Step:
     if not isinstance(returned, tuple | list) or len(returned) != 3:
         what = f"`{name}` must return (optimizer state, weights, model state)"
-        raise SubmissionError(f"{what}, and returned a {type(returned).__name__}")
+        raise SubmissionError(f"{what}, not a {type(returned).__name__}")
     return returned[0], returned[1], returned[2]
 
 

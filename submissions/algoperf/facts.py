@@ -1,4 +1,4 @@
-"""What an AlgoPerf file says of itself, read from its text and its `tuning_search_space.json`."""
+"""An AlgoPerf file's declarations, read from its text and its `tuning_search_space.json`."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class Imports:
                 setattr(parts[""], asked, parts[asked])
             if asked not in parts:
                 served = ", ".join(("spec", *_HELPERS))
-                message = f"{top}.{asked} is not served here; a submission may use {served}"
+                message = f"{top}.{asked} is not supported; a submission may use {served}"
                 raise ImportError(message, name=f"{top}.{asked}")
         return parts[rest] if fromlist else parts[""]
 

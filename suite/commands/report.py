@@ -62,12 +62,12 @@ def report(
         )
     if sweeps:
         refuse_board_options("a sweep has none")
-    output = output or Path("report.html" if picture is None else f"{picture}.svg")
-    if (output.suffix in _PICTURES) != (picture is not None):
+    if output and (output.suffix in _PICTURES) != (picture is not None):
         page_needs = "a page is HTML; name it FILE.html, or add --picture WORD"
         picture_needs = "a picture is SVG or PNG; name it FILE.svg or FILE.png"
         raise ConfigError(f"{output}: {picture_needs if picture else page_needs}")
     drawn = None if picture is None else _picture(runs, picture, options)
+    output = output or Path("report.html" if picture is None else f"{picture}.svg")
     try:
         if sweeps:
             write_sweep_page(sweeps[0], output)

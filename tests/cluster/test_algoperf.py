@@ -74,7 +74,7 @@ def test_the_same_algorithm_in_either_interface(
 def test_they_pass_the_check(name: str) -> None:
     findings = check_here(find(str(FILES / name)), [WORKLOAD])
     assert [finding for finding in findings if not finding.ok] == []
-    assert "a checkpoint continues exactly" in [finding.title for finding in findings]
+    assert "a checkpoint resumes exactly" in [finding.title for finding in findings]
 
 
 @pytest.mark.parametrize("name", ["torch_self", *SLOW])
@@ -114,7 +114,7 @@ def test_words_for_another_machine_are_told() -> None:
     findings = check_here(find(str(FILES / "torch_many")), [WORKLOAD])
     assert [finding for finding in findings if not finding.ok] == []
     (told,) = (finding for finding in findings if "AlgoPerf's machine" in finding.title)
-    assert "submission.py:8: num_trainers_per_group=8 is 1" in told.detail
+    assert "submission.py:8: num_trainers_per_group=8 becomes 1" in told.detail
 
 
 def test_what_is_not_installed_is_refused_before_the_race(tmp_path: Path) -> None:

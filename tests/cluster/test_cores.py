@@ -81,7 +81,7 @@ def test_affinity_is_given_back() -> None:
 
 
 def test_more_cores_than_the_machine_has_is_an_error() -> None:
-    with pytest.raises(ClusterError, match="asks for 4096 cores"), hold_cores(4096):
+    with pytest.raises(ClusterError, match="needs 4096 cores"), hold_cores(4096):
         pass
 
 

@@ -68,7 +68,7 @@ def test_other_weights_than_those_judged_are_found(make: Make) -> None:
     head = next(name for name in reversed(state["weights"]) if name.endswith("weight"))
     state["weights"][head] = np.zeros_like(state["weights"][head])
     checkpoint.save(path, state)
-    assert "not the file whose digest" in (kept.judge_again(record) or "")
+    assert "does not match its digest" in (kept.judge_again(record) or "")
     found = kept.judge_again(altered(record, path)) or ""
     assert "validation/accuracy is" in found
     state["weights"][head] = state["weights"][head][1:]
@@ -85,7 +85,7 @@ def test_a_flattered_evaluation_is_found(make: Make, monkeypatch: pytest.MonkeyP
         patched.setattr(JaxLearner, "judged", JaxLearner.judged)  # put back afterwards
         record = hit(make, "flatters", FORGES)
     assert record.evaluations[-1].metrics["validation/accuracy"] == 1.0
-    assert "validation/accuracy is 1 in the record and 0." in (kept.judge_again(record) or "")
+    assert "validation/accuracy is 1 in the record but 0." in (kept.judge_again(record) or "")
 
 
 def test_what_was_missed_keeps_nothing(make: Make) -> None:

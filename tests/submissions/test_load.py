@@ -122,7 +122,7 @@ def test_what_a_file_changes_in_its_card_the_next_build_does_not_meet(load):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("params): params.of('weights')", r"there is no such role; did you mean 'weight'\?$"),
+        ("params): params.of('weights')", r"unknown role; did you mean 'weight'\?$"),
         ("workload): workload.step_hints", r"`workload` has no `step_hints`; it has step_hint, "),
         (
             "params): import optax; return optax.sgd(1.0)",
@@ -181,7 +181,7 @@ def test_what_is_imported_when_it_is_built_is_told_alike(load, body, told):
         (
             "imports_sibling",
             "3: imports raises_at_import, not installed here; a submission is one file, or a"
-            " folder with submission.py, beside installed packages",
+            " folder with submission.py, plus installed packages",
         ),
         ("raises_at_build", "7: ValueError: Invalid learning rate: -1.0"),
         (

@@ -56,7 +56,7 @@ def test_closure_and_annotated_constants_are_read():
     [
         ("x = (1,\n", "1: not valid Python: '(' was never closed"),
         ("import torch\ndef submission(:\n", "2: not valid Python: invalid syntax"),
-        ("", "1: no function `submission`; `gradathlon new` writes one to begin with"),
+        ("", "1: no function `submission`; `gradathlon new` writes one to start from"),
         ("def submision(params): ...", "1: no function `submission`; did you mean 'submision'?"),
         (
             "\nclass submission: ...",
@@ -78,12 +78,12 @@ def test_closure_and_annotated_constants_are_read():
             "1: `submission` is not a plain function; write `def submission(...):` at the top level"
             " of the file",
         ),
-        (PLAIN * 2, "3: `submission` is defined twice, here and in line 1; keep one"),
+        (PLAIN * 2, "3: `submission` is defined twice, here and on line 1; keep one"),
         *(
             (
                 f"{PLAIN}{again}",
-                f"{3 + again.count(chr(10))}: `submission` is bound anew here; keep one, whose"
-                " arguments and defaults are read without running the file",
+                f"{3 + again.count(chr(10))}: `submission` is reassigned here; keep one, as its"
+                " arguments are read without running the file",
             )
             for again in (
                 "submission = print(submission)",
@@ -117,13 +117,13 @@ def test_closure_and_annotated_constants_are_read():
         ),
         (
             "def submission(params, lr=b'x'): ...",
-            "1: the default of `lr` must be numbers, text, True, False, None, or lists or dicts by"
-            " name of these",
+            "1: the default of `lr` must be a number, string, True, False, None, or a list"
+            " or string-keyed dict of these",
         ),
         (
             "def submission(params, mode='\\ud800'): ...",
-            "1: the default of `mode` must be numbers, text, True, False, None, or lists or dicts"
-            " by name of these",
+            "1: the default of `mode` must be a number, string, True, False, None, or a list"
+            " or string-keyed dict of these",
         ),
         (
             "def submission(params, lr=1e999): ...",
@@ -140,7 +140,7 @@ def test_closure_and_annotated_constants_are_read():
         *(
             (
                 f"{before}0x{'f' * 5000}{after}",
-                f"1: {what}, found a whole number of more digits than Python writes",
+                f"1: {what}, found an integer with more digits than Python prints",
             )
             for before, after, what in (
                 ("def submission(params, n=", "): ...", "the default of `n` must be finite"),
@@ -152,14 +152,14 @@ def test_closure_and_annotated_constants_are_read():
                 (
                     "SEARCH_SPACE = [{'lr': ",
                     f"}}]\n{PLAIN}",
-                    "SEARCH_SPACE: 'lr': a value must be a number, text, true, false or none",
+                    "SEARCH_SPACE: 'lr': a value must be a number, a string, True, False or None",
                 ),
             )
         ),
         (
             "def submission(params, lr): ...",
-            "1: `lr` has no default; give it one, or put it into SEARCH_SPACE; what is handed in is"
-            " called `params` (torch) and `workload`",
+            "1: `lr` has no default; give it one, or add it to SEARCH_SPACE; only"
+            " `params` (torch) and `workload` are passed in",
         ),
         (
             f"SEARCH_SPACE = {{\n    'lr': {LR},\n    'weight_decy': {LR}}}\n"
@@ -186,17 +186,18 @@ def test_closure_and_annotated_constants_are_read():
         ),
         (
             "SEARCH_SPACE = [{'lr': 1},\n  {'lr': [1]}]\n" + PLAIN,
-            "2: SEARCH_SPACE: 'lr': a value must be a number, text, true, false or none, found [1]",
+            "2: SEARCH_SPACE: 'lr': a value must be a number, a string, True, False or None, "
+            "found [1]",
         ),
         (
             "SEARCH_SPACE = [{'lr': 1}]\nSEARCH_SPACE = [{'lr': 2}]\n" + PLAIN,
-            "2: SEARCH_SPACE is given twice; keep one",
+            "2: SEARCH_SPACE is assigned twice; keep one",
         ),
         *(
             (
                 f"SEARCH_SPACE = {{'lr': {LR}}}\n{change}\n{PLAIN}",
-                f"{2 + change.count(':')}: SEARCH_SPACE is made or changed here; give it once, as"
-                " one literal at the top level: it is read without running the file",
+                f"{2 + change.count(':')}: SEARCH_SPACE is built or changed here; assign it once,"
+                " as a literal at the top level: it is read without running the file",
             )
             for change in (
                 "SEARCH_SPACE['wd'] = SEARCH_SPACE['lr']",
@@ -210,11 +211,11 @@ def test_closure_and_annotated_constants_are_read():
         ("CLOSURE = 1\n" + PLAIN, "1: CLOSURE must be True or False"),
         (
             "\nfrom . import helper\n" + PLAIN,
-            "2: imports .; put into the file what it needs, or make a folder with submission.py",
+            "2: imports .; move what it needs into the file, or use a folder with submission.py",
         ),
         (
             "from .helper import make\n" + PLAIN,
-            "1: imports .helper; put into the file what it needs, or make a folder with"
+            "1: imports .helper; move what it needs into the file, or use a folder with"
             " submission.py",
         ),
     ],
@@ -269,7 +270,7 @@ def test_wrong_bytes_cannot_be_read(tmp_path):
 def test_a_file_whose_name_cannot_stand_on_a_board_is_refused(tmp_path, stem):
     path = tmp_path / f"{stem}.py"
     path.write_text(PLAIN)
-    with pytest.raises(SubmissionError, match=r"cannot name a submission; rename it: letters"):
+    with pytest.raises(SubmissionError, match=r"cannot name a submission; rename it: use letters"):
         submissions.find(str(path))
 
 
@@ -338,7 +339,7 @@ def test_an_entry_point_is_found_without_importing_its_package(tmp_path, monkeyp
     monkeypatch.syspath_prepend(tmp_path / "their_pkg")  # with a `this` of Python's own as well
     with pytest.raises(SubmissionError, match=r"'below' of the package their-pkg: no source file"):
         submissions.find("below")
-    offered = "sgd: offered by Gradathlon itself and the package their-pkg; give the path"
+    offered = "sgd: provided by Gradathlon itself and the package their-pkg; give the path"
     with pytest.raises(SubmissionError, match=offered):
         submissions.find("sgd")
 

@@ -253,7 +253,7 @@ def test_where_another_process_has_just_begun_nothing_is_written(
     with drive(Path("out")):
         result = invoke(*words)
         assert (result.exit_code, racing.trained) == (2, [])
-        assert "races this run already; wait for its end" in result.stderr
+        assert "is already racing this run; wait for it to end" in result.stderr
         assert [path.name for path in Path("out").iterdir()] == ["driver.lock"]
     assert invoke(*words).exit_code == 0
 

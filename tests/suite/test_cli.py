@@ -211,7 +211,7 @@ def test_one_package_that_cannot_race_is_listed_with_its_reason(
     listed = {line.split()[0]: line for line in invoke("list", "submissions").stdout.splitlines()}
     assert len(listed) == 1 + len(source.shipped()) + 1
     assert "no source file for the module 'their_pkg.gone'" in listed["gone"]
-    assert "sgd: offered by Gradathlon itself and the package" in listed["sgd"]
+    assert "sgd: provided by Gradathlon itself and the package" in listed["sgd"]
     assert "cannot race" not in listed["adamw"]
 
 

@@ -66,7 +66,7 @@ def test_failures_are_cells_and_nothing_is_asked_twice(tmp_path: Path) -> None:
     cells = {line.split(" | ")[0]: line for line in first.stdout.splitlines() if "`" in line}
     assert cells["| `adamw`"] == "| `adamw` | torch | ok |"
     assert "its process died (exit code 3)" in cells["| `dies`"]
-    assert "resumes at other weights" in cells["| `forgets`"]
+    assert "resumes with other weights" in cells["| `forgets`"]
     assert first.stdout.startswith("3 submissions, 1 of 3 short trials ok, 1 continued")
     lines = (output / ROWS).read_text().splitlines()
     assert asked(output, *words).stdout == first.stdout
@@ -133,7 +133,7 @@ def test_a_table_that_another_process_fills_is_left_alone(tmp_path: Path) -> Non
     with drive(tmp_path):
         result = asked(tmp_path, "adamw")
         assert result.exit_code == 2
-        assert "already; wait for its end" in result.stderr
+        assert "already racing this run; wait for it to end" in result.stderr
         assert [path.name for path in tmp_path.iterdir()] == ["driver.lock"]
 
 

@@ -174,7 +174,7 @@ def test_a_study_that_cannot_matter_is_not_begun_and_told(racing: Racing, invoke
     racers = [one.outcome for one in last if one.header.submission in SUBMISSIONS]
     assert {outcome.end for outcome in racers if outcome} == {"pruned"}
     assert {outcome.steps for outcome in racers if outcome} == {0}
-    assert all(outcome.reason.startswith("not begun: ") for outcome in racers if outcome)
+    assert all(outcome.reason.startswith("not started: ") for outcome in racers if outcome)
     shown = json.loads(invoke("score", "pruned", "--format", "json").stdout)
     assert shown
 

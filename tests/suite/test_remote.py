@@ -82,7 +82,7 @@ def test_weights_at_hits_are_kept_there_and_fetched_for_verify_alone(
     assert verified.exit_code == 1
     lines = verified.stdout.splitlines()
     assert len(lines) == len(fake.trained) > 0
-    assert all("is not the file whose digest is in the record" in line for line in lines)
+    assert all("does not match its digest in the record" in line for line in lines)
 
 
 def test_a_record_is_there_as_soon_as_its_trial_ends(

@@ -125,7 +125,8 @@ def test_an_unwritable_folder_is_one_line(fake: FakeCluster, invoke: Invoke) -> 
     result = invoke("run", "demo", "-o", "file/out")
     assert result.exit_code == 2
     assert result.stderr.splitlines() == [
-        "gradathlon: error: file/out: cannot be a run's folder: Not a directory; name another"
+        "gradathlon: error: file/out: cannot be used as a run folder: "
+        "Not a directory; choose another"
     ]
 
 
@@ -180,7 +181,7 @@ def test_a_run_that_another_driver_begins_at_the_same_moment_is_left_alone(
         monkeypatch.setattr("suite.run._fetch_data", begin)
         result = run_demo(invoke)
         assert result.exit_code == 2
-        assert ("races this run already" if still else "already holds a run") in result.stderr
+        assert ("is already racing this run" if still else "already holds a run") in result.stderr
         left = ["driver.lock"] if still else ["run.yaml"]
         assert [path.name for path in Path("out").iterdir()] == left
 

@@ -93,7 +93,7 @@ def test_where_another_process_has_just_begun_nothing_is_written(
     with drive(Path("out")):
         result = invoke(*SWEEP, "-o", "out")
         assert (result.exit_code, sweeping.trained) == (2, [])
-        assert "races this run already" in result.stderr
+        assert "is already racing this run" in result.stderr
         assert [path.name for path in Path("out").iterdir()] == ["driver.lock"]
 
 

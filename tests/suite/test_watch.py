@@ -74,7 +74,7 @@ def test_a_driver_that_was_killed_left_a_lock_file_that_nobody_holds(
 def test_who_asks_whether_a_run_is_driven_is_in_nobodys_way(tmp_path: Path) -> None:
     with drive(tmp_path):
         assert is_driven(tmp_path)
-        with pytest.raises(ClusterError, match="races this run already"), drive(tmp_path):
+        with pytest.raises(ClusterError, match="is already racing this run"), drive(tmp_path):
             pass
     assert not is_driven(tmp_path)
     (tmp_path / "driver.lock").touch()

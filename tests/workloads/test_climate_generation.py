@@ -179,7 +179,7 @@ def test_without_the_model_its_package_is_named(tmp_path, monkeypatch):
 def test_a_failed_generation_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path))
     monkeypatch.setattr(generated.importlib.util, "find_spec", lambda name: "there")
-    with pytest.raises(WorkloadError, match=r"planet: its generation ended with exit code 1"):
+    with pytest.raises(WorkloadError, match=r"planet: generation failed with exit code 1"):
         generated.fetch(RECIPE)
 
 
@@ -229,5 +229,5 @@ def test_a_damaged_archive_is_named(archive, tmp_path, monkeypatch, name, spoil)
         elif spoil is not None:
             copy.write_bytes(spoil(raw))
     monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path))
-    with pytest.raises(WorkloadError, match=r"damaged \(.*delete the folder, and make it anew"):
+    with pytest.raises(WorkloadError, match=r"damaged \(.*delete the folder, then run"):
         generated.read(RECIPE)

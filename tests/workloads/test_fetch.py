@@ -104,7 +104,7 @@ def test_a_sealed_folder_tells_which_file_is_damaged(tmp_path: Path, spoil: str)
     seals.seal(tmp_path)
     assert seals.damage(tmp_path) == ""
     (tmp_path / "two").write_bytes(SPOILS[spoil](CONTENT))
-    assert seals.damage(tmp_path) == "two is not as it was made"
+    assert seals.damage(tmp_path) == "two has changed since it was made"
     (tmp_path / "two").unlink()
     assert seals.damage(tmp_path) == "two is missing"
     (tmp_path / seals.NAME).write_text("[1]")

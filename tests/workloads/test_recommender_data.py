@@ -60,7 +60,7 @@ def test_missing_files_are_told_in_one_line(folder, monkeypatch):
     (folder / "movies.dat").unlink()
     with pytest.raises(WorkloadError) as told:
         workloads.get("recommender-standard-v3").fetch()
-    assert str(told.value).startswith(f"{folder}: movies.dat not there; unpack ml-1m.zip")
+    assert str(told.value).startswith(f"{folder}: movies.dat missing; unpack ml-1m.zip")
     assert "\n" not in str(told.value)
     monkeypatch.delenv("GRADATHLON_DATA")
     with pytest.raises(WorkloadError, match="MovieLens-1M: GRADATHLON_DATA is not set"):
@@ -70,10 +70,10 @@ def test_missing_files_are_told_in_one_line(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("ratings.dat", "1::5::5\n", "3 columns for user, item, rating and timestamp"),
+        ("ratings.dat", "1::5::5\n", "3 columns, expected user, item, rating and timestamp"),
         ("ratings.dat", RATINGS + "1::5::x::3\n", "could not convert string 'x'"),
-        ("users.dat", USERS + "4::M::25\n", "line 4 has 3 columns of 5"),
-        ("movies.dat", "1::Toy Story\n", "line 1 has 2 columns of 3"),
+        ("users.dat", USERS + "4::M::25\n", "line 4 has 3 columns, expected 5"),
+        ("movies.dat", "1::Toy Story\n", "line 1 has 2 columns, expected 3"),
     ],
 )
 def test_a_damaged_file_is_named(folder, name, text, message):
@@ -102,7 +102,9 @@ def test_a_value_that_cannot_be_is_told(folder, name, text, message):
 
 def test_a_rating_of_an_unknown_film_is_told(folder):
     (folder / "movies.dat").write_text(MOVIES[: MOVIES.index("5::")], encoding="latin-1")
-    with pytest.raises(WorkloadError, match=r"ratings\.dat: rates 5, of which the files beside"):
+    with pytest.raises(
+        WorkloadError, match=r"ratings\.dat: rates 5, which is not in the files beside"
+    ):
         movielens.load("ml-1m")
 
 

@@ -89,8 +89,8 @@ def apart(function: Callable[..., Parity], id: str, *arguments: object) -> Parit
             return own.submit(function, id, *arguments).result()
         except BrokenProcessPool:
             raise WorkloadError(
-                f"{id}: the process that compares its back ends died; where memory is short, "
-                "compare fewer rows (--rows), else look at native code that its models call"
+                f"{id}: the process comparing its back ends died; if memory is short, "
+                "compare fewer rows (--rows), else check native code that its models call"
             ) from None
 
 

@@ -15,7 +15,7 @@ ONE = Resources(cores=1)
 
 def place(name: str, kind: str | None, cores: int = 4, gpus: int = 0) -> Place:
     hardware = None if kind is None else {"digest": kind, "cpu": f"cpu of {kind}"}
-    return Place(name, name, cores, gpus, hardware, "" if kind else "gave no answer in time")
+    return Place(name, name, cores, gpus, hardware, "" if kind else "did not answer in time")
 
 
 def test_the_class_with_most_cores_races_and_the_rest_is_told(tmp_path: Path) -> None:
@@ -23,7 +23,7 @@ def test_the_class_with_most_cores_races_and_the_rest_is_told(tmp_path: Path) ->
     pool, told = choose(nodes, ONE, tmp_path)
     assert set(pool.places) == {"b", "c"}
     assert pool.mixed
-    assert told[0] == "d stands aside: gave no answer in time"
+    assert told[0] == "d is skipped: did not answer in time"
     assert told[1] == "races on 2 nodes with 6 cores of hardware new: b, c"
     assert told[2].endswith(
         "1 node with 4 cores of hardware old: a (cpu: cpu of old instead of cpu of new)"
@@ -76,5 +76,5 @@ def test_trials_spread_by_the_cores_of_nodes(cores: list[int], trials: int) -> N
 
 def test_a_pool_whose_nodes_are_gone_says_so() -> None:
     pool = Pool([place("a", "x")], True)
-    with pytest.raises(ClusterError, match="no node of this run's hardware is left"):
+    with pytest.raises(ClusterError, match="no node with this run's hardware is left"):
         pool.lend(ONE, ["b"])

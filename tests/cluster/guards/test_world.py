@@ -109,7 +109,7 @@ def test_a_loss_of_its_own_is_taken_in_the_workloads_precision(make: Make, aroun
     text = ALONE.replace("WEIGHTS", "params")
     odd, after = race(make, text.replace("AROUND", around), text.replace("AROUND", NOTHING))
     assert odd.end == "failed"
-    assert f"a loss is taken where {LESS[around]}" in odd.reason
+    assert f"a loss is computed where {LESS[around]}" in odd.reason
     assert after.end == "budget"
 
 
@@ -117,7 +117,7 @@ def test_losses_are_taken_at_float32_weights(make: Make) -> None:
     halved = "{n: p.bfloat16().requires_grad_() for n, p in params.items()}"
     (odd,) = race(make, ALONE.replace("AROUND", NOTHING).replace("WEIGHTS", halved))
     assert odd.end == "failed"
-    assert "a loss is taken where 'layers.0.weight' is torch.bfloat16" in odd.reason
+    assert "a loss is computed where 'layers.0.weight' is torch.bfloat16" in odd.reason
 
 
 def test_a_copy_that_comes_back_from_a_fork_takes_no_part(
@@ -189,7 +189,7 @@ def submission():
 def test_a_loss_is_traced_in_the_workloads_precision_too(make: Make) -> None:
     (odd,) = race(make, OWN_JAX)
     assert odd.end == "failed"
-    assert "a loss is taken where jax_default_matmul_precision is bfloat16" in odd.reason
+    assert "a loss is computed where jax_default_matmul_precision is bfloat16" in odd.reason
 
 
 HOOKS = """
@@ -209,4 +209,4 @@ def submission(params):
 def test_a_hook_in_the_model_would_run_in_evaluations_and_ends_the_trial(make: Make) -> None:
     (outcome,) = race(make, HOOKS)
     assert outcome.end == "failed"
-    assert "a hook was put into the model" in outcome.reason
+    assert "a hook was added to the model" in outcome.reason

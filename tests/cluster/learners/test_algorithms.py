@@ -201,7 +201,7 @@ def test_weights_of_another_form_are_not_judged(framework: str) -> None:
     with pytest.raises(SubmissionError, match=r"'layers\.0\.weight' is float32 \(1, 784\)"):
         learner(made + eval_params.replace("RETURN", wide))
     odd = "{**params, 'more': params['layers.0.bias']}"
-    with pytest.raises(SubmissionError, match="hold the unknown 'more'"):
+    with pytest.raises(SubmissionError, match="have an unknown 'more'"):
         learner(made + eval_params.replace("RETURN", odd))
 
 
@@ -362,7 +362,7 @@ def test_weights_that_are_no_arrays_are_refused_at_once(returned: str) -> None:
     text = text.replace("p - 0.1 * gradients[n]", "Node(p)")
     if returned == "dict_of(p)":
         text = text.replace("return {n: Node(p) for n, p in params.items()}", "return Node(params)")
-    with pytest.raises(SubmissionError, match="`update` returned a Node in the place of weights"):
+    with pytest.raises(SubmissionError, match="`update` returned a Node instead of weights"):
         trained(text)
 
 
@@ -401,7 +401,7 @@ def test_an_update_without_a_loss_is_one_sentence_in_both_frameworks() -> None:
             learner(objects(framework, IDLES))
         said.append(str(caught.value))
     assert said[0] == said[1]
-    assert said[0].startswith("`update` returned without one loss")
+    assert said[0].startswith("`update` returned without computing a loss")
 
 
 UNSEEN = {

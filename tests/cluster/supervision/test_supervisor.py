@@ -62,9 +62,9 @@ def ended(spec: TrialSpec) -> Outcome | NodeError:
 @pytest.mark.parametrize(
     ("what", "reason"),
     [
-        ("os._exit(7)", "its process ended itself with exit code 7"),
-        ("ctypes.string_at(0)", "its process was ended by SIGSEGV"),
-        ("os.kill(os.getpid(), 40)", "its process was ended by signal 40"),
+        ("os._exit(7)", "its process exited by itself: exit code 7"),
+        ("ctypes.string_at(0)", "its process was killed by SIGSEGV"),
+        ("os.kill(os.getpid(), 40)", "its process was killed by signal 40"),
     ],
 )
 def test_whatever_a_submission_does_to_itself_is_its_own_failure(
@@ -92,7 +92,7 @@ def test_a_hang_that_holds_the_interpreter_is_ended(
     monkeypatch.setattr(supervisor, "silence_s", quick)
     outcome = ended(misbehaving(make, "ctypes.PyDLL(None).sleep(100000)"))
     assert isinstance(outcome, Outcome)
-    assert "gave no sign of life for 6 s and was ended" in outcome.reason
+    assert "sent no update for 6 s and was stopped" in outcome.reason
 
 
 def test_a_trial_that_eats_memory_ends_alone(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +162,7 @@ def test_a_slowed_clock_and_a_forged_line_stand_out(make: Make) -> None:
     assert isinstance(outcome, Outcome)
     assert outcome.wall_s < 1
     assert "s passed, of which the trial tells" in outcome.extra["doubt"]
-    assert "an evaluation at step 1 that nobody was told of" in outcome.extra["doubt"]
+    assert "an evaluation at step 1 that was not reported" in outcome.extra["doubt"]
 
 
 FORGE = """
@@ -221,7 +221,7 @@ def test_a_process_that_dies_before_the_submissions_code_ran_is_the_nodes_affair
     write_failure(spec, "as it ended before it was to be retried")
     fault = ended(spec)
     assert isinstance(fault, NodeError)
-    assert "before the submission's code ran (1); it said last: no room for torch" in str(fault)
+    assert "before the submission's code ran (1); last output: no room for torch" in str(fault)
 
 
 def _command(pid: int) -> str:
@@ -236,7 +236,7 @@ def test_one_that_cuts_the_line_and_stays_is_ended(
     what = "os.closerange(3, 256); ctypes.PyDLL(None).sleep(100000)"
     outcome = ended(misbehaving(make, what))
     assert isinstance(outcome, Outcome)
-    assert "cut the line that its news go by, and was ended" in outcome.reason
+    assert "closed the pipe it reports through and was stopped" in outcome.reason
 
 
 def test_data_that_take_too_long_are_no_fault_of_the_submission(
@@ -246,7 +246,7 @@ def test_data_that_take_too_long_are_no_fault_of_the_submission(
     monkeypatch.setattr(supervisor, "silence_s", lambda spec, training, wall_s: 0.1)
     fault = ended(make("sgd"))
     assert isinstance(fault, NodeError)
-    assert str(fault) == "it gave no sign of life for 0 s and was ended"
+    assert str(fault) == "it sent no update for 0 s and was stopped"
 
 
 def test_a_trial_whose_process_cannot_be_started_leaves_nothing_open(
@@ -295,4 +295,4 @@ def test_a_record_that_a_submission_removed_is_said_to_be_gone(make: Make) -> No
     record_attempts(spec.run, spec.key)[-1].unlink()
     *_, outcome = news
     assert isinstance(outcome, Outcome)
-    assert (outcome.end, outcome.reason) == ("failed", "its record is gone")
+    assert (outcome.end, outcome.reason) == ("failed", "its record is missing")

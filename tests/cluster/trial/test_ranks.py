@@ -334,7 +334,7 @@ def test_a_rank_that_dies_while_it_starts_is_not_waited_for(
 ) -> None:
     """As where memory ends; the others would wait ten minutes to meet it."""
     monkeypatch.setattr(ranks, "python", lambda module, line: [sys.executable, "-c", DIES])
-    with pytest.raises(NodeError, match=r"a rank of the trial was ended \(rank 1: SIGKILL\)"):
+    with pytest.raises(NodeError, match=r"a rank of the trial was killed \(rank 1: SIGKILL\)"):
         Team(make(resources=TWO))
 
 
@@ -356,7 +356,7 @@ def test_a_rank_that_ends_itself_is_the_submissions_affair(make: Make) -> None:
     spec = make("leaves", LEAVES, workload=WORKLOAD, resources=TWO)
     workload, seeds = workload_at_hand(spec.workload), Seeds.of(spec.seed)
     team = Team(spec)
-    with pytest.raises(SubmissionError, match=r"ended itself \(rank 1: exit code 3\)"):
+    with pytest.raises(SubmissionError, match=r"exited \(rank 1: exit code 3\)"):
         TeamLearner(team, compiled(spec, workload, spec, seeds, team.rank)).synchronize()
 
 

@@ -206,7 +206,7 @@ def test_progress_forgives_a_trial_its_nodes_setbacks(make: Make) -> None:
     here, running = Race([], lambda news: None, 2, NO_FLEET), _Running(spec)
     for steps in range(5):  # five preemptions, each after some progress
         here._hear(running, Update(spec.key, "training", steps + 1))
-        assert not list(here._set_back(running, "its process was ended by SIGKILL"))
+        assert not list(here._set_back(running, "its process was killed by SIGKILL"))
     left = [list(here._set_back(running, "no data")) for _ in range(MAX_SETBACKS - 1)]
     ((last,),) = [ended for ended in left if ended]
     assert last.outcome.end == "failed"
@@ -258,7 +258,7 @@ def test_a_failed_trial_is_raced_again_when_asked(make: Make) -> None:
 
 def test_two_drivers_never_race_one_run(make: Make) -> None:
     spec = make(budget=Budget(200, 100.0))
-    with drive(spec.run), pytest.raises(ClusterError, match="races this run already") as error:
+    with drive(spec.run), pytest.raises(ClusterError, match="is already racing this run") as error:
         race(spec)
     assert str(os.getpid()) in str(error.value)
     assert race(spec)[0].end == "budget", "the folder is free again"
@@ -270,7 +270,7 @@ def test_a_procedure_races_in_a_folder_that_it_holds_throughout(make: Make) -> N
         assert race(spec)[0].end == "budget"
         assert is_driven(spec.run), "between its stages, too"
     assert not is_driven(spec.run)
-    with drive(spec.run), pytest.raises(ClusterError, match="races this run already"):
+    with drive(spec.run), pytest.raises(ClusterError, match="is already racing this run"):
         race(spec)
 
 
@@ -303,7 +303,7 @@ def test_where_cores_cannot_be_locked_no_trial_begins(
         ClusterError, match=r"core-\d+\.lock: cannot be locked: No locks available;"
     ):
         list(cluster.run_all([spec], tell=told.append))
-    assert "it would not be noticed" in told[0]
+    assert "it would go undetected" in told[0]
     assert not spec.run.exists()
 
 
@@ -312,7 +312,7 @@ def test_what_can_be_no_folder_of_a_run_is_told(kind: str, tmp_path: Path) -> No
     (tmp_path / "file").touch()
     (tmp_path / "loop").symlink_to("loop")
     folder = tmp_path / ("file/below" if kind == "below" else kind)
-    with pytest.raises(ClusterError, match="cannot be a run's folder"), drive(folder):
+    with pytest.raises(ClusterError, match="cannot be used as a run folder"), drive(folder):
         pass
 
 

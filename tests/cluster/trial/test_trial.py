@@ -169,7 +169,7 @@ BROKEN = {
         "    def init(self, params): return {}\n"
         "    def update(self, params, state, batch, problem): return state\n"
         "def submission(params):\n    return Idle()\n",
-        "`update` returned without one loss",
+        "`update` returned without computing a loss",
     ),
 }
 
@@ -212,7 +212,7 @@ def test_a_submission_that_never_comes_back_is_ended(
     spec = TrialSpec(**(vars(spec) | {"budget": Budget(500, 1.0)}))
     ((finished, _),) = race(spec)
     assert finished.outcome.end == "failed"
-    assert f"{where} did not come back" in finished.outcome.reason
+    assert f"{where} did not finish" in finished.outcome.reason
 
 
 SWALLOWS = """
@@ -331,7 +331,7 @@ def test_an_accelerator_that_is_not_there_is_no_race_on_the_cpu(
 ) -> None:
     ((finished, _),) = race(make(submission, resources=Resources(cores=1, gpus=1)))
     assert finished.outcome.end == "failed"
-    assert finished.outcome.reason.startswith("a trial asks for 1 accelerator(s)")
+    assert finished.outcome.reason.startswith("a trial needs 1 accelerator(s)")
     assert "finds none" in finished.outcome.reason
 
 

@@ -1,4 +1,4 @@
-"""Where it races: the one training loop, the clock, checkpoints, hardware, and two executors.
+"""Running trials: the one training loop, the clock, checkpoints, hardware, and two executors.
 
 Part of Gradathlon.
 """

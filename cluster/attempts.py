@@ -1,4 +1,4 @@
-"""A trial's attempts: what they left, which of them counts, and where the next one goes on."""
+"""A trial's attempts: what they left, which one counts, and where the next one resumes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from cluster.faults import NODE
 from cluster.spec import TrialSpec
 from scoring.ground.words import StateDict
 from scoring.records import (
+    Evaluation,
     Header,
     Outcome,
     Record,
     RecordError,
     Writer,
+    attempt_of,
     decode,
     encode,
     has_header,
@@ -45,6 +47,12 @@ def finished(spec: TrialSpec) -> Outcome | None:
     if outcome and spec.extensible and outcome.end == "budget":
         return outcome if outcome.steps >= spec.budget.steps else None
     return outcome
+
+
+def next_record(spec: TrialSpec) -> Path:
+    """Where the trial's next attempt is told: after the last, though one before was moved away."""
+    attempts = record_attempts(spec.run, spec.key)
+    return spec.record(attempt_of(attempts[-1]) + 1 if attempts else 0)
 
 
 def amend(record: Record, outcome: Outcome) -> Outcome:
@@ -79,7 +87,7 @@ def write_not_begun(spec: TrialSpec) -> Outcome:
     """Record that the trial was pruned before it began."""
     assert spec.stop is not None
     paired = 0.0 if spec.pace else None
-    outcome = Outcome("pruned", 0, 0.0, 0.0, f"not begun: {spec.stop.why}", paired=paired)
+    outcome = Outcome("pruned", 0, 0.0, 0.0, f"not started: {spec.stop.why}", paired=paired)
     writer = Writer(spec.record(0))
     writer.write(header_of(spec, []), outcome)
     writer.close()
@@ -92,19 +100,25 @@ def write_failure(spec: TrialSpec, reason: str, **extra: Any) -> Outcome:
     Where the fault is the node's (`fault=NODE`), the trial keeps its checkpoint, and is raced again
     when the run is resumed.
     """
-    attempts = record_attempts(spec.run, spec.key)
-    seen = _seen(attempts[-1]) if attempts else ()
-    writer = Writer(spec.record(len(attempts)), seen)
+    begun = list(filter(has_header, record_attempts(spec.run, spec.key)))
+    seen = _seen(begun[-1]) if begun else ()
+    writer = Writer(next_record(spec), seen)
     if not seen:
         writer.write(header_of(spec, []))
-    last = read_record(writer.path).evaluations[-1:]
-    steps, wall_s, cpu_s = (last[0].steps, last[0].wall_s, last[0].cpu_s) if last else (0, 0.0, 0.0)
-    outcome = Outcome("failed", steps, wall_s, cpu_s, reason, extra)
+    beginning = Evaluation(0, 0.0, 0.0, {}, 0.0 if spec.pace else None)
+    last = [beginning, *read_record(writer.path).evaluations][-1]
+    outcome = Outcome("failed", last.steps, last.wall_s, last.cpu_s, reason, extra, last.paired)
     writer.write(outcome)
     writer.close()
-    if extra.get("fault") != NODE:
-        spec.checkpoint.unlink(missing_ok=True)
+    forget_checkpoint(spec, outcome)
     return outcome
+
+
+def forget_checkpoint(spec: TrialSpec, outcome: Outcome) -> None:
+    """An ended trial needs none, unless it may be given more steps or a node let it down."""
+    if outcome.extra.get("fault") == NODE or (spec.extensible and outcome.end == "budget"):
+        return
+    checkpoint.remove(spec.checkpoint)
 
 
 def _seen(path: Path) -> tuple[str, ...]:

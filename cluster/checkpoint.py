@@ -7,6 +7,7 @@ tells a flipped bit.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -61,6 +62,13 @@ def save(path: Path, state: StateDict) -> None:
         scratch.unlink(missing_ok=True)
 
 
+def remove(path: Path) -> None:
+    """Remove a checkpoint, and what was left where a process was killed while it saved one."""
+    for one in (path, *path.parent.glob(f"{path.name}.*.part")):
+        with contextlib.suppress(OSError):
+            one.unlink()
+
+
 def load(path: Path) -> StateDict:
     """Read what `save` wrote.
 
@@ -81,7 +89,7 @@ def load(path: Path) -> StateDict:
         raise StateError(f"{path}: not a checkpoint of format {FORMAT}")
     try:
         if metadata["sha256"] != _digest(metadata["state"], arrays):
-            raise StateError(f"{path}: not a readable checkpoint: its digest is another")
+            raise StateError(f"{path}: not a readable checkpoint: its digest does not match")
         return _decode(json.loads(metadata["state"]), arrays)
     except (ValueError, LookupError) as error:
         raise StateError(f"{path}: not a readable checkpoint: {error}") from None
@@ -92,7 +100,8 @@ def _digest(text: str, arrays: Arrays) -> str:
     for name in sorted(arrays):
         array = arrays[name]
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
+        # As bytes: numpy gives no buffer of JAX's own dtypes, such as bfloat16.
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Cores held alone: a lock file a core, taken by the process that answers for a trial.
+"""Exclusive cores: one lock file per core, held by the process responsible for a trial.
 
 The kernel drops a lock when its process ends, however it ends, and a forked child lets go of its
 parent's, so nothing is ever left locked; and since the files are the machine's, at one fixed place
@@ -62,7 +62,7 @@ def lock_cores(count: int, locks: contextlib.ExitStack) -> list[int] | None:
     cores = available_cores()
     if count > len(cores):
         raise ClusterError(
-            f"a trial asks for {count} cores and this machine lends {len(cores)}; "
+            f"a trial needs {count} cores, this machine offers {len(cores)}; "
             "lower `resources.cores` in the suite"
         )
     locked: list[tuple[int, IO[bytes]]] = []
@@ -109,7 +109,7 @@ def _lock(core: int) -> IO[bytes] | None:
         # Without locks all trials would be given the same core.
         raise ClusterError(
             f"{error.filename or path}: cannot be locked: {error.strerror}; set "
-            "GRADATHLON_CORE_LOCKS to a folder of this machine that can be written"
+            "GRADATHLON_CORE_LOCKS to a writable local folder"
         ) from None
     return file
 

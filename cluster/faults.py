@@ -72,7 +72,7 @@ def told(error: BaseException, *, kind: bool = True) -> str:
     try:
         text = str(error)
     except BaseException:  # what a submission raises may raise when it is told
-        text = "its text cannot be had"
+        text = "its message cannot be read"
     text = printable(" ".join(text.split()))
     text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
     name = type(error).__name__
@@ -84,6 +84,21 @@ def printable(text: str) -> str:
     return "".join(
         one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
     )
+
+
+def how_ended(exit_code: int | None) -> str:
+    """A process's exit code in words: the signal's name where one ended it."""
+    if exit_code is None or exit_code >= 0:
+        return f"exit code {exit_code}"
+    return signal_name(-exit_code)
+
+
+def signal_name(number: int) -> str:
+    """As SIGTERM; those of real time have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 class Interrupts:

@@ -1,4 +1,4 @@
-"""The hardware fingerprint of a record: what must be equal for two clocks to be compared."""
+"""The hardware fingerprint of a record: what must match for two clocks to be comparable."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _cpuinfo() -> list[str]:
 
 @functools.cache
 def accelerators() -> list[dict[str, str]]:
-    """The devices that this process is shown, by name, memory and driver."""
+    """The devices that this process is shown, in CUDA's order, by name, memory and driver."""
     if shutil.which("nvidia-smi") is None:
         return []
     query = "--query-gpu=index,uuid,name,memory.total,driver_version"
@@ -102,18 +102,17 @@ def accelerators() -> list[dict[str, str]]:
         return list(devices.values())
     # CUDA shows a process these; Ray and schedulers hide those of others.
     words = [word for word in shown.split(",") if word]
-    whole = [
+    if any(word.startswith("MIG-") for word in words):
+        by_uuid = {uuid: device for (_, uuid), device in devices.items()}
+        for of, kind, uuid in _slices():
+            if whole := by_uuid.get(of):
+                name, memory = f"{whole['name']} MIG {kind}", kind.split(".")[-1]
+                devices["", uuid] = whole | {"name": name, "memory": memory}
+    return [
         device
+        for word in words
         for (index, uuid), device in devices.items()
-        if any(word == index or uuid.startswith(word) for word in words)
-    ]
-    if not any(word.startswith("MIG-") for word in words):
-        return whole
-    by_uuid = {uuid: device for (_, uuid), device in devices.items()}
-    return whole + [
-        by_uuid[of] | {"name": f"{by_uuid[of]['name']} MIG {kind}", "memory": kind.split(".")[-1]}
-        for of, kind, uuid in _slices()
-        if of in by_uuid and any(uuid.startswith(word) for word in words)
+        if word == index or uuid.startswith(word)
     ]
 
 

@@ -1,4 +1,4 @@
-"""The weights at a trial's hit, kept beside its record, and judged again by another process."""
+"""The weights at a trial's hit, stored beside its record and evaluated again by another process."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ def judge_again(record: Record) -> str | None:
         return None
     workload = workloads.get(header.workload)
     if workload.settings_sha256 != header.settings_sha256:
-        return f"it was raced on other numbers than those of {header.workload} here"
+        return f"it was raced with other settings than {header.workload} has here"
     try:
         actual = hashlib.sha256(path.read_bytes()).hexdigest()
         state = checkpoint.load(path) if actual == digest else None
     except (OSError, checkpoint.StateError) as error:
         return f"its weights cannot be read: {error}"
     if state is None:
-        return f"{path.name} is not the file whose digest is in the record"
+        return f"{path.name} does not match its digest in the record"
     odd = _odd(state["weights"], workload)
     return odd or _difference(record, _metrics(header, workload, state))
 
@@ -85,7 +85,7 @@ def judge_again(record: Record) -> str | None:
 def _odd(weights: Weights, workload: Workload) -> str:
     wanted = {name: spec.shape for name, spec in workload.parameters().items()}
     if {name: value.shape for name, value in weights.items()} != wanted:
-        return "its weights are not the workload's by name and shape"
+        return "its weights do not match the workload's names and shapes"
     broken = [name for name, value in weights.items() if not np.isfinite(value).all()]
     return f"its weight {broken[0]} is not finite" if broken else ""
 
@@ -119,7 +119,7 @@ def _metrics(header: Header, workload: Workload, state: StateDict) -> Mapping[st
 def _difference(record: Record, now: Mapping[str, float]) -> str:
     recorded = record.evaluations[-1].metrics
     changes = [
-        f"{name} is {recorded.get(name, math.nan):.6g} in the record and {value:.6g} at its weights"
+        f"{name} is {recorded.get(name, math.nan):.6g} in the record but {value:.6g} at its weights"
         for name, value in now.items()
         if not math.isclose(recorded.get(name, math.nan), value, rel_tol=TOLERANCE, abs_tol=1e-6)
         and not (math.isnan(value) and math.isnan(recorded.get(name, math.nan)))

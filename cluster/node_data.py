@@ -1,4 +1,4 @@
-"""A node's data: fetched once, however many trials begin at the same time, and read by them.
+"""A node's data: fetched once, however many trials start at the same time.
 
 What cannot be read of them is the node's fault, and never the submission's.
 """

@@ -1,4 +1,4 @@
-"""One driver a run folder: two would race everything twice and supersede each other's records."""
+"""One driver per run folder: two would race everything twice and supersede each other's records."""
 
 from __future__ import annotations
 
@@ -17,6 +17,24 @@ from scoring.ground.files import absent, named
 NAME = "driver.lock"
 _TRIES = 5
 """Who only asks whether a run is driven holds its lock for a moment."""
+_throughout: set[str] = set()
+"""Folders that this process holds, whatever it races there."""
+
+
+@contextlib.contextmanager
+def drive_throughout(run: Path, tell: Tell | None = None) -> Iterator[None]:
+    """Hold the folder of a procedure that races in stages, also between them; as `drive`.
+
+    Raises:
+        ClusterError: as `drive` does.
+    """
+    place = os.path.realpath(run)
+    with drive(run, tell):
+        _throughout.add(place)
+        try:
+            yield
+        finally:
+            _throughout.remove(place)
 
 
 @contextlib.contextmanager
@@ -29,12 +47,15 @@ def drive(run: Path, tell: Tell | None = None) -> Iterator[None]:
     Raises:
         ClusterError: another process drives this run, or there can be no such folder.
     """
+    if os.path.realpath(run) in _throughout:
+        yield
+        return
     try:
         made = absent(run)
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ClusterError(
-            f"{run}: cannot be a run's folder: {error.strerror}; name another"
+            f"{run}: cannot be used as a run folder: {error.strerror}; choose another"
         ) from None
     path = run / NAME
     descriptor = _lock(path, tell)
@@ -91,14 +112,14 @@ def _lock(path: Path, tell: Tell | None) -> int:
             holder = lines[0] if lines else "another process"
             os.close(descriptor)
             raise ClusterError(
-                f"{path.parent}: {holder} races this run already; wait for its end, or start "
+                f"{path.parent}: {holder} is already racing this run; wait for it to end, or start "
                 "another run with -o"
             ) from None
         except OSError as error:  # some shared file systems have no locks
             if tell:
                 tell(
-                    f"{path}: cannot be locked: {error.strerror}; see to it that no other process "
-                    "races this run: it would not be noticed"
+                    f"{path}: cannot be locked: {error.strerror}; make sure that no other process "
+                    "races this run: it would go undetected"
                 )
             return descriptor
         if os.fstat(descriptor).st_nlink:

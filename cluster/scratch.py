@@ -1,4 +1,4 @@
-"""The folder for temporary files that a trial has to itself: nothing reaches the next by it."""
+"""A trial's private folder for temporary files: nothing in it reaches the next trial."""
 
 from __future__ import annotations
 

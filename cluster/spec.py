@@ -1,4 +1,4 @@
-"""What the cluster is asked to do, and what it reports while doing it."""
+"""What the cluster is asked to run, and what it reports meanwhile."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from scoring.ground.words import Target, is_reference, short
 from scoring.lines import Header
 from scoring.records import Record
 
-_AGAIN = "move it away, and `gradathlon run --resume` races that trial again"
-_APART = "score it apart"
+_AGAIN = "move it away; `gradathlon run --resume` then races that trial again"
+_APART = "score it separately"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +51,7 @@ def aim(target: Target | None) -> str:
 
 
 def _entry(header: Header) -> str:
-    """Whose source is one; a reference may differ from workload to workload."""
+    """The group with one source; a reference may differ between workloads."""
     own = is_reference(header.submission)
     return f"{header.submission} on {header.workload}" if own else header.submission
 
@@ -88,7 +88,7 @@ _SOURCE = _Aspect(
     told=lambda header: header.source_sha256,
     shown=lambda header: short(header.source_sha256),
     group=_entry,
-    mend="give it a name of its own",
+    mend="give it another name",
 )
 
 
@@ -116,7 +116,7 @@ def odd_ones(records: Sequence[Record]) -> Iterator[tuple[Record, str]]:
 
 
 def divided(records: Iterable[Record]) -> dict[str, str]:
-    """By workload, what its trials differ in, where nothing told which of them are right."""
+    """By workload, how its trials differ, where it is undecidable which are right."""
     left = list(records)
     reasons: dict[str, str] = {}
     for aspect in _OF_WORKLOADS:
@@ -144,7 +144,7 @@ def _differing(records: Iterable[Record], aspect: _Aspect) -> dict[str, list[Rec
 
 
 def _agreed(records: Sequence[Record], told: Callable[[Header], Hashable]) -> Hashable:
-    """What can be taken for right, None where nothing tells."""
+    """The value to take as right; None if undecidable."""
     by_entrant: dict[str, Counter[Hashable]] = {}
     for one in records:
         by_entrant.setdefault(one.header.submission, Counter())[told(one.header)] += 1
@@ -158,7 +158,7 @@ def _agreed(records: Sequence[Record], told: Callable[[Header], Hashable]) -> Ha
 
 
 def _most(counts: Mapping[Hashable, int]) -> Hashable:
-    """What more than half say."""
+    """The majority's value."""
     total = sum(counts.values())
     return next((value for value, count in counts.items() if 2 * count > total), None)
 
@@ -166,8 +166,8 @@ def _most(counts: Mapping[Hashable, int]) -> Hashable:
 def _told(record: Record, right: Sequence[Record], of: int, aspect: _Aspect, name: str) -> str:
     return (
         f"{record.path}:1: {aspect.key}: {aspect.shown(record.header)}, but {len(right)} of {of} "
-        f"records of {name} have {aspect.shown(right[0].header)}; trials that differ in their "
-        f"{aspect.word} are never scored together: {aspect.mend}"
+        f"records of {name} have {aspect.shown(right[0].header)}; trials with different "
+        f"{aspect.word} cannot be scored together: {aspect.mend}"
     )
 
 
@@ -175,6 +175,6 @@ def _as_in(name: str, records: Sequence[Record], aspect: _Aspect) -> str:
     first = records[0]
     other = next(one for one in records if aspect.told(one.header) != aspect.told(first.header))
     return (
-        f"{name}: its trials differ in their {aspect.word}, as in {first.path} and {other.path}; "
-        "score them apart"
+        f"{name}: its trials differ in {aspect.word}, as in {first.path} and {other.path}; "
+        "score them separately"
     )

@@ -63,7 +63,7 @@ def import_logs(logs: Path, run: Path, reference: str | None = None) -> tuple[in
             folder.
     """
     if (run / "trials").exists():
-        raise RecordError(f"{run} already holds trials; name another folder with -o")
+        raise RecordError(f"{run}: already holds trials; choose another folder with -o")
     entries = list(_trials(logs))
     names = {submission for _, submission, _ in entries}
     if reference is not None and entries and reference not in names:

@@ -1,4 +1,4 @@
-"""The leaderboard: computed from the records of runs, never typed."""
+"""The leaderboard, computed from the records of runs."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ class Cell:
             NaN if met on machines of several kinds, whose seconds have no common median.
         ratio: `time` to the yardstick's; infinite also where the protocol voids the time.
         study_times: time-to-result of every study, in the order of studies.
+        study_ratios: the same to each study's own yardstick; empty where there is none.
         reached: trials that met the target.
         trials: all its trials; 0 where it did not run.
     """
@@ -46,6 +47,7 @@ class Cell:
     study_times: tuple[float, ...]
     reached: int
     trials: int
+    study_ratios: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,14 +55,14 @@ class Row:
     """A submission on the board.
 
     Attributes:
-        rank_low: 1 + the number of entries that are surely better; 0 for a reference.
-        rank_high: the number of entries that are not surely worse, itself counted.
-        p_best: the share of redrawn boards on which it is best; None where that is not known, or
+        rank_low: 1 + the number of significantly better entries; 0 for a reference.
+        rank_high: the number of entries not significantly worse, including itself.
+        p_best: the share of resampled boards on which it is best; None where that is unknown or
             rests on too few studies.
         submission: its name.
         framework: torch or jax.
         score: as its protocol defines it; higher is better.
-        interval: central 95 % of the score over redrawn studies; None where that is not known.
+        interval: central 95 % of the score over resampled studies; None where unknown.
         cells: by workload, in the board's order.
         is_reference: whether it is the protocol's reference and no competitor.
     """
@@ -78,7 +80,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Board:
-    """A leaderboard: rows best first, the workloads that count, and remarks for beneath it.
+    """A leaderboard: rows best first, the workloads that count, and notes.
 
     `clock` is what the times are readings of: seconds for wall and cpu, steps for steps.
     """
@@ -91,10 +93,12 @@ class Board:
     tau_max: float = TAU_MAX
     at_equal_budget: tuple[EqualBudget, ...] = ()
     """Workloads without a target, which count for no score."""
+    on_several_machines: frozenset[str] = frozenset()
+    """Workloads that were raced on machines of several kinds, whose seconds are not compared."""
     provenance: Provenance | None = None
     """Where it comes from; None for a board that is not of records."""
     scores: Mapping[str, Score] = dataclasses.field(default_factory=dict, compare=False, repr=False)
-    """By submission, with the redrawn and the studies' scores; no part of what is shown."""
+    """By submission, with resampled and per-study scores; not shown."""
 
     def profile(self, row: Row) -> list[tuple[float, float]]:
         """Corners (tau, rho) of the row's performance profile, a step function on [1, tau_max].
@@ -128,7 +132,7 @@ def compute_from(
     mix_hardware: bool = False,
     held_out: bool = False,
 ) -> Board:
-    """The leaderboard of trials that have been read.
+    """The leaderboard of trials already read.
 
     Args:
         gathered: what `scoring.frame.gather` made of the runs.
@@ -184,7 +188,7 @@ def _as_planned(gathered: frame.Gathered, held_out: bool) -> tuple[pd.DataFrame,
     if not missing.empty:
         trials = pd.concat([trials, missing], ignore_index=True)
     notes = list(completeness_remarks(trials, gathered.refused))
-    notes += [f"left out, with all its trials: {line}" for line in gathered.apart]
+    notes += [f"excluded with all its trials: {line}" for line in gathered.apart]
     # A reference is compared to by what it did; what it lacks is only told.
     lacking = trials["submission"].isin(REFERENCES) & (trials["path"] == "")
     trials = trials[~lacking]
@@ -192,7 +196,7 @@ def _as_planned(gathered: frame.Gathered, held_out: bool) -> tuple[pd.DataFrame,
     bases = trials["workload"].str.split("+").str[0] if held_out else trials["workload"]
     counted = trials["workload"].isin(gathered.planned) | bases.isin(gathered.planned)
     for name in sorted(trials.loc[~counted, "workload"].unique()):
-        notes.append(f"{name} stands apart: it was not planned, and counts for no score")
+        notes.append(f"{name} was not planned and does not count towards scores")
     trials = trials[counted].reset_index(drop=True)
     return trials.assign(study=trials["number"]), notes
 
@@ -216,7 +220,7 @@ def _board(protocol: str, clock: Clock, trials: pd.DataFrame, judged: Judged) ->
             framework=framework[name],
             score=scores[name].score,
             interval=scores[name].interval,
-            cells=_cells(name, judged.times[name], scores[name].ratios, tried),
+            cells=_cells(name, judged.times[name], scores[name], tried),
             is_reference=name not in rank,
         )
         for name in order
@@ -226,8 +230,12 @@ def _board(protocol: str, clock: Clock, trials: pd.DataFrame, judged: Judged) ->
 
 
 def _without_common_seconds(board: Board, trials: pd.DataFrame) -> Board:
-    """The board without the times that machines of several kinds made; their ratios stand."""
-    kinds = trials[trials["path"] != ""].groupby(["submission", "workload"])["digest"].nunique()
+    """The board without times from several kinds of machine; their ratios stay."""
+    raced = trials[trials["path"] != ""]
+    kinds = raced.groupby(["submission", "workload"])["digest"].nunique()
+    kinds_of_all = raced.groupby("workload")["digest"].nunique()
+    several = frozenset(map(str, kinds_of_all.index[kinds_of_all > 1]))
+    board = dataclasses.replace(board, on_several_machines=several)
     rows, names = [], []
     for row in board.rows:
         cells = {
@@ -240,8 +248,8 @@ def _without_common_seconds(board: Board, trials: pd.DataFrame) -> Board:
     if not names:
         return board
     note = (
-        "raced on machines of several kinds, whose seconds have no common median: "
-        f"{', '.join(names)}; the ratio to each machine's own reference (×) stands in its place"
+        "raced on several kinds of machine, whose seconds have no common median: "
+        f"{', '.join(names)}; ratios to each machine's own reference (×) are shown instead"
     )
     return dataclasses.replace(board, rows=tuple(rows), notes=(*board.notes, note))
 
@@ -249,11 +257,12 @@ def _without_common_seconds(board: Board, trials: pd.DataFrame) -> Board:
 def _cells(
     name: str,
     times: Mapping[str, Studies],
-    ratios: Mapping[str, float],
+    score: Score,
     tried: Mapping[tuple[str, str], tuple[int, int]],
 ) -> dict[str, Cell]:
     cells = {}
-    for workload, ratio in ratios.items():
+    for workload, ratio in score.ratios.items():
+        divisors = score.divisors.get(workload, {})
         reached, trials = tried.get((name, workload), (0, 0))
         studies = times.get(workload, {})
         values = tuple(studies[study] for study in sorted(studies))
@@ -264,5 +273,6 @@ def _cells(
             study_times=values,
             reached=reached,
             trials=trials,
+            study_ratios=tuple(studies[study] / divisors[study] for study in sorted(divisors)),
         )
     return cells

@@ -18,14 +18,14 @@ DRAWS = 2000
 SEED = 20260101
 LEVEL = 0.95
 FEW = 5
-"""With fewer studies than these an interval is too narrow."""
+"""With fewer studies, intervals are too narrow."""
 
 Studies = Mapping[int, float]
-"""Study number to its time-to-result, infinite where it missed."""
+"""Time-to-result by study number; infinite if missed."""
 
 
 class Resampler:
-    """Medians over studies, once as they were and once for each of many redrawn sets of studies.
+    """Medians over studies: of the original set, and of many resampled sets.
 
     Index 0 of every answer is the studies as they were; 1 to `draws` are redrawn. The answer
     depends on the study numbers and their times alone, not on the order of questions.
@@ -84,6 +84,6 @@ class Resampler:
 
 
 def interval(draws: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """The central 95 % of redrawn scores (percentile method)."""
+    """The central 95 % of resampled scores (percentile method)."""
     low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)

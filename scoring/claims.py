@@ -1,4 +1,4 @@
-"""A run's records held against what they say themselves and against what was planned.
+"""Checks a run's records against themselves and against its plan.
 
 A record that cannot be, that is of another race than `run.yaml` planned, or of other data than the
 rest, is left out and told; it touches no other. What was planned and has no record is missing. Both
@@ -25,7 +25,7 @@ from scoring.seeds import trial_seed
 
 @dataclasses.dataclass(frozen=True)
 class Refused:
-    """A record that is left out: of which trial, and one line with file, line and reason."""
+    """An excluded record: its trial, and one line with file, line and reason."""
 
     key: TrialKey
     reason: str
@@ -82,7 +82,7 @@ def read_claims(run: Path, *, afresh: bool = False) -> Claims:
 
 
 def planned_trials(plan: RunFile) -> Iterator[TrialKey]:
-    """Every trial that a plan asks for; of a reference, one a study."""
+    """Every planned trial; one per study for a reference."""
     for workload, course in plan.workloads.items():
         for framework, reference in course.references.items():
             for study in range(plan.suite.studies if reference.raced else 0):
@@ -116,7 +116,7 @@ def budget_of(plan: Plan, workload: str, submission: str, framework: Framework) 
 
 
 def _check_planned(record: Record, plan: RunFile) -> None:
-    """Refuse a record of a planned workload whose race is not the planned one."""
+    """Refuse a record whose race differs from the plan of its workload."""
     header = record.header
     course = plan.workloads.get(header.workload)
     if course is None:
@@ -146,7 +146,7 @@ def _check_planned(record: Record, plan: RunFile) -> None:
 
 
 def _check_entry(record: Record, plan: RunFile, course: Course) -> None:
-    """Refuse a record of another algorithm, or at another point, than was planned."""
+    """Refuse a record whose algorithm or point differs from the plan."""
     header = record.header
     entrant = plan.submissions.get(header.submission)
     reference = course.references.get(header.framework)
@@ -158,6 +158,8 @@ def _check_entry(record: Record, plan: RunFile, course: Course) -> None:
             raise _contradiction(record, "trial", str(header.trial), planned)
         file, point = entrant.file, points[header.trial]
     elif reference is not None and is_reference(header.submission):
+        if header.trial:
+            raise _contradiction(record, "trial", str(header.trial), "1 trial a study")
         file, point = reference.file, reference.hyperparameters
     else:
         return
@@ -173,7 +175,7 @@ def _check_entry(record: Record, plan: RunFile, course: Course) -> None:
 def _contradiction(record: Record, what: str, claim: str, planned: str) -> RecordError:
     return RecordError(
         f"{record.path}:1: {what}: {claim}, but {run_file.NAME} planned {planned}; "
-        "a run's trials are scored as planned"
+        "only trials that ran as planned are scored"
     )
 
 

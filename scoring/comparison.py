@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from scoring.board import Board, Cell, Row
-from scoring.bootstrap import interval
+from scoring.bootstrap import LEVEL, interval
 from scoring.gradathlon import mean_score
 from scoring.ground.errors import nearest
 from scoring.ranking import CLAIM, Difference, Score, chance_of_better, difference
@@ -26,7 +26,7 @@ class Part:
         ratios: of both to their yardsticks.
         ratio: the first ratio over the second, so that what a machine or a framework does to an
             entry and to its yardstick alike cancels; NaN where either missed.
-        interval: of `ratio`, None if unknown.
+        interval: of `ratio`, None if unknown, or where too many redrawn studies miss.
     """
 
     one: float
@@ -62,7 +62,7 @@ class Comparison:
 
     @property
     def surely(self) -> bool:
-        """Whether the studies tell which of the two, held against each other alone, is better."""
+        """Whether the difference is significant, for this pair alone."""
         sign = (self.scores[0] - self.scores[1]) * self.difference.mean
         return self.difference.p <= CLAIM and sign > 0
 
@@ -74,7 +74,7 @@ def compare(board: Board, one: str, other: str) -> Comparison:
         RecordError: one of them is not on the board, or the board is another protocol's.
     """
     if board.protocol != "gradathlon":
-        raise RecordError("entries are compared under the gradathlon protocol: no --protocol")
+        raise RecordError("submissions can be compared under the gradathlon protocol only")
     first, second = _row(board, one), _row(board, other)
     a, b = board.scores[one], board.scores[other]
     parts = {name: _part(first.cells[name], second.cells[name], a, b) for name in board.workloads}
@@ -113,7 +113,9 @@ def _part(one: Cell, other: Cell, a: Score, b: Score) -> Part:
     ratios, others = a.redraw(one.workload), b.redraw(one.workload)
     if both_met and ratios.size and others.size:
         both = np.isfinite(ratios) & np.isfinite(others)
-        known = interval(ratios[both] / others[both])
+        # Of the redrawn sets that met alone it would be too narrow: those that missed are far off.
+        if both.mean() >= LEVEL:
+            known = interval(ratios[both] / others[both])
     return Part(one.time, other.time, (one.ratio, other.ratio), ratio, known)
 
 

@@ -1,4 +1,4 @@
-"""What the lines of one record say of each other: claims that contradict each other are refused."""
+"""Checks the lines of one record against each other; contradictions are refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scoring.ground.words import is_reference, reference_of
 from scoring.lines import Evaluation, EventLine, Header, Line, Outcome
 
 _MEAN = re.compile(r"(.+)_mean([2-9]|[1-9]\d{1,3})", re.ASCII)
-"""How the key of a mean over evaluations is made of the metric's name and the window."""
+"""The key of a mean over evaluations: the metric's name and the window."""
 
 
 MOST_CORES = 4096
@@ -26,7 +26,7 @@ MOST_CORES = 4096
 
 
 class Consistency:
-    """Takes the lines of one record in their order, and refuses the first that cannot be."""
+    """Takes the lines of one record in order, and refuses the first invalid one."""
 
     def __init__(self) -> None:
         self._header: Header | None = None
@@ -48,15 +48,15 @@ class Consistency:
         header = self._header
         if header is None:
             if not isinstance(line, Header):
-                raise ValueError("has no header line; not a trial record")
+                raise ValueError("no header line; not a trial record")
             _check_header(line)
             self._header = line
             self._means = Means.of(line)
         elif isinstance(line, Header):
-            raise ValueError("a second header: a record is of one trial")
+            raise ValueError("second header; a record holds one trial")
         elif self._ended:
-            again = "a second outcome" if isinstance(line, Outcome) else "a line after the outcome"
-            raise ValueError(f"{again}: a trial ends once")
+            again = "second outcome" if isinstance(line, Outcome) else "line after the outcome"
+            raise ValueError(f"{again}; a trial ends once")
         elif isinstance(line, Evaluation):
             self._take_evaluation(header, line)
         elif isinstance(line, EventLine):
@@ -92,7 +92,7 @@ class Consistency:
 
     def _take_evaluation(self, header: Header, line: Evaluation) -> None:
         if self._last is not None and line.steps == self._last.steps:
-            raise ValueError(f"steps: {line.steps} twice; steps only rise")
+            raise ValueError(f"steps: {line.steps} twice; steps must increase")
         _check_clocks(line, self._last)
         if self._happened is not None:
             _check_order(line, self._happened)
@@ -143,8 +143,8 @@ class Consistency:
         """A submission may end its training at any step; nobody else is evaluated off the grid."""
         if self._off_grid is not None:
             raise ValueError(
-                f"steps: {self._off_grid} is off the grid of evaluations, every {period}, and the "
-                "trial went on"
+                f"steps: {self._off_grid} is not a multiple of the evaluation period {period}, and "
+                "the trial continued"
             )
 
     def _check_end(self, header: Header, outcome: Outcome) -> None:
@@ -154,15 +154,15 @@ class Consistency:
         reached = self._pursuit.reached(header.target)
         if (ending.met or outcome.end == "lost") and not hit:
             raise ValueError(
-                f"end: {outcome.end!r}, but no evaluation met the target in the budget"
+                f"end: {outcome.end!r}, but no evaluation met the target within the budget"
             )
         if ending.met and not reached:
             raise ValueError(f"end: {outcome.end!r}, but the target was not held")
         if outcome.end == "lost" and reached:
-            raise ValueError(f"end: {outcome.end!r}, but the target was held as long as it must be")
+            raise ValueError(f"end: {outcome.end!r}, but the target was held long enough")
         if ending.stopped and hit:
             raise ValueError(
-                f"end: {outcome.end!r}, but an evaluation met the target in the budget"
+                f"end: {outcome.end!r}, but an evaluation met the target within the budget"
             )
 
 
@@ -200,15 +200,15 @@ class Means:
         if mean is None:
             if self._both and len(self._recent) == self.window:
                 raise ValueError(
-                    f"metrics.{self._key}: missing, but its {self.window} values are there"
+                    f"metrics.{self._key}: missing, although its {self.window} values exist"
                 )
             return
         if value is None or len(self._recent) < self.window:
-            raise ValueError(f"metrics.{self._key}: the mean of {len(self._recent)} values")
+            raise ValueError(f"metrics.{self._key}: a mean of only {len(self._recent)} values")
         own = sum(self._recent) / self.window
         finite = math.isfinite(mean) or math.isfinite(own)
         if finite and not math.isclose(mean, own, rel_tol=1e-9, abs_tol=1e-12):
-            raise ValueError(f"metrics.{self._key}: {mean:g}, but its values' mean is {own:g}")
+            raise ValueError(f"metrics.{self._key}: {mean:g}, but the values' mean is {own:g}")
 
 
 def stands_between(evaluations: Sequence[Evaluation], event: Line, before: int) -> bool:
@@ -234,16 +234,16 @@ def _on_a_grid(header: Header) -> bool:
 def _check_header(header: Header) -> None:
     name = header.submission
     if is_reference(name) and name != reference_of(header.framework):
-        raise ValueError(f"framework: {header.submission} is not of {header.framework}")
+        raise ValueError(f"framework: {header.submission} does not belong to {header.framework}")
 
 
 def _check_order(line: Evaluation | EventLine | Outcome, before: Evaluation | EventLine) -> None:
     """Events stand between evaluations in the order in which they happened."""
     if line.steps < before.steps:
-        raise ValueError(f"steps: {line.steps} after {before.steps}; steps only rise")
+        raise ValueError(f"steps: {line.steps} after {before.steps}; steps must not decrease")
     if line.wall_s < before.wall_s:
         now, then = line.wall_s, before.wall_s
-        raise ValueError(f"wall_s: {now:g} after {then:g}; a clock does not run backwards")
+        raise ValueError(f"wall_s: {now:g} after {then:g}; a clock cannot run backwards")
 
 
 def _is_always_told(metric: str) -> bool:
@@ -255,7 +255,7 @@ def _check_names(line: Evaluation, first: Evaluation) -> None:
     """One trial measures as much at each of its evaluations, if not of the same game."""
     now, then = (sum(map(_is_always_told, one.metrics)) for one in (line, first))
     if now != then:
-        raise ValueError(f"metrics: {now} of them, but the first evaluation has {then}")
+        raise ValueError(f"metrics: found {now}, but the first evaluation has {then}")
 
 
 def _check_last(header: Header, outcome: Outcome, last: Evaluation) -> None:
@@ -286,11 +286,11 @@ def _check_clocks(line: Evaluation | Outcome, before: Evaluation | None) -> None
     if before is None:
         return
     if line.steps < before.steps:
-        raise ValueError(f"steps: {line.steps} after {before.steps}; steps only rise")
+        raise ValueError(f"steps: {line.steps} after {before.steps}; steps must not decrease")
     for name in ("wall_s", "cpu_s", "paired"):
         now, then = getattr(line, name), getattr(before, name)
         if now is not None and then is not None and now < then:
-            raise ValueError(f"{name}: {now:g} after {then:g}; a clock does not run backwards")
+            raise ValueError(f"{name}: {now:g} after {then:g}; a clock cannot run backwards")
 
 
 def first_hit(header: Header, evaluations: Sequence[Evaluation]) -> int | None:

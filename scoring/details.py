@@ -111,7 +111,7 @@ def _are_shares(value: object) -> bool:
 _COUNT: Form = "a whole number, 0 or more", _is_count
 _SECONDS: Form = "finite seconds, 0 to 1e10", _is_seconds
 _NAME: Form = f"a name of 1 to {LONGEST} characters", is_name
-_TEXT: Form = "text that says something", is_text
+_TEXT: Form = "non-empty text", is_text
 _TEXTS: Form = "a list of texts", _are_texts
 HARDWARE: Mapping[str, Form] = {
     **dict.fromkeys(
@@ -119,7 +119,7 @@ HARDWARE: Mapping[str, Form] = {
     ),
     **dict.fromkeys(("cpu", "simd", "system", "digest", *_PACKAGES), _NAME),
     "accelerators": ("a list of devices", _are_devices),
-    "pinned": ("a list of different cores", _are_cores),
+    "pinned": ("a list of distinct cores", _are_cores),
 }
 OUTCOME: Mapping[str, Form] = {
     **dict.fromkeys(("step_s_median", "step_s_p10", "step_s_p90"), _SECONDS),
@@ -171,7 +171,7 @@ def check_hardware(hardware: Facts, versions: Mapping[str, str]) -> None:
     if not hardware.keys() >= FINGERPRINT:
         return  # another tool's, which tells what it likes
     if hardware["digest"] != digest_of(hardware):
-        raise ValueError("hardware.digest: is not that of the facts beside it")
+        raise ValueError("hardware.digest: does not match the hardware facts")
     for name in hardware.keys() & versions.keys():
         if not f"{versions[name]}.".startswith(f"{hardware[name]}."):
             told = f"{versions[name]}, but hardware.{name} is {hardware[name]}"
@@ -188,7 +188,7 @@ def check_times(outcome: Facts) -> None:
         return
     low, middle, high = (outcome[f"step_s_{name}"] for name in ("p10", "median", "p90"))
     if not low <= middle <= high:
-        raise ValueError(f"step_s_median: {middle:g} is not from {low:g} to {high:g}")
+        raise ValueError(f"step_s_median: {middle:g} is not between {low:g} and {high:g}")
     unsteady = outcome.get("step_s_unsteady")
     if unsteady is not None and unsteady != (high > UNSTEADY * low):
         raise ValueError(f"step_s_unsteady: {unsteady}, but steps took {low:g} to {high:g} s")

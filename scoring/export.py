@@ -31,7 +31,7 @@ def export(runs: Sequence[Path], table: Table, output: Path) -> int:
         ConfigError: another ending, pyarrow is missing, or the file cannot be written.
     """
     if output.suffix not in FORMS:
-        raise ConfigError(f"{output}: expected a name that ends in {' or '.join(FORMS)}")
+        raise ConfigError(f"{output}: expected a name ending in {' or '.join(FORMS)}")
     gathered = gather(runs)
     rows = gathered.trials if table == "trials" else evaluations(gathered)
     try:
@@ -40,8 +40,7 @@ def export(runs: Sequence[Path], table: Table, output: Path) -> int:
         write_whole(output, content)
     except ImportError:
         raise ConfigError(
-            f"{output}: parquet needs pyarrow, which is missing: pip install "
-            "'gradathlon[standard]', or name a .csv"
+            f"{output}: Parquet needs pyarrow: pip install 'gradathlon[standard]', or write a .csv"
         ) from None
     except OSError as error:
         reason = error.strerror or str(error)

@@ -1,4 +1,4 @@
-"""Whether a trial will still meet its target, as its learning curve has it: pruning that can err.
+"""Forecasts from a learning curve whether a trial will meet its target: pruning that can err.
 
 The judged metric is taken to follow the annealing law of Tissue et al. 2024 ("Scaling law with
 learning rate annealing", arXiv 2408.11029), c + a S1^-b - d S2, fitted to the last three quarters
@@ -19,11 +19,11 @@ import numpy as np
 from scoring.ground.words import Target
 
 OPTIMISM = 10.0
-"""What the forecast improvement is multiplied by, unless told otherwise."""
+"""The default factor by which the forecast improvement is multiplied."""
 EARLIEST = 0.2
-"""Of the limit; before it no trial is given up."""
+"""As a share of the limit; before it, no trial is stopped."""
 FEWEST = 8
-"""Evaluations; of fewer no curve is fitted."""
+"""The fewest evaluations to which a curve is fitted."""
 _EXPONENTS = np.array([0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0])[:, None]
 Series = Sequence[float] | np.ndarray
 
@@ -31,7 +31,7 @@ Series = Sequence[float] | np.ndarray
 def is_hopeless(
     times: Series, values: Series, target: Target, limit: float, optimism: float = OPTIMISM
 ) -> bool:
-    """Whether a trial that has not met its target yet is to be given up.
+    """Whether to stop a trial that has not met its target yet.
 
     Args:
         times: of the evaluations so far, on the clock that `limit` is a reading of.
@@ -46,7 +46,7 @@ def is_hopeless(
 
 
 def shortfall(times: Series, values: Series, target: Target, limit: float) -> float:
-    """How many times the improvement that is forecast up to `limit` the target needs.
+    """The improvement that the target needs, in multiples of the one forecast up to `limit`.
 
     At most 1 where the forecast meets the target; 0 where it was met already, or where nothing
     can be said yet.

@@ -1,4 +1,4 @@
-"""Runs as one pandas table, a row a trial, with the checks that make its times comparable."""
+"""Runs as one pandas table, one row per trial, with the checks that make times comparable."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def load(runs: Sequence[Path]) -> pd.DataFrame:
 
 
 def gather(runs: Sequence[Path]) -> Gathered:
-    """Every trial of the runs with what was left out and what is missing.
+    """Every trial of the runs, with what was excluded and what is missing.
 
     Raises:
         RecordError: as `load`.
@@ -139,13 +139,13 @@ def gather(runs: Sequence[Path]) -> Gathered:
 
 
 _Place = tuple[TrialKey, str]
-"""A trial, and where several races brought it, which; "" for the others."""
+"""A trial and, if several races have it, which race; "" otherwise."""
 APART = 10_000
-"""Studies that several races brought under one number are so far apart: more than any run has."""
+"""The offset between studies of several races with the same number: more than any run has."""
 
 
 class _Places:
-    """Tells the trials of different races apart.
+    """Distinguishes the trials of different races.
 
     Every run brings its own references. What a submission did in a study that several planned races
     have is as many studies; copies of a race are one.
@@ -200,9 +200,10 @@ def _merge(claims: Sequence[Claims], places: _Places) -> dict[_Place, tuple[Path
                 merged[place] = (claim.run, record)
             elif place in merged and record.sha256 != merged[place][1].sha256:
                 raise RecordError(
-                    f"{record.path}: the same trial is told differently in "
+                    f"{record.path}: conflicts with the record of the same trial in "
                     f"{merged[place][1].path}; "
-                    f"score the runs apart, or move trials/*/{record.header.submission} out of one"
+                    f"score the runs separately, or move trials/*/{record.header.submission} out "
+                    "of one"
                 )
     return merged
 
@@ -210,7 +211,7 @@ def _merge(claims: Sequence[Claims], places: _Places) -> dict[_Place, tuple[Path
 def _comparable(
     merged: Mapping[_Place, tuple[Path, Record]],
 ) -> tuple[dict[_Place, tuple[Path, Record]], dict[str, str]]:
-    """Those that can be compared, and by workload why the others cannot.
+    """The trials that can be compared, and by workload why the others cannot.
 
     Raises:
         RecordError: a submission's trials are of several sources.
@@ -255,7 +256,7 @@ def _missing(
 
 
 def official_clock(trials: pd.DataFrame) -> Clock:
-    """The clock that the runs were raced on.
+    """The clock on which the runs were raced.
 
     Raises:
         RecordError: they were raced on different ones.
@@ -359,9 +360,7 @@ def _gaps(record: Record, hit: int | None) -> Readings:
 
 def _target(record: Record) -> Target:
     if record.header.target is None:
-        raise RecordError(
-            f"{record.path}: had no target (a run that sets targets): it cannot be scored"
-        )
+        raise RecordError(f"{record.path}: cannot be scored: its run sets targets, so it had none")
     return record.header.target
 
 

@@ -1,4 +1,4 @@
-"""The `gradathlon` protocol: ratios to a frozen reference, which no entry can move.
+"""The `gradathlon` protocol: ratios to a frozen reference, which no submission can change.
 
 A submission's time on a workload is the median over studies of each study's fastest trial. Its
 ratio `r` divides that by the time of the reference, tuned NadamW, of the same framework, so that
@@ -22,11 +22,11 @@ from scoring.profiles import TAU_MAX
 from scoring.ranking import Score
 
 Yardstick = Mapping[str, Sequence[Studies]]
-"""Workload to the studies of its reference; of several references the fastest counts."""
+"""The studies of each workload's references; of several, the fastest counts."""
 
 
 def workload_score(ratios: np.ndarray) -> np.ndarray:
-    """`max(0, (4 - r) / 3)`, elementwise: one workload's part of the score.
+    """`max(0, (4 - r) / 3)`, elementwise: one workload's contribution to the score.
 
     It is the exact integral over tau in [1, 4] of the step function `tau >= r`, divided by 3,
     and goes on in the same line below r = 1: 1 is as fast as the tuned reference, 4/3 the limit
@@ -36,14 +36,14 @@ def workload_score(ratios: np.ndarray) -> np.ndarray:
 
 
 def weights(workloads: Iterable[str]) -> dict[str, float]:
-    """Every workload's share of the score: that of its base, shared with the base's variants."""
+    """Each workload's weight in the score: its base's, split among the base's variants."""
     names = list(workloads)
     of_base = Counter(name.partition("+")[0] for name in names)
     return {name: 1.0 / (len(of_base) * of_base[name.partition("+")[0]]) for name in names}
 
 
 def mean_score(ratios: Mapping[str, float]) -> float:
-    """The score that ratios by workload make; NaN of none."""
+    """The score of ratios by workload; NaN for none."""
     shares = weights(ratios)
     parts = [shares[name] * workload_score(np.array(ratio)) for name, ratio in ratios.items()]
     return float(sum(parts)) if parts else math.nan
@@ -123,11 +123,12 @@ def score(entry: Entry, workloads: Sequence[str], resampler: Resampler) -> Score
         least_variance=sum((grain / (TAU_MAX - 1.0)) ** 2 for grain in grains) / 12.0
         + _of_misses(own, shares),
         redraw=functools.partial(_redrawn_ratios, entry, resampler),
+        divisors=fastest,
     )
 
 
 def _redrawn_ratios(entry: Entry, resampler: Resampler, workload: str) -> np.ndarray:
-    """The ratio for each redrawn set of studies; empty where any rests on a single one."""
+    """The ratio for each resampled set of studies; empty if any has a single study."""
     own = entry.own.get(workload, {})
     if workload not in entry.yardstick or len(own) < 2:
         return np.empty(0)
@@ -138,7 +139,7 @@ def _redrawn_ratios(entry: Entry, resampler: Resampler, workload: str) -> np.nda
 
 
 def _divisors(entry: Entry, workload: str, resampler: Resampler) -> dict[int, np.ndarray]:
-    """By study, the time that it is divided by, as it was and in every redrawing."""
+    """By study, the time it is divided by, in the original and in every resample."""
     tries = entry.tries.get(workload, 1.0)
     cache: dict[int, np.ndarray] = {}
     divisors: dict[int, np.ndarray] = {}
@@ -151,7 +152,7 @@ def _divisors(entry: Entry, workload: str, resampler: Resampler) -> dict[int, np
 
 
 def _of_misses(own: Mapping[str, Studies], shares: Mapping[str, float]) -> float:
-    """The variance that misses alone give a study's score, 0 where there is none.
+    """The variance of a study's score due to misses alone; 0 if there are none.
 
     A workload missed in m of n studies is missed with a chance of (m + 1/2) / (n + 1): that the
     few studies missed alike is no proof that the next one would.
@@ -168,7 +169,7 @@ def _by_study(
     fastest: Mapping[str, Mapping[int, float]],
     shares: Mapping[str, float],
 ) -> dict[int, float]:
-    """The score of each study that was run on every workload where any was."""
+    """The score of each study that covers every workload that any study covers."""
     ran = [set(studies) for studies in own.values()]
     return {
         study: sum(

@@ -248,7 +248,7 @@ def header_form() -> pydantic.TypeAdapter[Header]:
 def _evaluation(body: Facts) -> Evaluation:
     metrics = _given(body, "metrics")
     if not isinstance(metrics, dict):
-        raise ValueError(f"metrics: expected names with numbers, found {short(metrics)}")
+        raise ValueError(f"metrics: expected a mapping of names to numbers, found {short(metrics)}")
     odd = next((name for name in metrics if not details.is_name(name)), None)
     if odd is not None:
         raise ValueError(f"metrics: expected names, found {short(odd)}")
@@ -268,16 +268,16 @@ def _event(body: Facts) -> EventLine:
     told = {key: value for key, value in body.items() if key not in fields}
     details.check(told, details.EVENT)
     if told.get("at", 0) > steps:
-        raise ValueError(f"at: {told['at']}, but only {steps} steps were made")
+        raise ValueError(f"at: {told['at']}, but only {steps} steps were taken")
     return EventLine(steps, wall_s, name, told)
 
 
 def _outcome(body: Facts) -> Outcome:
     end, reason = _text(body, "end"), _text(body, "reason")
     if not details.is_text(reason):
-        raise ValueError("reason: expected words, found none")
+        raise ValueError("reason: expected text, found none")
     if end not in ENDS:
-        raise ValueError(f"end: {end!r} is no end of a trial{nearest(end, ENDS)}")
+        raise ValueError(f"end: {end!r} is not a valid end{nearest(end, ENDS)}")
     fields = ("end", "steps", "wall_s", "cpu_s", "reason", "paired")
     extra = {key: value for key, value in body.items() if key not in fields}
     details.check(extra, details.OUTCOME)

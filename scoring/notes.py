@@ -1,4 +1,4 @@
-"""What must be said beneath a board: what was missing, left out, failed or doubtful."""
+"""Notes beneath a board: what was missing, excluded, failed or doubtful."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from scoring.yardsticks import Yardsticks
 
 DRIFT = 0.02
-"""References of several runs that differ by more are told."""
+"""References of several runs that differ by more than this share are noted."""
 DEAR = 1.5
-"""Steps that take so many times the reference's CPU seconds are told where steps are the clock."""
+"""On the steps clock, steps that take more than this many times the reference's CPU are noted."""
 OFF_CLOCK = 0.6
-"""Trials that spend a larger share of their seconds off the clock are told. One of two seconds, of
+"""Trials that spend a larger share of their seconds off the clock are noted. One of two seconds, of
 `lifelong` in JAX, honestly spends 53 %: evaluations, and the reference's turns."""
 SHOWN = 3
-"""At most so many files or reasons are named in one remark."""
+"""The most files or reasons named in one remark."""
 
 
 def remarks(trials: pd.DataFrame, clock: Clock) -> list[str]:
-    """One sentence a matter, none where all is well."""
+    """One sentence per issue; empty if all is well."""
     return [
         *_missing(trials),
         *_met_by_none(trials),
@@ -42,7 +42,7 @@ def remarks(trials: pd.DataFrame, clock: Clock) -> list[str]:
 
 
 def completeness_remarks(trials: pd.DataFrame, refused: Sequence[str]) -> Iterator[str]:
-    """What was planned and is not there, and what is there and cannot be believed."""
+    """Planned trials without a record, and invalid records."""
     for name, rows in trials.groupby("submission"):
         missing = int((rows["end"] == "missing").sum())
         if missing:
@@ -50,34 +50,34 @@ def completeness_remarks(trials: pd.DataFrame, refused: Sequence[str]) -> Iterat
     if refused:
         count = f"{len(refused)} record{'s' * (len(refused) > 1)}"
         yield (
-            f"left out, and counted as missed: {count} that cannot be (gradathlon validate lists "
-            f"them): {_some(list(refused), '; ')}"
+            f"{count} invalid, counted as missed (list them with gradathlon validate): "
+            f"{_some(list(refused), '; ')}"
         )
 
 
 def _counted(name: object) -> str:
-    return "left out" if is_reference(str(name)) else "counted as missed"
+    return "excluded" if is_reference(str(name)) else "counted as missed"
 
 
 def yardstick_remarks(trials: pd.DataFrame) -> Iterator[str]:
-    """Where a reference, to which others are compared, missed the target itself."""
+    """Where a reference missed the target itself."""
     rows = trials[trials["submission"].isin(REFERENCES)]
     for (name, workload), cell in rows.groupby(["submission", "workload"]):
         met = cell["time"].lt(float("inf")).groupby(cell["study"]).any()
         if not met.all():
             yield (
                 f"{name} missed the target of {workload} in {(~met).sum()} of {len(met)} studies; "
-                "these count with when the budget ended them, or not at all if they broke"
+                "these count with the time their budget ended, or not at all if they broke off"
             )
 
 
 def run_remarks(trials: pd.DataFrame, references: Yardsticks) -> Iterator[str]:
-    """Of several runs: that each is compared to its own references, and how far these differ."""
+    """For several runs: that each is scored against its own references, and how these differ."""
     runs = sorted(trials["run"].unique())
     if len(runs) < 2:
         return
     machines = ", ".join(map(_machine_of(trials), runs))
-    yield f"{len(runs)} runs, each compared to its own references: {machines}"
+    yield f"{len(runs)} runs, each scored against its own references: {machines}"
     yield from _raced_again(trials)
     medians: dict[tuple[str, str], dict[str, float]] = {}
     for (run, workload, framework), studies in references.found.items():
@@ -91,18 +91,18 @@ def run_remarks(trials: pd.DataFrame, references: Yardsticks) -> Iterator[str]:
     texts = trials.loc[trials["path"] != "", "versions"].unique()
     differing = _differing([json.loads(text) for text in texts])
     if differing:
-        yield f"the runs' versions differ: {'; '.join(differing)}"
+        yield f"software versions differ between runs: {'; '.join(differing)}"
 
 
 def _raced_again(trials: pd.DataFrame) -> Iterator[str]:
-    """Of submissions whose studies several runs have: that all count, and whether they are new."""
+    """For submissions raced in several runs: that all studies count, and whether seeds repeat."""
     own = trials[~trials["submission"].isin(REFERENCES) & (trials["path"] != "")]
     for name in sorted(own.loc[own["number"] >= APART, "submission"].unique()):
         rows = own[own["submission"] == name]
         again = rows.duplicated(["workload", "seed"]).any()
-        caution = "; those on the same seeds are no further ones: its interval is too narrow"
+        caution = "; some share seeds and are not independent: its interval is too narrow"
         yield (
-            f"{name} was raced in {rows['run'].nunique()} runs, and all its studies count"
+            f"{name} was raced in {rows['run'].nunique()} runs; all its studies count"
             f"{caution if again else ''}"
         )
 
@@ -146,8 +146,8 @@ def _met_by_none(trials: pd.DataFrame) -> Iterator[str]:
     names = [str(workload) for workload in missed[missed].index]
     if names:
         yield (
-            f"no entry met the target of {_some(names)}: nothing there tells entries apart; look "
-            "at their curves (gradathlon report)"
+            f"no submission met the target of {_some(names)}: it does not separate them; compare "
+            "their learning curves (gradathlon report)"
         )
 
 
@@ -176,29 +176,29 @@ def _mixtures(trials: pd.DataFrame, clock: Clock) -> Iterator[str]:
     kinds = recorded["digest"].nunique()
     if kinds > 1:
         unit = "seconds" if CLOCKS[clock].in_seconds else clock
-        yield f"{unit} come from {kinds} different kinds of hardware"
+        yield f"{unit} were measured on {kinds} kinds of hardware"
     competing = recorded[~recorded["submission"].isin(REFERENCES)]
     rulesets = sorted(competing["ruleset"].unique())
     if len(rulesets) > 1:
-        yield f"submissions of different tuning rulesets are compared: {', '.join(rulesets)}"
+        yield f"the board mixes tuning rulesets: {', '.join(rulesets)}"
 
 
 def _doubts(trials: pd.DataFrame, clock: Clock) -> Iterator[str]:
     torn = sorted(trials.loc[trials["torn"], "path"])
     if torn:
-        yield f"a crash cut off the last line of {_some(torn)}; it was left out"
+        yield f"a crash truncated the last line of {_some(torn)}; it was ignored"
     again = trials[trials["attempts"] > 1]
     if not again.empty:
         most = int(again["attempts"].max())
         yield (
-            f"{len(again)} of {len(trials)} trials were begun more than once, up to {most} times: "
+            f"{len(again)} of {len(trials)} trials were restarted, with up to {most} attempts: "
             f"{_some(sorted(again['path']))}"
         )
     for name, rows in trials[trials["doubt"] != ""].groupby("submission"):
         lines = [
             f"{path}: {doubt}" for path, doubt in zip(rows["path"], rows["doubt"], strict=True)
         ]
-        yield f"a second witness contradicts the clock of {name}: {_some(sorted(lines), '; ')}"
+        yield f"a second process contradicts the clock of {name}: {_some(sorted(lines), '; ')}"
     for name, rows in trials[trials["off_clock_share"] > OFF_CLOCK].groupby("submission"):
         pairs = zip(rows["off_clock_share"], rows["path"], strict=True)
         lines = [f"{path} ({100 * share:.0f} %)" for share, path in sorted(pairs, reverse=True)]
@@ -209,13 +209,13 @@ def _doubts(trials: pd.DataFrame, clock: Clock) -> Iterator[str]:
     unsteady = sorted(trials.loc[trials["unsteady"], "path"])
     if clock == "wall" and unsteady:
         yield (
-            f"{len(unsteady)} of {len(trials)} trials had unsteady step times, so that their "
-            f"seconds are doubtful (--clock cpu or steps): {_some(unsteady)}"
+            f"{len(unsteady)} of {len(trials)} trials had unsteady step times, so their "
+            f"seconds are unreliable (try --clock cpu or steps): {_some(unsteady)}"
         )
 
 
 def _carried(trials: pd.DataFrame) -> Iterator[str]:
-    """What a submission's trials read that an earlier one may have left: told by their audit."""
+    """Files that a trial read and an earlier one may have left, by the audit."""
     for name, rows in trials[trials["audit"] != "[]"].groupby("submission"):
         noted = [
             (str(path), *str(entry).partition(": ")[::2])
@@ -233,13 +233,13 @@ def _carried(trials: pd.DataFrame) -> Iterator[str]:
         if files:
             told = [f"{file} (read in {_some(sorted(by))})" for file, by in sorted(files.items())]
             yield (
-                f"{name} read what an earlier trial may have left, and nothing may be carried from "
-                f"trial to trial: {_some(told, '; ')}"
+                f"{name} read files that an earlier trial may have left; trials must not share "
+                f"state: {_some(told, '; ')}"
             )
 
 
 def _dear_steps(trials: pd.DataFrame) -> Iterator[str]:
-    """On the steps clock much can be computed on a batch for nothing: who did so is told."""
+    """On the steps clock, expensive steps are free: name the submissions that made them."""
     made = trials[trials["steps_end"] > 0]
     cost = made.assign(cost=made["cpu_end"] / made["steps_end"])
     median = {
@@ -257,15 +257,15 @@ def _dear_steps(trials: pd.DataFrame) -> Iterator[str]:
     for (name, yardstick), told in dear.items():
         whose = "the reference" if is_reference(yardstick) else yardstick
         yield (
-            f"a step of {name} took more CPU seconds than {whose}'s, times {_some(told)}: "
-            "the steps clock counts updates, whatever they compute (--clock cpu counts it)"
+            f"a step of {name} took more CPU time than {whose}'s, by a factor of {_some(told)}: "
+            "the steps clock ignores this; --clock cpu counts it"
         )
 
 
 def _cheapest(
     median: Mapping[tuple[str, str, str], float], workload: str, framework: str
 ) -> tuple[str, float]:
-    """Whose steps others' are held against: the reference's; where it was not raced, the least."""
+    """The baseline for step costs: the reference, or the cheapest where it was not raced."""
     reference = reference_of(framework)
     raced = {
         name: cpu_s for (name, *where), cpu_s in median.items() if where == [workload, framework]

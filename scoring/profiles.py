@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 TAU_MAX = 4.0
-"""Nothing slower than this many times the yardstick counts."""
+"""Results slower than this many times the yardstick count 0."""
 
 
 def corners(ratios: Iterable[float], tau_max: float = TAU_MAX) -> list[tuple[float, float]]:

@@ -55,8 +55,8 @@ def read_costs(path: Path) -> dict[str, dict[str, float]]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise ConfigError(
-            f"{path}: no costs of steps; make some with: gradathlon step-cost NAME -w WORKLOAD -o "
-            f"{path}"
+            f"{path}: holds no step costs; measure them with: gradathlon step-cost NAME "
+            f"-w WORKLOAD -o {path}"
         ) from None
     for own in costs.values():
         for id, cost in own.items():
@@ -86,13 +86,13 @@ def projected(on_steps: Board, costs: Costs) -> Iterator[Projected]:
 
 
 def told(on_steps: Board, costs: Costs) -> Iterator[str]:
-    """Lines for beneath a board."""
+    """Lines to print beneath a board."""
     rows = list(projected(on_steps, costs))
-    yield "projected: the race's steps at the cost of a step elsewhere"
+    yield "projected scores: steps from the race, step costs measured elsewhere"
     if not rows:
         entries = ", ".join(row.submission for row in on_steps.rows if not row.is_reference)
-        known = ", ".join(costs) or "nobody"
-        yield f"  costs are known of {known}, and none of {entries} on a family of the board"
+        known = ", ".join(costs) or "no submission"
+        yield f"  costs are known for {known}, but for none of {entries} on a family of this board"
     for row in rows:
         parts = ", ".join(
             f"{name} ×{row.ratios[name]:.2f} (a step of {id}: {cost:.2f})"

@@ -35,7 +35,7 @@ Times: TypeAlias = dict[str, dict[str, dict[int, float]]]
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
-    """What a protocol makes of trials: the studies' times, everyone's score, remarks and ranks."""
+    """A protocol's result: the times of studies, scores, notes and ranks."""
 
     times: Times
     scores: Mapping[str, Score]
@@ -45,7 +45,7 @@ class Judged:
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What a board was asked for besides its protocol; each protocol names those it takes."""
+    """The options of a board besides its protocol; each protocol names those it takes."""
 
     clock: Clock
     across_frameworks: bool = False
@@ -134,13 +134,11 @@ def _gradathlon(trials: pd.DataFrame, options: Options) -> Judged:
         *run_remarks(trials, references),
     ]
     if any(not score.redrawn.size for score in scores.values()):
-        notes.append("a score that rests on a single study has no interval, and claims no rank")
+        notes.append("a score from a single study has no interval and no rank")
     fewest = min(len(studies) for own in times.values() for studies in own.values())
     if 1 < fewest < FEW:
-        chance = ", and no P(best) is told" if len(set(scores) - set(REFERENCES)) > 1 else ""
-        notes.append(
-            f"intervals that rest on {fewest} studies are too narrow{chance}: run {FEW} or more"
-        )
+        chance = " and P(best) is not shown" if len(set(scores) - set(REFERENCES)) > 1 else ""
+        notes.append(f"intervals from {fewest} studies are too narrow{chance}: run {FEW} or more")
     return Judged(times, scores, notes)
 
 
@@ -159,16 +157,16 @@ def _comparable(
     left = trials[~trials["workload"].isin(list(void))]
     if left.empty:
         raise RecordError("; ".join(void.values()))
-    return left, [f"left out, with all its trials: {line}" for line in void.values()]
+    return left, [f"excluded with all its trials: {line}" for line in void.values()]
 
 
 def _algoperf(trials: pd.DataFrame, options: Options) -> Judged:
     pairs = _held_out(trials) if options.held_out else {}
     ratios, scores = algoperf.leaderboard(algoperf.median_times(trials), pairs)
     notes = remarks(trials, options.clock)
-    notes += [f"{base} counts only where {variant} is met too" for base, variant in pairs.items()]
+    notes += [f"{base} counts only where {variant} is also met" for base, variant in pairs.items()]
     notes += _tie_notes(trials, pairs, scores)
-    notes.append("the algoperf protocol has no intervals; every entry can move the others' scores")
+    notes.append("the algoperf protocol has no intervals; any submission can change others' scores")
     times = _table(algoperf.earliest_evaluation(trials))
     judged = {name: Score(own, scores[name]) for name, own in ratios.items()}
     return Judged(times, judged, notes, ordered)
@@ -177,7 +175,7 @@ def _algoperf(trials: pd.DataFrame, options: Options) -> Judged:
 def _tie_notes(
     trials: pd.DataFrame, pairs: Mapping[str, str], scores: Mapping[str, float]
 ) -> list[str]:
-    """What hangs on which of a study's trials counts that hit at the same evaluation."""
+    """How scores depend on which trial of a study counts when several hit at one evaluation."""
     ties: tuple[algoperf.Tie, ...] = ("fastest", "slowest")
     others = [algoperf.leaderboard(algoperf.median_times(trials, tie), pairs)[1] for tie in ties]
     moved = [
@@ -189,9 +187,9 @@ def _tie_notes(
     if not moved:
         return []
     return [
-        "of trials that hit at the same evaluation the one with the smaller number counts; the "
-        "published code takes the one that its file system lists first. With the fastest or the "
-        f"slowest of them: {', '.join(moved)}"
+        "of trials that hit at the same evaluation, the lowest-numbered counts; the published code "
+        "takes the one that its file system lists first. With the fastest or the slowest: "
+        f"{', '.join(moved)}"
     ]
 
 
@@ -212,7 +210,7 @@ def _tries(trials: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 
 def _grains(trials: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """By submission and workload: how far before its times the target may have been met.
+    """By submission and workload: how long before its times the target may have been met.
 
     The mean over studies, of each its fastest trial's, whose time is the study's.
     """
@@ -246,11 +244,11 @@ def _held_out(trials: pd.DataFrame) -> dict[str, str]:
         if not plus:
             continue
         if base not in workloads:
-            raise RecordError(f"{variant} is held out of {base}, of which there are no trials")
+            raise RecordError(f"{variant} is a held-out variant of {base}, which has no trials")
         if base in pairs:
             raise RecordError(
-                f"{base} has two held-out variants, {pairs[base]} and {variant}: score runs that "
-                "have one of them"
+                f"{base} has two held-out variants, {pairs[base]} and {variant}: score runs with "
+                "only one of them"
             )
         pairs[base] = variant
     return pairs
@@ -266,10 +264,10 @@ PROTOCOLS: dict[str, Protocol] = {
             takes=("across_frameworks",),
             help="time compared to the tuned reference of the same framework, with intervals",
             reading=(
-                "How to read the score: 1 is as fast to the target as {yardstick}, "
-                "averaged over the workloads, of which variants share one's weight; more is faster "
-                "(4/3 would be instantly), and a workload counts 0 from four times the reference's "
-                "time on, or when it is missed."
+                "How to read the score: 1 means as fast to the target as the yardstick "
+                "({yardstick}), averaged over workloads (variants share one workload's weight). "
+                "Higher is faster, up to 4/3 for reaching every target instantly; a workload "
+                "counts 0 if its target is missed or takes four times the yardstick's time or more."
             ),
         ),
         Protocol(
@@ -279,9 +277,9 @@ PROTOCOLS: dict[str, Protocol] = {
             takes=("held_out",),
             help="compared to the best submission, as on the published leaderboards",
             reading=(
-                "How to read the score: it is the area under the submission's performance profile; "
-                "1 means the fastest on every workload, and a workload counts nothing from four "
-                "times the fastest submission's time on, or when it is missed."
+                "How to read the score: it is the area under the submission's performance profile. "
+                "1 means fastest on every workload; a workload counts 0 if its target is missed or "
+                "takes four times the fastest submission's time (the yardstick) or more."
             ),
         ),
     )

@@ -16,7 +16,7 @@ from scoring.profiles import TAU_MAX
 
 @dataclasses.dataclass(frozen=True)
 class Known:
-    """What is known of one submission on one workload while a trial of `study` runs.
+    """The state of one submission on one workload while a trial of `study` runs.
 
     Attributes:
         studies: how many were planned.
@@ -39,7 +39,7 @@ def by_fastest(facts: Known) -> float:
 
 
 def by_reference(facts: Known, tau_max: float = TAU_MAX) -> float:
-    """`tau_max` times the reference, beyond which a time scores nothing.
+    """`tau_max` times the reference, beyond which a time scores 0.
 
     With an even number of studies the median is the mean of two, of which the other may be faster:
     then twice as much.
@@ -48,7 +48,7 @@ def by_reference(facts: Known, tau_max: float = TAU_MAX) -> float:
 
 
 def by_median(facts: Known) -> float:
-    """What the median over studies cannot exceed any more, or 0 where it is infinite already."""
+    """An upper bound of the median over studies; 0 if it is already infinite."""
     others = {study: time for study, time in facts.best.items() if study != facts.study}
     needed = facts.studies // 2 + 1
     missed = sum(others.get(study, math.inf) == math.inf for study in facts.ended - {facts.study})
@@ -60,7 +60,7 @@ def by_median(facts: Known) -> float:
 
 FASTEST, REFERENCE, MEDIAN = "fastest of the study", "reference", "median"
 RULES = {FASTEST: by_fastest, REFERENCE: by_reference, MEDIAN: by_median}
-"""Every rule by its name, the first that stops a trial being named for it."""
+"""Rules by name; the first that stops a trial is reported."""
 
 
 def limit(facts: Known) -> tuple[float, str]:

@@ -1,11 +1,12 @@
-"""Scores with what is known of their spread, and ranks that claim no more than studies show.
+"""Scores with their uncertainty, and ranks that claim no more than the studies show.
 
-An entry's rank is a set: from 1 + the number of entries that are surely better to n - the number
-that are surely worse (Mogstad et al. 2024, "Inference for ranks"). One is surely better than
-another when a paired Student t test over their studies' scores says so at 5 %, corrected for the
-number of pairs (Holm 1979). What the grid of evaluations and misses alone can make of a difference
-bounds its variance from below. A single study claims nothing. The room's README tells how often
-boards of equal entries told two of them apart; `tests/benchmarks/coverage.py` measures it.
+An entry's rank is a set: from 1 + the number of significantly better entries to n - the number of
+significantly worse ones (Mogstad et al. 2024, "Inference for ranks"). One entry is significantly
+better than another when a paired Student t test over their studies' scores says so at 5 %,
+corrected for the number of pairs (Holm 1979). The variance of a difference is bounded from below by
+what the grid of evaluations and misses alone contribute. A single study claims nothing. The room's
+README gives the rate of false claims among equal entries; `tests/benchmarks/coverage.py` measures
+it.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ from scoring.bootstrap import FEW, interval
 from scoring.profiles import TAU_MAX
 
 CLAIM = 0.05
-"""At most this share of boards of equal entries tells any two of them apart."""
+"""The familywise error: at most this share of boards of equal entries separates any two."""
 ROUNDING = 1e-9
-"""Scores that differ by less are equal but for the last digits of a floating-point number."""
+"""Scores that differ by less are equal up to floating-point rounding."""
 MOST = TAU_MAX / (TAU_MAX - 1.0)
 """The highest score, of an instant result; the lowest is 0, and two differ by no more."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """A submission's ratios by workload, its score, and what is known of the score's spread.
+    """A submission's ratios by workload, its score, and the uncertainty of the score.
 
     Attributes:
         ratios: by workload.
@@ -40,6 +41,8 @@ class Score:
         least_variance: of a study's score, by the grid of evaluations and by misses alone.
         redraw: by workload, the ratio for each redrawn set of studies; empty where that is not
             known.
+        divisors: by workload and study, the yardstick's time that the study's is divided by;
+            empty where the protocol has none.
     """
 
     ratios: Mapping[str, float]
@@ -48,16 +51,17 @@ class Score:
     studies: Mapping[int, float] = dataclasses.field(default_factory=dict)
     least_variance: float = 0.0
     redraw: Callable[[str], np.ndarray] = lambda workload: np.empty(0)
+    divisors: Mapping[str, Mapping[int, float]] = dataclasses.field(default_factory=dict)
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The central 95 % of the redrawn scores, None where there are none."""
+        """The central 95 % of the resampled scores; None where there are none."""
         return interval(self.redrawn) if self.redrawn.size else None
 
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """How far one score stands above another, by the studies that both have.
+    """The difference of two scores over the studies that both have.
 
     Attributes:
         mean: of the paired differences of studies' scores.
@@ -101,7 +105,7 @@ def difference(one: Score, other: Score) -> Difference:
 
 
 def chance_of_better(one: Score, other: Score) -> float | None:
-    """The share of redrawn studies in which `one` scores higher, ties half.
+    """The share of resampled studies in which `one` scores higher; ties count half.
 
     None where that is not known, or of fewer than `FEW` studies.
     """
@@ -112,7 +116,7 @@ def chance_of_better(one: Score, other: Score) -> float | None:
 
 
 def surely_better(scores: Sequence[Score]) -> np.ndarray:
-    """Entry [i, j]: whether i is surely better than j, all claims together at 5 %."""
+    """Entry [i, j]: whether i is significantly better than j, at a familywise 5 %."""
     sure = np.zeros((len(scores), len(scores)), dtype=bool)
     tested = []
     for i, j in itertools.combinations(range(len(scores)), 2):
@@ -145,7 +149,7 @@ def ordered(scores: Sequence[Score]) -> list[tuple[int, int]]:
 
 
 def chances_of_best(scores: Sequence[Score]) -> list[float | None]:
-    """The share of redrawn boards on which each is best, equal bests sharing.
+    """The share of resampled boards on which each is best; ties are split.
 
     None for all where one's is not known, or rests on fewer than `FEW` studies.
     """

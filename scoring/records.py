@@ -179,7 +179,7 @@ def _read_by_line(path: Path, data: bytes) -> Record:
         except ValueError as error:
             raise RecordError(f"{path}:{number}: {error}") from None
     if not lines:
-        raise RecordError(f"{path}:1: has no header line; not a trial record")
+        raise RecordError(f"{path}:1: no header line; not a trial record")
     header, last = lines[0], lines[-1]
     assert isinstance(header, Header)
     return Record(
@@ -238,7 +238,7 @@ def key_of(path: Path) -> TrialKey:
     """
     match = _FILE.fullmatch(path.name)
     if match is None:
-        raise RecordError(f"{path}: is not named as records are, study0-trial0.jsonl")
+        raise RecordError(f"{path}: unexpected name; records are named like study0-trial0.jsonl")
     workload, submission = path.absolute().parts[-3:-1]
     return TrialKey(workload, submission, int(match["study"]), int(match["trial"]))
 
@@ -292,7 +292,5 @@ def read_placed(path: Path) -> Record:
     record, key = read_record(path), key_of(path)
     for name, claimed, placed in zip(TrialKey._fields, record.header.key, key, strict=True):
         if claimed != placed:
-            raise RecordError(
-                f"{path}:1: {name}: {claimed!r}, but it lies where {placed!r} belongs"
-            )
+            raise RecordError(f"{path}:1: {name}: {claimed!r}, but its path says {placed!r}")
     return record

@@ -1,6 +1,6 @@
-"""How much of a board hangs on its choices: on one workload, on how far the targets lie.
+"""How much a board depends on its choices: on single workloads, and on how far the targets lie.
 
-Also the geometric mean of speed-ups, which halves and doubles weigh alike in, where the score is an
+Also the geometric mean of speed-ups, where halves and doubles weigh the same; the score is an
 arithmetic mean.
 """
 
@@ -10,12 +10,13 @@ import dataclasses
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from scoring.board import Board, Row
 from scoring.gradathlon import mean_score
 from scoring.ground.clocks import CLOCKS
 from scoring.ground.words import Clock, Target, best, is_reference, reference_of
-from scoring.records import Record, RecordError
+from scoring.records import Record, RecordError, run_of
 from scoring.times import between, crossing
 
 LAXER = (0.4, 0.65)
@@ -69,9 +70,9 @@ def laxer_ratios(
     """By workload and submission: ratios at the target that the reference meets at `share`.
 
     The target is the median over the references' trials of what each had reached by that share of
-    its time to the real one; a ratio is the median of a submission's times to it over the median of
-    its framework's reference. Workloads whose reference was not raced, or did not meet the target,
-    are left out.
+    its time to the real one; a ratio is the median over studies of a submission's fastest trial to
+    it, over that of its framework's reference. Workloads whose reference was not raced, or did not
+    meet the target, are left out.
     """
     ratios: dict[str, dict[str, float]] = {}
     for workload in sorted({record.header.workload for record in records}):
@@ -85,13 +86,15 @@ def laxer_ratios(
         if not values:
             continue
         lax = statistics.median(values)
-        times: dict[tuple[str, str], list[float]] = {}
+        times: dict[tuple[str, str], dict[tuple[Path, int], float]] = {}
         for one in own:
             entry = (one.header.submission, one.header.framework)
             assert one.header.target is not None
             aim = dataclasses.replace(one.header.target, value=lax)
-            times.setdefault(entry, []).append(_time_to(one, clock, aim))
-        medians = {entry: statistics.median(all_of) for entry, all_of in times.items()}
+            studies = times.setdefault(entry, {})
+            study = (run_of(one.path), one.header.study)
+            studies[study] = min(studies.get(study, math.inf), _time_to(one, clock, aim))
+        medians = {entry: statistics.median(own.values()) for entry, own in times.items()}
         for (name, framework), time in medians.items():
             base = medians.get((reference_of(framework), framework), math.inf)
             if 0 < base < math.inf and not is_reference(name):
@@ -100,26 +103,28 @@ def laxer_ratios(
 
 
 def told(board: Board, records: Sequence[Record]) -> Iterator[str]:
-    """Lines for beneath a board of the gradathlon protocol.
+    """Lines to print beneath a board of the gradathlon protocol.
 
     Raises:
         RecordError: the board is another protocol's.
     """
     if board.protocol != "gradathlon":
-        raise RecordError("what is told with --more is of the gradathlon protocol: no --protocol")
+        raise RecordError("--more needs the gradathlon protocol; leave out --protocol")
     rows = [row for row in board.rows if not row.is_reference]
-    yield "geometric mean of speed-ups over the workloads met"
+    yield "geometric mean speed-up over the workloads whose target was met"
     for row in rows:
         speed = speed_up(row)
         yield f"  {row.submission}: {speed.mean:.3f} ({speed.met} of {speed.of} met)"
     order = tuple(row.submission for row in rows)
     for dropped in leave_one_out(board):
         same = dropped.order == order
-        yield (
-            f"without {dropped.workload}: {'the same order' if same else ' > '.join(dropped.order)}"
-        )
+        yield (f"without {dropped.workload}: {'same order' if same else ' > '.join(dropped.order)}")
+    if board.on_several_machines:
+        names = ", ".join(sorted(board.on_several_machines))
+        yield f"no laxer targets where seconds are of several kinds of machines: {names}"
+    alike = [one for one in records if one.header.workload not in board.on_several_machines]
     for share in LAXER:
-        for workload, ratios in laxer_ratios(records, board.clock, share).items():
+        for workload, ratios in laxer_ratios(alike, board.clock, share).items():
             fastest = sorted(ratios.items(), key=lambda pair: pair[1])
             ranked = ", ".join(f"{name} {_ratio(ratio)}" for name, ratio in fastest)
             yield f"{workload} at the target met in {share:.0%} of the reference's time: {ranked}"

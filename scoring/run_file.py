@@ -23,7 +23,7 @@ TEXTS = "submissions"
 
 def _plain(name: str) -> str:
     if not name or name in (".", "..") or len(name) > 200 or set(name) & set("/\\\0"):
-        raise ValueError(f"{name[:80]!r} is no plain name: it would lead out of the run's folder")
+        raise ValueError(f"{name[:80]!r} is not a plain name: it would leave the run's folder")
     return name
 
 

@@ -1,4 +1,4 @@
-"""What a hyperparameter does over a range, and how sensitive to it training is.
+"""The effect of a hyperparameter over a range, and how sensitive training is to it.
 
 Wortsman et al. 2023, "Small-scale proxies for large-scale Transformer training instabilities"
 (arXiv 2309.14322), section 2.2: with l(h) the final loss at a learning rate h, l* the least of them
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from scoring.ground.words import Goal
 
 DIGITS = 15
-"""Significant digits of a value of the grid, at most: a number that has no more is told whole."""
+"""The most significant digits shown of a grid value; shorter numbers are shown in full."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Sweep:
 
     @property
     def counted(self) -> list[list[float]]:
-        """The finals, none worse than the seed's initial value."""
+        """The final values, clipped at the seed's initial value."""
         pick = min if self.goal == "min" else max
         return [
             [pick(value, start) if math.isfinite(value) else start for value in row]
@@ -53,12 +53,12 @@ class Sweep:
 
     @property
     def curve(self) -> list[float]:
-        """The mean over seeds at each value, of what counts."""
+        """The mean over seeds of the clipped final values, at each grid value."""
         return [statistics.fmean(column) for column in zip(*self.counted, strict=True)]
 
     @property
     def best(self) -> int:
-        """The place in the grid of the best mean over seeds; of equals, the first."""
+        """The index of the best mean over seeds; the first of equals."""
         curve, pick = self.curve, min if self.goal == "min" else max
         return curve.index(pick(curve))
 

@@ -1,4 +1,4 @@
-"""What `gradathlon sweep` wrote about itself, read back: `DIR/sweep.json`."""
+"""Reads the log of `gradathlon sweep`, `DIR/sweep.json`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from scoring.records import RecordError
 from scoring.sensitivity import Sweep
 
 ORDER, LOG = "sweep.yaml", "sweep.json"
-"""In its folder: what was asked for, and what came out."""
+"""In its folder: the order and the results."""
 OTHER_SIZE = 1.1
-"""By this factor workloads must differ in their weights to be drawn against them."""
+"""The least ratio of sizes at which workloads are plotted against their size."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ def have_sizes(sweeps: Sequence[Sweep]) -> bool:
 
 
 class _Read(pydantic.BaseModel):
-    """Of the log what a page needs; the rest is let be."""
+    """The parts of the log that a page needs; the rest is ignored."""
 
     model_config = pydantic.ConfigDict(frozen=True, allow_inf_nan=False)
 
@@ -77,9 +77,9 @@ class _Workload(_Read):
     @pydantic.model_validator(mode="after")
     def _is_whole(self) -> _Workload:
         if len(self.initial) != len(self.finals):
-            raise ValueError("initial and finals are of different numbers of seeds")
+            raise ValueError("initial and finals have different numbers of seeds")
         if any(len(row) != len(self.values) for row in self.finals):
-            raise ValueError("finals and values are of different lengths")
+            raise ValueError("finals and values have different lengths")
         return self
 
 
@@ -92,16 +92,16 @@ class _Log(_Read):
     def _is_of_one_grid(self) -> _Log:
         first = self.workloads[0].values
         if any(one.values != first for one in self.workloads):
-            raise ValueError("workloads are of different values")
+            raise ValueError("workloads have different values")
         if list(first) != sorted(first) or first[0] == first[-1]:
-            raise ValueError("values do not rise")
+            raise ValueError("values do not increase")
         if self.order.scaling == "log" and first[0] <= 0:
             raise ValueError("values have no logarithm")
         return self
 
 
 def is_sweep(folder: Path) -> bool:
-    """Whether a folder is that of a sweep, finished or not."""
+    """Whether a folder holds a sweep, finished or not."""
     return (folder / ORDER).is_file()
 
 
@@ -116,14 +116,14 @@ def read_sweep(folder: Path) -> SweepLog:
         read = _Log.model_validate_json(read_text(path))
     except FileNotFoundError:
         raise RecordError(
-            f"{folder}: a sweep that is not finished: go on with gradathlon sweep ... --resume"
+            f"{folder}: the sweep is not finished; continue it with gradathlon sweep ... --resume"
         ) from None
     except (FileError, OSError) as error:
         raise RecordError(f"{path}: cannot be read: {error}") from None
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise RecordError(f"{path}: not the log of a sweep ({where}: {first['msg']})") from None
+        raise RecordError(f"{path}: not a sweep log ({where}: {first['msg']})") from None
     return SweepLog(
         submission=read.order.submission,
         parameter=read.order.parameter,

@@ -1,4 +1,4 @@
-"""A record followed while another process writes it: of each look, the lines that are new."""
+"""Follows a record while another process writes it: each look returns the new lines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Tail:
             return False
 
     def lines(self) -> list[bytes]:
-        """Those that have become whole since the last look; one that is being written is left.
+        """The lines completed since the last look, without a line still being written.
 
         Raises:
             OSError: the record cannot be read.

@@ -103,7 +103,7 @@ def ended_at(record: Record) -> Readings:
 
 
 def best_metric(evaluations: Sequence[Evaluation], target: Target) -> float:
-    """The best value that any evaluation saw, NaN when there is none."""
+    """The best value over all evaluations; NaN if there is none."""
     series = values(evaluations, target.metric)
     finite = series[np.isfinite(series)]
     if not finite.size:
@@ -125,7 +125,7 @@ def check_clock(records: Sequence[Record], clock: Clock) -> None:
     for record in records:
         if not _is_read(record, clock):
             raise RecordError(
-                f"{record.path}: was not timed on the {clock} clock: choose another with --clock "
+                f"{record.path}: was not timed on the {clock} clock; choose another with --clock "
                 f"({', '.join(readable_clocks(records))})"
             )
 

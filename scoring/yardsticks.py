@@ -62,8 +62,8 @@ def shipped_with(claims: Iterable[Claims]) -> Shipped:
                     continue
                 if others and reference.data:
                     foreign[place] = (
-                        f"{id}: {reference_of(framework)}'s shipped steps are of other data "
-                        f"({short(reference.data)}) than {claim.run.name} was raced on "
+                        f"{id}: {reference_of(framework)}'s shipped steps were measured on other "
+                        f"data ({short(reference.data)}) than {claim.run.name} uses "
                         f"({short(min(others))})"
                     )
                     continue
@@ -101,8 +101,8 @@ class Yardsticks:
             return here
         wanted = reference_of(framework or "*")
         raise RecordError(
-            f"{workload}: no usable trial of {wanted}, to which scores are relative: do "
-            f"`gradathlon run` with {workload} again on this hardware, which adds them, or "
+            f"{workload}: no usable trial of {wanted}, which scores are relative to; race "
+            f"{workload} again on this hardware with `gradathlon run`, which adds them, or "
             "score with --protocol algoperf"
         )
 
@@ -161,14 +161,14 @@ def difference_remarks(trials: pd.DataFrame, clock: Clock, shipped: Shipped) -> 
         if p <= CLAIM / len(compared):
             surely += 1
             yield (
-                f"{reference_of(framework)} as raced on {workload} took {np.median(own):,.0f} "
-                f"reference steps where the shipped one takes {np.median(reference):,.0f} "
-                f"(medians; p = {p:.2g}): scores are relative to the shipped one"
+                f"{reference_of(framework)} on {workload} took {np.median(own):,.0f} reference "
+                f"steps here and {np.median(reference):,.0f} as shipped (medians; p = {p:.2g}): "
+                "scores are relative to the shipped ones"
             )
     if not surely:
         yield (
-            f"the references that were raced, {len(compared)} on a workload and framework each, "
-            "do not surely differ from the shipped ones, which scores are relative to"
+            f"the {len(compared)} references raced (one per workload and framework) do not differ "
+            "significantly from the shipped ones, which scores are relative to"
         )
 
 
@@ -179,7 +179,7 @@ def without_yardstick(
     if CLOCKS[clock].of_hardware:
         return {}
     return {
-        place[1]: f"{reason}, and none was raced; race it again with --race-reference"
+        place[1]: f"{reason}, and no reference was raced; race again with --race-reference"
         for place, reason in shipped.foreign.items()
         if place[0] in references.kin
         and not references.find(*place[:2], None if across_frameworks else place[2])
@@ -187,10 +187,10 @@ def without_yardstick(
 
 
 def data_remarks(shipped: Shipped, clock: Clock) -> Iterator[str]:
-    """Of shipped steps that the board goes by, that nobody noted what data they are of."""
+    """Notes on shipped steps in use whose data were not recorded."""
     if shipped.unnoted and not CLOCKS[clock].of_hardware:
         names = ", ".join(sorted(shipped.unnoted))
-        yield f"on what data the shipped reference steps were measured was not noted: {names}"
+        yield f"the data behind the shipped reference steps were not recorded: {names}"
 
 
 def _numbered(steps: Sequence[float]) -> Studies:

@@ -1,4 +1,4 @@
-"""Who races: the submission contract, finding and loading, and one file a method.
+"""Submissions: the contract, finding and loading them, and one file per method.
 
 source = submissions.find("adamw")      # or "./my_opt.py", or an installed entry point
 

@@ -1,4 +1,4 @@
-"""A submission of several files as one text: what travels, is digested and is kept in a run.
+"""A submission of several files as one text: what is sent, hashed and stored in a run.
 
 The text is that of `submission.py` as it stands, so that its line numbers hold, followed by the
 other files as comments.

@@ -1,4 +1,4 @@
-"""Running a submission's text in this process, and calling its `submission`.
+"""Executing a submission's text in this process and calling its `submission`.
 
 Not a sandbox: a submission can do whatever the user who starts it can do.
 """
@@ -22,7 +22,7 @@ from scoring.ground.words import Facts, Framework
 from submissions.algoperf.imports import EXTRA, Imports
 from submissions.algoperf.machine import compiler
 from submissions.algoperf.wrap import make_submission
-from submissions.bundle import split
+from submissions.bundle import MAIN, split
 from submissions.contract import Card, Parameters, SubmissionError
 from submissions.reading import FUNCTION
 from submissions.siblings import compile_plain, lend, show_lines, take_back
@@ -61,7 +61,7 @@ def execute(source: Source) -> ModuleType:
     algoperf = source.api == "algoperf"
     compiled: Callable[[str, str], CodeType] = compile_plain
     if algoperf:
-        vars(module)["__builtins__"] = Imports(name, files, source.framework).builtins()
+        vars(module)["__builtins__"] = Imports(name, files).builtins()
         if source.framework == "torch":
             from submissions.algoperf.helpers_torch import has_accelerator
 
@@ -73,12 +73,9 @@ def execute(source: Source) -> ModuleType:
     try:
         with contextlib.redirect_stdout(sys.stderr):
             exec(compiled(main, source.origin), module.__dict__)
-    except ModuleNotFoundError as error:
-        unload(source)
-        raise SubmissionError(f"{_where(error, source)}: {_missing(error, source)}") from error
     except (Exception, SystemExit) as error:
         unload(source)
-        raise SubmissionError(f"{_where(error, source)}: {_what(error)}") from error
+        raise SubmissionError(f"{_where(error, source)}: {_what(error, source)}") from error
     if algoperf:
         texts = {"submission.py": main, **files}
         setattr(module, FUNCTION, make_submission(module, source, texts))
@@ -113,7 +110,7 @@ def build(
     except SubmissionError:
         raise  # it says where it is from
     except (Exception, SystemExit) as error:
-        raise SubmissionError(f"{_where(error, source)}: {_what(error)}") from error
+        raise SubmissionError(f"{_where(error, source)}: {_what(error, source)}") from error
     _refuse_what_cannot_race(built, function, source)
     return built
 
@@ -184,7 +181,7 @@ def _wrong_for_torch(built: object) -> str:
 
 def _wrong_scheduler(part: Any) -> str:
     if not _has(part, "step", "state_dict", "load_state_dict"):
-        return f"among its parts {_named(part)}, which is neither an optimizer nor an lr_scheduler"
+        return f"parts including {_named(part)}, which is neither an optimizer nor an lr_scheduler"
     required = [
         parameter.name
         for parameter in inspect.signature(part.step).parameters.values()
@@ -195,8 +192,8 @@ def _wrong_scheduler(part: Any) -> str:
         return ""
     arguments = ", ".join(required)
     return (
-        f"{_named(part)}, whose `step` asks for {arguments}; a scheduler is stepped with nothing "
-        "or, if its one argument is called `metrics`, with the training loss"
+        f"{_named(part)}, whose `step` requires {arguments}; a scheduler's `step` is called "
+        "with no arguments or, if its one argument is named `metrics`, with the training loss"
     )
 
 
@@ -220,34 +217,38 @@ def _where(error: BaseException, source: Source) -> str:
     return lines[-1] if lines else source.origin
 
 
-def _missing(error: ModuleNotFoundError, source: Source) -> str:
+def _missing(error: ModuleNotFoundError, name: str, source: Source) -> str:
     """What is imported by whom, and what to do."""
     frames = traceback.walk_tb(error.__traceback__)
     packages = [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in frames]
     package = [name for name in packages if name != "importlib"][-1]
     if package in (_module_name(source), __name__.partition(".")[0]):
-        return f"imports {error.name}, {_advice(error, source)}"
-    return f"{package} imports {error.name}, which is not installed here; pip install it"
+        name = name.removeprefix(_module_name(source))  # `.helper` is one of its own
+        return f"imports {name}, {_advice(name.removeprefix('.'), source)}"
+    return f"{package} imports {name}, which is not installed here; pip install it"
 
 
-def _advice(error: ModuleNotFoundError, source: Source) -> str:
+def _advice(name: str, source: Source) -> str:
     files = split(source.text)[1]
-    name = (error.name or "").removeprefix(f"{_module_name(source)}.")
+    if files and f"{name}.py" == MAIN:
+        return "the main file itself; move what both need to a file beside it"
     if f"{name}.py" in files or any(path.startswith(f"{name}/") for path in files):
         return f"a file beside it; write `from .{name} import ...`"
-    if source.api == "algoperf" and name in EXTRA:
+    if source.api == "algoperf" and name.partition(".")[0] in EXTRA:
         return "not installed here; pip install 'gradathlon[algoperf]'"
     wanted = PurePath(source.origin).parent / "requirements.txt"
     if files and Path(wanted).exists():
-        return f"not installed here and no file beside it; pip install what {wanted} names"
+        return f"not installed here and no file beside it; pip install what {wanted} lists"
     if files:
         return "not installed here and no file beside it"
-    advice = "a submission is one file, or a folder with submission.py, beside installed packages"
+    advice = "a submission is one file, or a folder with submission.py, plus installed packages"
     return f"not installed here; {advice}"
 
 
-def _what(error: BaseException) -> str:
+def _what(error: BaseException, source: Source) -> str:
     """The exception in one line."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return _missing(error, error.name, source)
     try:
         text = str(error).strip()
     except BaseException:  # it may be anyone's code

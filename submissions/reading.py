@@ -1,4 +1,4 @@
-"""What a submission file says of itself, read from its syntax tree: nothing is executed."""
+"""A submission file's declarations, read from its syntax tree: nothing is executed."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import Any, Literal
 from scoring.ground.errors import nearest
 from scoring.ground.words import Framework
 from submissions.contract import RESERVED, SubmissionError
-from submissions.space import SearchSpace, SpaceError, is_finite
+from submissions.space import SearchSpace, SpaceError, is_finite, shown
 
 FUNCTION = "submission"
 _CHANGING = ("append", "clear", "extend", "insert", "pop", "remove", "setdefault", "update")
 """The methods by which a dict or list is changed in place."""
+_DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Facts:
+class StaticFacts:
     """The static facts of a submission file.
 
     Attributes:
@@ -40,7 +41,7 @@ class Facts:
     api: Literal["gradathlon", "algoperf"] = "gradathlon"
 
 
-def read_facts(text: str, origin: str, files: Collection[str] = ()) -> Facts:
+def read_facts(text: str, origin: str, files: Collection[str] = ()) -> StaticFacts:
     """The static facts of a submission's text; `origin` stands in messages for the file.
 
     `files` are the paths of those beside it, where a submission is a folder.
@@ -48,7 +49,7 @@ def read_facts(text: str, origin: str, files: Collection[str] = ()) -> Facts:
     Raises:
         SubmissionError: `origin:line: what is wrong; what to do`.
     """
-    return _Reader(origin, files).read(text)
+    return _Reader(text, origin, files).read()
 
 
 def parse_python(text: str, origin: str) -> ast.Module:
@@ -70,7 +71,8 @@ def parse_python(text: str, origin: str) -> ast.Module:
 def first_line(tree: ast.Module) -> str:
     """The first line of a file's docstring; empty where there is none."""
     docstring = (ast.get_docstring(tree) or "").strip()
-    return docstring.splitlines()[0] if docstring else ""
+    # Halves of characters, which Python reads, cannot be written out.
+    return docstring.encode(errors="replace").decode().splitlines()[0] if docstring else ""
 
 
 def defines_submission(text: str) -> bool:
@@ -85,12 +87,13 @@ def defines_submission(text: str) -> bool:
 
 
 class _Reader:
-    def __init__(self, origin: str, files: Collection[str]) -> None:
+    def __init__(self, text: str, origin: str, files: Collection[str]) -> None:
+        self.text = text
         self.origin = origin
         self.files = files
 
-    def read(self, text: str) -> Facts:
-        tree = parse_python(text, self.origin)
+    def read(self) -> StaticFacts:
+        tree = parse_python(self.text, self.origin)
         if not self.files:
             self._refuse_relative_imports(tree)
         arguments, defaults = self._signature(self._function(tree))
@@ -100,7 +103,7 @@ class _Reader:
         if constant is not None and not isinstance(closure, bool):
             raise self._error(constant, "CLOSURE must be True or False")
         self._refuse_unset(tree, arguments, defaults, space)
-        return Facts(
+        return StaticFacts(
             framework="torch" if "params" in arguments else "jax",
             arguments=arguments,
             defaults=defaults,
@@ -117,24 +120,32 @@ class _Reader:
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.level:
                 name = "." * node.level + (node.module or "")
-                advice = "put into the file what it needs, or make a folder with submission.py"
+                advice = "move what it needs into the file, or use a folder with submission.py"
                 raise self._error(node, f"imports {name}; {advice}")
 
     def _function(self, tree: ast.Module) -> ast.FunctionDef:
         functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
         candidates = [node for node in functions if node.name == FUNCTION]
         if len(candidates) > 1:
-            lines = f"here and in line {candidates[0].lineno}"
+            lines = f"here and on line {candidates[0].lineno}"
             raise self._error(candidates[1], f"`{FUNCTION}` is defined twice, {lines}; keep one")
         if candidates:
+            self._refuse_another(tree, candidates[0])
             return candidates[0]
         for node in ast.walk(tree):
             if FUNCTION in _bound(node):
                 advice = "write `def submission(...):` at the top level of the file"
                 raise self._error(node, f"`{FUNCTION}` is not a plain function; {advice}")
         close = nearest(FUNCTION, [node.name for node in functions])
-        hint = close if "did you mean" in close else "; `gradathlon new` writes one to begin with"
+        hint = close if "did you mean" in close else "; `gradathlon new` writes one to start from"
         raise self._error(None, f"no function `{FUNCTION}`{hint}")
+
+    def _refuse_another(self, tree: ast.Module, function: ast.FunctionDef) -> None:
+        others = (node for node in tree.body if node is not function)
+        for at in (at for node in others for at in _run_at_once(node)):
+            if _binds(at, FUNCTION):
+                advice = "keep one, as its arguments are read without running the file"
+                raise self._error(at, f"`{FUNCTION}` is reassigned here; {advice}")
 
     def _signature(self, function: ast.FunctionDef) -> tuple[tuple[str, ...], dict[str, object]]:
         arguments = function.args
@@ -153,7 +164,7 @@ class _Reader:
                 what = f"the default of `{argument.arg}`"
                 value = self._literal(default, what)
                 if not _is_finite(value):
-                    raise self._error(default, f"{what} must be finite, found {value!r}")
+                    raise self._error(default, f"{what} must be finite, found {shown(value)}")
                 defaults[argument.arg] = value
         return tuple(argument.arg for argument, _ in _pairs(arguments)), defaults
 
@@ -161,11 +172,12 @@ class _Reader:
         try:
             value = ast.literal_eval(node)
         except (ValueError, TypeError):
-            code = ast.unparse(node).replace("\n", " ")
+            code = " ".join((ast.get_source_segment(self.text, node) or "").split())
             advice = "write a literal: it is read without running the file"
             raise self._error(node, f"{what} is `{code[:60]}`; {advice}") from None
         if not _is_json(value):
-            raise self._error(node, f"{what} must be numbers, text, True, False, None or lists")
+            plain = "a number, string, True, False, None, or a list or string-keyed dict of these"
+            raise self._error(node, f"{what} must be {plain}")
         return value
 
     def _constant(self, tree: ast.Module, name: str) -> ast.expr | None:
@@ -177,10 +189,10 @@ class _Reader:
             elif isinstance(node, ast.AnnAssign):
                 continue  # an annotation alone binds nothing
             elif odd := next((at for at in _run_at_once(node) if _changes(at, name)), None):
-                advice = "give it once, as one literal at the top level: it is read without running"
-                raise self._error(odd, f"{name} is made or changed here; {advice} the file")
+                advice = "assign it once, as a literal at the top level: it is read without running"
+                raise self._error(odd, f"{name} is built or changed here; {advice} the file")
         if len(values) > 1:
-            raise self._error(values[1], f"{name} is given twice; keep one")
+            raise self._error(values[1], f"{name} is assigned twice; keep one")
         return values[0] if values else None
 
     def _space(self, tree: ast.Module, arguments: tuple[str, ...]) -> SearchSpace | None:
@@ -221,8 +233,8 @@ class _Reader:
         for name in arguments:
             tuned = space is not None and name in space.names
             if name not in RESERVED and name not in defaults and not tuned:
-                handed = "what is handed in is called `params` (torch) and `workload`"
-                advice = f"give it one, or put it into SEARCH_SPACE; {handed}"
+                handed = "only `params` (torch) and `workload` are passed in"
+                advice = f"give it one, or add it to SEARCH_SPACE; {handed}"
                 raise self._error(self._function(tree), f"`{name}` has no default; {advice}")
 
 
@@ -238,7 +250,7 @@ def _bound(node: ast.AST) -> list[str]:
         return [target.id for target in node.targets if isinstance(target, ast.Name)]
     if isinstance(node, ast.AnnAssign):
         return [node.target.id] if isinstance(node.target, ast.Name) else []
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+    if isinstance(node, _DEFINITIONS):
         return [node.name]
     if isinstance(node, ast.Import | ast.ImportFrom):
         return [alias.asname or alias.name for alias in node.names]
@@ -247,23 +259,31 @@ def _bound(node: ast.AST) -> list[str]:
 
 def _run_at_once(node: ast.AST) -> Iterator[ast.AST]:
     """A statement and all in it, without what only a call of a function would run."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-        return
-    yield node
-    for child in ast.iter_child_nodes(node):
-        yield from _run_at_once(child)
+    waiting = [node]  # no recursion: a sum of a thousand terms is a thousand deep
+    while waiting:
+        at = waiting.pop()
+        yield at
+        if not isinstance(at, _DEFINITIONS | ast.Lambda):
+            waiting += reversed(list(ast.iter_child_nodes(at)))
+
+
+def _binds(node: ast.AST, name: str) -> bool:
+    """Whether this is where a global is bound, or unbound."""
+    if isinstance(node, _DEFINITIONS):
+        return node.name == name
+    if isinstance(node, ast.Name):
+        return node.id == name and not isinstance(node.ctx, ast.Load)
+    return isinstance(node, ast.alias) and (node.asname or node.name) == name
 
 
 def _changes(node: ast.AST, name: str) -> bool:
     """Whether this is where a global is bound, or a part of it changed."""
-    if isinstance(node, ast.Name):
-        return node.id == name and not isinstance(node.ctx, ast.Load)
-    if isinstance(node, ast.alias):
-        return (node.asname or node.name) == name
     if isinstance(node, ast.Subscript):
         return not isinstance(node.ctx, ast.Load) and _root(node) == name
     method = node.func if isinstance(node, ast.Call) else None
-    return isinstance(method, ast.Attribute) and method.attr in _CHANGING and _root(method) == name
+    if isinstance(method, ast.Attribute) and method.attr in _CHANGING:
+        return _root(method) == name
+    return _binds(node, name)
 
 
 def _root(node: ast.expr) -> str:

@@ -1,4 +1,4 @@
-"""Imports among the files of one submission: by its own package's name, and nowhere on a path."""
+"""Imports among the files of one submission: under its own package name, not through a path."""
 
 from __future__ import annotations
 

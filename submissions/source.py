@@ -20,7 +20,7 @@ from scoring.ground.files import FileError, read_text
 from submissions.algoperf.facts import SPACE, is_algoperf, read_algoperf
 from submissions.bundle import MAIN, join, read_folder, split
 from submissions.contract import RESERVED, SubmissionError
-from submissions.reading import Facts, defines_submission, read_facts
+from submissions.reading import StaticFacts, defines_submission, read_facts
 from submissions.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _TAKEN = "reference-"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Source(Facts):
+class Source(StaticFacts):
     """A submission's text, and what the text says of itself.
 
     Attributes:
@@ -70,11 +70,11 @@ def parse(name: str, text: str, origin: str) -> Source:
         SubmissionError: `origin:line: what is wrong; what to do`.
     """
     if not _NAME.fullmatch(name) or name.startswith(_TAKEN):
-        rule = f"letters, digits and _ . + -, and no {_TAKEN!r} at the beginning"
+        rule = f"use letters, digits and _ . + -, and do not start with {_TAKEN!r}"
         raise SubmissionError(f"{origin}: {name!r} cannot name a submission; rename it: {rule}")
     main, files = split(text)
     if is_algoperf(main) and not defines_submission(main):
-        facts: Facts = read_algoperf(main, origin, files)
+        facts: StaticFacts = read_algoperf(main, origin, files)
     else:
         facts = read_facts(main, origin, files)
     digest = hashlib.sha256(text.encode()).hexdigest()
@@ -109,7 +109,7 @@ def find(word: str) -> Source:
         places.insert(0, "Gradathlon itself")
     if len(places) > 1:
         offers = " and ".join(places)
-        raise SubmissionError(f"{word}: offered by {offers}; give the path of the file you mean")
+        raise SubmissionError(f"{word}: provided by {offers}; give the path of the file you want")
     if word in shipped():
         path = _shipped()[word]
         return parse(word, _read(path, str(path)), str(path))
@@ -179,7 +179,7 @@ def describe(source: Source) -> str:
         default = repr(source.defaults[name]) if name in source.defaults else "no default"
         lines.append(f"  {name} = {default}{_range(source.space, name)}")
     if source.space is not None and source.space.points is not None:
-        lines.append(f"  {len(source.space.points)} points, tried in their order")
+        lines.append(f"  {len(source.space.points)} points, tried in order")
     return "\n".join(lines)
 
 
@@ -207,7 +207,7 @@ def _beside(path: Path) -> str:
         hint = nearest(path.name, [file.name for file in path.parent.glob("*.py")])
         if "did you mean" in hint:
             return hint.removeprefix("; ")
-    return f"`gradathlon new {path}` writes one to begin with"
+    return f"`gradathlon new {path}` writes one to start from"
 
 
 def _entry_points() -> list[EntryPoint]:
@@ -227,12 +227,13 @@ def _module_file(entry: EntryPoint) -> Path:
     spec = None
     whole = ""
     for part in entry.module.split("."):
+        if whole and search is None:  # a file, or nothing: there is nothing below
+            spec = None
+            break
         whole = f"{whole}.{part}" if whole else part
         specs = (finder.find_spec(whole, search) for finder in sys.meta_path)
         spec = next((spec for spec in specs if spec is not None), None)
         search = spec.submodule_search_locations if spec else None
-        if spec is None:
-            break
     if spec is None or not spec.origin or not spec.origin.endswith(".py"):
         what = f"entry point {entry.name!r} of the package {_package(entry)}"
         raise SubmissionError(f"{what}: no source file for the module {entry.module!r}")

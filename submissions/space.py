@@ -25,6 +25,14 @@ def is_finite(value: float) -> bool:
         return False
 
 
+def shown(value: object) -> str:
+    """Its `repr`, except for integers of thousands of digits, for which Python has none."""
+    try:
+        return repr(value)
+    except ValueError:
+        return "an integer with more digits than Python prints"
+
+
 class SpaceError(ValueError):
     """A search space that is not in AlgoPerf's format.
 
@@ -116,7 +124,7 @@ class SearchSpace:
             ValueError: a list of points (it has no axes), a wrong length or a value outside.
         """
         if self.points is not None:
-            raise ValueError("a list of points is tried in its order, not sampled")
+            raise ValueError("a list of points is tried in order, not sampled")
         if len(u) != len(self.dimensions) or not all(0 <= value < 1 for value in u):
             raise ValueError(f"expected {len(self.dimensions)} numbers in [0, 1), got {list(u)}")
         axes = zip(self.dimensions.items(), u, strict=True)
@@ -162,7 +170,7 @@ def _range(name: str, form: Facts) -> Range:
         value = form.get(key)
         if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite(value):
             raise SpaceError(
-                f"{name!r}: `{key}` must be a finite number, found {value!r}", name, key
+                f"{name!r}: `{key}` must be a finite number, found {shown(value)}", name, key
             )
     low, high, scaling = form["min"], form["max"], form.get("scaling")
     if scaling not in ("linear", "log"):
@@ -198,6 +206,5 @@ def _points(form: Sequence[object]) -> tuple[dict[str, Scalar], ...]:
 def _refuse_nested(name: str, value: object, *path: str | int) -> None:
     plain = value is None or isinstance(value, bool | int | float | str)
     if not plain or (isinstance(value, int | float) and not is_finite(value)):
-        raise SpaceError(
-            f"{name!r}: a value must be a number, text, true, false or none, found {value!r}", *path
-        )
+        what = "a value must be a number, a string, True, False or None"
+        raise SpaceError(f"{name!r}: {what}, found {shown(value)}", *path)

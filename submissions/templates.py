@@ -1,4 +1,4 @@
-"""The file that `gradathlon new` writes: a submission to begin with, at most ten lines."""
+"""The file that `gradathlon new` writes: a starter submission of at most ten lines."""
 
 from __future__ import annotations
 

@@ -30,19 +30,19 @@ _SURROUNDINGS = (
 
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Race": {
-        "run": ("run", "Race submissions on workloads; print the leaderboard."),
+        "run": ("run", "Race submissions on workloads and print the leaderboard."),
         "watch": ("watch", "Show how far a run is, from another terminal or machine."),
         "list": ("list", "List workloads, submissions or suites."),
-        "show": ("show", "Show all about one workload, submission or suite."),
-        "data": ("data", "See and fetch the data that workloads train on."),
-        "doctor": ("doctor", "Tell whether this machine, or a cluster, can race well."),
+        "show": ("show", "Show everything about one workload, submission or suite."),
+        "data": ("data", "List and fetch the data that workloads train on."),
+        "doctor": ("doctor", "Check whether this machine, or a cluster, can race well."),
     },
     "Read results": {
         "score": ("score", "Compute the leaderboard of runs from their records."),
         "report": ("report", "Write one self-contained HTML page about runs, or one picture."),
         "compare": (
             "compare",
-            "Compare two submissions of runs: by how much, how surely, and where.",
+            "Compare two submissions of runs: how much they differ, how surely, and where.",
         ),
         "export": (
             "export",
@@ -51,26 +51,35 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "publish": ("publish", "Publish the leaderboard of runs to Weights & Biases."),
         "gate": (
             "gate",
-            "Fail when a score fell or a target takes more steps than in a kept board.",
+            "Fail if a score is lower, or a target takes more steps, than in a kept board.",
         ),
-        "validate": ("validate", "List the records of runs that cannot be, or were not planned."),
-        "verify": ("verify", "Judge the weights at a run's hits again, without the submissions."),
-        "lifelong": ("lifelong", "Tell what lifelong learners kept and carried over."),
-        "import-algoperf": ("import_algoperf", "Write published AlgoPerf logs as a run's records."),
+        "validate": ("validate", "List the records of runs that are invalid, or were not planned."),
+        "verify": (
+            "verify",
+            "Evaluate the weights at a run's hits again, without the submissions.",
+        ),
+        "lifelong": ("lifelong", "Measure what lifelong learners retained and transferred."),
+        "import-algoperf": (
+            "import_algoperf",
+            "Convert published AlgoPerf logs to a run's records.",
+        ),
     },
     "Write and tune a submission": {
         "new": (
             "new",
-            "Write a submission to begin with, a repository around one, or a workload family.",
+            "Write a starter submission, a repository around one, or a workload family.",
         ),
-        "check": ("check", "Tell what would go wrong with a submission, or a workload, in a race."),
-        "try": ("try_", "Train for some steps, without a target, and look."),
+        "check": ("check", "Find what would go wrong with a submission, or a workload, in a race."),
+        "try": ("try_", "Train for some steps, without a target, and print the metrics."),
         "tune": ("tune", "Find a submission's best hyperparameters for one workload."),
         "calibrate": ("calibrate", "Find one hyperparameter point for all workloads of a suite."),
-        "sweep": ("sweep", "Draw what a hyperparameter does over its range; how sensitive it is."),
+        "sweep": (
+            "sweep",
+            "Sweep a hyperparameter over its range; plot its effect and its sensitivity.",
+        ),
         "step-cost": (
             "step_cost",
-            "Tell what a step costs in steps of the reference, at any scale.",
+            "Measure what a step costs in steps of the reference, at any scale.",
         ),
         "conformance": (
             "conformance",
@@ -82,7 +91,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "set-targets": ("targets", "Set a workload's target, budget and reference."),
         "reference-steps": (
             "reference_steps",
-            "Tell in how many steps the reference meets a target, over fresh seeds.",
+            "Show in how many steps the reference meets a target, over fresh seeds.",
         ),
     },
 }
@@ -205,12 +214,12 @@ class FrontDoor(click.Group):
 def main() -> None:
     """Race training algorithms to a target on real workloads, in PyTorch and JAX.
 
-    A submission is one Python file with one function that returns an optimizer. A run trains
-    every submission on every workload of a suite until a validation metric meets the workload's
-    target; the score tells how fast it got there, compared to a tuned NadamW.
+    A submission is one Python file with one function that returns an optimizer. A run trains every
+    submission on every workload of a suite until a validation metric meets the workload's target.
+    The score says how fast it got there, relative to a tuned NadamW.
 
     \b
-    A first race, a page about it, and a submission of your own:
+    A first race, a page about it, and your own submission:
         gradathlon run demo -o runs/first
         gradathlon report runs/first -o report.html
         gradathlon new my_opt.py

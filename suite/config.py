@@ -90,13 +90,15 @@ def _read(path: Path) -> NamedSuite:
 def _from_folder(word: str, folder: Path) -> str:
     if not is_path(word):
         return word
-    path = str(folder / word)  # which drops a leading "./", without which a folder is a name
+    path = str(
+        folder / os.path.expanduser(word)
+    )  # which drops a leading "./", without which a folder is a name
     return path if is_path(path) else os.path.join(".", path)
 
 
 def _contradictions(suite: Suite) -> list[tuple[str, str]]:
     if suite.ruleset == "self" and suite.trials > 1:
-        return [("trials", "self tuning has one trial a study; leave it out")]
+        return [("trials", "self tuning has one trial per study; leave it out")]
     return []
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cluster.checks.cells import CHECK, Cell
 from scoring.ground.documents import ConfigError
-from scoring.ground.files import absent, read_text, take_away, write_whole
+from scoring.ground.files import absent, from_home, read_text, take_away, write_whole
 from scoring.ground.words import Facts
 from suite.text_table import markdown
 from workloads.config import WorkloadId
@@ -47,7 +47,9 @@ class Kept:
             self._take(self._row(line, number))
 
     def add(self, row: Row) -> None:
-        """Keep what was told, at once."""
+        """Keep what was told, at once, with no one's home folder."""
+        told = from_home(row.cell.told)
+        row = dataclasses.replace(row, cell=dataclasses.replace(row.cell, told=told))
         self._take(row)
         self._text += json.dumps(dataclasses.asdict(row)) + "\n"
         made = absent(self._path.parent)
@@ -84,9 +86,9 @@ class Kept:
             row = Row(**{**fields, "cell": Cell(**fields["cell"])})
             _place(row.cell.asked)
         except (ValueError, TypeError, KeyError, WorkloadError) as error:
-            advice = "remove that line, or name another folder with -o"
+            advice = "remove that line, or choose another folder with -o"
             raise ConfigError(
-                f"{self._path}:{number}: no row of a table ({error}); {advice}"
+                f"{self._path}:{number}: not a table row ({error}); {advice}"
             ) from None
         return row
 

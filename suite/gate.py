@@ -119,7 +119,7 @@ class Allowance:
     def told(self) -> str:
         """Half a sentence."""
         if self.slack is None:
-            return ", beyond what seeds explain (another class of CPU)"
+            return ", beyond seed variation (another class of CPU)"
         return f" (slack {self.slack:.3g})" if self.slack else ""
 
 
@@ -158,7 +158,7 @@ def read_baseline(path: Path) -> Baseline:
         what = ".".join(map(str, first["loc"])) + ": " + first["msg"] if first else "not JSON"
         raise ConfigError(f"{path}: not a board ({what}); {make}") from None
     if baseline.clock != "steps":
-        raise ConfigError(f"{path}: a board on the clock {baseline.clock!r}; {make}")
+        raise ConfigError(f"{path}: a board on the {baseline.clock} clock; {make}")
     return baseline
 
 
@@ -178,8 +178,8 @@ def allowance(board: Board, gathered: Gathered, baseline: Baseline) -> Allowance
             if cell.trials and (workload, row.framework) not in spread:
                 raise ConfigError(
                     f"the baseline was raced on {' and '.join(before) or 'an unknown machine'}, "
-                    f"this run on {' and '.join(after)}, and what seeds do on {workload} is not "
-                    "known: race 3 studies or more, or allow some percent with --slack"
+                    f"this run on {' and '.join(after)}, and the seed variation on {workload} is "
+                    "unknown: race 3 studies or more, or allow some percent with --slack"
                 )
     level = LEVEL / max(1, baseline.numbers)
     return Allowance(None, spread, statistics.NormalDist().inv_cdf(1 - level))

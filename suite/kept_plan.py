@@ -30,8 +30,8 @@ def refuse_used(folder: Path) -> None:
         raise _unwritable(folder, error) from None
     if used:
         raise ConfigError(
-            f"{folder} already holds a run; go on with it: gradathlon run --resume -o {folder}, "
-            "or name another folder with -o"
+            f"{folder}: already holds a run; resume it with: gradathlon run --resume -o {folder}, "
+            "or choose another folder with -o"
         )
 
 
@@ -71,9 +71,9 @@ def read(folder: Path) -> Planned:
     """
     file = read_file(folder)
     if file is None:
-        raise ConfigError(f"{folder} holds no run to resume: it has no {NAME}")
+        raise ConfigError(f"{folder}: no run to resume: it has no {NAME}")
     for trouble in _lacking(file):
-        raise ConfigError(f"{folder / NAME}: {trouble}; put the file back as it was")
+        raise ConfigError(f"{folder / NAME}: {trouble}; restore the file")
     sources = {}
     for name, text in file.texts.items():
         origin = os.path.expanduser(text.origin)
@@ -81,7 +81,7 @@ def read(folder: Path) -> Planned:
         if source.sha256 != text.sha256:
             raise ConfigError(
                 f"{folder / TEXTS / name}: changed since the run began (its SHA-256 is not the one "
-                f"in {NAME}); put the old text back, or start a new run"
+                f"in {NAME}); restore it, or start a new run"
             )
         sources[name] = source
     plan = Plan(**{name: getattr(file, name) for name in Plan.model_fields})
@@ -96,7 +96,7 @@ def _lacking(plan: Plan) -> Iterator[str]:
             files[f"workloads.{id}.references.{framework}"] = reference.file
     for key, file in files.items():
         if file not in plan.texts:
-            yield f"{key}.file: {file} is not among the texts"
+            yield f"{key}.file: {file} is not among the stored texts"
     for name, entrant in plan.submissions.items():
         for id in plan.workloads:
             count = len(entrant.on(id))
@@ -116,4 +116,4 @@ def _read_text(path: Path) -> str:
 
 def _unwritable(folder: Path, error: OSError) -> ConfigError:
     reason = error.strerror or str(error)
-    return ConfigError(f"{folder}: cannot be written: {reason}; name another folder with -o")
+    return ConfigError(f"{folder}: cannot be written: {reason}; choose another folder with -o")

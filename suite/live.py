@@ -125,16 +125,16 @@ def summary(progress: Progress) -> str:
     """Counts and the time left, in one line."""
     counts = progress.counts()
     remaining = progress.remaining()
-    eta = "time left not known yet"
+    eta = "time left unknown"
     if remaining is not None:
         eta = f"{'at most ' * progress.guesses}about {duration(remaining)} left"
     if counts.done == counts.total:
-        eta = "at the end"
+        eta = "finished"
     waiting = f", {counts.coreless} waiting for a core" if counts.coreless else ""
     return (
         f"{counts.done}/{counts.total} done, {counts.running} running{waiting}, "
         f"{counts.reached} reached, {counts.failed} failed; "
-        f"{duration(progress.elapsed())} passed, {eta}"
+        f"{duration(progress.elapsed())} elapsed, {eta}"
     )
 
 

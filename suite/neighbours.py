@@ -24,8 +24,8 @@ def intruder(parent: Path | None = None) -> str | None:
             return f"package {name!r} of Gradathlon is missing beside {home}; install it again"
         if origin.parents[1] != home or MARK not in _beginning(origin):
             return (
-                f"package {name!r} is not Gradathlon's but another's: {origin}; give Gradathlon an "
-                "environment of its own, and install it again"
+                f"package {name!r} is not Gradathlon's: {origin}; install Gradathlon in an "
+                "environment of its own"
             )
     return None
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import workloads
 from scoring.ground.documents import ConfigError
-from suite.new_folder import new_folder
+from scoring.ground.new_folder import new_folder
 
 TEMPLATES = Path(__file__).parent / "templates"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -25,12 +25,12 @@ def write_family(folder: Path) -> Path:
     name = folder.name
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
         raise ConfigError(
-            f"{name!r} names no family: a name is of a-z, 0-9 and _, and begins with a letter"
+            f"{name!r} is not a family name: use a-z, 0-9 and _, starting with a letter"
         )
     if name in workloads.families():
-        raise ConfigError(f"there is a workload family {name!r}; name yours otherwise")
+        raise ConfigError(f"workload family {name!r} exists already; choose another name")
     if importlib.util.find_spec(name) is not None:
-        raise ConfigError(f"{name!r} is an installed Python package; name your family otherwise")
+        raise ConfigError(f"{name!r} is an installed Python package; choose another name")
     with new_folder(folder) as written:
         shutil.copytree(
             TEMPLATES / "family", written / name, ignore=shutil.ignore_patterns("__pycache__")

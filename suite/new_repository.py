@@ -8,9 +8,9 @@ import shutil
 from pathlib import Path
 
 from scoring.ground.documents import ConfigError
+from scoring.ground.new_folder import new_folder
 from scoring.ground.words import Framework
 from submissions.templates import template
-from suite.new_folder import new_folder
 
 ROOM = Path(__file__).parent
 ACTION = ROOM / "action"
@@ -26,8 +26,8 @@ def write_repository(folder: Path, framework: Framework) -> str:
     name = folder.absolute().name.replace("-", "_")
     if not name.isidentifier() or not name.isascii():
         raise ConfigError(
-            f"{folder.name!r} names no submission: a name is of letters, digits, - and _, and "
-            "begins with a letter"
+            f"{folder.name!r} is not a submission name: use letters, digits, - and _, "
+            "starting with a letter"
         )
     with new_folder(folder) as written:
         _write(written, name, framework)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import workloads
@@ -24,6 +24,13 @@ from suite.races import Race, race_of
 from suite.tuning import tuned_points, with_defaults, without_value
 from workloads.contract import Workload
 
+_Note = tuple[str, str]
+"""Whom or what a remark is about, and the remark."""
+_NO_TARGET = (
+    "no target: metrics are compared at equal budget and do not count towards scores (add one "
+    "under `targets`, or: gradathlon set-targets WORKLOAD)"
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Planned:
@@ -35,7 +42,7 @@ class Planned:
 
     def specs(self, run: Path) -> list[TrialSpec]:
         """Every trial, into the folder `run`; the references of a study come first."""
-        return list(_specs(self, run.resolve()))
+        return list(_specs(self, Path(os.path.realpath(run))))
 
 
 def make_plan(
@@ -71,10 +78,7 @@ def make_plan(
         sources.update(sources_here)
         notes += _foreign_notes(id, race, frameworks, reference) if ships else ()
         if race.target is None:
-            notes.append(
-                f"{id} has no target: its metric is compared at equal budget, and counts for no "
-                f"score (state one under `targets`, or: gradathlon set-targets {id})"
-            )
+            notes.append((id, _NO_TARGET))
     plan = Plan(
         name=named.name,
         suite=suite.model_copy(update={"submissions": list(map(from_home, suite.submissions))}),
@@ -90,7 +94,14 @@ def make_plan(
             for file, source in sources.items()
         },
     )
-    return Planned(plan, sources, tuple(notes))
+    return Planned(plan, sources, tuple(_together(notes)))
+
+
+def _together(notes: Sequence[_Note]) -> Iterator[str]:
+    """A line a remark, with all that it is about."""
+    for remark in dict.fromkeys(remark for _, remark in notes):
+        names = dict.fromkeys(name for name, told in notes if told == remark)
+        yield f"{', '.join(names)}: {remark}"
 
 
 def _entrant(source: Source, suite: Suite) -> Entrant:
@@ -113,17 +124,17 @@ def _check_ranks(suite: Suite, raced: Mapping[str, Workload]) -> None:
     where = f"resources.ranks: {ranks}:"
     if suite.clock in ("cpu", "paired"):
         raise ConfigError(
-            f"{where} the {suite.clock} clock is one process's; choose clock: wall, or steps"
+            f"{where} the {suite.clock} clock times one process; choose clock: wall or steps"
         )
     for id, workload in raced.items():
         size = workload.settings.batch_size
         if not workload.divisible:
             raise ConfigError(
-                f"{where} {id}'s loss is not the mean over its examples, so that ranks cannot "
+                f"{where} {id}'s loss is not the mean over its examples, so ranks cannot "
                 "share a batch; leave it out, or set ranks: 1"
             )
         if size % ranks:
-            raise ConfigError(f"{where} {id}'s batch of {size} cannot be divided by {ranks}")
+            raise ConfigError(f"{where} {id}'s batch size {size} is not divisible by {ranks}")
 
 
 def _check_labels(entered: Mapping[str, Source], raced: Mapping[str, Workload]) -> None:
@@ -131,8 +142,8 @@ def _check_labels(entered: Mapping[str, Source], raced: Mapping[str, Workload]) 
         for id, workload in raced.items():
             if source.api == "algoperf" and not workload.supervised:
                 raise ConfigError(
-                    f"{name!r} is written for AlgoPerf, whose files want labelled examples, and "
-                    f"{id} has none; leave out one of the two (-s, -w)"
+                    f"{name!r} is an AlgoPerf submission, which needs labelled examples, but "
+                    f"{id} has none; leave out one of them (-s, -w)"
                 )
 
 
@@ -216,7 +227,7 @@ def _points(source: Source, suite: Suite, points: list[Point] | None = None) -> 
         if missing:
             raise ConfigError(
                 f"{source.origin}: submission {source.name!r} has no default for "
-                f"{', '.join(missing)}, and nothing in suite sets it; give it a default"
+                f"{', '.join(missing)}, and the suite sets no value; add a default"
             )
     return [[with_defaults(source, point) for point in study] for study in studies]
 
@@ -230,24 +241,24 @@ def _refuse_unknown(source: Source, points: list[Point]) -> None:
             )
 
 
-def _notes(source: Source, suite: Suite) -> Iterator[str]:
+def _notes(source: Source, suite: Suite) -> Iterator[_Note]:
     planned = len(_points(source, suite)[0])
     if suite.ruleset == "self" or planned == suite.trials:
         return
     if source.name in suite.points or source.space is not None:
-        why = f"its list has only {planned} point{'s' * (planned > 1)}"
+        why = f"its list has {planned} point{'s' * (planned > 1)}"
     else:
-        why = "it has no search space, and further trials would repeat its defaults"
+        why = "it has no search space, so more trials would repeat its defaults"
     trials = "1 trial" if planned == 1 else f"{planned} trials"
-    yield f"{source.name}: {trials} a study instead of {suite.trials}: {why}"
+    yield source.name, f"{trials} per study instead of {suite.trials}: {why}"
 
 
 def _foreign_notes(
     id: str, race: Race, frameworks: list[Framework], reference: bool
-) -> Iterator[str]:
-    does = "is raced, in a budget set on other data" if reference else "would have to be raced"
+) -> Iterator[_Note]:
+    does = "is raced, within a budget set on other data" if reference else "would have to be raced"
     for why in dict.fromkeys(race.foreign[name] for name in frameworks if name in race.foreign):
-        yield f"{id}: {why}, so the reference {does}"
+        yield id, f"{why}, so the reference {does}"
 
 
 def _specs(planned: Planned, run: Path) -> Iterator[TrialSpec]:
@@ -303,7 +314,7 @@ def _pace(planned: Planned, id: str, framework: Framework) -> Pace:
     reference = planned.plan.workloads[id].references.get(framework)
     if reference is None:
         raise ConfigError(
-            f"clock paired: time is counted in steps of the reference, and {id} is raced without "
-            "one; leave --no-reference out, or choose --clock wall"
+            f"clock paired: time is counted in reference steps, but {id} is raced without "
+            "a reference; leave --no-reference out, or choose --clock wall"
         )
     return Pace(planned.sources[reference.file], reference.hyperparameters)

@@ -44,7 +44,7 @@ def _value(source: Source, name: str, text: str, where: str) -> Scalar:
         raise ConfigError(f"{where}: expected a finite number")
     if name in source.defaults and not _alike(source.defaults[name], value):
         default = source.defaults[name]
-        raise ConfigError(f"{where}: expected {_kind(default)} as the default {default!r}")
+        raise ConfigError(f"{where}: expected {_kind(default)}, like the default {default!r}")
     return value
 
 
@@ -64,9 +64,9 @@ def wrong_values(source: Source, point: Mapping[str, Scalar]) -> Iterator[tuple[
             yield name, f"expected a finite number, found {value}"
         elif name in source.defaults and not _alike(source.defaults[name], value):
             default = source.defaults[name]
-            yield name, f"expected {_kind(default)} as the default {default!r}, found {value!r}"
+            yield name, f"expected {_kind(default)}, like the default {default!r}, found {value!r}"
         elif (space := dimensions.get(name)) is not None and not _inside(space, value):
-            yield name, f"{value!r} is outside of the search space of {source.name}"
+            yield name, f"{value!r} is outside the search space of {source.name}"
 
 
 def _alike(default: object, value: Scalar) -> bool:

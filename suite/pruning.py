@@ -30,9 +30,9 @@ from suite.trials import record_of
 
 Mode = Literal["board", "score", "forecast", "none"]
 _WHY = {
-    pruning.FASTEST: "its study has a trial that took {} {}",
-    pruning.REFERENCE: "{} {} are too many times the reference's time to score",
-    pruning.MEDIAN: "beyond {} {} it can no longer move the median over studies",
+    pruning.FASTEST: "a trial of its study took {} {}",
+    pruning.REFERENCE: "{} {} is too far beyond the reference's time to score",
+    pruning.MEDIAN: "beyond {} {} it can no longer change the median over studies",
 }
 _Entry = tuple[str, str]
 """Workload and submission."""

@@ -64,10 +64,10 @@ def _foreign(workload: Workload, shipped: Mapping[Framework, Reference]) -> Mapp
     here = workload.made_here_sha256() if of else None
     if here is None:
         return {}
-    told = f"this machine's are {short(here)}" if here else "this machine's are not made yet"
+    told = f"this machine has {short(here)}" if here else "this machine has none yet"
     return {
-        framework: "its shipped reference steps are of "
-        + (f"other data ({short(data)}; {told})" if data else f"data that nobody noted ({told})")
+        framework: "its shipped reference steps were measured on "
+        + (f"other data ({short(data)}; {told})" if data else f"unrecorded data ({told})")
         for framework, data in of.items()
         if not data or data != here
     }

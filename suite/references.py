@@ -134,12 +134,12 @@ def reuse(specs: Sequence[TrialSpec], shelf: Shelf | None, pace: Pace) -> Iterat
     for (workload, name), trials in stored.items():
         drift = _drift(trials, pace(trials[0][0], shelf.beside))
         if drift:
-            yield f"{workload}: {name} is raced anew: {drift}"
+            yield f"{workload}: {name} is raced again: {drift}"
             continue
         for spec, record in trials:
             _write(spec.record(0), record.path.read_bytes())
         studies = ", ".join(f"{name} study {spec.study}" for spec, _ in trials)
-        yield f"{workload}: taken from an earlier run on this hardware: {studies}"
+        yield f"{workload}: reused from an earlier run on this hardware: {studies}"
 
 
 def keep(finished: Finished, shelf: Shelf | None) -> None:
@@ -158,13 +158,13 @@ def _drift(trials: Sequence[tuple[TrialSpec, Record]], now_s: float | None) -> s
     """How far the steps of the kept records are from what one takes now; "" where they are not."""
     then = [_step_s(record) for _, record in trials]
     if now_s is None or None in then:
-        return "how long its step takes now could not be measured"
+        return "its current step time could not be measured"
     low, high = min(filter(None, then)), max(filter(None, then))
     if low * (1 - DRIFT) <= now_s <= high * (1 + DRIFT):
         return ""
     then_s = low if now_s < low else high
     change = 100 * (now_s / then_s - 1)
-    return f"a step takes {now_s * 1e3:.4g} ms now, {change:+.0f} % from when it was kept"
+    return f"a step now takes {now_s * 1e3:.4g} ms, {change:+.0f} % since it was recorded"
 
 
 def _step_s(record: Record) -> float | None:

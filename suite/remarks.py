@@ -13,8 +13,8 @@ SHOWN = 5
 _LEFT = {
     "leftover_threads": "threads",
     "leftover_processes": "processes",
-    "changed_directory": "another working directory",
-    "changed_signals": "other handlers of signals",
+    "changed_directory": "a changed working directory",
+    "changed_signals": "changed signal handlers",
 }
 _UNKEPT = "no checkpoint: "
 
@@ -32,21 +32,21 @@ def remarks(records: Iterable[Record], sources: Mapping[str, Source]) -> Iterato
         noted = [one for record in own for one in _noted(record)]
         odd = dict.fromkeys([*worth_a_look(sources[name]), *noted])
         if odd:
-            yield f"{name}, to be looked at: {_some(list(odd))}"
+            yield f"{name} needs review: {_some(list(odd))}"
         left = dict.fromkeys(what for record in own for what in _left(record))
         if left:
-            yield f"{name} left behind after its trials: {_some(list(left))}"
+            yield f"{name} left after its trials: {_some(list(left))}"
         compiled = [record for record in own if _count(record, "compilations")]
         if compiled:
             yield (
                 f"{name}: in {len(compiled)} of {len(own)} trials something was compiled on the "
-                "clock; what is compiled again for the race is paid for by it"
+                "clock; recompilation during a race counts as its time"
             )
         unkept = [text for record in own if (text := _unkept(record))]
         if unkept:
             yield (
                 f"{name}: in {len(unkept)} of {len(own)} trials no checkpoint could be written, so "
-                f"that a trial that is killed starts anew: {unkept[0]}"
+                f"a killed trial restarts from the beginning: {unkept[0]}"
             )
 
 

@@ -79,13 +79,13 @@ def begin(url: str, resume: bool, dry_run: bool, copy_to: str | None) -> Path:
             races it, or a second place is named to keep it at.
     """
     if copy_to is not None:
-        raise RemoteError(f"--copy-to: the run is kept at {url} already; leave it out")
+        raise RemoteError(f"--copy-to: the run is already kept at {url}; leave it out")
     if resume:
         return fetch_to_go_on(url)
     if not dry_run:
         refuse_used(url)
         if is_driven(scratch(url)):
-            raise RemoteError(f"{url}: a run there has just begun; name another place")
+            raise RemoteError(f"{url}: a run has just started there; choose another place")
         shutil.rmtree(scratch(url), ignore_errors=True)
     return scratch(url)
 
@@ -99,8 +99,8 @@ def fetch_to_go_on(url: str) -> Path:
     folder, driver = scratch(url), Driver.of(url)
     if driver and driver.lives and (is_driven(folder) or not driver.is_of_this_machine):
         raise RemoteError(
-            f"{url}: {driver.name} races this run already, and gave a sign of life "
-            f"{driver.silent_s:.0f} s ago; wait for its end, or until it is silent for "
+            f"{url}: {driver.name} is already racing this run (last seen "
+            f"{driver.silent_s:.0f} s ago); wait until it ends, or until it is silent for "
             f"{SILENT_S:.0f} s"
         )
     texts = _texts(url)
@@ -127,8 +127,8 @@ def refuse_used(url: str) -> None:
         raise _trouble(url, "read", error) from None
     if used:
         raise RemoteError(
-            f"{url}: already holds a run; go on with it: gradathlon run --resume -o {url}, or name "
-            "another place"
+            f"{url}: already holds a run; resume it with: gradathlon run --resume -o {url}, or "
+            "choose another place"
         )
     check_writable(url)
 
@@ -233,7 +233,7 @@ class Copy:
                 self._send(path)
         except Exception as error:
             if not self._told:
-                self._say(f"{_trouble(self._url, 'written', error)}; the run goes on")
+                self._say(f"{_trouble(self._url, 'written', error)}; the run continues")
             self._told = True
 
     def close(self) -> None:
@@ -313,7 +313,7 @@ def _texts(
     except Exception as error:  # each kind of place raises errors of its own
         raise _trouble(url, "read", error) from None
     if not own:
-        raise RemoteError(f"{url}: no run is there: it holds neither {NAME} nor trials")
+        raise RemoteError(f"{url}: no run there: it holds neither {NAME} nor trials")
     return found
 
 

@@ -17,7 +17,7 @@ from cluster.checks import doctor
 from cluster.checks.review import refuse_missing_imports
 from cluster.faults import Interrupts
 from cluster.node_data import fetch_all
-from cluster.run_lock import drive, is_driven
+from cluster.run_lock import drive_throughout, is_driven
 from cluster.spec import Finished, TrialSpec, Update
 from cluster.trial.step_time import seconds_a_step
 from scoring import board, frame
@@ -70,10 +70,7 @@ def _run(request: Request) -> int:
         say(note)
     specs = planned.specs(folder)
     if request.address is None:
-        asked = f"suite {planned.plan.name!r}: resources.cores"
-        refuse_too_many_cores(planned.plan.suite.resources.lent, asked)
-        for source in planned.sources.values():
-            refuse_missing_imports(source)
+        _see_that_it_can_race_here(planned, request.dry_run)
     if request.dry_run:
         click.echo(show_plan(specs))
         return 0
@@ -83,22 +80,36 @@ def _run(request: Request) -> int:
     place = request.url or str(folder)
     _keep_plan(request, folder, planned, specs)
     try:
-        _take_references(request, specs)
-        say(f"{len(specs)} trials into {place}")
-        with _tracking(request, folder):
-            finished = _race(request, planned, specs)
+        # Who drives it is not disturbed: neither its records, nor its cores by what is measured.
+        with drive_throughout(folder, say):
+            _take_references(request, specs)
+            say(f"racing {len(specs)} trials into {place}")
+            with _tracking(request, folder):
+                finished = _race(request, planned, specs)
     except UserError:
         # Nothing was raced: the same command can be typed again once the cause is mended.
         if not ((folder / "trials").exists() or is_driven(folder)):
             take_away(made)
         raise
     except KeyboardInterrupt:
-        say(f"stopped; to go on: {request.again(place)}")
+        say(f"stopped; resume with: {request.again(place)}")
         return INTERRUPTED
     if written := _show_board(folder, planned):
         there = remote.put(request.copy_to, written, say) if request.copy_to else ""
-        say(f"trials, curves and profiles as a page: {there or written}")
+        say(f"report: {there or written}")
     return _report_failures(finished, request.again(place, "--retry-failed"))
+
+
+def _see_that_it_can_race_here(planned: Planned, dry_run: bool) -> None:
+    asked = f"suite {planned.plan.name!r}: resources.cores"
+    try:
+        refuse_too_many_cores(planned.plan.suite.resources.lent, asked)
+    except ConfigError as error:
+        if not dry_run:
+            raise
+        say(f"not on this machine: {error}")  # a plan for another is looked at here, too
+    for source in planned.sources.values():
+        refuse_missing_imports(source)
 
 
 def _tracking(request: Request, folder: Path) -> contextlib.AbstractContextManager[None]:
@@ -113,7 +124,7 @@ def _tracking(request: Request, folder: Path) -> contextlib.AbstractContextManag
 def _wandb_place(request: Request) -> Place | None:
     for flag in ("project", "entity"):
         if getattr(request, f"wandb_{flag}") is not None and not request.wandb:
-            raise ConfigError(f"--wandb-{flag} goes with --wandb; add it")
+            raise ConfigError(f"--wandb-{flag} needs --wandb; add it")
     return Place.find(request.wandb_project, request.wandb_entity) if request.wandb else None
 
 
@@ -174,8 +185,8 @@ def _refuse_conflicts(request: Request, planned: Planned, place: str) -> None:
     for flag, is_asked, has in _asked(request, planned):
         if is_asked != has:
             raise ConfigError(
-                f"{flag} {_words(is_asked)}: the run in {place} was begun with {_words(has)}, and "
-                f"a resumed run goes on as planned; leave {flag} out, or start a new run"
+                f"{flag} {_words(is_asked)}: the run in {place} was started with {_words(has)}; a "
+                f"resumed run keeps its plan: leave {flag} out, or start a new run"
             )
     raced = [one.raced for course in plan.workloads.values() for one in course.references.values()]
     if not request.reference and any(raced):
@@ -226,7 +237,7 @@ def _check_place(request: Request) -> None:
     """Before a folder is made, which the corrected command would find used."""
     _wandb_place(request)
     if request.retry_failed and not request.resume:
-        raise ConfigError("--retry-failed goes with --resume: a new run has no failed trials")
+        raise ConfigError("--retry-failed needs --resume: a new run has no failed trials")
     if request.address is not None:
         from cluster.executors.address import check_address
 
@@ -254,9 +265,8 @@ def _keep_plan(
 
 
 def _take_references(request: Request, specs: Sequence[TrialSpec]) -> None:
-    with drive(specs[0].run):  # who drives it is not disturbed, neither its records nor its cores
-        for line in references.reuse(specs, _shelf(request, specs), seconds_a_step):
-            say(line)
+    for line in references.reuse(specs, _shelf(request, specs), seconds_a_step):
+        say(line)
 
 
 def _resources(specs: Sequence[TrialSpec]) -> Resources:
@@ -339,5 +349,5 @@ def _report_failures(finished: Sequence[Finished], again: str) -> int:
         record = record_attempts(trial.spec.run, trial.spec.key)[-1]
         say(f"failed: {trial_name(trial.spec.key)}: {reason} ({record})")
     if failed:
-        say(f"to race just those again: {again}")
+        say(f"retry only those with: {again}")
     return 1 if failed else 0

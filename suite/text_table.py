@@ -7,6 +7,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
+from typing import TextIO
 
 _GAP = 2
 
@@ -42,6 +43,20 @@ def fitted(head: Sequence[str], rows: Sequence[Sequence[str]], width: int | None
     for first, row in zip(firsts, rows, strict=True):
         lines += [first, *_beneath(row[count:], width)]
     return "\n".join(lines)
+
+
+def wrapped(line: str, stream: TextIO) -> str:
+    """A line of words, which on a terminal goes on beneath itself, indented."""
+    if not stream.isatty():
+        return line
+    margin = " " * (len(line) - len(line.lstrip()) + 2)
+    return textwrap.fill(
+        line,
+        shutil.get_terminal_size().columns,
+        subsequent_indent=margin,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _beneath(cells: Sequence[str], width: int) -> list[str]:

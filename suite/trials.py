@@ -37,7 +37,7 @@ def refuse_too_many_cores(resources: Resources, asked: str) -> None:
     here = len(os.sched_getaffinity(0))
     if cores > here:
         raise ConfigError(
-            f"{asked}: a trial holds {cores} cores, and this machine has {here}; "
+            f"{asked}: a trial needs {cores} cores, but this machine has {here}; "
             "lower it, or race on a cluster: --address"
         )
 

@@ -10,10 +10,10 @@ from cluster.spec import Finished, Update
 from cluster.supervision.witness import off_clock_s
 from scoring.ground.words import TrialKey
 
-ON_THE_CLOCK = "on some trial's clock"
-OFF_THE_CLOCK = "evaluations, checkpoints and the reference's turns"
-READY = "making ready"
-FREE = "free, or between trials"
+ON_THE_CLOCK = "on the clock"
+OFF_THE_CLOCK = "evaluations, checkpoints and reference turns"
+READY = "setup"
+FREE = "idle"
 _READY = ("preparing", "warming up")
 
 
@@ -104,8 +104,8 @@ class Utilisation:
             return ""
         racing = shares[ON_THE_CLOCK] + shares[OFF_THE_CLOCK]
         parts = {what: f"{share:.1%} {what}" for what, share in shares.items()}
-        cores = "1 core's" if self._most == 1 else f"{self._most} cores'"
+        cores = "1 core" if self._most == 1 else f"{self._most} cores"
         return (
-            f"of {cores} time: {racing:.1%} racing ({parts[ON_THE_CLOCK]}, "
+            f"time on {cores}: {racing:.1%} racing ({parts[ON_THE_CLOCK]}, "
             f"{parts[OFF_THE_CLOCK]}), {parts[READY]}, {parts[FREE]}"
         )

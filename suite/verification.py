@@ -37,7 +37,7 @@ def differences(run: Path, *, needed: bool = True) -> list[str]:
     """
     records = read_claims(run, afresh=True).records
     if not records:
-        raise ConfigError(f"{run}: no records in it that can be believed; see gradathlon validate")
+        raise ConfigError(f"{run}: no valid records; see gradathlon validate")
     hits = [one for one in records if one.outcome and one.outcome.end == "reached"]
     cores = {int(one.header.hardware.get("cores", 1)) for one in hits}
     with ProcessPoolExecutor(
@@ -51,8 +51,8 @@ def differences(run: Path, *, needed: bool = True) -> list[str]:
     judged = len(difference) - difference.count(None)
     if needed and hits and not judged:
         raise ConfigError(
-            f"{run}: beside none of its {len(hits)} hits lie weights, which are kept up to "
-            f"{kept.MOST_BYTES // 10**6} MB: none can be judged again; race them again: --rerun N"
+            f"{run}: none of its {len(hits)} hits kept its weights (kept up to "
+            f"{kept.MOST_BYTES // 10**6} MB): none can be judged again; race again with --rerun N"
         )
     say(f"{run}: {len(hits)} hits, {judged} with weights, {len(lines)} differ")
     return lines
@@ -67,7 +67,7 @@ def rerun(run: Path, count: int, seed: int | None) -> int:
     planned = kept_plan.read(run)
     best = [name for name in _in_order(run) if name in planned.plan.submissions][:count]
     if not best:
-        raise ConfigError(f"{run}: nobody in it met a target, to be raced again")
+        raise ConfigError(f"{run}: no submission met a target, so there is nothing to race again")
     fresh = secrets.randbits(31) if seed is None else seed
     folder = run.resolve().with_name(f"{run.resolve().name}-again")
     kept_plan.refuse_used(folder)
@@ -79,7 +79,7 @@ def rerun(run: Path, count: int, seed: int | None) -> int:
         versions=hardware.versions(),
         hardware=hardware.fingerprint(resources),
     )
-    say(f"{', '.join(best)} again on seed {fresh}, into {folder}")
+    say(f"{', '.join(best)} again on seed {fresh}, in {folder}")
     code = carry_out(Request(output=folder, resume=True))
     if code == INTERRUPTED:
         return code

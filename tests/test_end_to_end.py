@@ -189,7 +189,7 @@ def test_check_and_new_go_together(tmp_path: Path, gradathlon: Gradathlon) -> No
         assert gradathlon("new", name, flag).code == 0
         checked = gradathlon("check", name)
         assert checked.code == 0, checked.out
-        assert "a checkpoint continues exactly" in checked.out
+        assert "a checkpoint resumes exactly" in checked.out
     assert gradathlon("new", "minetorch.py").code == 2, "never overwritten"
 
 

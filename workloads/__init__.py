@@ -1,4 +1,4 @@
-"""What is raced on: the workload contract, data fetching, and one folder a family.
+"""Workloads: the workload contract, data fetching, and one folder per family.
 
 workload = workloads.get("lm-toy-v2+postnorm")
 
@@ -21,14 +21,14 @@ SCALES = ("toy", "laptop", "standard")
 
 
 def families() -> tuple[str, ...]:
-    """The names of all families, ours and those that installed packages bring."""
+    """The names of all families, built-in and from installed packages."""
     from workloads.registry import places
 
     return tuple(places())
 
 
 def family(name: str) -> Definition:
-    """What a family's files say: scales, variants, titles and targets.
+    """A family's definition: scales, variants, titles and targets.
 
     Raises:
         WorkloadError: no such family; the message names the nearest.
@@ -39,7 +39,7 @@ def family(name: str) -> Definition:
 
 
 def ids(*, variants: bool = True, scale: str | None = None) -> list[str]:
-    """Every workload id, scale by scale, or those of one scale."""
+    """All workload ids, ordered by scale, or those of one scale."""
     every = [id for name in families() for id in family(name).ids()]
     chosen = [id for id in every if variants or "+" not in id]
     scales = {id: id.split("-")[1] for id in chosen}
@@ -48,11 +48,11 @@ def ids(*, variants: bool = True, scale: str | None = None) -> list[str]:
 
 
 def get(text: str) -> Workload:
-    """The workload of that id; its data are fetched only when used.
+    """The workload with that id; its data are fetched only when used.
 
     Raises:
-        WorkloadError: no such workload; the message names the nearest id. Or its family's folder
-            does not say what it is.
+        WorkloadError: no such workload (the message names the nearest id), or its family's
+            folder does not define it.
     """
     from scoring.ground.errors import nearest
     from workloads.config import WorkloadId
@@ -71,7 +71,7 @@ def get(text: str) -> Workload:
 
 
 def artefacts() -> Iterator[tuple[str, Artefact]]:
-    """Every family's name with each of the artefacts that it keeps in the cache."""
+    """Each family's name with each artefact that it keeps in the cache."""
     from workloads.registry import place
 
     for name in families():
@@ -80,14 +80,14 @@ def artefacts() -> Iterator[tuple[str, Artefact]]:
 
 
 def forget() -> None:
-    """Read configurations anew: one was rewritten."""
+    """Reload configurations, after one was rewritten."""
     from workloads.config import read_definition
 
     read_definition.cache_clear()
 
 
 def _kind(where: Place, variant: str | None) -> Kind:
-    """The family's own kind, or that of a variant which is a task of its own."""
+    """The family's kind, or that of a variant that is a task of its own."""
     from workloads.errors import WorkloadError
 
     family = where.family()
@@ -96,6 +96,6 @@ def _kind(where: Place, variant: str | None) -> Kind:
     if variant not in family.tasks:
         raise WorkloadError(
             f"workload family {where.name!r}: {where.folder}: config.yaml makes {variant!r} "
-            "a task, which `tasks` of its FAMILY must hold"
+            "a task; add it to `tasks` of its FAMILY"
         )
     return family.tasks[variant]

@@ -1,4 +1,4 @@
-"""The generic part of every workload's files: scales and variants, targets and budgets."""
+"""The part common to all families' files: scales and variants, targets and budgets."""
 
 from __future__ import annotations
 
@@ -69,22 +69,22 @@ class Compute(Model):
 
 
 class Holding(Model):
-    """How long a target must hold once it is met, where a workload is about lasting."""
+    """How long a target must hold once met, for workloads that test retention."""
 
     steps: pydantic.PositiveInt
     """A whole number of evaluation periods; at each evaluation the target must still hold."""
     slack: pydantic.NonNegativeFloat = 0.0
-    """How far the judged value may fall back behind the target meanwhile."""
+    """How far the judged value may fall short of the target meanwhile."""
 
 
 class Scale(Model):
-    """What every scale of every family states; families add `data` and `model`."""
+    """The settings common to all scales; families add `data` and `model`."""
 
     batch_size: pydantic.PositiveInt
     evaluation_period: pydantic.PositiveInt
     """Steps between evaluations."""
     step_hint: pydantic.PositiveInt
-    """The horizon of schedules: the steps that the target-setting runs were given."""
+    """The horizon for schedules: the length of the target-setting runs, in steps."""
     metric_window: pydantic.PositiveInt = 1
     held: Holding | None = None
     compute: Compute = Compute()
@@ -102,8 +102,8 @@ class Scale(Model):
     def _whole_evaluations(self) -> Scale:
         if self.held is not None and self.held.steps % self.evaluation_period:
             raise ValueError(
-                f"held.steps {self.held.steps} is no whole number of evaluation periods of "
-                f"{self.evaluation_period} steps; make it a multiple"
+                f"held.steps {self.held.steps} is not a whole number of evaluation periods; "
+                f"make it a multiple of {self.evaluation_period}"
             )
         return self
 
@@ -114,21 +114,21 @@ class Reference(Model):
     submission: str
     hyperparameters: dict[str, Scalar]
     steps: list[pydantic.PositiveFloat] = pydantic.Field(default_factory=list)
-    """Steps in which it met the target, a fresh seed each: what the paired clock compares to.
+    """Steps to the target, one per fresh seed: the paired clock's yardstick.
 
-    Read off between evaluations, as a race's times are.
+    Interpolated between evaluations, as race times are.
     """
     data: Digest = ""
-    """Of what these steps were measured on, as `Workload.data_sha256` gives it.
+    """Digest of the data these steps were measured on, from `Workload.data_sha256`.
 
-    Empty where data are made as a trial goes, or where nobody noted it.
+    Empty if the data are generated during a trial, or if it was not recorded.
     """
 
 
 class Race(Model):
-    """The target and the budget of one workload, as `gradathlon set-targets` found them.
+    """The target and budget of one workload, as set by `gradathlon set-targets`.
 
-    They stand in `targets/<race>.yaml` of the family's folder; how they were set, in
+    They are stored in `targets/<race>.yaml` in the family's folder; how they were set, in
     `targets/<race>.procedure.json` beside it.
     """
 
@@ -145,9 +145,9 @@ class MetricConfig(Model):
 
 
 class Task(Model):
-    """A variant that is a task of its own: no overlay, and title and metric may differ.
+    """A variant that is a task of its own, not an overlay; title and metric may differ.
 
-    In `config.yaml` it is told from an overlay by its key `scales`.
+    In `config.yaml`, its key `scales` distinguishes it from an overlay.
     """
 
     title: str | None = None
@@ -156,12 +156,12 @@ class Task(Model):
 
 
 class OverlayHead(Model):
-    """What a variant that is an overlay says of itself, beside the settings that it changes."""
+    """An overlay's metadata, beside the settings that it changes."""
 
     title: str | None = None
     """What it changes, in a few words."""
     at: list[ScaleName] | None = None
-    """The scales that it is for; None is all of them."""
+    """The scales that it applies to; None means all."""
 
 
 class FamilyConfig(Model):
@@ -180,21 +180,21 @@ S = TypeVar("S", bound=Scale)
 
 @dataclasses.dataclass(frozen=True)
 class Definition:
-    """What a family's files say, with the lines that the keys of `config.yaml` stand on."""
+    """A family's files, parsed, with the line of each key of `config.yaml`."""
 
     name: str
     path: Path
     config: FamilyConfig
     document: Document
     tasks: Mapping[str, Task] = dataclasses.field(default_factory=dict)
-    """Those of the variants that are tasks of their own."""
+    """The variants that are tasks of their own."""
     overlays: Mapping[str, OverlayHead] = dataclasses.field(default_factory=dict)
-    """What the other variants say of themselves."""
+    """The metadata of the other variants."""
     races: Mapping[str, Race] = dataclasses.field(default_factory=dict)
-    """Targets, budgets and references by race, as in `toy+ctr`."""
+    """Targets, budgets and references by race, such as `toy+ctr`."""
 
     def ids(self) -> list[str]:
-        """Every id of the family: scales, then their variants."""
+        """All ids of the family: each scale, then its variants."""
         version, variants = self.config.version, [None, *self.config.variants]
         return [
             str(WorkloadId(self.name, scale, version, variant))
@@ -204,7 +204,7 @@ class Definition:
         ]
 
     def settings(self, id: WorkloadId, model: type[S]) -> S:
-        """The settings of one scale with its variant's overlay, checked.
+        """The validated settings of one scale, with its variant's overlay.
 
         Raises:
             WorkloadError: no such scale, version or variant.
@@ -227,15 +227,15 @@ class Definition:
         return self.document.validate(model, scale, at)
 
     def metric(self, id: WorkloadId, settings: Scale) -> Metric:
-        """The family's metric or the task's own, averaged over the scale's evaluations."""
+        """The family's or the task's metric, averaged over the scale's `metric_window`."""
         task = self._task(id.variant)
         metric = (task and task.metric) or self.config.metric
         return Metric(metric.name, metric.goal, settings.metric_window, settings.held_evaluations)
 
     def title(self, id: WorkloadId) -> str:
-        """What the workload is, in a line: the family's title or the task's own.
+        """A one-line title: the family's or the task's own.
 
-        An overlay's own title says what it changes, and follows the family's.
+        An overlay's title says what it changes and follows the family's.
         """
         if (task := self._task(id.variant)) is not None:
             return task.title or self.config.title
@@ -243,7 +243,7 @@ class Definition:
         return f"{self.config.title}: {own}" if own else self.config.title
 
     def procedure(self, id: WorkloadId) -> Facts | None:
-        """The log of how a target was set: points, spread, date, hardware; None where none is."""
+        """The log of how a target was set: points, spread, date, hardware; None if missing."""
         path = self.path.parent / "targets" / f"{id.race}.procedure.json"
         if not path.exists():
             return None

@@ -1,8 +1,8 @@
-"""What a workload is: data, model, loss, evaluation and target, without a framework.
+"""The workload contract: data, model, loss, evaluation and target, framework-free.
 
 A workload is a framework-free core (this module's `Workload` and `Stream`) with two model back
 ends, `model_torch.py` and `model_jax.py`, that share parameter names, shapes and initial values.
-Everything that may move a score is fixed here: a submission cannot change the data order, the
+Everything that affects a score is fixed here: a submission cannot change the data order, the
 initial weights, the batch size or the evaluation.
 """
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 Array: TypeAlias = npt.NDArray[Any]
 Batch: TypeAlias = dict[str, Array]
 Weights: TypeAlias = dict[str, Array]
-"""Parameters by name, float32, in the torch module's names and shapes (a matrix is (out, in))."""
+"""Parameters by name, float32, with the torch module's names and shapes (a matrix is (out, in))."""
 Measure: TypeAlias = Callable[[Batch], dict[str, Array]]
-"""A batch to sums over its examples (never means, never rows), reduced on the device."""
+"""Maps a batch to sums over its examples (never means or rows), reduced on the device."""
 Predict: TypeAlias = Callable[[Batch], dict[str, Array]]
-"""A batch to rows, one an example: predictions, scores, actions."""
+"""Maps a batch to one row per example: predictions, scores, actions."""
 Inspect: TypeAlias = Callable[[Batch], dict[str, Array]]
-"""A batch to what `workloads.diagnostics` makes numbers of."""
+"""Maps a batch to the inputs of `workloads.diagnostics`."""
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 Split = Literal["validation", "test"]
@@ -59,15 +59,15 @@ class Event:
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """What training itself saw since the last evaluation.
+    """What training recorded since the last evaluation.
 
     Attributes:
         steps: the window's training steps.
-        sums: by-products of the loss, summed over the steps: those of the first loss that the
-            submission takes in a step, of whatever batch. `sums["loss"]` is always there.
-        draws: how many batches were drawn from the stream.
-        drawn: for a workload that declares `prequential` sums, these sums over every batch as it
-            was drawn, measured by the harness at the weights of that moment: predict, then learn.
+        sums: by-products of the loss, summed over the steps. Only the first loss that the
+            submission computes in a step counts, on whatever batch. `sums["loss"]` is always there.
+        draws: number of batches drawn from the stream.
+        drawn: for a workload that declares `prequential` sums, these sums over every batch drawn,
+            measured by the harness with the weights at the time of the draw: predict, then learn.
     """
 
     steps: int
@@ -77,49 +77,49 @@ class Window:
 
 
 class Policy(Protocol):
-    """The learner as its own stream sees it: the model's `act`, on the clock like all that it does.
+    """The learner as its stream sees it: the model's `act`, timed like all its work.
 
     `act` is a method of both back ends, `act(observations)` in torch and
-    `act(params, observations)` in JAX; where a model has none, streams must not ask. Observations
-    are one array with a fixed set of shapes, which `Workload.observations_like` names, so that
-    nothing is compiled on the clock.
+    `act(params, observations)` in JAX; if a model has none, its stream must not call the policy.
+    Observations are one array with a fixed set of shapes, listed by `Workload.observations_like`,
+    so that nothing is compiled on the clock.
     """
 
     def __call__(self, observations: Array, /) -> Array:
-        """What the model makes of them at the present training weights."""
+        """The model's output at the current training weights."""
 
     def keep(self) -> None:
-        """Remember the present weights, in the place of those remembered before.
+        """Store the current weights, replacing those stored before.
 
-        They stay on the device, belong to the learner, and are in its checkpoints: a target
-        network, of which the stream holds nothing.
+        They stay on the device, belong to the learner and are part of its checkpoints: a target
+        network that the stream itself does not hold.
         """
 
     def kept(self, observations: Array, /) -> Array:
-        """As a call, at the remembered weights; `keep` must have been called before."""
+        """Like a call, at the stored weights; `keep` must have been called before."""
 
 
 class Stream(abc.ABC):
     """Endless training batches whose order depends on the seed alone.
 
-    Where the data depend on the learner (reinforcement learning, mastery) or on time (concept
-    shift), it is the stream that holds that dependence.
+    If the data depend on the learner (reinforcement learning, mastery) or on time (concept
+    shift), the stream implements that dependence.
     """
 
     @abc.abstractmethod
     def next(self, policy: Policy) -> Batch:
-        """The next training batch. The arrays belong to the caller: never reuse their memory."""
+        """The next training batch. The caller owns the arrays: never reuse their memory."""
 
     @abc.abstractmethod
     def state(self) -> StateDict:
-        """All that `load_state` needs to continue exactly here: JSON values and numpy arrays."""
+        """All that `load_state` needs to resume exactly here: JSON values and numpy arrays."""
 
     @abc.abstractmethod
     def load_state(self, state: StateDict) -> None:
-        """Continue where `state` was taken."""
+        """Resume where `state` was taken."""
 
     def events(self) -> list[Event]:
-        """What happened since the last call; forgets it."""
+        """Events since the last call; each is returned once."""
         return []
 
     def close(self) -> None:  # noqa: B027
@@ -128,14 +128,14 @@ class Stream(abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
-    """A model at the weights to be judged: all that an evaluation sees of a learner.
+    """A model at the weights to evaluate: all that an evaluation sees of a learner.
 
     Attributes:
-        measure: a batch to sums over its examples, by the names in `Workload.sums`.
-        predict: a batch, targets or not, to rows: arrays whose first axis is the batch's.
-        weights: the weights themselves, copied to the host.
-        inspect: a batch to what the model's `inspect` gives of it and, of a supervised workload,
-            `gradient_norm`; None where nobody looks inside.
+        measure: maps a batch to sums over its examples, named as in `Workload.sums`.
+        predict: maps a batch, with or without targets, to arrays with the batch's first axis.
+        weights: returns the weights, copied to the host.
+        inspect: maps a batch to the output of the model's `inspect` and, for a supervised
+            workload, `gradient_norm`; None if no diagnostics are due.
     """
 
     measure: Measure
@@ -145,27 +145,27 @@ class Judged:
 
 
 S = TypeVar("S", bound=Scale, covariant=True, default=Scale)
-"""The settings of a family; a plain `Workload` is one of any."""
+"""The settings class of a family; a bare `Workload` may have any."""
 
 
 class Workload(abc.ABC, Generic[S]):
     """One workload at one scale, in one variant. Building it is cheap and needs no data.
 
     Attributes:
-        id: its parts; `str(workload.id)` is as in `lm-toy-v2+postnorm`.
-        settings: the checked numbers of its scale and variant.
-        metric: what it is judged by.
-        race: target, budget and reference; None until `gradathlon set-targets` found them.
-        sums: the names of what its models' `measure` gives.
-        prequential: names of scalar sums among them that the harness takes of every training
+        id: its parsed id; `str(workload.id)` looks like `lm-toy-v2+postnorm`.
+        settings: the validated settings of its scale and variant.
+        metric: the metric it is judged by.
+        race: target, budget and reference; None until `gradathlon set-targets` has set them.
+        sums: the names of the sums that its models' `measure` returns.
+        prequential: names of scalar sums among them that the harness measures on every training
             batch as it is drawn, for a metric of how well the learner predicts before it learns.
-            What a submission makes of a batch afterwards cannot move them.
-        shared: names of what in its batches is of no example but of all, a catalogue say: the
-            same in all of a stream's batches. Learners keep it from the submission, which may cut
-            and join what is left along the first axis.
-        supervised: whether its batches are labelled examples; not so in reinforcement learning.
-        divisible: whether the loss of a batch is the mean of its equal parts' losses, so that the
-            ranks of a trial may share it out.
+            Nothing that a submission does with a batch afterwards can change them.
+        shared: names of batch entries that belong to no single example, such as a catalogue, and
+            are the same in all batches of a stream. Learners hide them from the submission, which
+            may slice and concatenate the rest along the first axis.
+        supervised: whether its batches are labelled examples; False in reinforcement learning.
+        divisible: whether a batch's loss is the mean of the losses of its equal parts, so that
+            the ranks of a trial can split it.
     """
 
     sums: ClassVar[tuple[str, ...]]
@@ -182,24 +182,24 @@ class Workload(abc.ABC, Generic[S]):
 
     @property
     def classes(self) -> int | None:
-        """How many classes the model tells apart; None where there are none."""
+        """Number of classes the model distinguishes; None if there are none."""
         return None
 
     @property
     def size(self) -> int:
-        """How many numbers its parameters hold."""
+        """Number of scalar parameters."""
         return sum(math.prod(spec.shape) for spec in self.parameters().values())
 
     @property
     def settings_sha256(self) -> str:
-        """Digest of all numbers that make this workload: equal ones have run the same race."""
+        """Digest of all settings that define this workload: equal digests mean the same race."""
         # A number that a workload does not have leaves its digest as it was.
         without = {"provisional_budget"} | ({"held"} if self.settings.held is None else set())
         numbers = self.settings.model_dump_json(exclude=without)
         return hashlib.sha256(f"{self.id} {self.metric} {numbers}".encode()).hexdigest()
 
     def data_sha256(self) -> str:
-        """Digest of the data, which must be at hand; empty where they are made as a trial goes."""
+        """Digest of the data, which must be present; empty if they are generated during a trial."""
         return ""
 
     @abc.abstractmethod
@@ -212,53 +212,52 @@ class Workload(abc.ABC, Generic[S]):
 
     @abc.abstractmethod
     def fetch(self) -> None:
-        """Make sure that the data are on this machine; idempotent.
+        """Ensure that the data are on this machine; idempotent.
 
         Raises:
             WorkloadError: the data are missing, damaged or cannot be fetched.
         """
 
     def at_hand(self) -> bool:
-        """Whether `fetch` is done in seconds; not so where it would compute for minutes."""
+        """Whether `fetch` takes seconds; False if it would compute for minutes."""
         return True
 
     def made_here_sha256(self) -> str | None:
-        """Digest of data that every machine makes of its own; None where all have the same.
+        """Digest of data that each machine generates for itself; None if all have the same data.
 
-        Empty as long as they are not `at_hand`: nothing is made to tell it.
+        Empty unless they are `at_hand`: nothing is generated just for the digest.
         """
         return None
 
     @abc.abstractmethod
     def stream(self, seed: int) -> Stream:
-        """A fresh stream of training batches; fetches the data when need be."""
+        """A fresh stream of training batches; fetches the data if needed."""
 
     @abc.abstractmethod
     def evaluate(
         self, judged: Judged, split: Split, stream: Stream, window: Window
     ) -> dict[str, float]:
-        """Metrics of the present weights, named as in `validation/bits_per_byte`.
+        """Metrics of the weights in `judged`, named as in `validation/bits_per_byte`.
 
-        `stream` tells where in its course the learner stands, and
-        `window` what its own predictions on the training stream were worth. With split "test",
-        called once when a trial has ended, only metrics named `test/...` are returned (perhaps
-        none).
+        `stream` shows how far the learner is, and `window` holds the sums recorded in training
+        since the last evaluation. With split "test", which is evaluated once at the end of a
+        trial, only metrics named `test/...` are returned (perhaps none).
         """
 
     def probe(self, stream: Stream) -> Batch | None:
-        """A batch, small and always the same, whose loss and activity diagnostics look at.
+        """A small, fixed batch whose loss and activations diagnostics use.
 
-        Held-out examples where they can be trained on, labelled as the stream labels them now;
-        None where there is nothing to look at.
+        Held-out examples if the loss can be taken on them, labelled as the stream labels them now;
+        None if there is nothing to diagnose.
         """
         return None
 
     @abc.abstractmethod
     def batch_like(self, seed: int = 0) -> Batch:
-        """A training batch of the right shapes and dtypes made of random values, without data."""
+        """A random training batch of the right shapes and dtypes, made without data."""
 
     def observations_like(self) -> list[Array]:
-        """One example of each shape that the streams ask the policy about; none by default.
+        """One array of each shape that streams pass to the policy; none by default.
 
         Made without data. The policy is warmed up on them before the clock starts.
         """
@@ -266,7 +265,7 @@ class Workload(abc.ABC, Generic[S]):
 
     @abc.abstractmethod
     def torch_model(self) -> TorchModel:
-        """A fresh model in PyTorch (its weights are overwritten by `initial_weights`)."""
+        """A fresh PyTorch model (its weights are overwritten by `initial_weights`)."""
 
     @abc.abstractmethod
     def jax_model(self) -> JaxModel:

@@ -1,7 +1,7 @@
-"""What the papers look at beside the metric: norms, rank and dormant units of the judged weights.
+"""Diagnostics beside the metric: norms, rank and dormant units of the evaluated weights.
 
-Measured off the clock at evaluations, in numpy, of what either framework gives. Nothing of it is
-judged, and nothing of it reaches the submission.
+Computed off the clock at evaluations, in numpy, for either framework. They are never judged and
+never reach the submission.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from workloads.contract import Array, Judged, ParameterSpec, Stream, Weights, Wo
 from workloads.metric import DIAGNOSTICS
 
 DORMANT = 0.025
-"""A unit is dormant whose mean size is at most this share of its layer's (Sokar et al. 2023)."""
+"""A unit is dormant if its mean size is at most this share of its layer's (Sokar et al. 2023)."""
 MOST = 10
-"""Of twice as many evaluations in a horizon only each second is looked at, and so on."""
+"""With n times as many evaluations in a horizon, every n-th is diagnosed."""
 ACTIVITY, FEATURES = "activity", "features"
-"""What a model's `inspect` gives that is not a number yet."""
+"""Outputs of a model's `inspect` that are not yet scalars."""
 
 
 def is_due(workload: Workload, steps: int) -> bool:
-    """Whether the evaluation after so many steps is looked at."""
+    """Whether the evaluation after `steps` steps is diagnosed."""
     settings = workload.settings
     every = max(1, settings.step_hint // settings.evaluation_period // MOST)
     return steps // settings.evaluation_period % every == 0

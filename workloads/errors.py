@@ -1,4 +1,4 @@
-"""What goes wrong with a workload."""
+"""Errors about workloads."""
 
 from __future__ import annotations
 

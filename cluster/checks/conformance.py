@@ -1,12 +1,10 @@
-"""What `gradathlon check` asks of a submission: it trains, repeats itself, and can be resumed."""
+"""The checks of `gradathlon check` for submissions: it trains, is reproducible, and resumes."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import multiprocessing
 import os
-import signal
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +16,7 @@ import workloads
 from cluster.checkpoint import StateError
 from cluster.checks.bench import Bench
 from cluster.checks.review import worth_a_look
-from cluster.faults import as_raised, told
+from cluster.faults import as_raised, how_ended, told
 from cluster.guards.world import World, end_copies
 from cluster.process import set_environment
 from cluster.supervision import tree
@@ -85,12 +83,8 @@ def check(source: Source, workload_ids: Sequence[str] = (DEFAULT_WORKLOAD,)) -> 
             f"its process died ({how_ended(process.exitcode)}); look at native code that it calls"
         )
     finally:
-        for pid in list(tree.descendants(process.pid or 0)):
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-        process.kill()
-        process.join()
-    yield Finding(False, "it comes back", detail)
+        tree.end(process)
+    yield Finding(False, "it finishes", detail)
 
 
 def _overdue(pipe: Connection, pid: int, limit_s: float) -> str:
@@ -103,19 +97,13 @@ def _overdue(pipe: Connection, pid: int, limit_s: float) -> str:
         if now_s > used_s + STILL_CPU_S:
             used_s, since = now_s, now
         elif now > since + STILL_S:
-            return f"it does nothing for {STILL_S:g} s; look for a wait, as for a lock or a reply"
+            return f"idle for {STILL_S:g} s; look for a blocking wait, such as on a lock or a reply"
     return ""
-
-
-def how_ended(exit_code: int | None) -> str:
-    """A process's exit code in words: the signal's name where one ended it."""
-    if exit_code is not None and exit_code < 0:
-        return signal.Signals(-exit_code).name
-    return f"exit code {exit_code}"
 
 
 def _answer(pipe: Connection, source: Source, workload_ids: Sequence[str]) -> None:
     _stdout_to_stderr()
+    tree.adopt_orphans()  # what a submission leaves is told, and ended
     process = os.getpid()
 
     def send(finding: Finding | None) -> None:
@@ -123,6 +111,8 @@ def _answer(pipe: Connection, source: Source, workload_ids: Sequence[str]) -> No
         pipe.send(finding)
 
     check_here(source, workload_ids, send)
+    end_copies(process)
+    tree.end_all(process)
     send(None)
 
 
@@ -165,7 +155,7 @@ def _where(findings: Sequence[Finding], workload_ids: Sequence[str]) -> str:
         return "it runs"
     titles = " ".join(finding.title for finding in findings)
     others = [id for id in workload_ids[1:] if id not in titles]
-    return f"it takes the shapes of {others[0]}" if others else "it runs"
+    return f"it accepts the shapes of {others[0]}" if others else "it runs"
 
 
 def _findings(source: Source, workload_ids: Sequence[str]) -> Iterator[Finding]:
@@ -173,10 +163,10 @@ def _findings(source: Source, workload_ids: Sequence[str]) -> Iterator[Finding]:
     yield Finding(True, f"{source.framework} submission", f"hyperparameters: {names}")
     odd = worth_a_look(source)
     if odd:
-        yield Finding(True, "a reviewer will look at", ", ".join(odd))
+        yield Finding(True, "for review", ", ".join(odd))
     here = _read_otherwise(source)
     if here:
-        yield Finding(True, "its words for AlgoPerf's machine, read for this one", ", ".join(here))
+        yield Finding(True, "settings for AlgoPerf's machine, adapted to this one", ", ".join(here))
     world = World(source.framework, Resources().cores)
     others = frozenset(tree.descendants(os.getpid()))
     chosen = first_point(source)
@@ -184,7 +174,7 @@ def _findings(source: Source, workload_ids: Sequence[str]) -> Iterator[Finding]:
     changes = world.taken()
     world.give_back()
     if changes:
-        yield Finding(False, "it leaves the process's settings as they are", ", ".join(changes))
+        yield Finding(False, "it does not change process settings", ", ".join(changes))
     steps, pauses = STEPS, PAUSES
     if _unmoved(bench.weights, first):  # it may gather gradients over many steps
         steps, pauses = PATIENT_STEPS, PATIENT_PAUSES
@@ -208,9 +198,9 @@ def _findings(source: Source, workload_ids: Sequence[str]) -> Iterator[Finding]:
             for name, value in point.items()
         )
         title = f"it trains at {shown}"
-        yield Finding(True, title, "" if _finite(after) else "diverges here, which a race allows")
+        yield Finding(True, title, "" if _finite(after) else "diverges here; a race allows that")
     if left := _left(world, others):
-        yield Finding(True, "it leaves behind, as a race would tell", ", ".join(left))
+        yield Finding(True, "left behind, as a race would report", ", ".join(left))
 
 
 def _left(world: World, others: frozenset[int]) -> list[str]:
@@ -222,9 +212,9 @@ def _left(world: World, others: frozenset[int]) -> list[str]:
 
 def _takes_shapes(source: Source, id: str, chosen: Mapping[str, object]) -> Finding:
     if not _races_on(source, id):
-        return Finding(True, f"it does not race on {id}", "AlgoPerf's files want labels")
+        return Finding(True, f"it does not race on {id}", "AlgoPerf files need labels")
     Bench(source, id).run(chosen, FEW_STEPS)
-    return Finding(True, f"it takes the shapes of {id}")
+    return Finding(True, f"it accepts the shapes of {id}")
 
 
 def _read_otherwise(source: Source) -> list[str]:
@@ -293,19 +283,19 @@ def _continues(
     steps: int,
     pauses: Sequence[int],
 ) -> Finding:
-    title = "a checkpoint continues exactly"
+    title = "a checkpoint resumes exactly"
     try:
         resumed = bench.run(chosen, steps, pauses, interrupted=True)
     except StateError as error:
-        detail = f"not kept: {error}; a trial that is killed starts anew"
-        return Finding(True, title.replace("continues", "may not continue"), one_line(detail))
+        detail = f"not saved: {error}; a killed trial starts over"
+        return Finding(True, title.replace("resumes", "may not resume"), one_line(detail))
     except Exception as error:  # before the resume the same steps were good
-        detail = f"fails after a resume, with what it remembered loaded: {told(error)}"
+        detail = f"fails after resuming with its state loaded: {told(error)}"
         return Finding(False, title, one_line(detail))
     return _required(
         equal(whole, resumed),
         title,
-        "weights differ after a resume: something that the algorithm remembers is not in its state",
+        "weights differ after resuming: part of what the algorithm remembers is not in its state",
     )
 
 
@@ -320,8 +310,8 @@ def _lasts(bench: Bench, chosen: Mapping[str, object]) -> Iterator[Finding]:
     if fault is None:
         return
     detail = (
-        f"{fault}; a trial may go on to step {steps} (`workload.max_steps`) after its horizon of "
-        f"{hint} (`workload.step_hint`): make it longer, or hold the last rate"
+        f"{fault}; a trial may run to step {steps} (`workload.max_steps`), past its horizon of "
+        f"{hint} (`workload.step_hint`): extend the schedule, or hold the last rate"
         if fault
         else ""
     )

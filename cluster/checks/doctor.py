@@ -1,4 +1,4 @@
-"""What a machine is like to race on: one finding a check, with what to do about it."""
+"""Whether a machine is fit to race on: one finding per check, with what to do about it."""
 
 from __future__ import annotations
 
@@ -97,20 +97,20 @@ def _pinning() -> Finding:
     thread.start()
     thread.join()
     if failed:
-        advice = "trials would share cores; race in a container that may set its affinity"
+        advice = "trials would share cores; use a container that may set CPU affinity"
         return Finding("pinning", "fail", failed[0], advice)
-    return Finding("pinning", "ok", f"{len(cores)} cores, each can be held alone")
+    return Finding("pinning", "ok", f"{len(cores)} cores, each can be pinned")
 
 
 def _quota() -> Finding:
     lent, cores = quota(), len(available_cores())
     if lent is None:
         return Finding("CPU quota", "ok", "none")
-    reading = f"{lent:g} CPUs' worth of time, on {cores} cores"
+    reading = f"quota of {lent:g} CPUs, on {cores} cores"
     if lent >= cores:
         return Finding("CPU quota", "ok", reading)
     advice = (
-        f"trials would be stopped now and then; race {max(1, int(lent))} at once (--at-once), or "
+        f"trials would be throttled; race {max(1, int(lent))} at once (--at-once), or "
         "give the container whole cores (docker --cpuset-cpus, Kubernetes' static CPU manager)"
     )
     return Finding("CPU quota", "warn", reading, advice)
@@ -132,15 +132,15 @@ def quota(cgroup: Path = _CGROUP) -> float | None:
 def _siblings() -> Finding:
     shared = siblings(available_cores())
     if not shared:
-        return Finding("SMT siblings", "ok", "no two of these cores are threads of one")
+        return Finding("SMT siblings", "ok", "no two of these CPUs share a core")
     pairs = ", ".join("+".join(map(str, group)) for group in shared[:4])
     more = ", ..." if len(shared) > 4 else ""
     alone = len(available_cores()) - sum(len(group) - 1 for group in shared)
     advice = (
-        f"trials on both would slow each other; race {alone} at once (--at-once {alone}), or start "
-        "under `taskset` with one thread of each core"
+        f"trials on both would slow each other down; race {alone} at once (--at-once {alone}), or "
+        "start under `taskset` with one thread per core"
     )
-    return Finding("SMT siblings", "warn", f"one core under two numbers: {pairs}{more}", advice)
+    return Finding("SMT siblings", "warn", f"CPUs that share a core: {pairs}{more}", advice)
 
 
 def siblings(cores: list[int], cpus: Path = _CPUS) -> list[list[int]]:
@@ -155,10 +155,10 @@ def siblings(cores: list[int], cpus: Path = _CPUS) -> list[list[int]]:
 
 def _load() -> Finding:
     load, cores = os.getloadavg()[0], os.cpu_count() or 1
-    reading = f"{load:.1f} processes ready to run, on {cores} cores"
+    reading = f"{load:.1f} runnable processes on {cores} cores"
     if load < 0.5 * cores + 0.5:
         return Finding("load", "ok", reading)
-    advice = "others compute here; end them, or race on the paired or steps clock"
+    advice = "other processes use the CPU; stop them, or race on the paired or steps clock"
     return Finding("load", "warn", reading, advice)
 
 
@@ -170,7 +170,7 @@ def _kernel() -> Finding:
     reading = f"{1e3 * middle:.2f} ms, spread {100 * spread:.1f} % (p10 to p90)"
     if spread < _SPREAD:
         return Finding("reference kernel", "ok", reading)
-    advice = "times do not repeat here; race on the paired or steps clock, or on a quieter machine"
+    advice = "timings vary here; race on the paired or steps clock, or on a quieter machine"
     return Finding("reference kernel", "warn", reading, advice)
 
 
@@ -207,8 +207,8 @@ def _accelerators() -> Finding:
         reading = f"{names}; driver {devices[0]['driver']}"
         return Finding("accelerators", "ok", reading)
     if shutil.which("nvidia-smi"):
-        advice = "look at what `nvidia-smi` says; trials with `gpus: 0` race all the same"
-        return Finding("accelerators", "warn", "nvidia-smi names none", advice)
+        advice = "check the output of `nvidia-smi`; trials with `gpus: 0` still race"
+        return Finding("accelerators", "warn", "nvidia-smi lists none", advice)
     return Finding("accelerators", "ok", "none; trials with `gpus: 0` race here")
 
 
@@ -223,11 +223,11 @@ def _disk(check: str, place: Path) -> Finding:
     free = shutil.disk_usage(there).free / _GB
     reading = f"{free:.1f} GB free in {place}"
     if not os.access(there, os.W_OK):
-        return Finding(check, "fail", f"{there} cannot be written", "name another folder")
+        return Finding(check, "fail", f"{there} cannot be written", "choose another folder")
     if free < 0.5:
-        return Finding(check, "fail", reading, "make room, or name another folder")
+        return Finding(check, "fail", reading, "free some space, or choose another folder")
     state: State = "ok" if free > 5 else "warn"
-    return Finding(check, state, reading, "" if state == "ok" else "laptop scale asks for 5 GB")
+    return Finding(check, state, reading, "" if state == "ok" else "laptop scale needs 5 GB")
 
 
 def _memory() -> Finding:
@@ -257,7 +257,7 @@ def _shared_memory() -> Finding:
     reading = f"{free:.0f} MB free in {place}"
     if free > 200:
         return Finding("shared memory", "ok", reading)
-    advice = "Ray writes to slower files instead; in Docker: --shm-size=1g"
+    advice = "Ray falls back to slower files; in Docker: --shm-size=1g"
     return Finding("shared memory", "warn", reading, advice)
 
 
@@ -265,5 +265,5 @@ def _sockets() -> Finding:
     place = tempfile.gettempdir()
     if len(place) <= 50:
         return Finding("socket paths", "ok", f"short enough in {place}")
-    advice = "Ray cannot start in a folder whose name is that long; set TMPDIR to a short one"
+    advice = "Ray cannot start with a path this long; set TMPDIR to a shorter one"
     return Finding("socket paths", "fail", f"{len(place)} characters: {place}", advice)

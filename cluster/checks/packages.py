@@ -1,4 +1,4 @@
-"""Which versions of the five packages that make a trial's arithmetic Gradathlon is pinned to."""
+"""The pinned versions of the five packages that determine a trial's arithmetic."""
 
 from __future__ import annotations
 

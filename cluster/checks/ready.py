@@ -1,4 +1,4 @@
-"""Imported once by the server that `cells.py` forks from: what every cell would load anew.
+"""Imported once by the server that `cells.py` forks from: what each cell would otherwise reload.
 
 Both frameworks, with no device of either at work yet, and the data of the workloads that
 `GRADATHLON_READY` names.

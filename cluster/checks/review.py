@@ -1,4 +1,4 @@
-"""What a submission's text alone tells a reviewer, without running it."""
+"""Remarks for a reviewer from a submission's text, without running it."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def short_trial(source: Source, workload_id: str, steps: int) -> Short:
         if state is not None:
             again = _continued(source, workload, state, steps)
             resumes = equal(whole.learner.weights(), again)
-            why = "" if resumes else "resumes at other weights: some of its memory is not kept"
+            why = "" if resumes else "resumes with other weights: part of its state is not saved"
         whole.stream.close()
     finally:
         world.give_back()
@@ -121,7 +121,7 @@ def _to_the_end(
     try:
         state = _kept(running)
     except StateError as error:
-        why = f"starts anew when killed: {error}"
+        why = f"starts over when killed: {error}"
     _train(running, steps)
     return running, state, why
 

@@ -68,8 +68,8 @@ def measure(
     sizes = sorted({*rows}) if len({*rows}) > 1 else [rows[0], 2 * rows[0]]
     if sizes[-1] > full:
         raise ConfigError(
-            f"{workload_id}: batches of {' and '.join(map(str, sizes))} rows are to be timed, and "
-            f"a whole one has {full}; give --rows a smaller number, or leave it out"
+            f"{workload_id}: cannot time batches of {' and '.join(map(str, sizes))} rows, as a "
+            f"full one has {full}; lower --rows, or omit it"
         )
     timed = [_timed(entrants, size, now) for size in sizes]
     whole = [

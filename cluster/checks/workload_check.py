@@ -1,4 +1,4 @@
-"""What `gradathlon check WORKLOAD` asks: two back ends that are one model, and an honest stream."""
+"""The checks of `gradathlon check WORKLOAD`: back ends that agree, and a resumable stream."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ def check_workload(workload: Workload) -> Iterator[Finding]:
         try:
             finding = ask(workload)
         except WorkloadError as error:
-            finding = Finding(False, "its data are here", one_line(str(error)))
+            finding = Finding(False, "its data are available", one_line(str(error)))
         except Exception as error:
             detail = one_line(f"{type(error).__name__}: {error}")
-            finding = Finding(False, f"it can be asked ({ask.__name__.strip('_')})", detail)
+            finding = Finding(False, f"it can be checked ({ask.__name__.strip('_')})", detail)
         yield finding
         if not finding.ok and ask in (_named, _initial):
             return
-        if finding.title == "its data are here":
+        if finding.title == "its data are available":
             return
 
 
 def _named(workload: Workload) -> Finding:
     """Whether the torch module and the initial weights bear the names and shapes declared."""
-    title = "parameters are the models'"
+    title = "parameters match the models'"
     shapes = {name: spec.shape for name, spec in workload.parameters().items()}
     module = {n: tuple(p.shape) for n, p in workload.torch_model().named_parameters()}
     drawn = {name: value.shape for name, value in workload.initial_weights(0).items()}
     for what, specs in (("the torch module", module), ("the initial weights", drawn)):
         for name in [*shapes, *specs]:
             if shapes.get(name) != specs.get(name):
-                detail = f"{what}: {name} is {specs.get(name)}, stated {shapes.get(name)}"
+                detail = f"{what}: {name} is {specs.get(name)}, declared {shapes.get(name)}"
                 return Finding(False, title, detail)
         if list(shapes) != list(specs):
-            return Finding(False, title, f"{what} has them in another order")
+            return Finding(False, title, f"{what} has them in a different order")
     from cluster.checks.parity.sgd_jax import sgd_step
 
     step = sgd_step(workload.jax_model(), SGD_RATE)(
@@ -74,7 +74,7 @@ def _roles(workload: Workload) -> Finding:
             detail = f"{name} is {spec.role!r}; known: {', '.join(roles)}"
             return Finding(False, title, detail)
         if spec.role in ("weight", "head") and len(spec.shape) != 2:
-            detail = f"{name} is {spec.role!r} and no matrix: {spec.shape}; say 'tensor'"
+            detail = f"{name} is {spec.role!r} but not a matrix: {spec.shape}; use 'tensor'"
             return Finding(False, title, detail)
     return Finding(True, title)
 
@@ -112,13 +112,13 @@ def _answers(workload: Workload) -> Finding:
     """Whether `measure` gives the sums declared and `predict` rows, the same in both."""
     from cluster.checks.parity import sgd_jax, sgd_torch
 
-    title = "measure gives the stated sums, predict rows, the same in torch and JAX"
+    title = "measure gives the declared sums, predict rows, same in torch and JAX"
     weights, batch = workload.initial_weights(0), workload.batch_like(0)
     ours = sgd_torch.judged(workload.torch_model(), weights)
     theirs = sgd_jax.judged(workload.jax_model(), weights)
     sums, rows = ours.measure(batch), ours.predict(batch)
     if set(sums) != set(workload.sums):
-        detail = f"measure gives {', '.join(sorted(sums))}; `sums` says {', '.join(workload.sums)}"
+        detail = f"measure gives {', '.join(sorted(sums))}; `sums` lists {', '.join(workload.sums)}"
         return Finding(False, title, detail)
     for answer, one, other in (
         ("measure", sums, theirs.measure(batch)),
@@ -134,7 +134,7 @@ def _answers(workload: Workload) -> Finding:
 
 
 def _continues(workload: Workload) -> Finding:
-    title = "its stream continues exactly from its state"
+    title = "its stream resumes exactly from its state"
     policy, stream, resumed = _policy(workload), workload.stream(7), workload.stream(7)
     try:
         for _ in range(DRAWS):
@@ -163,16 +163,14 @@ def _owned(workload: Workload) -> Finding:
         copies = [_copied(first), _copied(second)]
         for name, array in first.items():
             if not array.flags.writeable:
-                return Finding(False, title, f"{name} is read-only: hand out a copy")
+                return Finding(False, title, f"{name} is read-only: return a copy")
             array[...] = array == 0
         for name in _unequal(copies[1], second):
-            return Finding(False, title, f"{name} of two batches is the same memory")
+            return Finding(False, title, f"{name} of two batches shares memory")
         stream.load_state(state)
         for batch in copies:
             for name in _unequal(batch, stream.next(policy)):
-                return Finding(
-                    False, title, f"{name} is the data set's own memory: hand out a copy"
-                )
+                return Finding(False, title, f"{name} is the data set's own memory: return a copy")
     finally:
         stream.close()
     return Finding(True, title)

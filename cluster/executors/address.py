@@ -1,4 +1,4 @@
-"""Whether a Ray cluster can be at an address: asked before anything is written or imported."""
+"""Whether a Ray cluster can be at an address: checked before anything is written or imported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def check_address(address: str) -> None:
         return
     if address.startswith("ray://"):
         raise ClusterError(
-            f"no Ray cluster at {address!r}: Ray's client cannot carry news of running trials; run "
+            f"no Ray cluster at {address!r}: Ray Client cannot report on running trials; run "
             "gradathlon on a node of the cluster, with --address auto"
         )
     host, _, port = address.rpartition(":")
@@ -34,8 +34,8 @@ def check_address(address: str) -> None:
         raise ClusterError(f"no Ray cluster at {address!r}: {error}; is it running?") from None
     if not _is_healthy(address):
         raise ClusterError(
-            f"no Ray cluster at {address!r}: something answers there, but not as Ray's head; its "
-            "port is 6379 unless it was started with another"
+            f"no Ray cluster at {address!r}: the server there is not a Ray head node; its "
+            "port is 6379 by default"
         )
 
 

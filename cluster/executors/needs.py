@@ -1,4 +1,4 @@
-"""What submissions import, and whether a node has it: asked of every node before a run starts.
+"""What submissions import, and whether each node has it: checked before a run starts.
 
 A submission's own text travels with its trial; the packages that it imports do not. Another version
 of a method is another method, so a node must have the one that the driver has.
@@ -47,11 +47,11 @@ def lacking(requirements: Mapping[str, Versions]) -> list[str]:
     lines = []
     for module, wanted in requirements.items():
         if not is_installed(module):
-            lines.append(f"{module} is not installed ({_words(wanted) or 'on no machine so far'})")
+            lines.append(f"{module} is not installed ({_words(wanted) or 'on no machine yet'})")
             continue
         here = versions(module)
         lines += [
-            f"{name} is {here.get(name, 'not installed')} and not {version}"
+            f"{name} is {here.get(name, 'not installed')}, not {version}"
             for name, version in wanted.items()
             if here.get(name) != version
         ]

@@ -120,7 +120,7 @@ def land(spec: TrialSpec, piece: Piece) -> None:
                 file.truncate()
     except OSError as error:
         raise ClusterError(
-            f"{path}: cannot be written: {error.strerror or error}; make room, then go on: "
+            f"{path}: cannot be written: {error.strerror or error}; free space, then continue: "
             f"gradathlon run --resume -o {spec.run}"
         ) from None
 
@@ -178,13 +178,6 @@ def _its_checkpoint(here: TrialSpec) -> Iterator[Piece]:
     piece = _checkpoint(here)
     if piece is not None:
         yield piece
-
-
-def forget(spec: TrialSpec) -> None:
-    """The driver needs no checkpoint of a trial that has ended and will not be extended."""
-    if not spec.extensible:
-        with contextlib.suppress(OSError):
-            spec.checkpoint.unlink()
 
 
 def _grown(here: TrialSpec, sent: dict[str, int]) -> Iterator[Piece]:

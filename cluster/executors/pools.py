@@ -9,8 +9,9 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from cluster.spec import ClusterError
 from scoring.ground.words import Resources
@@ -38,11 +39,6 @@ class Pool:
         """Whether the cluster has other nodes, too: then each trial is sent to a named one."""
         self._given: collections.Counter[str] = collections.Counter()
 
-    @property
-    def cores(self) -> int:
-        """Of all of its nodes."""
-        return sum(place.cores for place in self.places.values())
-
     def remove(self, node: str) -> None:
         """A node that cannot race after all."""
         del self.places[node]
@@ -60,8 +56,8 @@ class Pool:
         ]
         if not fits:
             raise ClusterError(
-                "no node of this run's hardware is left in the cluster; the trials that ended are "
-                "kept: add such a node, then go on with --resume"
+                "no node with this run's hardware is left in the cluster; finished trials are "
+                "kept: add such a node, then continue with --resume"
             )
         chosen = min(fits, key=lambda place: self._given[place.id] / place.cores)
         self._given[chosen.id] += resources.all_cores
@@ -83,14 +79,14 @@ def choose(places: Sequence[Place], resources: Resources, run: Path) -> tuple[Po
     for place in fits:
         if place.hardware is not None:
             classes.setdefault(str(place.hardware["digest"]), []).append(place)
-    lines = [f"{place.name} stands aside: {place.trouble}" for place in fits if place.trouble]
+    lines = [f"{place.name} is skipped: {place.trouble}" for place in fits if place.trouble]
     if not classes:
         return Pool(fits, mixed=False), lines
     begun = _begun_on(run)
     if begun is not None and begun not in classes:
         raise ClusterError(
-            f"{run} was begun on hardware {begun}, and the cluster has none of it (but "
-            f"{', '.join(sorted(classes))}); join another cluster, or start a new run"
+            f"{run} started on hardware {begun}, but the cluster has only "
+            f"{', '.join(sorted(classes))}; join another cluster, or start a new run"
         )
     chosen = begun or max(classes, key=lambda digest: sum(one.cores for one in classes[digest]))
     others = [digest for digest in classes if digest != chosen]
@@ -98,12 +94,35 @@ def choose(places: Sequence[Place], resources: Resources, run: Path) -> tuple[Po
         lines.append(f"races on {_words(classes[chosen])}")
         differ = [_differences(classes[chosen][0], classes[digest][0]) for digest in others]
         for digest, what in zip(others, differ, strict=True):
-            lines.append(f"of other hardware, stands aside: {_words(classes[digest])} ({what})")
+            lines.append(f"other hardware, skipped: {_words(classes[digest])} ({what})")
     return Pool(classes[chosen], mixed=bool(others or lines)), lines
 
 
 def _fits(place: Place, resources: Resources) -> bool:
-    return place.cores >= resources.all_cores and place.gpus >= resources.all_gpus
+    return fitting(place, resources) > 0
+
+
+class Lends(Protocol):
+    """What lends trials its cores and accelerators."""
+
+    @property
+    def cores(self) -> int:
+        """How many cores."""
+
+    @property
+    def gpus(self) -> int:
+        """How many accelerators."""
+
+
+def fitting(node: Lends, resources: Resources) -> int:
+    """How many trials race on the node at a time."""
+    by_cores = node.cores // resources.all_cores
+    return min(by_cores, node.gpus // resources.all_gpus) if resources.gpus else by_cores
+
+
+def side_by_side(nodes: Collection[Lends], wanted: Collection[Resources]) -> int:
+    """How many trials race at a time, one at least, whatever each of them wants."""
+    return max(1, min(sum(fitting(node, held) for node in nodes) for held in wanted))
 
 
 def _words(places: Sequence[Place]) -> str:

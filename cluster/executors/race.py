@@ -1,13 +1,14 @@
-"""The trials of a run, waiting and in flight, whatever it is that carries them to nodes."""
+"""The trials of a run, waiting and in flight, independent of how they reach nodes."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
-from cluster.attempts import finished, write_failure
+from cluster.attempts import finished, forget_checkpoint, next_record, write_failure
 from cluster.executors import parcels
 from cluster.executors.parcels import Errand, Piece
 from cluster.executors.pools import Pool
@@ -51,6 +52,8 @@ class _Running:
     """Where it was sent, if to a named one."""
     stop: Stop | None = None
     """When it was last told that it may stop."""
+    record: Path | None = None
+    """Of the attempt that was sent off."""
 
 
 def longest_last_stretch(specs: Sequence[TrialSpec], side_by_side: int) -> list[TrialSpec]:
@@ -121,6 +124,7 @@ class Race:
             running.node = self._pool.lend(held, self._fleet.alive())
         running.stop = self._limits(running.spec) if self._limits else None
         spec = dataclasses.replace(running.spec, stop=running.stop)
+        running.record = next_record(spec)
         errand = parcels.errand(spec) if self._pool else None
         # Elsewhere, if there is an elsewhere.
         handle = self._fleet.send(spec, errand, running.node, running.setbacks > 0)
@@ -150,15 +154,15 @@ class Race:
 
     def _end(self, spec: TrialSpec, outcome: Outcome) -> Finished:
         bounds.clear(spec)
-        if self._pool:
-            parcels.forget(spec)
+        forget_checkpoint(spec, outcome)  # came home, perhaps, and was used elsewhere
         self._ended.append(spec)
         return Finished(spec, outcome)
 
     def _set_back(self, running: _Running, reason: str) -> Iterator[Finished]:
         """A trial let down by its node goes on from its checkpoint, but not for ever."""
         spec = running.spec
-        outcome = finished(spec)
+        # One that is raced again has ended before: only what this attempt wrote is its end.
+        outcome = finished(spec) if running.record and running.record.exists() else None
         if outcome:  # its last words were lost on the way, not its record
             yield self._end(spec, outcome)
             return
@@ -167,5 +171,5 @@ class Race:
             self._watch(Update(spec.key, "queued"))
             self._waiting.appendleft(running)
             return
-        reason = f"let down {running.setbacks} times by its node: {reason}"
-        yield Finished(spec, write_failure(spec, reason, fault=NODE))
+        reason = f"its node failed {running.setbacks} times: {reason}"
+        yield self._end(spec, write_failure(spec, reason, fault=NODE))

@@ -1,4 +1,4 @@
-"""The Ray executor: every trial under a supervisor on some node, on cores that it holds alone."""
+"""The Ray executor: each trial runs under a supervisor on some node, on cores of its own."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cluster.executors import parcels
 from cluster.executors.parcels import Errand
+from cluster.executors.pools import side_by_side
 from cluster.executors.race import News, Race, longest_last_stretch
 from cluster.executors.ray_nodes import nodes
 from cluster.executors.ray_pool import check_room, make_pool
@@ -121,19 +122,18 @@ def run_on_ray(
     """See `cluster.run_all`."""
     # Entered within the session: Ray sets a handler for SIGTERM of its own.
     with ray_session(address), Interrupts():
-        room = check_room(specs)
+        beside = check_room(specs)
         pool = bulletin = None
         if address is not None:
             pool = make_pool(specs, tell or (lambda line: None))
-            room = pool.cores
+            beside = side_by_side(pool.places.values(), {spec.resources for spec in specs})
             # Where the driver is, and with it for as long as it lives.
             bulletin = _Bulletin.options(  # type: ignore[attr-defined]
                 scheduling_strategy=_here()
             ).remote()
         # More than there is room for: the next trials wait where they will race. Unless what a
         # trial is given hangs on how others ended: then it waits here.
-        beside = _side_by_side(specs, room)
-        most = max(_ALWAYS_AT_ONCE, 2 * room) if limits is None else beside
+        most = max(_ALWAYS_AT_ONCE, 2 * beside) if limits is None else beside
         ordered = longest_last_stretch(specs, min(beside, at_once or beside))
         race = Race(ordered, watch, at_once or most, _RayFleet(bulletin), limits, pool)
         while race.unfinished:
@@ -143,8 +143,3 @@ def run_on_ray(
 
 def _here() -> NodeAffinitySchedulingStrategy:
     return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-
-
-def _side_by_side(specs: Sequence[TrialSpec], room: int) -> int:
-    """How many trials fit on `room` cores."""
-    return max(1, room // max(spec.resources.all_cores for spec in specs))

@@ -1,4 +1,4 @@
-"""Ask every node of a Ray cluster the same, once: what it is like, whether it has the data."""
+"""Query every node of a Ray cluster once: its hardware, and whether it has the data."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def ray_here() -> Finding:
         with ray_session(None):
             cores = sum(node.cores for node in nodes())
     except ClusterError as error:
-        advice = "free memory, shared memory and ports are what it asks for"
+        advice = "check free memory, shared memory and ports"
         return Finding("Ray starts", "fail", str(error), advice)
     return Finding("Ray starts", "ok", f"with {cores} cores")
 
@@ -108,5 +108,5 @@ def _reply(node: Node, answer: Any) -> Reply[Any]:
     except RayTaskError as error:
         return Reply(node, None, " ".join(f"{error.cause}".split()) or type(error.cause).__name__)
     except RayError as error:
-        trouble = "gave no answer in time" if isinstance(error, TimeoutError) else f"{error}"
+        trouble = "did not answer in time" if isinstance(error, TimeoutError) else f"{error}"
         return Reply(node, None, " ".join(trouble.split())[:200])

@@ -1,4 +1,4 @@
-"""Which nodes of a Ray cluster a run races on: settled, and told, before the first trial starts."""
+"""Which nodes of a Ray cluster a run uses: decided and reported before the first trial starts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 
 from cluster.executors.needs import lacking, needs
-from cluster.executors.pools import Place, Pool, choose
+from cluster.executors.pools import Place, Pool, choose, fitting, side_by_side
 from cluster.executors.ray_nodes import PATIENCE_S, Reply, ask_nodes, nodes
 from cluster.hardware import fingerprint
 from cluster.node_data import FETCH_S, fetch_all
@@ -34,8 +34,8 @@ def make_pool(specs: Sequence[TrialSpec], tell: Tell) -> Pool:
         pool,
         functools.partial(lacking, needs(sources.values())),
         PATIENCE_S,
-        "no node has what the submissions import: {}; install it on every node, or submit the run "
-        "as a job that brings it: --runtime-env-json '{{\"pip\": [...]}}'",
+        "no node has the packages submissions import: {}; install them on every node, or submit "
+        "the run as a job with them: --runtime-env-json '{{\"pip\": [...]}}'",
         tell,
     )
     ids = list(dict.fromkeys(spec.workload for spec in specs))
@@ -60,7 +60,7 @@ def _keep_those_that(
     for reply in ask_nodes(question, patience_s, pool.places):
         if reason := _trouble(reply):
             trouble = f"{reply.node.name}: {reason}"
-            tell(f"{reply.node.name} stands aside: {reason}")
+            tell(f"{reply.node.name} is skipped: {reason}")
             pool.remove(reply.node.id)
     if not pool.places:
         raise ClusterError(none.format(trouble))
@@ -71,16 +71,16 @@ def _trouble(reply: Reply[Sequence[str] | None]) -> str:
 
 
 def check_room(specs: Sequence[TrialSpec]) -> int:
-    """How many cores there are.
+    """How many trials race at a time.
 
     Raises:
         ClusterError: no node has what a trial asks for.
     """
-    there = nodes()
-    for held in {spec.resources for spec in specs}:
-        if not any(node.cores >= held.all_cores and node.gpus >= held.all_gpus for node in there):
+    there, wanted = nodes(), {spec.resources for spec in specs}
+    for held in wanted:
+        if not any(fitting(node, held) for node in there):
             raise ClusterError(
                 f"no node has {held.all_cores} cores and {held.all_gpus} accelerators for one "
                 "trial; lower `resources` in the suite, or join a larger cluster with --address"
             )
-    return sum(node.cores for node in there)
+    return side_by_side(there, wanted)

@@ -1,1 +1,1 @@
-"""What a submission may not change or look at: met in the trial's own process, ended or told."""
+"""What a submission may not change or inspect: detected, stopped or reported."""

@@ -1,4 +1,4 @@
-"""What a submission opened, started, connected to and inspected: noted, and nothing prevented.
+"""What a submission opened, started, connected to and inspected: recorded, not prevented.
 
 Python tells its own hook of such calls. Only those with a frame of the submission's files on the
 stack are noted, and of files only what was read outside of what Python and its packages are made

@@ -1,4 +1,4 @@
-"""Which files code may open unsaid, and what is said of the others.
+"""Which files code may open without a remark, and the remarks on the others.
 
 `carried` is what may have come from an earlier trial: what was written since the run began, lies in
 the run's folder, or where all processes share.

@@ -1,4 +1,4 @@
-"""Which functions of the harness's, or that it calls, are others than they were.
+"""Which functions of the harness, or that it calls, have been replaced.
 
 Told, and not prevented.
 """

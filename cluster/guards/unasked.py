@@ -1,4 +1,4 @@
-"""What Python calls unasked: there work could be done while the clock stands, as in evaluations."""
+"""Code that Python calls implicitly, which could work off the clock, as in evaluations."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Unasked:
         """What was added that the clock may miss, one phrase each."""
         changes = []
         if self._added():
-            changes.append("a callback runs at every collection of garbage")
+            changes.append("a callback runs at every garbage collection")
         if sys.getprofile() is not self._profile or sys.gettrace() is not self._trace:
             changes.append("a hook of sys.setprofile or sys.settrace runs at every call")
         if not _running() <= self._timers:
-            changes.append("a timer calls it wherever the trial is")
+            changes.append("a timer interrupts the trial")
         return changes
 
     def give_back(self) -> None:

@@ -1,4 +1,4 @@
-"""The world around a trial: global settings that a submission could change, and what it leaves.
+"""A trial's process: global settings that a submission could change, and what it leaves behind.
 
 The rule: what changes the arithmetic or takes more of the machine than was lent (gradient mode,
 dtypes, precision, threads, affinity), or runs where the clock may stand (modes of torch, callbacks
@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 
+from cluster.faults import signal_name
 from cluster.guards.replaced import Functions
 from cluster.guards.unasked import Unasked
 from submissions.contract import SubmissionError
@@ -56,7 +57,7 @@ class World:
         if changes:
             raise SubmissionError(
                 f"the submission changed what the race fixes: {', '.join(changes)}; "
-                "leave the process's settings as they are"
+                "do not change process settings"
             )
 
     def taken(self) -> list[str]:
@@ -64,7 +65,7 @@ class World:
         changes = self._unasked.taken()
         now = os.sched_getaffinity(0)
         if not now <= self._affinity:
-            changes.append(f"it runs on cores {_listed(now)} and not {_listed(self._affinity)}")
+            changes.append(f"it runs on cores {_listed(now)}, not {_listed(self._affinity)}")
         # Whatever is not imported cannot have been changed.
         if "cluster.learners.world_torch" in sys.modules:
             from cluster.learners import world_torch
@@ -72,7 +73,7 @@ class World:
             try:
                 changes += world_torch.taken(self._cores)
             except Exception as error:  # its own functions may be another's by now
-                changes.append(f"torch cannot be asked for its settings ({type(error).__name__})")
+                changes.append(f"torch's settings cannot be read ({type(error).__name__})")
         if "jax" in sys.modules:
             from cluster.learners import world_jax
 
@@ -90,7 +91,7 @@ class World:
         if _folder() != self._folder:
             leftovers["changed_directory"] = _folder()
         odd = [
-            signal.Signals(number).name
+            signal_name(number)
             for number, handler in self._signals.items()
             if signal.getsignal(number) != handler
         ]

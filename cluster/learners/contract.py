@@ -1,4 +1,4 @@
-"""What the training loop needs of a learner: one interface, one implementation a framework."""
+"""What the training loop needs of a learner: one interface, one implementation per framework."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Draw = Callable[[], Batch]
 
 
 class DeviceError(Exception):
-    """The accelerator that a trial asks for cannot be used."""
+    """The accelerator that a trial needs cannot be used."""
 
 
 class Field(Protocol):
@@ -202,8 +202,8 @@ def plain_weights(judged: object, live: Mapping[str, Weight]) -> dict[str, Weigh
     weights = {str(name): judged[name] for name in judged}
     odd = sorted(set(weights) ^ set(live))
     if odd:
-        what = "leave out" if odd[0] in live else "hold the unknown"
-        raise SubmissionError(f"the weights to be judged {what} {odd[0]!r}; keep the model's names")
+        what = "lack" if odd[0] in live else "have an unknown"
+        raise SubmissionError(f"the weights to evaluate {what} {odd[0]!r}; keep the model's names")
     return {name: weights[name] for name in live}
 
 
@@ -231,7 +231,7 @@ def refuse_other_kind(name: str, value: object) -> NoReturn:
     """
     kind = type(value).__qualname__
     raise SubmissionError(
-        f"the weight {name!r} is a {kind}, whose code would run in evaluations; give plain arrays"
+        f"the weight {name!r} is a {kind}, whose code would run in evaluations; use plain arrays"
     )
 
 
@@ -242,8 +242,8 @@ def refuse_other_arithmetic(what: str) -> NoReturn:
         SubmissionError: always; `what` is a clause.
     """
     raise SubmissionError(
-        f"a loss is taken where {what}: the precision of a model is the workload's; take losses at "
-        "float32 weights, outside of such settings"
+        f"a loss is computed where {what}: the workload fixes the precision; compute losses at "
+        "float32 weights, outside such settings"
     )
 
 

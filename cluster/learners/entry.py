@@ -1,4 +1,4 @@
-"""What a learner is made of, put together: for a trial and for `gradathlon check` alike."""
+"""Assembles a learner's parts, for a trial and for `gradathlon check` alike."""
 
 from __future__ import annotations
 

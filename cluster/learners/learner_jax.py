@@ -56,7 +56,7 @@ class JaxLearner:
         self._team = JaxTeam(entry.rank, gpus) if entry.rank else None
         if gpus and jax.default_backend() == "cpu":
             raise DeviceError(
-                f"a trial asks for {gpus} accelerator(s) and JAX {jax.__version__} finds none: "
+                f"a trial needs {gpus} accelerator(s) but JAX {jax.__version__} finds none: "
                 "pip install 'jax[cuda13]', or set `gpus: 0`"
             )
         self._key = jax.random.key(entry.seed)
@@ -320,7 +320,7 @@ class JaxLearner:
     def state(self) -> StateDict:
         leaves, alike = self._leaves()
         if not alike:
-            raise StateError("state has another form than it had at the start")
+            raise StateError("the structure of its state has changed since the start")
         _check_state(leaves := [leaf for leaf in leaves if not callable(leaf)])
         leaves = [_to_numpy(here(leaf)) for leaf in leaves]
         return {
@@ -354,14 +354,15 @@ def _check_state(state: State) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
         if not isinstance(leaf, jax.Array | np.ndarray | np.generic | int | float | bool):
             name = jax.tree_util.keystr(path, simple=True, separator="/")
-            raise StateError(f"state/{name} is a {type(leaf).__qualname__}")
+            what = f"state/{name} is a {type(leaf).__qualname__}"
+            raise StateError(f"{what}, which a checkpoint cannot save; use arrays and numbers")
 
 
 def _refuse_other_than_arrays(params: object, arrays: tuple[type, ...]) -> None:
     """Weights of another class would be waited for by its code, at every barrier."""
     for value in params.values() if type(params) is dict else [params]:
         if type(value) not in (*arrays, np.ndarray):
-            what = f"`update` returned a {type(value).__qualname__} in the place of weights"
+            what = f"`update` returned a {type(value).__qualname__} instead of weights"
             raise SubmissionError(f"{what}; return a dict of JAX arrays by name")
 
 
@@ -377,8 +378,10 @@ def _to_numpy(leaf: jax.typing.ArrayLike) -> Array:
 
 
 def _from_numpy(saved: Array, like: State) -> State:
-    if isinstance(like, jax.Array) and jnp.issubdtype(like.dtype, jax.dtypes.prng_key):
-        return jax.random.wrap_key_data(jnp.array(saved), impl=jax.random.key_impl(like))
-    if isinstance(like, int | float):
+    if isinstance(like, np.ndarray):
+        return saved.copy(order="K")  # of JAX's, float64 would be float32
+    if not isinstance(like, jax.Array):
         return type(like)(saved)
+    if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(jnp.array(saved), impl=jax.random.key_impl(like))
     return jnp.array(saved)

@@ -37,7 +37,7 @@ def _device(resources: Resources) -> torch.device:
         return torch.device("cpu")
     if not torch.cuda.is_available():
         raise DeviceError(
-            f"a trial asks for {resources.gpus} accelerator(s) and PyTorch {torch.__version__} "
+            f"a trial needs {resources.gpus} accelerator(s) but PyTorch {torch.__version__} "
             "finds none: install its CUDA build, or set `gpus: 0`"
         )
     return torch.device("cuda")
@@ -187,7 +187,7 @@ class TorchLearner:
         try:
             return asked(self._algorithm.state())
         except RecursionError:
-            return StateError("state holds itself, or is nested too deeply for a checkpoint")
+            return StateError("state contains itself, or is nested too deeply for a checkpoint")
 
     def drain(self) -> Taken:
         run = self._run
@@ -238,14 +238,14 @@ def _refuse_replaced(live: Tensors, owned: Tensors) -> None:
     if odd is not None:
         raise SubmissionError(
             f"`params[{odd!r}]` was replaced, which the model does not see; change weights in "
-            "place, as by `copy_` or `sub_`"
+            "place, e.g. with `copy_` or `sub_`"
         )
 
 
 def _refuse_hooks(model: TorchModel) -> None:
     """What a module calls in training it calls in evaluations, too, where the clock stands."""
     if any(one._forward_hooks or one._forward_pre_hooks for one in model.modules()):
-        raise SubmissionError("a hook was put into the model; see what is in `params` alone")
+        raise SubmissionError("a hook was added to the model; use only what is in `params`")
 
 
 def _summed(noted: list[Tensors]) -> dict[str, float]:

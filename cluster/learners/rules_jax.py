@@ -80,8 +80,8 @@ class Problem:
             SubmissionError: no loss was taken.
         """
         if not self.noted:
-            advice = "take `problem.loss` or `problem.value_and_grad` in every step"
-            raise SubmissionError(f"`update` returned without one loss; {advice}")
+            advice = "call `problem.loss` or `problem.value_and_grad` in every step"
+            raise SubmissionError(f"`update` returned without computing a loss; {advice}")
         for sums in self.noted:
             if all(_of_one_trace(sums[name], self._rng) for name in names):
                 return stacked(sums, names)
@@ -202,7 +202,7 @@ class ObjectRules:
         returned = self.submission.update(params, state, batch, problem)
         if not isinstance(returned, tuple) or len(returned) != _PARTS:
             what = f"`update` returned a {type(returned).__name__}"
-            raise SubmissionError(f"{what}; write `return params, state`, the new ones")
+            raise SubmissionError(f"{what}; return the new ones: `return params, state`")
         return returned
 
 

@@ -166,8 +166,8 @@ class Run:
             SubmissionError: none was taken since `await_loss`.
         """
         if self._awaited:
-            advice = "take `problem.loss` or `problem.value_and_grad` in every step"
-            raise SubmissionError(f"{what} returned without one loss; {advice}")
+            advice = "call `problem.loss` or `problem.value_and_grad` in every step"
+            raise SubmissionError(f"{what} returned without computing a loss; {advice}")
 
 
 class Problem:

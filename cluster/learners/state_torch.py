@@ -1,4 +1,4 @@
-"""What torch algorithms remember, to and from the arrays and plain values of a checkpoint."""
+"""Converts the state of torch algorithms to and from a checkpoint's arrays and plain values."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from scoring.ground.words import StateDict
 from submissions.contract import State
 from workloads.contract import Array
 
+_ROWS = (list, tuple, deque)
 _PLAIN = bool | int | float | str | bytes | np.generic
 
 
@@ -24,12 +25,12 @@ def to_numpy(value: State, name: str) -> State:
     """
     if isinstance(value, torch.Tensor):
         if value.layout is not torch.strided:
-            what = f"{name} is a tensor of layout {value.layout}, which no checkpoint can keep"
-            raise StateError(f"{what}; keep its indices and values as tensors")
+            what = f"{name} is a tensor of layout {value.layout}, which a checkpoint cannot save"
+            raise StateError(f"{what}; store its indices and values as tensors")
         return _array(value)
     if isinstance(value, Mapping):
         return {key: to_numpy(item, f"{name}/{key}") for key, item in value.items()}
-    if isinstance(value, list | tuple | deque):
+    if isinstance(value, _ROWS):
         items = [to_numpy(item, f"{name}/{i}") for i, item in enumerate(value)]
         return _like(value, items)
     if value is None or isinstance(value, _PLAIN | np.ndarray | set | frozenset):
@@ -37,7 +38,7 @@ def to_numpy(value: State, name: str) -> State:
     if _has_state(value):
         return to_numpy(value.state_dict(), name)
     raise StateError(
-        f"{name} is a {type(value).__qualname__}, which no checkpoint can keep; use tensors, "
+        f"{name} is a {type(value).__qualname__}, which a checkpoint cannot save; use tensors, "
         "numbers, text, lists, tuples, sets, deques, dicts, or objects with `state_dict` and "
         "`load_state_dict`"
     )
@@ -52,7 +53,7 @@ def asked(value: State) -> State:
         return value
     if isinstance(value, Mapping):
         return {key: asked(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | deque):
+    if isinstance(value, _ROWS):
         return _like(value, [asked(item) for item in value])
     return asked(value.state_dict()) if _has_state(value) else value
 
@@ -66,22 +67,27 @@ def to_torch(value: State, device: torch.device) -> State:
         return torch.from_numpy(value.copy(order="K")).to(device)
     if isinstance(value, dict):
         return {key: to_torch(item, device) for key, item in value.items()}
-    if isinstance(value, list | tuple | deque):
+    if isinstance(value, _ROWS):
         return _like(value, [to_torch(item, device) for item in value])
     return value
 
 
 def into_objects(saved: State, fresh: State) -> State:
-    """`saved`, with the objects of `fresh` that have a `load_state_dict` in their places."""
+    """`saved`, with the objects of `fresh` that have a `load_state_dict` in their places.
+
+    What is an array there is one again: `to_torch` cannot tell it from a tensor's.
+    """
     if isinstance(fresh, torch.optim.Optimizer):
         load_optimizer(fresh, saved)
         return fresh
     if _has_state(fresh):
         fresh.load_state_dict(saved)
         return fresh
+    if isinstance(fresh, np.ndarray) and isinstance(saved, torch.Tensor):
+        return saved.cpu().numpy()
     if isinstance(saved, dict) and isinstance(fresh, Mapping):
         return {key: into_objects(item, fresh.get(key)) for key, item in saved.items()}
-    if isinstance(saved, list | tuple) and isinstance(fresh, list | tuple):
+    if isinstance(saved, _ROWS) and isinstance(fresh, _ROWS):
         beside = [*fresh, *([None] * len(saved))]
         return _like(saved, [into_objects(a, b) for a, b in zip(saved, beside, strict=False)])
     return saved

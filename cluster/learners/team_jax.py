@@ -50,8 +50,8 @@ class JaxTeam:
             if "before any JAX" not in str(error) and "only be called once" not in str(error):
                 raise
             raise DeviceError(
-                "JAX has computed in this process before, and a trial on several ranks wants one "
-                "of its own: race it with --executor ray"
+                "JAX has already run in this process, and a trial on several ranks needs a fresh "
+                "one; use --executor ray"
             ) from None
         ranks = Mesh(np.array(jax.devices()), ("ranks",))
         self.everywhere = NamedSharding(ranks, PartitionSpec())

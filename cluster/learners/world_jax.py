@@ -1,4 +1,4 @@
-"""JAX's global settings: what a race wants them to be, and giving back what was changed."""
+"""JAX's global settings: the values a race requires, and restoring them after changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PyTorch's global settings: what a race wants them to be, and giving back what was changed."""
+"""PyTorch's global settings: the values a race requires, and restoring them after changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Place = ModuleType | type[Any]
 def taken(cores: int) -> list[str]:
     """What differs from what the harness set, one phrase each."""
     if _modes():  # which would see the questions, too
-        return ["a mode that sees torch's every operation is left on"]
+        return ["a mode that intercepts every torch operation is left on"]
     wanted = {
         "gradients are switched off": (torch.is_grad_enabled(), True),
         f"torch runs {torch.get_num_threads()} threads": (torch.get_num_threads(), cores),

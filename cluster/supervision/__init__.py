@@ -1,1 +1,1 @@
-"""A trial in a process of its own: how it starts, who watches it from outside, how it all ends."""
+"""A trial in its own process: how it starts, who watches it from outside, and how it ends."""

@@ -1,4 +1,4 @@
-"""The process of one trial, as its supervisor starts it: trains, and tells its news in a pipe.
+"""The process of one trial, started by its supervisor: trains and reports through a pipe.
 
 Started as `cluster.process.python` says, with the pickled trial and its cores on standard input.
 """

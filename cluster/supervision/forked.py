@@ -117,7 +117,7 @@ class _Ready:
         socket.send_fds(self._line, [asked], list(descriptors))
         pid = int(self._line.recv(32) or 0)
         if not pid:
-            raise OSError("the process that stood ready is gone, or must not be copied")
+            raise OSError("the standby process is gone, or must not be forked")
         return Forked(pid)
 
     @property
@@ -223,17 +223,16 @@ def _copyable() -> bool:
 def _copied(line: socket.socket, descriptors: Sequence[int]) -> int:
     """The copy's number, once it is the supervisor's own child; 0 if there is none."""
     reading, writing = os.pipe()
-    supervisor = os.getppid()
     between = os.fork()
     if not between:
-        code = 1
+        code, parent = 1, os.getpid()
         with contextlib.suppress(OSError):
             pid = os.fork()
             if not pid:
                 os.close(reading)
                 os.close(writing)
                 line.close()
-                _race_as_child_of(supervisor, descriptors)
+                _race_as_orphan_of(parent, descriptors)
             os.write(writing, str(pid).encode())
             code = 0
         os._exit(code)
@@ -245,13 +244,11 @@ def _copied(line: socket.socket, descriptors: Sequence[int]) -> int:
     return 0 if failed else int(number)
 
 
-def _race_as_child_of(supervisor: int, descriptors: Sequence[int]) -> NoReturn:
+def _race_as_orphan_of(parent: int, descriptors: Sequence[int]) -> NoReturn:
     code = 1
     try:
         os.setsid()
-        while os.getppid() != supervisor:
-            if os.getppid() == 1:
-                os._exit(1)
+        while os.getppid() == parent:  # `race_given` sees that the supervisor's child it is
             time.sleep(_LOOK_S)
         given, pipe, log = descriptors
         for descriptor, standard in ((given, 0), (log, 1), (log, 2)):

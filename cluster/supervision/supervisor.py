@@ -1,4 +1,4 @@
-"""One trial in a process of its own, watched from outside: its silence, its memory, its end.
+"""One trial in its own process, watched from outside: its silence, memory and end.
 
 The submission's code runs in the child alone. Whatever it leaves (children, threads, a hang, a
 crash) ends with the trial, and whatever it prints goes to a log beside its record.
@@ -20,9 +20,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from cluster.attempts import amend, cannot_matter, finished, write_failure, write_not_begun
+from cluster.attempts import (
+    amend,
+    cannot_matter,
+    finished,
+    next_record,
+    write_failure,
+    write_not_begun,
+)
 from cluster.cores import WAIT_S, lock_cores
-from cluster.faults import NodeError, printable
+from cluster.faults import NodeError, how_ended, printable
 from cluster.process import python, threads
 from cluster.scratch import scratch
 from cluster.spec import TrialSpec, Update
@@ -31,6 +38,7 @@ from cluster.supervision.child import from_text
 from cluster.supervision.forked import Forked
 from cluster.supervision.witness import Witness
 from cluster.trial.deadline import silence_s
+from scoring.ground.files import from_home, write_whole
 from scoring.records import Outcome, RecordError, read_record, record_attempts
 
 _LOOK_S = 0.5
@@ -73,29 +81,33 @@ class _Child:
         self._reason = ""
         self._reached_submission = False
         self._last: Outcome | NodeError | None = None
-        self._before_s = _reaped_s()
+        self._before_s = 0.0
         self._others = frozenset(tree.descendants(os.getpid()))  # this process's own helpers
         self._limit = tree.memory_share(spec.resources.all_cores)
         self._heard = self._looked = time.monotonic()
         self._silence_s = silence_s(spec, training=False, wall_s=0.0)
-        attempt = len(record_attempts(spec.run, spec.key))
-        self.log = spec.record(attempt).with_suffix(".log")
-        self._pipe = -1
-        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._record = next_record(spec)
+        self.log = self._record.with_suffix(".log")
+        self._listener: threading.Thread
         self._lines: queue.Queue[Update | Outcome | NodeError | None] = queue.Queue()
         self._process: subprocess.Popen[bytes] | Forked
 
     def __enter__(self) -> _Child:
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self._pipe, writing = os.pipe()
-        given, giving = os.pipe()
         with self.log.open("ab") as log:
-            started = forked.fork(self.spec, self.cores, (given, writing, log.fileno()))
-            self._process = started or self._start(given, writing, log)
-        os.close(given)
-        os.close(writing)
-        with contextlib.suppress(BrokenPipeError), os.fdopen(giving, "wb") as file:
-            file.write(pickle.dumps((self.spec, self.cores, os.getpid(), self._folder)))
+            reading, writing = os.pipe()
+            given, giving = os.pipe()
+            self._listener = threading.Thread(target=self._listen, args=(reading,), daemon=True)
+            self._listener.start()
+            with contextlib.suppress(BrokenPipeError), os.fdopen(giving, "wb") as file:
+                try:
+                    started = forked.fork(self.spec, self.cores, (given, writing, log.fileno()))
+                    self._process = started or self._start(given, writing, log)
+                finally:
+                    os.close(given)
+                    os.close(writing)
+                file.write(pickle.dumps((self.spec, self.cores, os.getpid(), self._folder)))
+        self._before_s = _reaped_s()  # one that stood ready and could not be copied is in it
         return self
 
     def _start(self, given: int, writing: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -114,16 +126,16 @@ class _Child:
             self._process.kill()
             self._process.wait()
         tree.end_all(os.getpid(), self._others)
-        if self._listener.is_alive():
-            self._listener.join(_LOOK_S)  # with the last writer gone it has come to the end
-        os.close(self._pipe)
+        self._listener.join(_LOOK_S)  # with the last writer gone it has come to the end
         with contextlib.suppress(OSError):
-            if not self.log.stat().st_size:
+            text = self.log.read_bytes().decode(errors="replace")
+            if not text:
                 self.log.unlink()
+            elif (told := from_home(text)) != text:
+                write_whole(self.log, told)
 
     def news(self) -> Iterator[Update]:
         """What it tells while it trains, until its process ends or is ended."""
-        self._listener.start()
         while self._last is None:
             try:
                 news = self._lines.get(timeout=_LOOK_S)
@@ -135,7 +147,7 @@ class _Child:
                     break
                 yield from self._take(news)
             if time.monotonic() - self._heard > self._silence_s:
-                self._reason = f"gave no sign of life for {self._silence_s:.0f} s and was ended"
+                self._reason = f"sent no update for {self._silence_s:.0f} s and was stopped"
             if time.monotonic() - self._looked > _LOOK_S:
                 self._look_at_memory()
             if self._reason:
@@ -149,14 +161,14 @@ class _Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
-            self._reason = self._reason or "cut the line that its news go by, and was ended"
+            self._reason = self._reason or "closed the pipe it reports through and was stopped"
         leftovers = tree.end_all(os.getpid(), self._others)
         if isinstance(self._last, NodeError):
             return self._last
         if self._last is None:
             self.witness.end()
         # Its last words may have been lost, and not its record.
-        outcome = self._last or finished(self.spec)
+        outcome = self._last or (finished(self.spec) if self._record.exists() else None)
         if outcome is None:
             fault = self._fault(code)
             if isinstance(fault, NodeError):
@@ -175,9 +187,10 @@ class _Child:
             return amend(
                 record, dataclasses.replace(outcome, extra={**outcome.extra, **extra, **testimony})
             )
-        except (RecordError, LookupError) as error:
-            reason = str(error) or "it is gone"
-            return write_failure(self.spec, f"its record cannot be: {reason}", **extra)
+        except RecordError as error:
+            return write_failure(self.spec, f"its record is impossible: {error}", **extra)
+        except LookupError:
+            return write_failure(self.spec, "its record is missing", **extra)
         except OSError:
             return outcome
 
@@ -187,22 +200,18 @@ class _Child:
             return self._reason if self._reached_submission else NodeError(f"it {self._reason}")
         words = self._last_words()
         if not self._reached_submission:  # it died of the machine: of an import, a full memory
-            return NodeError(f"its process died before the submission's code ran ({code}){words}")
+            return NodeError(f"its process exited before the submission's code ran ({code}){words}")
         if code >= 0:
-            return f"its process ended itself with exit code {code}{words}"
-        name = signal.Signals(-code).name
+            return f"its process exited by itself: {how_ended(code)}{words}"
         if -code in _FROM_OUTSIDE:
-            return NodeError(f"its process was ended by {name}")
-        return f"its process was ended by {name}{words}"
+            return NodeError(f"its process was killed by {how_ended(code)}")
+        return f"its process was killed by {how_ended(code)}{words}"
 
-    def _listen(self) -> None:
+    def _listen(self, reading: int) -> None:
         """Stamp what comes when it comes, in a thread: passing news on can take its time."""
-        rest = b""
-        with contextlib.suppress(OSError):
-            while data := os.read(self._pipe, 1 << 16):
-                *lines, rest = (rest + data).split(b"\n")
-                for line in lines:
-                    self._hear(line)
+        with os.fdopen(reading, "rb") as lines:
+            for line in lines:
+                self._hear(line)
         self._lines.put(None)
 
     def _hear(self, line: bytes) -> None:
@@ -229,10 +238,12 @@ class _Child:
     def _look_at_memory(self) -> None:
         self._looked = time.monotonic()
         held = tree.private_bytes(self._process.pid)
+        if held > self._limit:  # unless copies of its process share it
+            held = tree.proportional_bytes(self._process.pid)
         if held > self._limit:
             self._reason = (
-                f"took {held / 1e9:.1f} GB of memory, more than its share of "
-                f"{self._limit / 1e9:.1f} GB, and was ended"
+                f"used {held / 1e9:.1f} GB of memory, more than its share of "
+                f"{self._limit / 1e9:.1f} GB, and was stopped"
             )
         with contextlib.suppress(OSError):
             if self.log.stat().st_size > _LOG_BYTES:
@@ -241,7 +252,7 @@ class _Child:
     def _last_words(self) -> str:
         with contextlib.suppress(OSError):
             lines = _tail(self.log).split()
-            return f"; it said last: {printable(' '.join(lines))[-200:]}" if lines else ""
+            return f"; last output: {printable(' '.join(lines))[-200:]}" if lines else ""
         return ""
 
 

@@ -1,4 +1,4 @@
-"""A process and all that descends from it: their seconds, their memory, their end."""
+"""A process and its descendants: their CPU time, memory and termination."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 _ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER
@@ -37,11 +38,16 @@ def cpu_s(pid: int) -> float:
 
 
 def private_bytes(pid: int) -> int:
-    """Memory that only this process and its descendants hold."""
+    """Memory of a process and its descendants; what copies of a process share, once for each."""
     return sum(_private_bytes(one) for one in (pid, *descendants(pid)))
 
 
-def end_all(root: int, spare: frozenset[int]) -> int:
+def proportional_bytes(pid: int) -> int:
+    """As `private_bytes`, but what is shared counts once; the kernel takes milliseconds to say."""
+    return sum(_proportional_bytes(one) for one in (pid, *descendants(pid)))
+
+
+def end_all(root: int, spare: frozenset[int] = frozenset()) -> int:
     """Kill and reap everything below `root`, this process, but `spare`; how many there were."""
     killed: set[int] = set()
     until = time.monotonic() + _PATIENCE_S
@@ -57,6 +63,15 @@ def end_all(root: int, spare: frozenset[int]) -> int:
             break
         time.sleep(0.005)
     return len(killed)
+
+
+def end(process: BaseProcess) -> None:
+    """Kill what multiprocessing started, with all that descends from it, and reap it."""
+    for pid in [*descendants(process.pid or 0)] if process.is_alive() else ():
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    process.kill()
+    process.join()
 
 
 def _tasks(pid: int) -> list[Path]:
@@ -89,6 +104,15 @@ def _private_bytes(pid: int) -> int:
     except (OSError, ValueError):
         return 0
     return (int(resident) - int(shared)) * _PAGE
+
+
+def _proportional_bytes(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        facts = dict(line.split(":", 1) for line in lines[1:])
+        return 1024 * int(facts["Pss_Anon"].split()[0])
+    except (OSError, ValueError, LookupError):  # an older kernel, or it may not be looked at
+        return _private_bytes(pid)
 
 
 def memory_share(cores: int) -> int:

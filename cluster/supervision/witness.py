@@ -1,4 +1,4 @@
-"""The second witness: what another process saw of a trial, beside what the trial says of itself."""
+"""The second witness: what another process saw of a trial, to check the trial's own account."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Witness:
             for line in evaluations
             if line.steps > first and line.steps not in self._steps
         ]
-        return [f"an evaluation at step {unheard[0]} that nobody was told of"] if unheard else []
+        return [f"an evaluation at step {unheard[0]} that was not reported"] if unheard else []
 
 
 def off_clock_s(outcome: Outcome) -> float:
@@ -80,7 +80,7 @@ def _doubts_of_time(clock_s: float, off_clock_s: float, wall_s: float) -> list[s
     if exceeds(clock_s, wall_s):
         return [f"{clock_s:.1f} s on the clock within {wall_s:.1f} s"]
     if exceeds(wall_s, claimed_s):
-        return [f"{wall_s:.1f} s passed, of which the trial tells {claimed_s:.1f} s"]
+        return [f"{wall_s:.1f} s passed, of which the trial reports {claimed_s:.1f} s"]
     return []
 
 

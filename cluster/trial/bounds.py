@@ -1,4 +1,4 @@
-"""Bounds that reach a trial while it trains: others have ended meanwhile, and it may stop earlier.
+"""Bounds sent to a running trial: once others have ended, it may stop earlier.
 
 A bound is a small file beside the trial's record. The trial looks for it at its evaluations, while
 its clock stands; whoever drives the run, or supervises the trial where that folder is not seen,

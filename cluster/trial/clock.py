@@ -18,10 +18,12 @@ class Reading:
     """Seconds on the clock: monotonic wall time, and CPU time over all threads and children.
 
     A child's time counts once it has been waited for; what outlives the trial is the witness's.
+    `compilations` is how often anything was compiled in that time.
     """
 
     wall_s: float = 0.0
     cpu_s: float = 0.0
+    compilations: int = 0
 
 
 class Clock:
@@ -42,16 +44,10 @@ class Clock:
         self._barrier = barrier
         self._count = compilations
         self._before = 0
-        self.compilations = 0
-        """How often anything was compiled while the clock ran."""
+        self._compilations = already.compilations
         self._wall_ns = round(already.wall_s * 1e9)
         self._cpu_ns = round(already.cpu_s * 1e9)
         self._since: tuple[int, int] | None = None
-
-    @property
-    def running(self) -> bool:
-        """Whether time is being charged."""
-        return self._since is not None
 
     def start(self) -> None:
         """Charge time from now on."""
@@ -70,12 +66,12 @@ class Clock:
         self._wall_ns += wall_ns - self._since[0]
         self._cpu_ns += cpu_ns - self._since[1]
         self._since = None
-        self.compilations += self._count() - self._before
+        self._compilations += self._count() - self._before
         return self.read()
 
     def read(self) -> Reading:
         """The present reading; while running, work still queued on the device is not in it."""
-        return Reading(self.wall_s(), self.cpu_s())
+        return Reading(self.wall_s(), self.cpu_s(), self._compilations)
 
     def wall_s(self) -> float:
         """As `read().wall_s`, quick enough to be asked at every step."""

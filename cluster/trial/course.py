@@ -1,4 +1,4 @@
-"""What a trial remembers of its own course: all of it, in one place, kept by checkpoints whole."""
+"""A trial's state of progress: all of it in one place, saved whole by checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The alarm that ends a step which does not come back."""
+"""The alarm that ends a step that does not finish."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ class Deadline:
             return
         what = "the warm-up" if self._warming_up else f"step {steps + 1}"
         raise Overdue(
-            f"{what} did not come back within {self._seconds:g} s; look for an endless loop or a "
-            "wait in the submission"
+            f"{what} did not finish within {self._seconds:g} s; look for an endless loop or a "
+            "blocking wait in the submission"
         )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import workloads
 from cluster import checkpoint, kept
-from cluster.attempts import header_of, saved_state
+from cluster.attempts import forget_checkpoint, header_of, next_record, saved_state
 from cluster.faults import NodeError, as_raised, check_code, check_interrupt, ours, told
 from cluster.guards.audit import AUDIT
 from cluster.guards.world import World
@@ -35,7 +35,7 @@ from cluster.trial.settings import check_settings
 from cluster.trial.warm_up import compilations, warm_learner, warm_pacer
 from scoring.ground.ends import End
 from scoring.ground.words import Facts, StateDict
-from scoring.records import Evaluation, EventLine, Outcome, Writer, encode, record_attempts
+from scoring.records import Evaluation, EventLine, Outcome, Writer, encode
 from submissions.contract import SubmissionError, TrainingComplete
 from workloads.contract import Workload
 from workloads.diagnostics import diagnose, is_due
@@ -83,6 +83,7 @@ def run_trial(spec: TrialSpec, cores: list[int] | None = None) -> Iterator[Updat
         trial.close()
     outcome = trial.outcome
     assert outcome is not None
+    forget_checkpoint(spec, outcome)
     yield Update(spec.key, "ended", outcome.steps, outcome.wall_s, trial.course.judged)
     yield outcome
 
@@ -95,17 +96,17 @@ class _Trial:
         self.outcome: Outcome | None = None
         self.course = Course()
         self._saved = saved_state(spec)
+        self._goes_on = self._saved is not None
         if self._saved:
             self.course = Course.from_state(self._saved["course"])
         seen = tuple(self._saved["record"][1:]) if self._saved else ()
-        attempts = record_attempts(spec.run, spec.key)
         self._seeds = Seeds.of(spec.seed)
         self._stream = workload.stream(self._seeds.stream)
         self._opened = contextlib.ExitStack()
         self._opened.callback(self._stream.close)
         header = encode(header_of(spec, cores, workload.data_sha256()))
-        self._writer = Writer(spec.record(len(attempts)), (header, *seen))
-        self._clock = Clock(lambda: None)
+        self._writer = Writer(next_record(spec), (header, *seen))
+        self._clock = Clock(lambda: None, self.course.reading)
         self._pacer: Pacer | None = None
         self._found: Facts = {}
         self._checkpoint_cost_s = 0.0
@@ -142,7 +143,7 @@ class _Trial:
                 course.turns_s += self._pacer.begin(course.paired, _seconds() - self._began)
             deadline.arm(course.reading)
             self._clock.start()
-            if not self._saved:
+            if not self._goes_on:
                 learner.begin()
             while True:
                 due = self._train_until_evaluation(learner)
@@ -165,20 +166,16 @@ class _Trial:
                     break
                 deadline.arm(course.reading)
                 self._clock.start()
-        if not spec.extensible:
-            spec.checkpoint.unlink(missing_ok=True)
 
     def fail(self, error: BaseException) -> None:
         """End as `failed`, with the reason in one line and the traceback kept."""
-        if self._clock.running:
-            self.course.reading = self._clock.read()  # no barrier: the device may be what failed
+        self.course.reading = self._clock.read()  # no barrier: the device may be what failed
         is_expected = isinstance(error, _KNOWN)
         reason = told(error, kind=not is_expected)
         changes = [] if isinstance(error, SubmissionError) else self._world.taken()
         reason += f" (the submission changed: {', '.join(changes)})" if changes else ""
         trace = "".join(traceback.format_exception(error))[-20_000:]
         self._end("failed", reason, traceback=trace)
-        self.spec.checkpoint.unlink(missing_ok=True)
 
     def _news(self) -> Update:
         course = self.course
@@ -198,6 +195,7 @@ class _Trial:
         if self._saved:
             learner.begin()
             self._restore(learner, self._saved)
+            self._saved = None  # as large as all that the learner holds
         return learner
 
     def _close_window(self) -> None:
@@ -302,14 +300,15 @@ class _Trial:
         return why_pruned(spec, course, evaluation)
 
     def _out_of_time(self) -> tuple[End, str]:
-        self.course.reading = self._clock.read()
-        self.course.evaluated = self.course.steps
-        spec = self.spec
-        if is_holding(spec, self.course):
-            end = why_over(spec, self.course, self.workload, self._enough)
+        spec, course = self.spec, self.course
+        course.reading = self._clock.read()
+        # Given more steps, it goes on in another process: the sums of these end with this one.
+        course.evaluated, course.updates = course.steps, 0
+        if is_holding(spec, course):
+            end = why_over(spec, course, self.workload, self._enough)
             if end:
                 return end
-        beyond = self.course.steps > spec.budget.steps
+        beyond = course.steps > spec.budget.steps
         return "budget", self._enough or (spec.steps_spent if beyond else spec.time_spent)
 
     def _end(self, end: End, reason: str, **extra: Any) -> None:
@@ -320,7 +319,7 @@ class _Trial:
         began = _seconds()
         doings = [*AUDIT.seen(), *self._world.replaced()]
         course.off_clock_s += _seconds() - began
-        noted = {"audit": doings, "compilations": self._clock.compilations}
+        noted = {"audit": doings, "compilations": course.reading.compilations}
         extra = course.times() | self._world.left() | {n: v for n, v in noted.items() if v} | extra
         self.outcome = Outcome(end, course.steps, wall_s, cpu_s, reason, extra, self._paired())
         with ours("the record"):

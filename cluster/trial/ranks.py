@@ -9,34 +9,43 @@ is whole when all have done their part.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import socket
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import workloads
 from cluster.cores import pin
-from cluster.faults import NodeError
+from cluster.faults import NodeError, how_ended
 from cluster.learners.compiled import compiled
 from cluster.learners.contract import Draw, Learner, Rank, Taken
 from cluster.learners.entry import Seeds
 from cluster.process import die_with_parent, load_globals, python, seed_globals, set_environment
 from cluster.spec import TrialSpec
 from scoring.ground.words import Resources, StateDict
-from submissions.contract import TrainingComplete
+from submissions.contract import SubmissionError, TrainingComplete
 from workloads.contract import Array, Batch, Judged, Weights
 
 _SHOWN = "CUDA_VISIBLE_DEVICES"
+_ENDING_S, _LOOK_S = 5.0, 0.02
+"""For a rank to end that has cut its line, or made a sum over ranks fail."""
 
 
 class Team:
     """The processes of the other ranks, and the line to each."""
 
     def __init__(self, spec: TrialSpec) -> None:
-        """Starts the others; this process keeps the first of the cores that it was lent."""
+        """Starts the others; this process keeps the first of the cores that it was lent.
+
+        Raises:
+            NodeError: one ended before it ran any of the submission's code.
+        """
         cores = sorted(os.sched_getaffinity(0))
         if len(cores) < spec.resources.all_cores:  # nothing was lent
             cores = []
@@ -47,6 +56,7 @@ class Team:
         self.rank = Rank(0, count, store, address)
         self._lines: list[Connection] = []
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._started = False
         for number in range(1, count):
             ours, theirs = socket.socketpair()
             with theirs:
@@ -58,50 +68,47 @@ class Team:
                         env=os.environ | accelerators(spec.resources, number),
                     )
                 )
-            line = Connection(ours.detach())
-            own = list(cores[number * each : (number + 1) * each])
-            line.send((spec, Rank(number, count, store, address), own, os.getpid()))
-            self._lines.append(line)
+            self._lines.append(Connection(ours.detach()))
+        _teams.append(self)
+        with self._there():
+            for number, line in enumerate(self._lines, start=1):
+                own = list(cores[number * each : (number + 1) * each])
+                line.send((spec, Rank(number, count, store, address), own, os.getpid()))
         if cores:
             pin(set(cores[:each]))
         os.environ.update(accelerators(spec.resources, 0))
-        _teams.append(self)
+        self.wait()  # where ranks meet nobody tells that one is gone, for minutes
+        self._started = True
 
     def tell(self, *words: object) -> None:
-        """Send the same to every other rank.
-
-        Raises:
-            NodeError: one is gone.
-        """
-        try:
+        """Send the same to every other rank; raises as `wait` does."""
+        with self._there():
             for line in self._lines:
                 line.send(words)
-        except OSError as error:
-            raise NodeError(f"a rank of the trial is gone ({self._codes()})") from error
 
     def wait(self) -> None:
         """Until every other rank has come this far.
 
         Raises:
-            NodeError: one is gone.
+            NodeError: one was ended from outside.
+            SubmissionError: one ended itself.
         """
-        try:
+        with self._there():
             for line in self._lines:
                 line.recv()
-        except (OSError, EOFError) as error:
-            raise NodeError(f"a rank of the trial is gone ({self._codes()})") from error
 
-    def check(self, error: BaseException) -> None:
+    def check(self, error: BaseException) -> dict[int, int]:
         """Where another rank was ended from outside, an error here is only what follows.
+
+        Returns the exit codes of those that ended themselves, by their numbers.
 
         Raises:
             NodeError: one was.
         """
-        for process in self._processes:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(1.0)
-        if any((process.returncode or 0) < 0 for process in self._processes):
-            raise NodeError(f"a rank of the trial was ended ({self._codes()})") from error
+        codes = self._codes()
+        if not self._started or min(codes.values(), default=0) < 0:
+            raise NodeError(f"a rank of the trial was killed ({_listed(codes)})") from error
+        return codes
 
     def end(self) -> None:
         """End the other ranks."""
@@ -112,8 +119,28 @@ class Team:
             process.wait()
         self._folder.cleanup()
 
-    def _codes(self) -> str:
-        return ", ".join(str(process.poll()) for process in self._processes)
+    @contextlib.contextmanager
+    def _there(self) -> Iterator[None]:
+        """Within, the others are spoken with; who is gone has cut its line."""
+        try:
+            yield
+        except (OSError, EOFError) as error:
+            codes = _listed(self.check(error))
+            raise SubmissionError(f"a rank of the trial exited ({codes}); see its log") from error
+
+    def _codes(self) -> dict[int, int]:
+        """How ranks ended, by their numbers; waits for a first one that is about to."""
+        until = time.monotonic() + _ENDING_S
+        while True:
+            polled = [process.poll() for process in self._processes]
+            codes = {at: code for at, code in enumerate(polled, start=1) if code is not None}
+            if codes or time.monotonic() > until:
+                return codes
+            time.sleep(_LOOK_S)
+
+
+def _listed(codes: Mapping[int, int]) -> str:
+    return ", ".join(f"rank {number}: {how_ended(code)}" for number, code in codes.items())
 
 
 def accelerators(resources: Resources, number: int) -> dict[str, str]:
@@ -136,11 +163,7 @@ _teams: list[Team] = []
 
 
 def share_globals(state: StateDict) -> None:
-    """Have the global generators of every other rank stand there: see `cluster.process`.
-
-    Raises:
-        NodeError: a rank is gone.
-    """
+    """Have the global generators of every other rank stand there: see `cluster.process`."""
     for team in _teams:
         team.tell("load_globals", state)
 
@@ -162,7 +185,7 @@ def _take_leave(team: Team) -> None:
     """JAX's ranks leave together; where one is gone already, the others are ended as they are."""
     from cluster.learners.team_jax import leave
 
-    with contextlib.suppress(NodeError):
+    with contextlib.suppress(NodeError, SubmissionError):
         team.tell("leave")
         leave()
 
@@ -274,6 +297,8 @@ def main() -> None:
 
 
 def _follow(spec: TrialSpec, rank: Rank, line: Connection) -> None:
+    importlib.import_module(f"cluster.learners.learner_{spec.source.framework}")
+    line.send("here")
     seeds = Seeds.of(spec.seed)
     learner = compiled(spec, workloads.get(spec.workload), spec, seeds, rank)
 

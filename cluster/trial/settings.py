@@ -1,4 +1,4 @@
-"""A workload's numbers, carried by the spec: a worker's own files decide nothing silently."""
+"""A workload's settings, sent with the spec: a worker's own files never silently override them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check_settings(spec: TrialSpec, workload: Workload) -> None:
     odd = [name for name in {**theirs, **ours} if ours.get(name) != theirs.get(name)]
     what = "its metric"
     if odd:
-        what = f"{odd[0]} {ours.get(odd[0])!r} and not {theirs.get(odd[0])!r}"
+        what = f"{odd[0]} {ours.get(odd[0])!r}, not {theirs.get(odd[0])!r}"
     raise NodeError(
         f"{spec.workload} is not the run's here ({short(workload.settings_sha256)}, planned "
         f"{short(spec.settings_sha256)}): {what}; install the same version on every node"

@@ -1,4 +1,4 @@
-"""How long a trial's step takes here and now: whether what was timed earlier still holds."""
+"""The current duration of a trial's step: whether earlier timings still hold."""
 
 from __future__ import annotations
 

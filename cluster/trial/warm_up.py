@@ -1,4 +1,4 @@
-"""What happens before the clock starts: everything is built and compiled on throw-away state."""
+"""Warm-up before the clock starts: everything is built and compiled on throw-away state."""
 
 from __future__ import annotations
 

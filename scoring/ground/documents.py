@@ -132,7 +132,7 @@ class Document:
             for key, value in node.value:
                 if not isinstance(key, yaml.ScalarNode):
                     line = key.start_mark.line + 1
-                    raise ConfigError(f"{self.name}:{line}: a key must be a plain word")
+                    raise ConfigError(f"{self.name}:{line}: a key must be plain text")
                 if key.value in seen:
                     line = key.start_mark.line + 1
                     raise ConfigError(f"{self.name}:{line}: {key.value}: given twice")

@@ -42,12 +42,12 @@ class Ending:
 _ROWS = (
     Ending("reached", "the target was met within the budget", "●", "good", met=True,
            whole=True),
-    Ending("lost", "the target was met, but not held for as long as it must be", "◐", whole=True),
+    Ending("lost", "the target was met but not held long enough", "◐", whole=True),
     Ending("budget", "the budget was spent before the target was met", "○", stopped=True,
            whole=True),
-    Ending("pruned", "stopped, since it could no longer change a score", "◌", stopped=True),
+    Ending("pruned", "stopped early: it could no longer change a score", "◌", stopped=True),
     Ending("diverged", "a metric was no longer finite", "▲", "bad", broken=True),
-    Ending("failed", "the submission broke, or its process died", "✕", "bad", broken=True,
+    Ending("failed", "the submission raised an error or its process died", "✕", "bad", broken=True,
            fails_run=True),
 )  # fmt: skip
 ENDS: dict[str, Ending] = {row.name: row for row in _ROWS}

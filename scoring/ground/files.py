@@ -33,12 +33,12 @@ def read_text(path: Path, largest: int = LARGEST) -> str:
     try:
         about = path.stat()
         if not stat.S_ISREG(about.st_mode):
-            kind = "Is a directory" if stat.S_ISDIR(about.st_mode) else "Is no regular file"
+            kind = "Is a directory" if stat.S_ISDIR(about.st_mode) else "Not a regular file"
             raise FileError(f"{path}: cannot be read: {kind}")
         if about.st_size > largest:
             raise FileError(
-                f"{path}: cannot be read: {about.st_size / 1e6:.0f} MB are more than the "
-                f"{largest / 1e6:.0f} MB that such a file can have"
+                f"{path}: cannot be read: {about.st_size / 1e6:.0f} MB exceed the "
+                f"{largest / 1e6:.0f} MB limit for such a file"
             )
         data = path.read_bytes()
     except FileNotFoundError:
@@ -46,7 +46,7 @@ def read_text(path: Path, largest: int = LARGEST) -> str:
     except OSError as error:
         raise FileError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError:
-        raise FileError(f"{str(path)!r}: cannot be read: a path cannot hold a NUL") from None
+        raise FileError(f"{str(path)!r}: cannot be read: a path cannot contain a NUL") from None
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

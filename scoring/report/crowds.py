@@ -1,4 +1,4 @@
-"""Which of many trials a page shows: those that a board goes by, and what failed."""
+"""Which of many trials a page shows: those that decide the board, and failures."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from scoring.records import Record, run_of
 from scoring.times import best_metric, time_to_result
 
 CURVES = 1000
-"""So many of a workload's curves are drawn at most, where its studies have several trials."""
+"""The most curves drawn per workload, where its studies have several trials."""
 ROWS = 2500
-"""So many trials are listed at most, where studies have several."""
+"""The most trials listed, where studies have several."""
 
 
 def is_at_equal_budget(record: Record) -> bool:
@@ -82,18 +82,18 @@ def fastest(records: Sequence[Record], clock: Clock) -> list[Record]:
 
 
 def word(records: Sequence[Record], clock: Clock) -> str:
-    """What to call the trials that `fastest` gave."""
+    """The name for the trials that `fastest` returns."""
     if any(map(is_at_equal_budget, records)):
         return "best trial"
     missed = any(math.isinf(result_of(record, clock)) for record in records)
-    return "fastest trial" + ", or its first where all missed the target" * missed
+    return "fastest trial" + ", or the first if all missed the target" * missed
 
 
 def told(shown: int, of: int, what: str) -> str:
-    """What is left out, in a sentence; "" for nothing."""
+    """A sentence on what is omitted; "" for nothing."""
     if shown == of:
         return ""
     return (
-        f"Of {of:,} trials {shown:,} are {what}: each study's fastest (at equal budget its best), "
-        "and those that failed."
+        f"{shown:,} of {of:,} trials are {what}: the fastest of each study (at equal budget, the "
+        "best) and those that failed."
     )

@@ -21,10 +21,10 @@ from scoring.report.names import run_names
 from scoring.report.palette import Style
 from scoring.report.plots import END, FLOOR, LEFT, TOP, Styles, picture, x_axis, y_axis
 from scoring.report.thinning import kept_of_all
-from scoring.times import check_clock, first_hit
+from scoring.times import check_clock, first_hit, readable_clocks
 
 CROWD = 150
-"""From so many curves on, those by which no study is judged are drawn fainter."""
+"""From this many curves on, those that decide no study are drawn fainter."""
 POINTS = 6000
 """About so many points are drawn of a workload's curves, but of each at least `LEAST_POINTS`."""
 SIDE_POINTS = 400
@@ -108,7 +108,7 @@ def curve_plot(
     Raises:
         RecordError: some were not timed on the clock.
     """
-    race = _race(records, clock, looks)
+    race = _race(records, clock, looks, redrawn_on=readable_clocks(records))
     axes = [
         element("g", _axis(race, name), data_clock=name, hidden=name != clock) for name in CLOCKS
     ]
@@ -130,9 +130,9 @@ def curve_drawing(
 
 
 def marks_told(records: Sequence[Record]) -> list[str]:
-    """What a reader of the curves of one workload must know: lines for a legend."""
+    """Legend lines for the curves of one workload."""
     if any(map(crowds.is_at_equal_budget, records)):
-        return ["faint: not its study's best"]
+        return ["faint: not the best of its study"]
     return ["marker: target first met", "faint: missed, or slower"]
 
 
@@ -142,7 +142,7 @@ def side_plot(
     """A metric that is not judged against the clock; marks stand where the target was met."""
     target = Target(metric, "min", None)
     race = _race(records, clock, looks, target, points=SIDE_POINTS)
-    description = f"{metric} against the clock, trials: {len(race.curves)}. It is not judged."
+    description = f"{metric} against the clock, trials: {len(race.curves)}. Not scored."
     return picture(plot, metric, description, _drawing(plot, race, _axis(race, clock)))
 
 
@@ -152,6 +152,7 @@ def _race(
     looks: Styles,
     target: Target | None = None,
     points: int = POINTS,
+    redrawn_on: Sequence[Clock] = (),
 ) -> _Race:
     check_clock(records, clock)
     side = target is not None
@@ -165,7 +166,7 @@ def _race(
     y = _side_scale(curves) if side else _metric_scale(curves, target)
     most = max(LEAST_POINTS, points // len(curves))
     places = kept_of_all(
-        [curve.readings[clock] for curve in curves],
+        [[curve.readings[name] for curve in curves] for name in {clock, *redrawn_on}],
         [y.places(curve.values) for curve in curves],
         tolerance=TOLERANCE,
         most=most,
@@ -225,7 +226,7 @@ def _axis(race: _Race, clock: Clock) -> Markup:
 def _told(race: _Race) -> str:
     what = f"{race.target.metric} against the clock, trials: {len(race.curves)}. "
     if race.target.value is None:
-        return f"{what}There is no target: they are compared at equal budget."
+        return f"{what}No target: trials are compared at equal budget."
     return (
         f"{what}The dashed line is the target, {short(race.target.value, 6)}; a marker stands "
         "where a trial first met it."

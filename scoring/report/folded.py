@@ -1,4 +1,4 @@
-"""What a workload's section folds away: hyperparameters, and the metrics that are not judged."""
+"""The folded part of a workload's section: hyperparameters, and metrics that are not scored."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from scoring.report.parts import STRIPS, parts_of, parts_plot
 from scoring.report.plots import Styles
 
 METRICS = 12
-"""So many of a workload's other metrics are drawn at most, validation's first."""
+"""The most other metrics drawn per workload, validation's first."""
 
 
 def folded_plots(
@@ -32,8 +32,8 @@ def folded_plots(
     for number, one in enumerate(varied[:SHOWN]):
         plot = f"point{place}-{number}"
         drawn = scatter_plot(plot, workload, one, clock, looks)
-        caption = f"{one.result[0].upper()}{one.result[1:]} over {one.name}, a mark a trial"
-        caption += _left_out(number, SHOWN, len(varied), "hyperparameters were varied")
+        caption = f"{one.result[0].upper()}{one.result[1:]} against {one.name}; one mark per trial"
+        caption += _left_out(number, SHOWN, len(varied), "varied hyperparameters")
         yield plot, caption, f"{workload}-{one.name}", drawn
     fastest = crowds.fastest(records, clock)
     which = f"each submission's {crowds.word(fastest, clock)}"
@@ -50,8 +50,8 @@ def folded_plots(
     for number, metric in enumerate(others[:METRICS]):
         plot = f"side{place}-{number}"
         drawn = side_plot(plot, metric, fastest, clock, looks)
-        caption = f"{metric}: {which}; it is not judged"
-        caption += _left_out(number, METRICS, len(others), "metrics changed")
+        caption = f"{metric}: {which}; not scored"
+        caption += _left_out(number, METRICS, len(others), "metrics")
         yield plot, caption, f"{workload}-{metric.replace('/', '-')}", drawn
 
 
@@ -76,7 +76,7 @@ def other_metrics(records: Sequence[Record]) -> list[str]:
 
 
 def figure_at_end(records: Sequence[Record], clock: Clock, looks: Styles) -> Markup | None:
-    """What each submission's best trial was at its end on test data, which decides nothing."""
+    """Each submission's best trial on test data at its end; not scored."""
     fastest = crowds.fastest(records, clock)
     found = [
         (record, {name: value for name, value in test.items() if isinstance(value, int | float)})
@@ -94,8 +94,8 @@ def figure_at_end(records: Sequence[Record], clock: Clock, looks: Styles) -> Mar
     rows = [_row_at_end(looks[one.header.submission], one, test, names) for one, test in found]
     table = element("table", element("thead", element("tr", *head)), element("tbody", *rows))
     caption = (
-        f"On test data, each submission's {crowds.word(fastest, clock)}, if it ended at an "
-        "evaluation; it is not judged"
+        f"On test data: each submission's {crowds.word(fastest, clock)}, if it ended at an "
+        "evaluation; not scored"
     )
     return element(
         "figure", element("figcaption", element("span", caption)), scrolled(caption, table)

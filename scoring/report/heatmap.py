@@ -1,4 +1,4 @@
-"""Shades of ratios, and a heat map of them: a submission's time over the yardstick's by workload.
+"""Shades of ratios, and their heat map: time relative to the yardstick, by workload.
 
 One scale for the page's board and for the picture: a shade for each half doubling, blue where a
 submission is faster than the yardstick, orange where it is slower.
@@ -17,7 +17,7 @@ CELL, LINE, HEAD = 96, 30, 40
 LEGEND = 560
 """What the line beneath needs."""
 _FAST, _SLOW = (0, 114, 178), (213, 94, 0)
-"""Blue and vermilion, told apart by those who see no red or green."""
+"""Blue and vermilion, which colour-blind readers can distinguish."""
 STRENGTHS = (0.1, 0.22, 0.36)
 """How much of the colour the shades 1 to 3 have, over the paper."""
 _MISSED = "#c9ced4"
@@ -66,7 +66,7 @@ def heatmap_svg(board: Board) -> str:
         _row(row, board, HEAD + LINE * place, names, cell) for place, row in enumerate(board.rows)
     ]
     key = (
-        "time over the yardstick's, a shade each half doubling: blue faster, orange slower,",
+        "time relative to the yardstick, one shade per factor of √2: blue faster, orange slower,",
         f"grey missed; beyond ×{board.tau_max:g} it counts 0",
     )
     description = "; ".join(

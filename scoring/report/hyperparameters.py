@@ -1,4 +1,4 @@
-"""What hyperparameters did in a race: every trial's result over the value it tried.
+"""Hyperparameters of a race: every trial's result against the value it tried.
 
 The result is the time to the target, or at equal budget the best value of the metric.
 """
@@ -30,7 +30,7 @@ from scoring.report.plots import END, FLOOR, LEFT, TOP, Styles, picture
 SHOWN = 4
 """Of a workload's hyperparameters, those with the most values tried."""
 DISTINCT = 3
-"""Fewer values of one tell nothing; of words two do."""
+"""The fewest distinct numbers worth a plot; of words, two suffice."""
 STYLE = """
 .missed-trials { opacity: .45; }
 """
@@ -99,7 +99,7 @@ def _is_varied(points: Sequence[tuple[Value, float]]) -> bool:
 
 
 def scatter_plot(plot: str, workload: str, one: Tried, clock: Clock, looks: Styles) -> Markup:
-    """The result over a hyperparameter, a mark a trial; trials without one stand along the top."""
+    """The result against a hyperparameter, one mark per trial; those without one are at the top."""
     results = [result for own in one.trials.values() for _, result in own if result < math.inf]
     x, place, across = _across(one)
     y, up = _upwards(one, results, clock)
@@ -131,9 +131,10 @@ def scatter_plot(plot: str, workload: str, one: Tried, clock: Clock, looks: Styl
     drawing = join(
         up, top if len(results) < count else None, across, *dots, far if beyond else None
     )
-    lacking = "missed the target" if one.metric is None else "came to no value"
-    description = f"A mark is a trial; {count - len(results)} of {count}, along the top, {lacking}."
-    return picture(plot, f"{workload}: {one.result} over {one.name}", description, drawing)
+    lacking = "missed the target" if one.metric is None else "have no value"
+    at_top = f"{count - len(results)} of {count}, along the top, {lacking}"
+    description = f"One mark per trial; {at_top}."
+    return picture(plot, f"{workload}: {one.result} against {one.name}", description, drawing)
 
 
 def _across(one: Tried) -> tuple[Scale, Callable[[Value], float], Markup]:

@@ -20,7 +20,7 @@
   for (const button of buttons) {
     const own = button.dataset.s;
     button.disabled = false;
-    button.title = "click: hide or show; double click, or Shift: this one alone, or all again";
+    button.title = "click: hide or show; double-click or Shift-click: show only this one, or all again";
     const single = () => {
       const others = buttons.filter((other) => other !== button).map((other) => other.dataset.s);
       const alone = !hidden.has(own) && others.every((other) => hidden.has(other));
@@ -211,11 +211,11 @@
   const told = (tag, text, into) =>
     into.appendChild(Object.assign(document.createElement(tag), { textContent: text }));
   const unsure = (pair) => !data.versus.tells
-    ? "This protocol does not tell how sure a difference is."
-    : !pair ? `Of the best ${data.versus.most} alone the page tells how sure a difference is; ` +
-      "gradathlon compare tells it of any two."
-      : pair[0] === null ? "They have no study in common, which would tell how sure the difference is."
-        : "One study, or several that differ alike, cannot tell how sure the difference is.";
+    ? "This protocol does not test differences."
+    : !pair ? `This page tests differences among the best ${data.versus.most} only; ` +
+      "gradathlon compare tests any two."
+      : pair[0] === null ? "They have no study in common, so the difference cannot be tested."
+        : "The difference cannot be tested on one study, or on several that differ alike.";
   // Why there is no time of a cell to compare, "" where there is.
   const lack = ([time, ratio, ran]) =>
     time !== null || ratio !== null ? "" : ran ? "missed" : "not run";
@@ -230,13 +230,13 @@
     told("p", `Scores ${a.score.toFixed(3)} and ${b.score.toFixed(3)}.`, versus);
     if (pair && pair[1] !== null) {
       const [mean, low, high] = turned ? [-pair[0], -pair[2], -pair[1]] : pair;
-      const held = pair[5] ? ", held within what two scores can differ by" : "";
-      told("p", `Difference over paired studies ${signed(mean)}, 95 %: ${signed(low)} to ` +
-        `${signed(high)}${held}, p = ${pair[3]} (this pair alone).`, versus);
+      const held = pair[5] ? ", clipped to the possible range" : "";
+      told("p", `Difference over paired studies ${signed(mean)}, 95 % interval ${signed(low)} to ` +
+        `${signed(high)}${held}, p = ${pair[3]} (for this pair alone).`, versus);
     } else told("p", unsure(pair), versus);
     if (pair && pair[4] !== null) {
       const chance = turned ? 1 - pair[4] : pair[4];
-      told("p", `${a.name} scores higher in ${percent(chance)} of redrawn studies.`, versus);
+      told("p", `${a.name} scores higher in ${percent(chance)} of resampled studies.`, versus);
     }
     const list = versus.appendChild(document.createElement("ul"));
     data.versus.workloads.forEach((workload, place) => {

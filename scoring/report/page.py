@@ -23,19 +23,27 @@ from scoring.report.folded import figure_at_end, folded, folded_plots
 from scoring.report.markup import Markup, element, escape, join
 from scoring.report.page_tables import board_table, equal_budget_table, trials_table
 from scoring.report.palette import styles
-from scoring.report.plots import Styles, profile_data, profile_plot, ratio_plot, study_plot
+from scoring.report.plots import (
+    MEDIAN_TOLD,
+    Styles,
+    profile_data,
+    profile_plot,
+    ratio_plot,
+    study_plot,
+    study_title,
+)
 from scoring.report.shell import figure
 from scoring.report.tables import footnotes
 from scoring.report.versus import versus_data
 from scoring.times import readable_clocks
 
 _YARDSTICK = {
-    False: "the tuned reference of the same framework (NadamW, or what the workload names)",
-    True: "the faster of the frameworks' tuned references (NadamW, or what the workload names)",
+    False: "the tuned reference of the same framework: NadamW unless the workload names another",
+    True: "the faster tuned reference of the frameworks: NadamW unless the workload names another",
 }
 
 
-_NO_PROFILES = element("p", "No workload has a target: there is no time to compare.")
+_NO_PROFILES = element("p", "No workload has a target, so there are no times to compare.")
 
 
 def write_page(
@@ -103,10 +111,10 @@ def render(board: Board, records: Sequence[Record], *, across_frameworks: bool =
 def _how(board: Board, yardstick: str) -> str:
     """How to read the board."""
     if not board.rows:
-        return "No workload has a target: there is no score, and metrics are compared."
+        return "No workload has a target, so there are no scores; metrics are compared instead."
     return (
         f"{PROTOCOLS[board.protocol].reading.format(yardstick=yardstick)} Times are in "
-        f"{CLOCKS[board.clock].title}; beneath each stand the ratio that counts (×) and how many "
+        f"{CLOCKS[board.clock].title}; below each are the ratio that counts (×) and how many "
         "trials met the target (2/3: 2 of 3)."
     )
 
@@ -123,11 +131,11 @@ def _workloads(
         plot = f"curves{place}"
         svg, plots[plot] = curve_plot(plot, workload, drawn, board.clock, looks)
         crowd = "crowd" if len(drawn) >= CROWD else None
-        caption = f"Judged metric against the clock; {'; '.join(marks_told(own))}"
+        caption = f"Learning curves; {'; '.join(marks_told(own))}"
         figures = [figure(svg, plot, caption, f"{workload}-curves", crowd)]
         if workload in board.workloads:
             studies = study_plot(f"studies{place}", board, workload, looks)
-            caption = "Time to result by study; the upright line is the median"
+            caption = f"{study_title(board, workload)}; {MEDIAN_TOLD}"
             figures.append(figure(studies, f"studies{place}", caption, f"{workload}-studies"))
         more = [
             figure(svg, plot, caption, file)
@@ -139,13 +147,22 @@ def _workloads(
             element(
                 "section",
                 element("h2", workload, id=heading),
-                element("p", _race(own, len(drawn)), class_="soft"),
+                element("p", _race(own, len(drawn)), _of_machines(board, workload), class_="soft"),
                 element("div", *figures, class_="pair-of-plots"),
                 folded("Hyperparameters and other metrics", more),
                 aria_labelledby=heading,
             )
         )
     return sections, plots
+
+
+def _of_machines(board: Board, workload: str) -> str:
+    if workload not in board.on_several_machines:
+        return ""
+    return (
+        " Raced on several kinds of machine, whose seconds are not comparable: studies are "
+        "compared by the ratio to each machine's own reference."
+    )
 
 
 def _race(records: Sequence[Record], drawn: int) -> str:
@@ -157,12 +174,12 @@ def _race(records: Sequence[Record], drawn: int) -> str:
         return f"No target: {head.target.metric} is compared at equal budget. {budget}"
     verb = "at most" if head.target.goal == "min" else "at least"
     stretch = head.target.held
-    held = f", held for {stretch.evaluations} evaluations more" if stretch else ""
+    held = f", held for {stretch.evaluations} more evaluations" if stretch else ""
     held += f" within {short(stretch.slack, 6)}" if stretch and stretch.slack else ""
     reached = sum(record.outcome is not None and ENDS[record.outcome.end].met for record in records)
     return (
         f"Target: {head.target.metric} {verb} {short(head.target.value, 6)}{held}. "
-        f"{reached} of {len(records)} trials reached it. {budget}"
+        f"{reached} of {len(records)} trials met it. {budget}"
     )
 
 
@@ -181,7 +198,7 @@ def _profiles(board: Board, looks: Styles) -> Markup:
     caption = (
         f"For each submission, the share of workloads solved within τ times the yardstick's time, "
         f"for τ from 1 to {board.tau_max:g}. Higher and further to the left is better. "
-        "Lines are set apart by a hair, so that equal ones do not hide each other."
+        "Lines are slightly offset so that equal ones stay visible."
     )
     figures = [
         figure(
@@ -193,7 +210,7 @@ def _profiles(board: Board, looks: Styles) -> Markup:
         figure(
             ratio_plot("ratios", board, looks),
             "ratios",
-            "Time-to-result over the yardstick's, by workload",
+            "Time-to-result relative to the yardstick, by workload",
             "ratios",
         ),
     ]
@@ -222,7 +239,7 @@ def _date(folder: Path) -> str | None:
 
 
 def _facts(board: Board, records: Sequence[Record]) -> Markup:
-    facts = [("Protocol", board.protocol), ("Clock of the scores", CLOCKS[board.clock].label)]
+    facts = [("Protocol", board.protocol), ("Scoring clock", CLOCKS[board.clock].label)]
     # A reference runs at hyperparameters chosen beforehand, whatever the race's ruleset.
     racing = [one.header for one in records if not is_reference(one.header.submission)]
     if racing:
@@ -238,6 +255,6 @@ def _notes(board: Board) -> Markup:
 def _trials(board: Board, records: Sequence[Record], looks: Styles) -> Markup:
     listed = crowds.shown(records, board.clock, crowds.ROWS)
     left_out = crowds.told(len(listed), len(records), "listed")
-    how = "All: gradathlon score RUN --format trials"
+    how = "List all with: gradathlon score RUN --format trials"
     note = element("p", f"{left_out} {how}", class_="soft") if left_out else None
     return join(note, trials_table(listed, looks))

@@ -145,7 +145,7 @@ def _board_row(
                 element("span", row.submission),
                 type="button",
                 class_="name pick",
-                title=f"{row.submission}: click two to compare them",
+                title=f"{row.submission}: click two submissions to compare them",
                 aria_label=f"compare {row.submission}",
                 aria_pressed="false",
                 disabled=True,

@@ -8,14 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from scoring.ground.words import is_reference
 from scoring.report.markup import Markup, element
 
-# Okabe and Ito 2008, "Color Universal Design", darkened (light page) or lightened (dark page)
-# where a thin line would not stand out against the paper.
+# The hues of Okabe and Ito 2008, "Color Universal Design", at shades that stand out from the paper
+# by 3:1 (WCAG 2.2), and from each other by 13 CIEDE2000 for eyes without red, green or blue cones
+# (Machado et al. 2009). tests/scoring/test_palette.py holds them to it.
 LIGHT = {
     "paper": "#ffffff",
     "ink": "#1c2025",
     "soft": "#5d6670",
     "grid": "#e4e7ea",
-    "series": ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#3fa2dc", "#a89a00"),
+    "series": ("#14325c", "#ef6b4e", "#006650", "#b507a9", "#502700", "#0099f6", "#746601"),
     "reference": "#6b7480",
 }
 DARK = {
@@ -23,7 +24,7 @@ DARK = {
     "ink": "#e8eaed",
     "soft": "#9aa4ae",
     "grid": "#2a3037",
-    "series": ("#4a9fdc", "#f0803c", "#1fbf92", "#e093bf", "#f0b429", "#8fd0f7", "#f0e442"),
+    "series": ("#0074bc", "#dc3522", "#71b17f", "#9d627b", "#e78e1e", "#18d1ff", "#e5e831"),
     "reference": "#98a2ad",
 }
 # Six markers and seven colours: 42 submissions before two look the same. All is relative, so that
@@ -38,7 +39,7 @@ MARKERS = (
 )
 # Along a range: blue, green, gold, orange, red, in the same two forms.
 _RAMPS = {
-    "light": ("#0072b2", "#009e73", "#c98a00", "#d55e00", "#a3235f"),
+    "light": ("#0072b2", "#009e73", "#c48600", "#d55e00", "#a3235f"),
     "dark": ("#4a9fdc", "#1fbf92", "#f0b429", "#f0803c", "#e6739f"),
 }
 _STRUCTURE = """

@@ -65,7 +65,7 @@ def parts_plot(
     bottom = TOP + len(shown) * pitch
     drawing = join(x_axis(x, clock_unit(clock, longest), bottom, END), *strips)
     description = (
-        f"A strip is a submission, a row a part, the first above: the darker the higher, from "
+        "One strip per submission, one row per part, the first on top; darker is higher, from "
         f"{short(low)} to {short(high)}."
     )
     return picture(plot, word, description, drawing, height=bottom + BOTTOM - 8)

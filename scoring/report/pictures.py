@@ -72,7 +72,7 @@ def board_svg(board: Board) -> str:
 def static_profile_svg(board: Board) -> str:
     """The performance profiles with a legend at their right, best score first."""
     looks = _looks(board)
-    description = "The share of workloads that each submission solved within τ times the yardstick."
+    description = "Share of workloads each submission solved within τ times the yardstick's time."
     legend = _legend(board.rows, looks)
     names = [row.submission for row in board.rows]
     return plot_card(
@@ -95,7 +95,7 @@ def curves_svg(board: Board, records: Sequence[Record], workload: str) -> str:
     """
     own = [one for one in records if one.header.workload == workload and one.header.target]
     if not own:
-        raise RecordError(f"{workload}: none of the trials is of it and has a target")
+        raise RecordError(f"{workload}: no trial of it has a target")
     looks = styles(one.header.submission for one in records)
     drawing, description = curve_drawing("curves", own, board.clock, looks)
     racing = {one.header.submission for one in own}

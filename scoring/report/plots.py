@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping
 
-from scoring.board import Board, Row
+from scoring.board import Board, Cell, Row
 from scoring.report.axes import Scale, Unit, clock_unit, tick_texts, ticks
 from scoring.report.markup import Markup, element, join
 from scoring.report.names import ACROSS, PHONE, clipped, room
@@ -23,32 +23,51 @@ END, FLOOR = WIDTH - RIGHT, HEIGHT - BOTTOM
 Styles = Mapping[str, Style]
 
 
+MEDIAN_TOLD = "vertical line: median (none if half or more missed)"
+
+
+def study_title(board: Board, workload: str) -> str:
+    """What `study_plot` draws of each study."""
+    if workload in board.on_several_machines:
+        return "Time relative to each machine's own reference, by study"
+    return "Time to result by study"
+
+
 def study_plot(plot: str, board: Board, workload: str, looks: Styles) -> Markup:
-    """Each study's time-to-result, a line for a submission, and the median over studies."""
+    """Each study's time-to-result, a line for a submission, and the median over studies.
+
+    In place of seconds of machines of several kinds, their ratios to each one's own reference.
+    """
     rows = [row for row in board.rows if workload in row.cells]
-    times = [time for row in rows for time in row.cells[workload].study_times]
+    apart = workload in board.on_several_machines
+    results = [_results(row.cells[workload], apart=apart) for row in rows]
+    times = [time for studies, _ in results for time in studies]
     longest = max((time for time in times if math.isfinite(time)), default=1.0)
     bottom = TOP + ROW * len(rows) + 8
     missed = any(not math.isfinite(time) for time in times)
     start = _beside([row.submission for row in rows])
     x = Scale(0.0, longest * 1.05, start, END - (84 if missed else 0))
     lines = [
-        _study_row(row, workload, TOP + ROW * place + ROW / 2, x, looks)
+        _study_row(row, results[place], TOP + ROW * place + ROW / 2, x, looks)
         for place, row in enumerate(rows)
     ]
+    ratio = Unit("time relative to the machine's own reference")
     head = element("text", "missed", x=END - 22, y=bottom + 18, class_="soft middle")
     drawing = join(
-        x_axis(x, clock_unit(board.clock, longest), bottom, END),
+        x_axis(x, ratio if apart else clock_unit(board.clock, longest), bottom, END),
         head if missed else None,
         *lines,
     )
-    description = (
-        "Every mark is one study's fastest trial; the upright bar is the median over studies."
-    )
-    height = bottom + BOTTOM - 8
-    return picture(
-        plot, f"{workload}: time to result by study", description, drawing, height=height
-    )
+    description = f"Each mark is the fastest trial of a study; {MEDIAN_TOLD}."
+    title = f"{workload}: {study_title(board, workload).lower()}"
+    return picture(plot, title, description, drawing, height=bottom + BOTTOM - 8)
+
+
+def _results(cell: Cell, *, apart: bool) -> tuple[tuple[float, ...], float]:
+    """What each study came to, and the median."""
+    if apart:
+        return cell.study_ratios or (math.inf,) * len(cell.study_times), cell.ratio
+    return cell.study_times, cell.time
 
 
 def profile_lines(board: Board, looks: Styles, x: Scale, y: Scale) -> Markup:
@@ -90,11 +109,11 @@ def ratio_plot(plot: str, board: Board, looks: Styles) -> Markup:
         for place, name in enumerate(board.workloads)
     ]
     over = element("text", f"> {board.tau_max:g}", x=END - 22, y=bottom + 18, class_="soft middle")
-    unit = Unit("time-to-result over the yardstick's")
+    unit = Unit("time-to-result relative to the yardstick")
     drawing = join(x_axis(x, unit, bottom, END), one, over, *rows)
     description = (
-        "For each workload, every submission's median time-to-result over the yardstick's; "
-        f"above {board.tau_max:g}, and missed targets, stand at the right."
+        "For each workload, the median time-to-result of each submission relative to the "
+        f"yardstick; ratios above {board.tau_max:g} and missed targets are at the right."
     )
     height = bottom + BOTTOM - 4
     return picture(plot, "Ratio to the yardstick by workload", description, drawing, height=height)
@@ -137,7 +156,7 @@ def profile_data(board: Board) -> dict[str, object]:
 def profile_plot(plot: str, board: Board, looks: Styles) -> Markup:
     """The share of workloads solved within tau times the yardstick, tau from 1 to its maximum."""
     description = (
-        "For each submission, the share of workloads that it solved within τ times the yardstick"
+        "For each submission, the share of workloads solved within τ times the yardstick's time"
     )
     return picture(
         plot, "Performance profiles", description, profile_drawing(board, looks), kind="profile"
@@ -245,8 +264,10 @@ def y_axis(scale: Scale, label: str, *, percent: bool = False) -> Markup:
     return join(*parts, element("text", clipped(label, ACROSS), x=0, y=14, class_="soft"))
 
 
-def _study_row(row: Row, workload: str, y: float, x: Scale, looks: Styles) -> Markup:
-    look, cell = looks[row.submission], row.cells[workload]
+def _study_row(
+    row: Row, results: tuple[tuple[float, ...], float], y: float, x: Scale, looks: Styles
+) -> Markup:
+    look, (times, middle) = looks[row.submission], results
     marks = [
         element(
             "path",
@@ -254,11 +275,11 @@ def _study_row(row: Row, workload: str, y: float, x: Scale, looks: Styles) -> Ma
             class_="mark" if math.isfinite(time) else "line",
             transform=f"translate({x(time) if math.isfinite(time) else END - 22},{y})",
         )
-        for time in cell.study_times
+        for time in times
     ]
     median = (
-        element("path", d=f"M{x(cell.time)},{y - 9}v18", class_="whisker")
-        if math.isfinite(cell.time)
+        element("path", d=f"M{x(middle)},{y - 9}v18", class_="whisker")
+        if math.isfinite(middle)
         else None
     )
     return element(

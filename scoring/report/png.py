@@ -23,7 +23,7 @@ def png(svg: str) -> bytes:
         import resvg_py
     except ImportError:
         raise ConfigError(
-            "a PNG needs resvg: pip install 'gradathlon[png]', or name an .svg"
+            "PNG output needs resvg: pip install 'gradathlon[png]', or write an .svg"
         ) from None
 
     def drawn(text: str, font: str, zoom: int) -> bytes:
@@ -33,4 +33,4 @@ def png(svg: str) -> bytes:
     for font in FONTS:
         if drawn(_PROBE.format("x"), font, 1) != drawn(_PROBE.format(""), font, 1):
             return drawn(svg, font, ZOOM)
-    raise ConfigError(f"a PNG needs one of the fonts {', '.join(FONTS)}, or name an .svg")
+    raise ConfigError(f"PNG output needs a font ({' or '.join(FONTS)}); or write an .svg")

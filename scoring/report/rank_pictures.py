@@ -60,7 +60,7 @@ def critical_difference_svg(board: Board) -> str:
         element("g", *bars, class_="cr"),
         element(
             "text",
-            "not told apart: the knobs of a bar",
+            "dots on one bar: not significantly different",
             x=width / 2,
             y=height - 14,
             class_="soft middle",
@@ -69,7 +69,11 @@ def critical_difference_svg(board: Board) -> str:
     description = "; ".join(f"{row.submission} {means[row.submission]:.2f}" for row in order)
     joined = "; ".join(" - ".join(names) for names in groups) or "none"
     return card(
-        "Critical differences", f"{description}. Not told apart: {joined}", drawing, width, height
+        "Critical differences",
+        f"{description}. No significant difference: {joined}",
+        drawing,
+        width,
+        height,
     )
 
 

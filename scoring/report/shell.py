@@ -163,7 +163,7 @@ def clock_choice(chosen: Clock, shown: Sequence[Clock]) -> Markup:
         )
         for clock in shown
     ]
-    return element("fieldset", element("legend", "curves against"), *choices, class_="clocks")
+    return element("fieldset", element("legend", "plot against"), *choices, class_="clocks")
 
 
 def filter_menus(records: Sequence[Record], looks: Styles) -> Markup:

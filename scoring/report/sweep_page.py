@@ -26,10 +26,10 @@ from scoring.sweep_log import SweepLog, read_sweep
 from scoring.times import readable_clocks
 
 _HOW = (
-    "Every value was trained to the end, without a target. The sensitivity is the mean over the "
-    "range of how far the final metric lies from the best, where training that diverges, or ends "
-    "worse than it began, counts as none (Wortsman et al. 2023): 0 is a method for which every "
-    "value does as well as the best, or for which none trains."
+    "Every value was trained to the end, without a target. Sensitivity is the mean distance of the "
+    "final metric from the best over the range; training that diverges, or ends worse than it "
+    "began, counts as no training (Wortsman et al. 2023). 0 means that every value does as well as "
+    "the best, or that none trains."
 )
 
 _STYLE = """
@@ -100,14 +100,14 @@ def _pictures(log: SweepLog) -> Markup:
     drawing, told = sweep_drawing(log.sweeps, log.parameter, log=log.log)
     title = f"Final metric over {log.parameter}"
     caption = (
-        "Means over seeds, worst to best, none worse than before training (dashed); "
-        "✕: a seed diverged"
+        "Mean and range over seeds; what ends worse than before training (dashed), or diverges "
+        "(✕), is held there"
     )
     figures = [figure(picture("sweep", title, told, drawing), "sweep", caption, "sweep")]
     if log.has_sizes:
         drawing, told = sensitivity_drawing(log.sweeps, log.parameter)
         title = f"Sensitivity to {log.parameter} over size"
-        caption = "Sensitivity against the number of weights; small: single seeds"
+        caption = "Sensitivity against the number of weights; small marks: single seeds"
         plot = picture("sensitivity", title, told, drawing)
         figures.append(figure(plot, "sensitivity", caption, "sensitivity"))
     figures.append(_table(log))
@@ -159,8 +159,8 @@ def _table(log: SweepLog) -> Markup:
     )
     better = "lower" if first.goal == "min" else "higher"
     caption = (
-        f"Final {first.metric}, {better} is better, mean over seeds, of each no worse than before "
-        "training; bold: the best"
+        f"Final {first.metric} ({better} is better), mean over seeds, none counted worse than "
+        "before training; bold: best"
     )
     return element(
         "figure", element("figcaption", element("span", caption)), scrolled(caption, table)
@@ -205,8 +205,8 @@ def _facts(log: SweepLog, records: Sequence[Record]) -> Markup:
     facts = [
         ("Submission", log.submission),
         ("Other hyperparameters", fixed),
-        ("Seeds of each value", str(seeds)),
-        ("Steps of a trial", ", ".join(f"{count:,}" for count in steps)),
+        ("Seeds per value", str(seeds)),
+        ("Steps per trial", ", ".join(f"{count:,}" for count in steps)),
         ("Core-hours", short(log.core_hours, 2)),
     ]
     return shell.fact_list([*facts, *shell.machine_facts(records)])

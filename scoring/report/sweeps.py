@@ -23,7 +23,8 @@ def sweep_svg(sweeps: Sequence[Sweep], name: str, *, log: bool) -> str:
     drawing, description = sweep_drawing(sweeps, name, log=log)
     legend = [line for sweep in sweeps for line in _legend(sweep, looks[sweep.workload])]
     legend.append(element("text", "dashed: before training", y=12, class_="soft"))
-    legend.append(element("text", "✕: a seed diverged", y=8, class_="soft"))
+    legend.append(element("text", "worse than that, or diverged", y=8, class_="soft"))
+    legend.append(element("text", "(✕): held there", y=4, class_="soft"))
     return plot_card(f"Final metric over {name}", description, drawing, legend, looks)
 
 

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 MISSED = "—"
-RANKS_TOLD = "a rank of several numbers: the studies do not tell which"
-CHANCE_TOLD = "P(best): the share of redrawn studies in which the submission is first"
+RANKS_TOLD = "a range of ranks: these studies cannot narrow it down"
+CHANCE_TOLD = "P(best): the share of resampled studies in which the submission ranks first"
 TRIALS_TOLD = (
-    "2/3 behind a time: 2 of 3 trials met the target; —: half of the studies or more missed it, or "
+    "2/3 after a time: 2 of 3 trials met the target; —: half or more of the studies missed it, or "
     "none was run"
 )
 NAMED = 8
@@ -306,7 +306,7 @@ def known_time(cell: Cell) -> bool:
 
 
 def footnotes(board: Board) -> list[str]:
-    """What is said beneath a board: which entry is best, how to read its ranks, then its notes."""
+    """The lines beneath a board: which entry is best, how to read its ranks, then its notes."""
     notes = list(board.notes)
     if tells_chances(board):
         notes.insert(0, CHANCE_TOLD)
@@ -316,24 +316,24 @@ def footnotes(board: Board) -> list[str]:
 
 
 def _which_is_best(board: Board) -> list[str]:
-    """What the ranks come to; nothing of one entry alone, nor where a protocol's claim nothing."""
+    """The verdict of the ranks; none for a single entry or a protocol without uncertainty."""
     entrants = [row for row in board.rows if not row.is_reference]
     if len(entrants) < 2 or PROTOCOLS[board.protocol].raw:
         return []
     first = [row.submission for row in entrants if row.rank_low == 1]
     if len(first) == 1:
-        return [f"{first[0]} is surely the best of these submissions (at 5 %, all claims together)"]
+        return [f"{first[0]} is significantly the best of these submissions (familywise 5 %)"]
     if len(first) == len(entrants):
-        return ["these studies do not tell which submission is best: more of them may"]
+        return ["no submission is significantly the best; more studies may decide"]
     which = ", ".join(first) if len(first) <= NAMED else f"the {len(first)} whose rank may be 1"
     return [
-        f"these studies do not tell which is best of {which}; every other submission is surely "
-        "worse than another"
+        f"none of {which} is significantly the best; every other submission is significantly "
+        "worse than another one"
     ]
 
 
 def _told_beneath(board: Board) -> list[str]:
-    """The same beneath a table of text, whose cells want reading, too."""
+    """The same beneath a text table, whose cells need a legend too."""
     return [*([TRIALS_TOLD] if board.rows else []), *footnotes(board)]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 
 def kept_of_all(
-    across: Sequence[Sequence[float]],
+    axes: Sequence[Sequence[Sequence[float]]],
     up: Sequence[Sequence[float] | np.ndarray],
     *,
     tolerance: float,
@@ -23,19 +23,20 @@ def kept_of_all(
     """Indices of the points to keep, in order, by curve: `also`, and those the eye would miss.
 
     Args:
-        across: where each curve's points lie, not falling.
+        axes: for each axis that the curves may be drawn along, where each one's points lie, not
+            falling.
         up: their heights, in drawing units; what is not finite is kept, being a gap,
             with the points beside it.
         tolerance: how far a point may lie from the lines that stand for it.
         most: no more of a curve than so many, but for gaps and for `also`.
         also: indices that are kept in any case.
     """
-    lengths = np.array(list(map(len, across)), dtype=int)
+    lengths = np.array(list(map(len, up)), dtype=int)
     width = int(lengths.max(initial=0))
     if not width:
-        return [[] for _ in across]
-    x, y = _padded(across, width), _padded(up, width)
-    gap = ~(np.isfinite(x) & np.isfinite(y))
+        return [[] for _ in up]
+    x, y = np.stack([_padded(across, width) for across in axes]), _padded(up, width)
+    gap = ~(np.isfinite(x).all(axis=0) & np.isfinite(y))
     chosen = gap.copy()
     chosen[:, 1:] |= gap[:, :-1]
     chosen[:, :-1] |= gap[:, 1:]
@@ -46,7 +47,7 @@ def kept_of_all(
     chosen &= np.arange(width) < lengths[:, None]
     open_ = rows[chosen[rows].sum(axis=1) < most]
     while len(open_):
-        missed = _missed(x[open_], y[open_], chosen[open_] | gap[open_])
+        missed = _missed(x[:, open_], y[open_], chosen[open_] | gap[open_])
         worst = missed.argmax(axis=1)
         open_ = open_[(more := missed[np.arange(len(open_)), worst] > tolerance)]
         chosen[open_, worst[more]] = True
@@ -62,13 +63,17 @@ def _padded(curves: Sequence[Sequence[float] | np.ndarray], width: int) -> np.nd
 
 
 def _missed(x: np.ndarray, y: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """By how much each point is missed by the line between the chosen ones beside it."""
-    places = np.broadcast_to(np.arange(x.shape[1]), x.shape)
+    """By how much each point is missed, along any axis, by the line between the chosen beside it.
+
+    x is of shape (axes, curves, points), y and `chosen` of (curves, points).
+    """
+    places = np.broadcast_to(np.arange(y.shape[1]), y.shape)
     left = np.maximum.accumulate(np.where(chosen, places, 0), axis=1)
-    after = np.where(chosen, places, x.shape[1] - 1)[:, ::-1]
+    after = np.where(chosen, places, y.shape[1] - 1)[:, ::-1]
     right = np.minimum.accumulate(after, axis=1)[:, ::-1]
-    x0, x1, y0, y1 = (np.take_along_axis(a, at, 1) for a in (x, y) for at in (left, right))
+    y0, y1 = (np.take_along_axis(y, at, 1) for at in (left, right))
+    x0, x1 = (np.take_along_axis(x, at[None], 2) for at in (left, right))
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(x1 > x0, (x - x0) / (x1 - x0), 0.0)
-        missed = np.abs(y - (y0 + share * (y1 - y0)))
+        missed = np.abs(y - (y0 + share * (y1 - y0))).max(axis=0)
     return np.where(chosen | ~np.isfinite(missed), 0.0, missed)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import collections
 import inspect
 import statistics
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType, ModuleType
 
+from submissions.algoperf.facts import SPACE
 from submissions.algoperf.spec import TrainingCompleteError
 from submissions.algoperf.view import View
 from submissions.algoperf.words import (
@@ -21,11 +23,8 @@ from submissions.algoperf.words import (
 )
 from submissions.contract import SubmissionError, TrainingComplete
 
-_WANTS = {
-    "not compiled with CUDA": "it names the device `cuda`; race it with `gpus: 1`",
-    "Found no NVIDIA driver": "it names the device `cuda`; race it with `gpus: 1`",
-}
-"""What files that were written for one machine say on another."""
+_NO_CUDA = ("not compiled with CUDA", "Found no NVIDIA driver")
+"""What files that were written for a machine with CUDA say on another."""
 _USUAL = {
     "criteo1tb": 262_144,
     "fastmri": 32,
@@ -129,10 +128,14 @@ class Calls:
         return _three(self.module.prepare_for_eval(**self._common(arguments)), "prepare_for_eval")
 
     def _explain(self, error: Exception) -> None:
-        text = str(error)
-        for sign, what in _WANTS.items():
-            if sign in text:
-                raise SubmissionError(f"{self.view.origin}: {what} ({text})") from error
+        text, what = str(error), ""
+        line = traceback.extract_tb(error.__traceback__)[-1].line or ""
+        if any(sign in text for sign in _NO_CUDA):
+            what = "it uses the device `cuda`; race it with `gpus: 1`"
+        elif self.hyperparameters is None and "'NoneType'" in text and "hyperparameters." in line:
+            what = f"it needs hyperparameters; put its {SPACE} beside it"
+        if what:
+            raise SubmissionError(f"{self.view.origin}: {what} ({text})") from error
 
     def _common(self, arguments: dict[str, object]) -> dict[str, object]:
         view = self.view
@@ -162,7 +165,7 @@ class Scores(dict[str, Tensor]):
 def _three(returned: object, name: str) -> Step:
     if not isinstance(returned, tuple | list) or len(returned) != 3:
         what = f"`{name}` must return (optimizer state, weights, model state)"
-        raise SubmissionError(f"{what}, and returned a {type(returned).__name__}")
+        raise SubmissionError(f"{what}, not a {type(returned).__name__}")
     return returned[0], returned[1], returned[2]
 
 

@@ -1,8 +1,10 @@
-"""What an AlgoPerf file says of itself, read from its text and its `tuning_search_space.json`."""
+"""An AlgoPerf file's declarations, read from its text and its `tuning_search_space.json`."""
 
 from __future__ import annotations
 
 import ast
+import contextlib
+import dataclasses
 import json
 import keyword
 import re
@@ -11,8 +13,8 @@ from pathlib import PurePath
 
 from scoring.ground.words import Framework, Scalar
 from submissions.contract import RESERVED, SubmissionError
-from submissions.reading import Facts, first_line, parse_python
-from submissions.space import SearchSpace, SpaceError
+from submissions.reading import StaticFacts, first_line, parse_python
+from submissions.space import Range, SearchSpace, SpaceError
 
 SPACE = "tuning_search_space.json"
 """Beside a file that is tuned from outside; a file without it tunes itself."""
@@ -27,7 +29,7 @@ def is_algoperf(text: str) -> bool:
     return bool(functions) and all(name in text for name in FUNCTIONS[:2])
 
 
-def read_algoperf(text: str, origin: str, files: Mapping[str, str]) -> Facts:
+def read_algoperf(text: str, origin: str, files: Mapping[str, str]) -> StaticFacts:
     """The static facts of such a file; `files` are those beside it, by their paths.
 
     Raises:
@@ -43,7 +45,7 @@ def read_algoperf(text: str, origin: str, files: Mapping[str, str]) -> Facts:
     space = _space(origin, files)
     names = space.names if space else ()
     reserved = ("params", "workload") if framework == "torch" else ("workload",)
-    return Facts(
+    return StaticFacts(
         framework=framework,
         arguments=(*reserved, *names),
         defaults=_defaults(space),
@@ -55,14 +57,35 @@ def read_algoperf(text: str, origin: str, files: Mapping[str, str]) -> Facts:
 
 
 def has_device_axis(texts: Mapping[str, str]) -> bool:
-    """Whether a JAX file's arrays carry a leading axis over devices, as `pmap` wants them."""
-    return any(re.search(r"\bpmap\b|\bjax_utils\.replicate\b", text) for text in texts.values())
+    """Whether a JAX file's arrays carry a leading axis over devices, as `pmap` wants them.
+
+    Its code tells, and not its comments: those of Shampoo speak of `pmap` in either case.
+    """
+    named = {name for path, text in texts.items() for name in _named(path, text)}
+    return "pmap" in named or "jax_utils.replicate" in named
 
 
 def wants_process_group(texts: Mapping[str, str]) -> bool:
     """Whether a torch file speaks to the other processes of its group without being one of many."""
     asks = r"\b(dist|distributed)\.(?!nn\b)\w+|\bget_world_size\b|\bnew_subgroups\b"
     return any(re.search(asks, text) for path, text in texts.items() if "test" not in path)
+
+
+def _named(path: str, text: str) -> Iterator[str]:
+    """What a file's code imports and calls by name; nothing where it is no Python."""
+    tree = ast.Module([], [])
+    if path.endswith(".py"):
+        with contextlib.suppress(SyntaxError, ValueError, MemoryError, RecursionError):
+            tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.alias):
+            yield node.name
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+            if isinstance(node.value, ast.Name):
+                yield f"{node.value.id}.{node.attr}"
 
 
 def _bound(tree: ast.Module) -> Iterator[str]:
@@ -101,16 +124,29 @@ def _space(origin: str, files: Mapping[str, str]) -> SearchSpace | None:
         return None
     where = PurePath(origin).parent / SPACE
     try:
-        space = SearchSpace.parse(json.loads(files[SPACE]))
+        space = _of_floats(SearchSpace.parse(json.loads(files[SPACE])))
     except json.JSONDecodeError as error:
         raise SubmissionError(f"{where}:{error.lineno}: not valid JSON: {error.msg}") from None
     except SpaceError as error:
         raise SubmissionError(f"{where}: {error}") from None
+    except (ValueError, RecursionError) as error:  # too many digits, too deep
+        raise SubmissionError(f"{where}: not valid JSON: {error}") from None
     for name in space.names:
         odd = not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_")
         if odd or name in RESERVED:
             raise SubmissionError(f"{where}: {name!r} cannot name a hyperparameter; rename it")
     return space
+
+
+def _of_floats(space: SearchSpace) -> SearchSpace:
+    """The space with ranges of floats: AlgoPerf draws any number between whole ones, too."""
+    dimensions = {
+        name: dataclasses.replace(part, low=float(part.low), high=float(part.high))
+        if isinstance(part, Range)
+        else part
+        for name, part in space.dimensions.items()
+    }
+    return dataclasses.replace(space, dimensions=dimensions)
 
 
 def _defaults(space: SearchSpace | None) -> dict[str, Scalar]:

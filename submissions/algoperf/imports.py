@@ -23,10 +23,10 @@ from typing import Any
 from submissions.algoperf.spec import make_spec
 
 PACKAGES = ("algoperf", "algorithmic_efficiency")
+_HELPERS = ("pytorch_utils", "jax_sharding_utils")
+"""Both for both frameworks: there are torch files that take a schedule from a JAX one."""
 _TREES = ("submissions", "algorithms", "reference_algorithms", "previous_leaderboards")
 """Folders of AlgoPerf's repositories from which files import one another."""
-
-
 EXTRA = ("absl", "chex", "flax", "jraph")
 """What published files import besides: in the extra `algoperf`."""
 
@@ -40,10 +40,10 @@ def serves(top: str, files: Collection[str]) -> bool:
 class Imports:
     """An `__import__` for one submission's files; `package` is the name of its main module."""
 
-    def __init__(self, package: str, files: Collection[str], framework: str) -> None:
+    def __init__(self, package: str, files: Collection[str]) -> None:
         self._package = package
         self._files = frozenset(files)
-        self._stand_ins = {name: _stand_ins(name, framework) for name in PACKAGES}
+        self._stand_ins = {name: _stand_ins(name) for name in PACKAGES}
         self._older: ModuleType | None = None
 
     def builtins(self) -> dict[str, Any]:
@@ -65,7 +65,14 @@ class Imports:
         path = None if level else self._beside(name)
         if path is not None:
             return self._sibling(name, path, fromlist)
-        module = builtins.__import__(name, globals, locals, fromlist or (), level)
+        if not level and fromlist and (folder := self._folder(name, fromlist)):
+            return folder
+        try:
+            module = builtins.__import__(name, globals, locals, fromlist or (), level)
+        except ModuleNotFoundError as error:
+            if not level and error.name and name.startswith(f"{error.name}."):
+                error.name = name  # which tells the file that is missing, and not its first folder
+            raise
         if not level and top == "jax":
             return self._jax(name, fromlist)
         return module
@@ -74,21 +81,37 @@ class Imports:
         top, _, rest = name.partition(".")
         parts = self._stand_ins[top]
         for asked in [rest] if rest else (fromlist or ()):
+            if asked in _HELPERS and asked not in parts:
+                parts[asked] = ModuleType(f"{top}.{asked}")
+                vars(parts[asked]).update(_helpers(asked))
+                setattr(parts[""], asked, parts[asked])
             if asked not in parts:
-                path = ", ".join(part for part in parts if part)
-                message = f"{top}.{asked} is not served here; a submission may use {path}"
+                served = ", ".join(("spec", *_HELPERS))
+                message = f"{top}.{asked} is not supported; a submission may use {served}"
                 raise ImportError(message, name=f"{top}.{asked}")
         return parts[rest] if fromlist else parts[""]
 
     def _beside(self, name: str) -> str | None:
         """The dotted name, within the submission, of the file that an absolute import means."""
         parts = name.split(".")
-        strange = parts[0] in _TREES or not _exists(parts[0])
+        strange = _strange(parts[0])
         for start in range(len(parts) if strange else 1):
             stem = "/".join(parts[start:])
             if f"{stem}.py" in self._files or any(f.startswith(f"{stem}/") for f in self._files):
                 return ".".join(parts[start:])
         return self._deeper("/".join(parts)) if strange else None
+
+    def _folder(self, name: str, fromlist: Sequence[str]) -> ModuleType | None:
+        """The submission's own folder, by the name that it had, with these files of it."""
+        if not _strange(name.partition(".")[0]):
+            return None
+        paths = [self._beside(f"{name}.{asked}") for asked in fromlist]
+        if None in paths:
+            return None
+        folder = ModuleType(name)
+        for asked, path in zip(fromlist, paths, strict=True):
+            setattr(folder, asked, importlib.import_module(f"{self._package}.{path}"))
+        return folder
 
     def _deeper(self, stem: str) -> str | None:
         """As if each folder of the submission were on the path, the outermost first."""
@@ -125,6 +148,11 @@ class Imports:
         return self._older
 
 
+def _strange(top: str) -> bool:
+    """Whether a package is none that is installed, or may be named as one of ours is."""
+    return top in _TREES or not _exists(top)
+
+
 def _exists(top: str) -> bool:
     try:
         return importlib.util.find_spec(top) is not None
@@ -132,21 +160,19 @@ def _exists(top: str) -> bool:
         return top in sys.modules
 
 
-def _stand_ins(package: str, framework: str) -> dict[str, ModuleType]:
-    """The modules of one of AlgoPerf's packages, by their name in it; "" is the package."""
+def _stand_ins(package: str) -> dict[str, ModuleType]:
+    """One of AlgoPerf's packages, as "", and its `spec`."""
     parts = {"": ModuleType(package), "spec": make_spec(package)}
-    helpers: dict[str, dict[str, Callable[..., Any]]]
-    if framework == "torch":
+    vars(parts[""]).update(spec=parts["spec"], __path__=[])
+    return parts
+
+
+def _helpers(name: str) -> dict[str, Callable[..., Any]]:
+    """What AlgoPerf's module of helpers gives; its framework is imported by who asks for it."""
+    if name == "pytorch_utils":
         from submissions.algoperf import helpers_torch
 
-        helpers = {"pytorch_utils": helpers_torch.HELPERS}
-    else:
-        from submissions.algoperf import helpers_jax
+        return helpers_torch.HELPERS
+    from submissions.algoperf import helpers_jax
 
-        helpers = {"jax_sharding_utils": helpers_jax.HELPERS}
-    for name, functions in helpers.items():
-        parts[name] = ModuleType(f"{package}.{name}")
-        vars(parts[name]).update(functions)
-    vars(parts[""]).update({name: part for name, part in parts.items() if name})
-    parts[""].__path__ = []
-    return parts
+    return helpers_jax.HELPERS

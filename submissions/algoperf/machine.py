@@ -1,4 +1,4 @@
-"""What a torch file says of AlgoPerf's machine (eight processes, CUDA), read for a trial's own.
+"""Adapts a torch file's settings for AlgoPerf's machine (eight processes, CUDA) to the trial's own.
 
 Only two things are read otherwise, where a call is given them as plain words: the name of a CUDA
 device, where there is none, is the CPU's; and a group's number of processes, as distributed
@@ -36,7 +36,7 @@ def read_otherwise(texts: Mapping[str, str], *, accelerator: bool) -> Iterator[s
     for path, text in texts.items():
         if path.endswith(".py") and _FRAMEWORK.search(text):
             here = _Here(accelerator)
-            with contextlib.suppress(SyntaxError, ValueError):  # no Python: nothing of it runs
+            with contextlib.suppress(SyntaxError, ValueError, RecursionError):  # nothing of it runs
                 here.visit(ast.parse(text))
             yield from (f"{path}:{line}: {what}" for line, what in here.changed)
 
@@ -57,7 +57,7 @@ class _Here(ast.NodeTransformer):
                 keyword.value = self._device(keyword.value)
         called = node.func
         if isinstance(called, ast.Attribute) and called.attr == "cuda" and not self._accelerator:
-            self._note(node, "`.cuda()` is `.cpu()`")
+            self._note(node, "`.cuda()` becomes `.cpu()`")
             called.attr, node.args, node.keywords = "cpu", [], []
         return node
 
@@ -65,14 +65,14 @@ class _Here(ast.NodeTransformer):
         cuda = isinstance(value, ast.Constant) and isinstance(value.value, str)
         if self._accelerator or not cuda or not _CUDA.fullmatch(value.value):  # type: ignore[attr-defined]
             return value
-        self._note(value, f"{ast.unparse(value)} is 'cpu'")
+        self._note(value, f"{ast.unparse(value)} becomes 'cpu'")
         return ast.copy_location(ast.Constant("cpu"), value)
 
     def _one(self, name: str, value: ast.expr) -> ast.expr:
         number = value.value if isinstance(value, ast.Constant) else None
         if not isinstance(number, int) or isinstance(number, bool) or number <= 1:
             return value
-        self._note(value, f"{name}={number} is 1")
+        self._note(value, f"{name}={number} becomes 1")
         return ast.copy_location(ast.Constant(1), value)
 
     def _note(self, node: ast.expr, what: str) -> None:

@@ -6,14 +6,14 @@ A matrix is (in, out) there, a convolution (side, side, in, out); weights lie in
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from submissions.algoperf.view import is_convolution, is_embedding
 from submissions.algoperf.words import ByName, Tensor, Weights
 from submissions.contract import Card
 
+_MATRIX = (1, 0)
 _CONVOLUTION = (2, 3, 1, 0)
-_BACK = (3, 2, 0, 1)
+_BACK = {_MATRIX: (1, 0), _CONVOLUTION: (3, 2, 0, 1)}
+"""How axes that were moved are moved back."""
 
 
 class Layout:
@@ -72,10 +72,8 @@ class Layout:
 
     def inner(self, flat: ByName) -> ByName:
         """Weights by our names, in the file's layout without devices' axis, in our layout."""
-        back: Callable[[tuple[int, ...]], tuple[int, ...]]
-        back = lambda axes: _BACK if axes == _CONVOLUTION else axes  # noqa: E731
         return {
-            name: value.transpose(back(axes)) if (axes := self.axes[name]) else value
+            name: value.transpose(_BACK[axes]) if (axes := self.axes[name]) else value
             for name, value in flat.items()
         }
 
@@ -105,5 +103,5 @@ def _axes(name: str, card: Card) -> tuple[int, ...] | None:
     """How the axes are moved; None where they stay."""
     role, shape = card.roles[name], card.shapes[name]
     if role in ("weight", "head") and len(shape) == 2:
-        return (1, 0)
+        return _MATRIX
     return _CONVOLUTION if is_convolution(role, shape) else None

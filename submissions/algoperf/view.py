@@ -1,4 +1,4 @@
-"""The workload as an AlgoPerf file sees it, and the names that its weights bear there."""
+"""The workload as an AlgoPerf file sees it, and the names of its weights there."""
 
 from __future__ import annotations
 
@@ -146,11 +146,11 @@ class View:
     ) -> dict[str, Tensor]:
         """`summed`, `n_valid_examples`, and `per_example` for who asks for it."""
         if not isinstance(logits_batch, Forward):
-            self.refuse("`loss_fn` got other logits than `model_fn` gave")
+            self.refuse("`loss_fn` was given logits that are not `model_fn`'s")
         if label_batch is not logits_batch.batch["targets"]:
-            self.refuse("`loss_fn` got other labels than the batch's own")
+            self.refuse("`loss_fn` was given labels that are not the batch's")
         if self.problem is None:
-            self.refuse("the loss is asked for before the first step")
+            self.refuse("`loss_fn` was called before the first step")
         return self.score(logits_batch, mask_batch, label_smoothing)
 
     def score(self, forward: Forward, mask: Tensor, smoothing: Tensor) -> dict[str, Tensor]:
@@ -164,17 +164,17 @@ class View:
             SubmissionError: with smoothing, as far as it is a plain number.
         """
         if isinstance(smoothing, int | float) and smoothing:
-            self.refuse("`loss_fn` got label smoothing, and a mask or `per_example` with it")
+            self.refuse("`loss_fn` was given label smoothing with a mask or `per_example`")
         assert self.problem is not None
         return self.problem.losses(params, batch)
 
     def refuse(self, what: str) -> None:
-        """Say in one line what of AlgoPerf's interface does not go here.
+        """Say in one line which part of AlgoPerf's interface is not supported.
 
         Raises:
             SubmissionError: always.
         """
-        advice = "this part of AlgoPerf's interface is not served here"
+        advice = "this part of AlgoPerf's interface is not supported"
         raise SubmissionError(f"{self.origin}: {what}; {advice}")
 
     def __getattr__(self, name: str) -> object:
@@ -182,7 +182,7 @@ class View:
             raise AttributeError(name)
         # An AttributeError, so that `hasattr` and `getattr` with a default go on.
         raise AttributeError(
-            f"{self.origin} asks for `workload.{name}`, which a submission does not get here"
+            f"{self.origin} uses `workload.{name}`, which is not available to submissions"
         )
 
 

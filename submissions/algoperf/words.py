@@ -1,4 +1,4 @@
-"""AlgoPerf's words for what passes between its files and us, each in the form of its framework."""
+"""AlgoPerf's types for what passes between its files and us, in each framework's form."""
 
 from __future__ import annotations
 

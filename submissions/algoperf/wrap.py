@@ -29,7 +29,7 @@ def make_submission(
     def submission(workload: Card, params: Parameters | None = None, **chosen: Scalar) -> object:
         hyperparameters: dict[str, Any] = {**source.defaults, **chosen}
         if not workload.supervised:
-            what = "an AlgoPerf file trains on labelled batches, and this workload has none"
+            what = "an AlgoPerf file needs labelled batches, and this workload has none"
             raise SubmissionError(f"{origin}: {what}; race it on a supervised workload")
         if source.framework == "torch":
             from submissions.algoperf.wrap_torch import TorchAlgoperf, TorchView

@@ -102,7 +102,7 @@ class JaxAlgoperf:
 
     def __init__(self, calls: Calls, card: Card, first: ByName) -> None:
         if jax.local_device_count() != 1:
-            what = f"JAX finds {jax.local_device_count()} devices; AlgoPerf files train on one here"
+            what = f"JAX finds {jax.local_device_count()} devices; AlgoPerf files train on one"
             raise SubmissionError(f"{what}: set `gpus: 1`")
         assert isinstance(calls.view, JaxView)
         self._calls = calls

@@ -97,7 +97,7 @@ class TorchView(View):
         while isinstance(getattr(module, "module", None), torch.nn.Module):
             module = module.module
         if not isinstance(module, Container):
-            self.refuse(f"`model_fn` got a {type(module).__name__} as its weights")
+            self.refuse(f"`model_fn` was given a {type(module).__name__} as weights")
         weights = {module.ours[name]: value for name, value in module.named_parameters()}
         live = self.live
         return live if all(weights[name] is live[name] for name in live) else weights

@@ -13,7 +13,7 @@ gradathlon score "$OUTPUT" --clock steps --format json > "$OUTPUT/scores.json"
 gradathlon score "$OUTPUT" --clock steps --format markdown >> "$summary"
 gradathlon report "$OUTPUT" -o "$OUTPUT/report.html" >/dev/null
 if [ -n "${BASELINE:-}" ] && [ ! -f "$BASELINE" ]; then
-  printf '\nThere is no %s: nothing was compared.\n' "$BASELINE" >> "$summary"
+  printf '\n%s not found: nothing was compared.\n' "$BASELINE" >> "$summary"
 elif [ -n "${BASELINE:-}" ]; then
   code=0
   worse=$(gradathlon gate "$OUTPUT" --baseline "$BASELINE" ${SLACK:+--slack "$SLACK"}) || code=$?

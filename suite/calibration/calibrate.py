@@ -111,13 +111,13 @@ class Calibration:
         self.units = {key: _unit(spec, races[spec.workload]) for key, spec in whole.items()}
         for id, one in races.items():
             if why := one.foreign.get(self.source.framework):
-                say(f"{id}: {why}, so times are compared to a quarter of its budget")
+                say(f"{id}: {why}, so times are relative to a quarter of its budget")
         self.parts: dict[int, dict[str, Part]] = {one: {} for one in range(len(self.points))}
         self.records: list[Record] = []
         for spec in self.specs.values():
             if spec.target is None or spec.target.value is None:
                 raise ConfigError(
-                    f"{spec.workload} has no target, so that nothing is scored on it; set one "
+                    f"{spec.workload} has no target, so it cannot be scored; set one "
                     f"with: gradathlon set-targets {spec.workload}"
                 )
 
@@ -153,7 +153,7 @@ class Calibration:
 
     def _climb(self, rung: Rung, candidates: list[int]) -> list[int]:
         names = ", ".join(rung.workloads)
-        self.say(f"{names}: {len(candidates)} points, of which {rung.keep} go on")
+        self.say(f"{names}: {len(candidates)} points, the best {rung.keep} go on")
         specs = [self._spec(id, SCREEN, one) for one in candidates for id in rung.workloads]
 
         optimism = OPTIMISM if self.order.prune == "forecast" else None
@@ -209,7 +209,7 @@ class Calibration:
     def _look_at(self, records: Sequence[Record]) -> None:
         """Keep the records; tell of failures, which score nothing."""
         self.records += records
-        tell_failures(records, self.source.name, "score nothing", self.say)
+        tell_failures(records, self.source.name, "score 0", self.say)
 
 
 def record_part(spec: TrialSpec, unit: float) -> Part:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
+from cluster.run_lock import drive_throughout
 from scoring.ground.words import Resources
 from suite.calibration.begun import kept, resumed
 from suite.calibration.calibrate import Calibration
@@ -36,10 +36,11 @@ def carry_out(
     calibration = Calibration(order, folder, place, say)
     if place.address is None:
         refuse_too_many_cores(Resources(order.cores), "--cores")
-    with kept(order, folder) if named else contextlib.nullcontext():
+    with kept(order, folder) if named else drive_throughout(folder, say):
         verdict = calibration.run()
+        written = write(verdict, folder)
     click.echo(told(verdict))
-    say(f"to race it: gradathlon run {write(verdict, folder)}")
+    say(f"to race it: gradathlon run {written}")
 
 
 def folder_of(output: Path | None, kind: str, word: str, where: str) -> Path:

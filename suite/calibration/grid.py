@@ -43,8 +43,8 @@ class Grid:
             if len(set(rounded)) == count:
                 return rounded
         raise ConfigError(
-            f"--parameter {self.parameter}={self.low}:{self.high}:{self.scaling}: no {count} "
-            "values can be told apart there: another range, or fewer --points"
+            f"--parameter {self.parameter}={self.low}:{self.high}:{self.scaling}: too narrow for "
+            f"{count} distinct values; widen the range, or use fewer --points"
         )
 
 
@@ -64,7 +64,7 @@ def parse_grid(text: str, source: Source) -> Grid:
     default = source.defaults.get(name)
     if isinstance(default, bool) or not isinstance(default, int | float | None):
         raise ConfigError(
-            f"--parameter {text}: {name} of {source.name} is no number: its default is {default!r}"
+            f"--parameter {text}: {name} of {source.name} is not a number (default {default!r})"
         )
     scaling = parts[2] if len(parts) == 3 else "log"
     if scaling not in get_args(Scaling):
@@ -72,11 +72,10 @@ def parse_grid(text: str, source: Source) -> Grid:
         raise ConfigError(f"--parameter {text}: expected log or linear, found {scaling!r}{hint}")
     low, high = _numbers(parts[:2], text)
     if not low < high:
-        raise ConfigError(f"--parameter {text}: the lower end comes first, and below the upper")
+        raise ConfigError(f"--parameter {text}: the first end must be below the second")
     if scaling == "log" and low <= 0:
         raise ConfigError(
-            f"--parameter {text}: on a logarithmic scale the lower end lies above 0; begin above "
-            "it, or say :linear"
+            f"--parameter {text}: a log scale needs a lower end above 0; raise it, or use :linear"
         )
     return Grid(name, low, high, cast(Scaling, scaling))
 

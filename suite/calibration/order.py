@@ -97,7 +97,7 @@ def candidates(source: Source, order: Order) -> list[Point]:
     space = source.space
     if space is None:
         raise ConfigError(
-            f"{source.origin}: {source.name} has no SEARCH_SPACE, so that there is nothing to "
+            f"{source.origin}: {source.name} has no SEARCH_SPACE, so there is nothing to "
             "calibrate; add one, or race its defaults"
         )
     if space.points is not None:

@@ -106,7 +106,7 @@ class Sweeping:
         metrics = {workload.metric for workload in self.chosen.values()}
         if len(metrics) > 1:
             names = ", ".join(sorted(metric.key for metric in metrics))
-            raise ConfigError(f"a sweep is over workloads of one metric; these are of {names}")
+            raise ConfigError(f"a sweep needs workloads with one metric; these have {names}")
 
     def run(self) -> list[Sweep]:
         """Race all that is left to race; what came out, a sweep a workload.
@@ -126,7 +126,7 @@ class Sweeping:
             for k in places
             for id in order.workloads
         }
-        self.say(f"{len(trials)} trials, and {len(starts)} that change no weight")
+        self.say(f"{len(trials)} trials, and {len(starts)} that leave the weights unchanged")
         specs = [*starts.values(), *trials.values()]
         keys = [spec.key for spec in specs]
         records = dict(zip(keys, race(specs, self.place), strict=True))
@@ -201,7 +201,7 @@ class Sweeping:
 def log_of(sweeps: Sequence[Sweep], order: SweepOrder, hours: float) -> str:
     """All that was measured, as JSON; null where training diverged."""
     body = {
-        "order": order.model_dump(mode="json"),
+        "order": order.told,
         "core_hours": round(hours, 6),
         "workloads": [_logged(sweep) for sweep in sweeps],
     }

@@ -10,7 +10,7 @@ import yaml
 
 from scoring.bootstrap import FEW
 from scoring.ground.documents import ConfigError
-from scoring.ground.files import write_whole
+from scoring.ground.files import from_home, write_whole
 from scoring.ground.words import Scalar
 from scoring.report.tables import share_text
 from submissions.source import is_path
@@ -31,7 +31,7 @@ def told(verdict: Verdict) -> str:
         row = [str(place), point_text(verdict, one), f"{one.score.score:.3f}", _interval(one)]
         row += [] if one.chance is None else [share_text(one.chance)]
         rows.append([*row, *(_ratio(one.score.ratios[id]) for id in ids)])
-    legend = "a workload's column: time to the target over the reference's, the median over seeds"
+    legend = "workload columns: time to the target relative to the reference, median over seeds"
     return "\n".join([columns(head, rows), legend, "", found(verdict), cost(verdict)])
 
 
@@ -41,7 +41,7 @@ def found(verdict: Verdict) -> str:
     if not any(map(math.isfinite, best.score.ratios.values())):
         return (
             f"No finalist met a target in most of its seeds; {verdict.submission} at "
-            f"{point_text(verdict, best)} came nearest with the first."
+            f"{point_text(verdict, best)} came closest with the first."
         )
     across = f"{len(order.workloads)} workloads" if len(order.workloads) > 1 else order.workloads[0]
     text = (
@@ -51,15 +51,15 @@ def found(verdict: Verdict) -> str:
     if len(verdict.finalists) == 1:
         return f"{text}; the only finalist."
     if best.chance is None:
-        return f"{text}; fewer than {FEW} seeds do not say how sure that is."
+        return f"{text}; at least {FEW} seeds are needed to say how certain that is."
     others, share = len(verdict.finalists), share_text(best.chance)
-    return f"{text}; the best of {others} finalists in {share} of redrawn seeds."
+    return f"{text}; the best of {others} finalists in {share} of resampled seeds."
 
 
 def cost(verdict: Verdict) -> str:
     """What it took, in a sentence."""
     return (
-        f"It took {verdict.trials} trials, {verdict.pruned} of them ended early, and "
+        f"It took {verdict.trials} trials, {verdict.pruned} of them stopped early, and "
         f"{verdict.core_hours:.2g} core-hours from first step to last."
     )
 
@@ -107,7 +107,7 @@ def _suite(verdict: Verdict) -> str:
 
 def _log(verdict: Verdict) -> dict[str, object]:
     return {
-        "order": verdict.order.model_dump(mode="json"),
+        "order": verdict.order.told,
         "rungs": [
             {
                 "workloads": list(rung.workloads),
@@ -143,7 +143,7 @@ def _tuned(verdict: Verdict, finalist: Finalist) -> dict[str, Scalar]:
 
 def _word(word: str) -> str:
     """How a suite in the calibration's folder names the submission: a path from anywhere."""
-    return str(Path(word).absolute()) if is_path(word) else word
+    return from_home(str(Path(word).absolute())) if is_path(word) else word
 
 
 def _interval(finalist: Finalist) -> str:

@@ -12,6 +12,12 @@ Options: TypeAlias = Mapping[str, Option]
 """A command's options by name, as click has checked them."""
 
 
+def typed(name: str) -> bool:
+    """Whether an option of the running command was typed, though it were its default."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
 class Finite(click.FloatRange):
     """A number within a range: `nan` is within every one that click compares it with."""
 

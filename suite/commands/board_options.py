@@ -8,6 +8,7 @@ from typing import TypeVar
 import click
 
 from scoring.ground.clocks import CLOCKS
+from suite.commands import typed
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -16,13 +17,13 @@ _PROTOCOL = click.option(
     type=click.Choice(["gradathlon", "algoperf"]),
     default="gradathlon",
     show_default=True,
-    help="gradathlon: time compared to the tuned reference of the same framework, with "
-    "intervals. algoperf: compared to the best submission, as on the published leaderboards.",
+    help="gradathlon: time relative to the tuned reference of the same framework, with intervals. "
+    "algoperf: relative to the best submission, as on the published leaderboards.",
 )
 _CLOCK = click.option(
     "--clock",
     type=click.Choice(list(CLOCKS)),
-    help="What counts as time; the run's own clock unless given.",
+    help="What counts as time; default: the run's own clock.",
 )
 _ACROSS = click.option(
     "--across-frameworks",
@@ -32,13 +33,28 @@ _ACROSS = click.option(
 _MIX = click.option(
     "--mix-hardware",
     is_flag=True,
-    help="Score seconds that were measured on unequal hardware all the same.",
+    help="Score seconds even if they were measured on different hardware.",
 )
 _HELD_OUT = click.option(
     "--held-out",
     is_flag=True,
-    help="With --protocol algoperf: a workload X+variant decides whether X counts.",
+    help="With --protocol algoperf: the held-out workload X+variant decides whether X counts.",
 )
+
+
+_NAMES = ("protocol", "clock", "across_frameworks", "mix_hardware", "held_out")
+
+
+def refuse_board_options(what: str) -> None:
+    """See that none was typed where there is no board.
+
+    Raises:
+        UsageError: one was; `what` tells what is there in place of a board.
+    """
+    for name in filter(typed, _NAMES):
+        raise click.UsageError(
+            f"--{name.replace('_', '-')} needs a board, and {what}; leave it out"
+        )
 
 
 def board_options(command: Command) -> Command:

@@ -18,19 +18,19 @@ from suite.config import load
     "--suite",
     show_default="toy",
     metavar="SUITE|FILE.yaml",
-    help="Its workloads are calibrated on, within its budget; its clock, seed and resources hold "
-    "unless given.",
+    help="Calibrate on this suite's workloads, within its budget. Its clock, seed and resources "
+    "are the defaults.",
 )
 @order_options
 @place_options("calibrate")
 def calibrate(submission: str, suite: str | None, **options: Option) -> None:
     """Find one hyperparameter point for all workloads of a suite at once.
 
-    Quasi-random points of the submission's search space, scored by the benchmark score, are halved
-    over more and more workloads; a trial ends as soon as its point can no longer be kept. The best
-    few meet fresh seeds on all workloads: their scores with intervals, how sure the best is, and
-    what it cost are printed. DIR/calibrated.yaml is a suite that races the point, whose `points`
-    other suites may copy.
+    Quasi-random points of the submission's search space are ranked by the benchmark score and
+    halved over more and more workloads. A trial ends as soon as its point can no longer be kept.
+    The best few are raced on fresh seeds on all workloads. Prints their scores with intervals, how
+    sure the best is, and the cost. DIR/calibrated.yaml is a suite that races the best point; other
+    suites may copy its `points`.
 
     \b
     Examples:

@@ -24,44 +24,48 @@ def order_options(command: F) -> F:
             "--points",
             type=click.IntRange(1, MOST),
             metavar="N",
-            help="Candidates, the submission's defaults among them.",
+            help="Number of candidates, including the submission's defaults.",
             show_default=str(DEFAULTS["points"]),
         ),
         click.option(
             "--finalists",
             type=click.IntRange(1, MOST),
             metavar="K",
-            help="How many of them meet the fresh seeds.",
+            help="How many candidates are raced on fresh seeds.",
             show_default=str(DEFAULTS["finalists"]),
         ),
         click.option(
             "--seeds",
             type=click.IntRange(1, MOST - 1),
             metavar="S",
-            help="Fresh seeds of each finalist on each workload.",
+            help="Fresh seeds per finalist and workload.",
             show_default=str(DEFAULTS["seeds"]),
         ),
         click.option(
             "--defaults/--no-defaults",
             default=None,
-            help="Whether the defaults meet the fresh seeds in any case, to see what was gained.",
+            help="Whether to race the defaults on the fresh seeds in any case, to show the gain.",
             show_default="no",
         ),
         click.option(
             "--clock",
             type=click.Choice(["paired", "steps"]),
-            help="What counts as time: paired is in the reference's steps, measured in turns with "
-            "it; steps are exact and cheaper, and blind to what a step costs.",
+            help="What counts as time. paired: the reference's steps, measured in turns with it. "
+            "steps: exact and cheaper, but blind to the cost of a step.",
         ),
         click.option(
             "--prune",
             type=click.Choice(["exact", "forecast"]),
-            help="Which of the ladder's trials are ended early. exact: those whose point can no "
-            "longer be kept, which changes nothing. forecast: also those whose learning curve says "
-            "that they will miss the target, which errs now and then.",
+            help="Which trials of the search end early. exact: those whose point can no longer be "
+            "kept; the result is the same. forecast: also those whose learning curve predicts a "
+            "miss, which is sometimes wrong.",
             show_default="exact",
         ),
-        click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="What all derives from."),
+        click.option(
+            "--seed",
+            type=click.IntRange(0, 2**63 - 1),
+            help="Base seed, from which everything derives.",
+        ),
     ]
     return _all(options, command)
 
@@ -69,8 +73,10 @@ def order_options(command: F) -> F:
 def place_options(kind: str) -> Callable[[F], F]:
     """Where trials race, what each holds, and where their records lie."""
     options = [
-        click.option("--cores", type=click.IntRange(1, MOST), metavar="N", help="Of a trial."),
-        click.option("--gpus", type=click.IntRange(0, MOST), metavar="N", help="Of a trial."),
+        click.option("--cores", type=click.IntRange(1, MOST), metavar="N", help="Cores per trial."),
+        click.option(
+            "--gpus", type=click.IntRange(0, MOST), metavar="N", help="Accelerators per trial."
+        ),
         at_once_option,
         address_option,
         executor_option,
@@ -79,9 +85,9 @@ def place_options(kind: str) -> Callable[[F], F]:
             "--output",
             type=click.Path(path_type=Path),
             metavar="DIR",
-            help=f"Where trials and results lie [default: runs/{kind}-...].",
+            help=f"Folder for trials and results [default: runs/{kind}-...].",
         ),
-        click.option("--resume", is_flag=True, help="Go on with what was begun in DIR."),
+        click.option("--resume", is_flag=True, help="Resume what was begun in DIR."),
     ]
     return lambda command: _all(options, command)
 

@@ -25,20 +25,20 @@ from submissions.source import Source, find, installed, is_path, shipped
     "-w",
     "--workload",
     metavar="ID",
-    help="Only the model and batches of this workload; no data are needed.",
+    help="Use only the model and batches of this workload; no data are needed.",
 )
-@click.option("--quick", is_flag=True, help="One family's shapes in place of all.")
+@click.option("--quick", is_flag=True, help="Use the shapes of one family instead of all.")
 @click.pass_context
 def check(ctx: click.Context, /, submission: str, workload: str | None, quick: bool) -> None:
-    """Tell what would go wrong with a submission, or a workload, in a race.
+    """Find what would go wrong with a submission, or a workload, in a race.
 
-    Tries it on a few batches of random values, on one family closely and on the shapes of all
-    others briefly. Of a workload's id it asks whether torch and JAX are one model, and whether its
-    stream continues exactly and owns its batches; its data are fetched. Prints one line a finding.
-    Exit code 1 if any of them is bad.
+    A submission is tried on a few batches of random values: thoroughly on one family, briefly on
+    the shapes of all others. For a workload, its data are fetched; the checks are whether torch and
+    JAX are one model, and whether its stream continues exactly and owns its batches. Prints one
+    line per finding. Exit code 1 if any is bad.
 
     \b
-    Example:
+    Examples:
         gradathlon check my_opt.py
         gradathlon check lm-toy-v2
     """
@@ -47,6 +47,8 @@ def check(ctx: click.Context, /, submission: str, workload: str | None, quick: b
             raise click.UsageError(f"{submission} is a workload: it takes no options")
         set_environment(Resources())
         ctx.exit(_told(check_workload(workloads.get(submission))))
+    if workload and quick:
+        raise click.UsageError("-w or --quick, not both: each names the shapes to try")
     every = [conformance.DEFAULT_WORKLOAD] if quick else conformance.default_workloads()
     source = _submission(submission)
     ctx.exit(_told(conformance.check(source, [workload] if workload else every)))

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 @click.argument("words", nargs=-1, required=True, metavar="RUN|URL... A B")
 @gradathlon_options
 def compare(words: tuple[str, ...], **options: Option) -> None:
-    """Compare two submissions of runs: by how much, how surely, and where.
+    """Compare two submissions of runs: how much they differ, how surely, and where.
 
-    By their scores under the gradathlon protocol.
+    Compares their scores under the gradathlon protocol.
 
     \b
     Examples:
@@ -31,7 +31,7 @@ def compare(words: tuple[str, ...], **options: Option) -> None:
         gradathlon compare runs/mine runs/theirs my_opt reference-torch --clock steps
     """
     if len(words) < 3:
-        raise click.UsageError("name a run or several, then two submissions: RUN... A B")
+        raise click.UsageError("expected one or more runs, then two submissions: RUN... A B")
     from scoring import board, run_file
     from scoring.comparison import compare as compare_entries
     from scoring.ground.documents import ConfigError
@@ -40,8 +40,8 @@ def compare(words: tuple[str, ...], **options: Option) -> None:
     for word in (one, other):
         if is_url(word) or Path(word, run_file.NAME).exists() or Path(word, "trials").is_dir():
             raise ConfigError(
-                f"{word} is a run, where a submission's name belongs: first the runs, then the two "
-                "names, as they stand on the board: gradathlon compare RUN... A B"
+                f"{word} is a run, where a submission is expected: give the runs first, then two "
+                "submissions of the board: gradathlon compare RUN... A B"
             )
     folder = RunFolder()
     computed = board.compute([folder.convert(run, None, None) for run in runs], **options)
@@ -72,18 +72,18 @@ def _lines(comparison: Comparison, one: str, other: str) -> list[str]:
     ]
     head = ("workload", one, other, "ratio", "95 %", "scores without it")
     told = (
-        "×: to the time of the reference that the entry is scored against; ratio: of the two ×, "
-        f"below 1 where {one} is faster; —: missed or not run"
+        "×: time relative to the reference that the submission is scored against; ratio of the "
+        f"two ×: below 1 where {one} is faster; —: missed or not run"
     )
     return [*lines, "", columns(head, rows), "", told]
 
 
 def _verdict(comparison: Comparison, one: str, other: str) -> str:
     if not comparison.surely:
-        return f"these studies do not tell which of {one} and {other} is better"
+        return f"the difference between {one} and {other} is not significant"
     ahead = comparison.scores[0] > comparison.scores[1]
     better, worse = (one, other) if ahead else (other, one)
-    return f"{better} is surely better than {worse} (at 5 %, had only these two been raced)"
+    return f"{better} is significantly better than {worse} (5 %, for this pair alone)"
 
 
 def _how_sure(comparison: Comparison, one: str) -> list[str]:
@@ -91,15 +91,15 @@ def _how_sure(comparison: Comparison, one: str) -> list[str]:
 
     gap = comparison.difference
     if not math.isfinite(gap.low):
-        return ["difference: one study, or several that differ alike, cannot tell how sure it is"]
-    held = ", held within what two scores can differ by" if gap.held else ""
+        return ["difference: cannot be tested on one study, or on several that differ alike"]
+    held = ", clipped to the possible range" if gap.held else ""
     lines = [
         f"difference over paired studies: {gap.mean:+.3f} "
         f"(95 %: {gap.low:+.3f} to {gap.high:+.3f}{held}), p = {gap.p:.2g}"
     ]
     if comparison.chance is not None:
         share = share_text(comparison.chance)
-        lines.append(f"{one} scores higher in {share} of redrawn studies")
+        lines.append(f"{one} scores higher in {share} of resampled studies")
     return lines
 
 

@@ -30,7 +30,7 @@ LEAST, MOST = 2, 10**9
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
     metavar="DIR",
-    help="Keeps what was found; what is there already is not asked again.",
+    help="Folder for the results. What it already has is not tested again.",
 )
 @click.option(
     "chosen",
@@ -38,7 +38,7 @@ LEAST, MOST = 2, 10**9
     "--workload",
     multiple=True,
     metavar="ID[=N]",
-    help="Only on this one, with N steps. Repeat for several; every toy family by default.",
+    help="Only this workload, with N steps. Repeat for several. Default: every toy family.",
 )
 @click.option(
     "--steps",
@@ -46,18 +46,19 @@ LEAST, MOST = 2, 10**9
     default=100,
     show_default=True,
     metavar="N",
-    help="Of each short trial.",
+    help="Steps per short trial.",
 )
-@click.option("--no-check", is_flag=True, help="Only the short trials.")
-@click.option("--retry", is_flag=True, help="Ask again, too, what was not ok.")
+@click.option("--no-check", is_flag=True, help="Run only the short trials.")
+@click.option("--retry", is_flag=True, help="Also test again what was not ok.")
 def conformance(submissions: tuple[str, ...], output: Path, **options: Option) -> None:
     """Try every submission on every toy family: one table of what works where.
 
-    Each is checked as by `check --quick`; then, on each family, it trains for a few steps on real
-    data, is judged, is killed half-way and goes on from its checkpoint, and must end at the same
-    weights, bit by bit. Prints a table in Markdown, which is DIR/table.md as well; DIR/rows.jsonl
-    holds a line a cell, and what is there is not asked again, so that the command may be stopped
-    and repeated, with other submissions, too. One core; a progress bar on stderr.
+    Each submission is checked as by `check --quick`. Then, on each family, it trains for a few
+    steps on real data and is evaluated. It is also killed half-way, continues from its checkpoint,
+    and must end at the same weights, bit for bit. Prints a Markdown table, also written to
+    DIR/table.md. DIR/rows.jsonl has one line per cell. Cells that are there are not tested again,
+    so the command may be stopped and repeated, also with other submissions. Uses one core; shows
+    progress on stderr.
 
     \b
     Examples:
@@ -94,7 +95,7 @@ def _steps(words: Sequence[str], usual: int) -> dict[str, int]:
             count.isdecimal() and len(count) <= len(str(MOST)) and LEAST <= int(count) <= MOST
         ):
             raise click.UsageError(
-                f"-w {word[:80]}: {count[:40]!r} is no number of steps; give {LEAST} to {MOST}"
+                f"-w {word[:80]}: {count[:40]!r} is not a number of steps; use {LEAST} to {MOST}"
             )
         steps[id] = int(count or usual)
     return steps

@@ -16,25 +16,25 @@ from workloads.fetch import data_folder
 
 @click.group()
 def data() -> None:
-    """See and fetch the data that workloads train on.
+    """List and fetch the data that workloads train on.
 
-    Toy and laptop data are fetched when first used, into $GRADATHLON_CACHE or the user's cache
-    folder. Standard-scale data are read from the folder that $GRADATHLON_DATA names.
+    Toy and laptop data are fetched on first use, into $GRADATHLON_CACHE or the user's cache folder.
+    Standard-scale data are read from the folder named by $GRADATHLON_DATA.
     """
 
 
 @data.command(name="list")
 def list_() -> None:
-    """List every artefact that the cache holds or can hold: is it here, how large, and where."""
+    """List every artefact that the cache holds or can hold, with its state, size and path."""
     rows = []
     for family, artefact in workloads.artefacts():
         here = artefact.path.exists()
         size = f"{_bytes(artefact.path) / 1e6:.1f} MB" if here else ""
         state = "here" if here else "not fetched"
         rows.append((family, artefact.origin, state, size, str(artefact.path)))
-    click.echo(columns(("family", "out of", "state", "size", "path"), rows))
+    click.echo(columns(("family", "source", "state", "size", "path"), rows))
     click.echo(f"cache folder: {cache_folder()}", err=True)
-    where = data_folder() or "not set; `gradathlon data fetch ID` tells what a workload needs"
+    where = data_folder() or "not set; `gradathlon data fetch ID` says what a workload needs"
     click.echo(f"data folder (GRADATHLON_DATA): {where}", err=True)
 
 
@@ -43,14 +43,14 @@ def list_() -> None:
 @click.option(
     "--address",
     metavar="ADDRESS",
-    help="Fetch them on every node of this Ray cluster, which this machine is a node of: auto, or "
+    help="Fetch on every node of this Ray cluster, which this machine is a node of: auto, or "
     "HOST:PORT.",
 )
 @click.pass_context
 def fetch(ctx: click.Context, named: tuple[str, ...], address: str | None) -> None:
-    """Fetch the data of some workloads; of all toy ones without arguments.
+    """Fetch the data of some workloads, or of all toy workloads by default.
 
-    For a workload at standard scale, tell in one line what is missing and where it comes from.
+    For a workload at standard scale, prints in one line what is missing and where to get it.
 
     \b
     Examples:

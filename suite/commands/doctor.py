@@ -15,7 +15,7 @@ from suite.text_table import columns
 @click.option(
     "--address",
     metavar="ADDRESS",
-    help="Look at every node of this Ray cluster, which this machine is a node of: auto, or "
+    help="Check every node of this Ray cluster, which this machine is a node of: auto, or "
     "HOST:PORT.",
 )
 @click.option(
@@ -23,14 +23,14 @@ from suite.text_table import columns
     "--output",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Where runs would go; this folder unless given.",
+    help="Folder for runs; default: this folder.",
 )
 @click.pass_context
 def doctor(ctx: click.Context, address: str | None, output: Path | None) -> None:
-    """Tell whether this machine, or a cluster, can race well.
+    """Check whether this machine, or a cluster, can race well.
 
-    One line a check: ok, warn (times or speed suffer; what to do) or fail (no race until it is
-    mended). The exit code is 1 where a check fails.
+    Prints one line per check: ok, warn (times or speed suffer; what to do) or fail (no race until
+    it is fixed). Exit code 1 if a check fails.
 
     \b
     Examples:
@@ -46,7 +46,7 @@ def doctor(ctx: click.Context, address: str | None, output: Path | None) -> None
         for reply in ask_cluster(address, examine):
             node = reply.node
             click.echo(f"{node.name}: {node.cores} cores and {node.gpus} accelerators for trials")
-            unheard = [Finding("answer", "fail", reply.trouble, "look at Ray's logs there")]
+            unheard = [Finding("answer", "fail", reply.trouble, "see Ray's logs on that node")]
             failed |= _show(unheard if reply.answer is None else reply.answer)
     if failed:
         ctx.exit(1)

@@ -24,7 +24,7 @@ from suite.run_folder import RunFolder
     type=click.Choice(["trials", "evaluations"]),
     default="trials",
     show_default=True,
-    help="trials: a row each. evaluations: a row for each metric of each evaluation.",
+    help="trials: one row per trial. evaluations: one row per metric of each evaluation.",
 )
 def export(runs: tuple[Path, ...], output: Path, table: str) -> None:
     """Write runs' trials or evaluations as one table, for pandas, R or a spreadsheet.

@@ -17,25 +17,25 @@ from suite.run_folder import RunFolder
     type=click.Path(path_type=Path),
     required=True,
     metavar="FILE",
-    help="A board kept from an earlier run: `score --clock steps --format json`.",
+    help="A board kept from an earlier run, by `score --clock steps --format json`.",
 )
 @click.option(
     "--slack",
     type=Finite(min=0, max=100),
     default=None,
     metavar="PERCENT",
-    help="What may be lost, in place of nothing on the baseline's class of CPU, where steps are "
-    "exact, and of what seeds explain on another.",
+    help="Loss to accept. Default: none on the baseline's class of CPU, where steps are exact; on "
+    "another class, what seeds explain.",
 )
 @click.pass_context
 def gate(
     ctx: click.Context, /, runs: tuple[Path, ...], baseline: Path, slack: float | None
 ) -> None:
-    """Fail when a score fell or a target takes more steps than in a kept board.
+    """Fail if a score is lower, or a target takes more steps, than in a kept board.
 
-    Compares on the steps clock, which a busy machine does not move. On the baseline's class of CPU
-    one step more is worse; on another, only more than seeds explain. Prints what got worse as
-    Markdown. Exit code 1 if anything did.
+    Compares on the steps clock, which a busy machine does not affect. On the baseline's class of
+    CPU, one step more is worse; on another class, only more than seeds explain. Prints what got
+    worse as Markdown. Exit code 1 if anything did.
 
     \b
     Examples:
@@ -56,5 +56,5 @@ def gate(
     click.echo(comparison.markdown(changes, allowed))
     if base.unraced:
         told = "; ".join(base.unraced)
-        click.echo(f"\nnot compared, since the baseline has no trial of it: {told}")
+        click.echo(f"\nnot compared (no trial in the baseline): {told}")
     ctx.exit(1 if any(change.worse for change in changes) else 0)

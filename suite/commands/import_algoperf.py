@@ -15,20 +15,20 @@ import click
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
     metavar="DIR",
-    help="The run's folder to write.",
+    help="Folder of the run to write.",
 )
 @click.option(
     "--reference",
     metavar="NAME",
-    help="The submission that becomes its framework's reference: `baseline` in version 0.5.",
+    help="Submission to use as its framework's reference: `baseline` in version 0.5.",
 )
 def import_algoperf(logs: Path, output: Path, reference: str | None) -> None:
-    """Write published AlgoPerf logs as a run's records.
+    """Convert published AlgoPerf logs to a run's records.
 
-    LOGS holds a folder a submission, as SUBMISSION/study_0/WORKLOAD_FRAMEWORK/trial_1. Score the
-    run as the published leaderboards do, with held-out variants for version 0.5; or, with a
-    reference, under the gradathlon protocol, with intervals and rank sets. Left out are variants
-    without a published target, which count on no leaderboard.
+    LOGS has one folder per submission, as SUBMISSION/study_0/WORKLOAD_FRAMEWORK/trial_1. Score the
+    run as the published leaderboards do, with held-out variants for version 0.5. With a reference,
+    score it under the gradathlon protocol, with intervals and rank sets. Variants without a
+    published target are left out; they count on no leaderboard.
 
     \b
     Examples:
@@ -43,5 +43,5 @@ def import_algoperf(logs: Path, output: Path, reference: str | None) -> None:
     click.echo(f"{count} trials", err=True)
     if left_out:
         named = ", ".join(f"{name} {trials}" for name, trials in sorted(left_out.items()))
-        click.echo(f"left out, for want of a published target: trials of {named}", err=True)
+        click.echo(f"skipped trials without a published target: {named}", err=True)
     click.echo(str(output))

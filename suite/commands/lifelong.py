@@ -40,14 +40,14 @@ class _Row:
     "--expert",
     type=RunFolder(),
     metavar="RUN|URL",
-    help="Trials of the same submission on `+expert`, for the last two measures.",
+    help="Trials of the same submission on the `+expert` variant, for the last two measures.",
 )
 @click.option(
     "--export",
     "folder",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Also write every trial there as a log of l2logger.",
+    help="Also write every trial to DIR as an l2logger log.",
 )
 @click.option(
     "form",
@@ -55,20 +55,25 @@ class _Row:
     type=click.Choice(["table", "json", "csv"]),
     default="table",
     show_default=True,
-    help="How the measures are printed.",
+    help="Output format.",
 )
 def lifelong(run: Path, expert: Path | None, folder: Path | None, form: str) -> None:
-    """Tell what lifelong learners kept and carried over, by the measures of l2metrics.
+    """Measure what lifelong learners retained and transferred, with the measures of l2metrics.
 
-    A measure is its mean over tasks: maintenance (points of 100, negative where something was
-    forgotten), forward and backward transfer (ratio above 1 or contrast above 0 where learning one
-    task helped another), and, against a single-task expert, relative performance and sample
-    efficiency (1: as good). What rests on too little is left out, and why is told. Where a
-    submission has several trials, their mean stands beside, with its standard error. JSON has
-    measures by task, too.
+    Each measure is a mean over tasks:
 
     \b
-    Example:
+    - maintenance: points of 100, negative if something was forgotten
+    - forward and backward transfer: ratio above 1 or contrast above 0 if
+      learning one task helped another
+    - relative performance and sample efficiency, against a single-task
+      expert: 1 is as good
+
+    Measures without enough data are left out, with the reason. If a submission has several trials,
+    their mean is shown as well, with its standard error. JSON also has measures by task.
+
+    \b
+    Examples:
         gradathlon try lifelong-toy-v3 adamw --steps 3000 -o runs/all
         gradathlon try lifelong-toy-v3+expert adamw --steps 600 -o runs/alone
         gradathlon lifelong runs/all --expert runs/alone --export logs
@@ -118,11 +123,9 @@ def _scenarios(run: Path) -> list[tuple[Record, Scenario]]:
         except RecordError as error:
             reasons.append(str(error))
     if not told:
-        raise RecordError(
-            reasons[0] if reasons else f"{run}: holds no trial of the lifelong family"
-        )
+        raise RecordError(reasons[0] if reasons else f"{run}: no trial of the lifelong family")
     for reason in reasons:
-        click.echo(f"left out: {reason}", err=True)
+        click.echo(f"skipped: {reason}", err=True)
     return told
 
 

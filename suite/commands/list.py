@@ -18,12 +18,14 @@ from suite.text_table import fitted, markdown
 
 @click.command(name="list")
 @click.argument("what", type=click.Choice(["workloads", "submissions", "suites"]))
-@click.option("--like", default="*", metavar="PATTERN", help="Those whose name matches, as *_jax.")
-@click.option("--markdown", "as_markdown", is_flag=True, help="As a table in Markdown.")
+@click.option(
+    "--like", default="*", metavar="PATTERN", help="Only names that match, such as *_jax."
+)
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print a Markdown table.")
 def list_(what: str, like: str, as_markdown: bool) -> None:
     """List workloads, submissions or suites.
 
-    One a line: what there is to race on, to race, and to run.
+    Prints one per line: what to race on, what to race, or what to run.
 
     \b
     Examples:
@@ -38,7 +40,7 @@ def list_(what: str, like: str, as_markdown: bool) -> None:
     }[what]
     rows = list(listed(like))
     if not rows:
-        raise ConfigError(f"no name of {what} matches {like!r}; * stands for anything: '*{like}*'")
+        raise ConfigError(f"no {what} match {like!r}; use * as a wildcard: '*{like}*'")
     click.echo(markdown(head, rows) if as_markdown else fitted(head, rows))
 
 

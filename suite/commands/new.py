@@ -8,28 +8,29 @@ from pathlib import Path
 import click
 
 from scoring.ground.documents import ConfigError
+from scoring.ground.words import Framework
 from submissions.source import parse
 from submissions.templates import template
 
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path), metavar="FILE.py|NAME|DIR")
-@click.option("framework", "--torch", flag_value="torch", default="torch", help="In PyTorch.")
-@click.option("framework", "--jax", flag_value="jax", help="In JAX, as an optax transformation.")
-@click.option("--workload", is_flag=True, help="A package with a workload family instead.")
+@click.option("--torch", is_flag=True, help="Use PyTorch; the default.")
+@click.option("--jax", is_flag=True, help="Use JAX, with an optax transformation.")
+@click.option("--workload", is_flag=True, help="Write a package with a workload family instead.")
 @click.option(
     "--repository",
     is_flag=True,
-    help="A folder with a submission and its continuous integration instead.",
+    help="Write a folder with a submission and its continuous integration instead.",
 )
-def new(path: Path, framework: str, workload: bool, repository: bool) -> None:
-    """Write a submission to begin with, a repository around one, or a workload family.
+def new(path: Path, torch: bool, jax: bool, workload: bool, repository: bool) -> None:
+    """Write a starter submission, a repository around one, or a workload family.
 
-    A submission has at most ten lines; a family is a small package, installed with pip, whose
-    workloads then race beside ours. Both run as they stand. Nothing is ever overwritten.
+    A submission has at most ten lines. A family is a small package, installed with pip; its
+    workloads are then raced like the built-in ones. Both run as they are. No file is overwritten.
 
     \b
-    Example:
+    Examples:
         gradathlon new my_opt.py --jax
         gradathlon check my_opt.py
         gradathlon run demo -s my_opt.py -s adamw
@@ -42,13 +43,18 @@ def new(path: Path, framework: str, workload: bool, repository: bool) -> None:
     """
     if workload and repository:
         raise click.UsageError("--workload or --repository, not both")
+    if torch and jax:
+        raise click.UsageError("--torch or --jax, not both")
+    if workload and (torch or jax):
+        raise click.UsageError("--workload writes a family in both frameworks: no --torch or --jax")
+    framework: Framework = "jax" if jax else "torch"
     if repository:
         from suite.new_repository import write_repository
 
-        name = write_repository(path, "jax" if framework == "jax" else "torch")
+        name = write_repository(path, framework)
         click.echo(str(path))
         click.echo(
-            f"next: look at {path}/requirements.txt, then: gradathlon check {path}/{name}.py",
+            f"next: review {path}/requirements.txt, then: gradathlon check {path}/{name}.py",
             err=True,
         )
         return
@@ -63,13 +69,13 @@ def new(path: Path, framework: str, workload: bool, repository: bool) -> None:
         return
     if path.suffix != ".py":
         raise ConfigError(f"{path}: a submission is a Python file; name it {path}.py")
-    text = template("jax" if framework == "jax" else "torch")
+    text = template(framework)
     parse(path.stem, text, str(path))  # a name that could not race is refused before it is written
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise ConfigError(f"{path} exists; name another file, or delete it first") from None
+        raise ConfigError(f"{path}: exists; choose another file, or delete it first") from None
     except OSError as error:
         with contextlib.suppress(OSError):  # half a file would be refused as one that exists
             path.unlink()

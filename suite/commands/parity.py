@@ -16,7 +16,7 @@ from suite.text_table import columns
     "--rows",
     type=click.IntRange(1, 10**9),
     metavar="N",
-    help="Take only N examples of each batch: for scales too large for this machine.",
+    help="Use only N examples of each batch, for scales too large for this machine.",
 )
 @click.option(
     "--steps",
@@ -30,11 +30,10 @@ from suite.text_table import columns
 def parity(ctx: click.Context, /, named: tuple[str, ...], rows: int | None, steps: int) -> None:
     """Compare torch and jax on this machine.
 
-    Loss, gradients, and steps of plain SGD, in both frameworks from equal weights. Prints the
-    largest relative difference of each. Exit code 1 if a workload exceeds 1e-5 (loss and
-    gradients) or 1e-3 (after the steps). Without arguments, all toy workloads. Where the data
-    cannot be had, or would be generated for minutes first, batches of random values of the same
-    shapes are used.
+    Compares loss, gradients, and steps of plain SGD in both frameworks, from equal weights. Prints
+    the largest relative difference of each. Exit code 1 if a workload exceeds 1e-5 (loss and
+    gradients) or 1e-3 (after the steps). Default: all toy workloads. If the data are not available,
+    or would first be generated for minutes, batches of random values of the same shapes are used.
 
     \b
     Examples:

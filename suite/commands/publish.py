@@ -27,10 +27,10 @@ def publish(
 ) -> None:
     """Publish the leaderboard of runs to Weights & Biases.
 
-    One W&B run: the board with rank sets, intervals and P(best), performance profiles, learning
+    Makes one W&B run with the board (rank sets, intervals, P(best)), performance profiles, learning
     curves, a heat map of ratios, the page of `gradathlon report`, and the records as an artifact.
-    Without a key it is kept in the first run's folder, to be synced later. With wandb-workspaces
-    (pip install 'gradathlon[wandb]') a report is saved, too.
+    Without a key, it is kept in the first run's folder, to be synced later. With wandb-workspaces
+    (pip install 'gradathlon[wandb]'), a report is saved as well.
 
     \b
     Examples:

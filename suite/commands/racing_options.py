@@ -12,14 +12,20 @@ from scoring.run_file import MOST
 Command = TypeVar("Command", bound=Callable[..., object])
 
 
-def _one_place(ctx: click.Context, option: click.Parameter, word: str | None) -> str | None:
-    """What was typed, unless the other option of the two says that trials race elsewhere."""
-    if option.name == "executor" and word is not None:
+def _one_place(
+    ctx: click.Context, option: click.Parameter, word: str | int | None
+) -> str | int | None:
+    """What was typed, unless another option says that trials race elsewhere, or otherwise."""
+    if option.name == "executor" and isinstance(word, str):
         word = word.replace("-", "_")
     chosen = {**ctx.params, option.name: word}
     if chosen.get("executor") == "in_process" and chosen.get("address") is not None:
         raise click.UsageError(
             "--executor in-process races in this process, --address on a cluster; leave one out"
+        )
+    if chosen.get("executor") == "in_process" and (chosen.get("at_once") or 1) > 1:
+        raise click.UsageError(
+            "--executor in-process races one trial after the other, not --at-once N; leave one out"
         )
     return word
 
@@ -30,22 +36,23 @@ executor_option = click.option(
     default="ray",
     show_default=True,
     callback=_one_place,
-    help="ray: side by side, a fresh process a trial. in-process: one after the other.",
+    help="ray: trials in parallel, each in a fresh process. in-process: one after the other.",
 )
 """Its value is a `cluster.Executor`."""
 address_option = click.option(
     "--address",
     metavar="ADDRESS",
     callback=_one_place,
-    help="A Ray cluster that this machine is a node of: auto, or HOST:PORT. Without it, a local "
-    "one is started.",
+    help="A Ray cluster that this machine is a node of: auto, or HOST:PORT. Default: start a "
+    "local one.",
 )
 at_once_option = click.option(
     "--at-once",
     type=click.IntRange(1, 10_000),
     metavar="N",
-    help="Trials at the same time, instead of as many as there are cores for. One or two fewer "
-    "leave a core to whatever else the machine does: times are quieter.",
+    callback=_one_place,
+    help="Trials at the same time, instead of as many as the cores allow. One or two fewer leave "
+    "a core to the rest of the machine, for quieter times.",
 )
 
 
@@ -58,7 +65,7 @@ def holding_options(command: Command) -> Command:
             default=fewest,
             show_default=True,
             metavar="N",
-            help="Of a trial.",
+            help="Number per trial.",
         )
         command = option(command)
     return command

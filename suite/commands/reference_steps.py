@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
@@ -22,7 +23,7 @@ SEEDS = 10
     type=click.IntRange(1, 1000),
     show_default=str(SEEDS),
     metavar="N",
-    help="With --measure: so many in each framework.",
+    help="With --measure: number of fresh seeds per framework.",
 )
 @click.option(
     "--framework",
@@ -38,18 +39,18 @@ SEEDS = 10
     default=Path("runs/reference-steps"),
     show_default=True,
     metavar="DIR",
-    help="Where measured trials are kept; what is there is not raced again.",
+    help="Folder for measured trials. Those already there are not raced again.",
 )
 @executor_option
 @at_once_option
 def reference_steps(
     workloads: tuple[str, ...], measure: bool, adopt: bool, **options: Option
 ) -> None:
-    """Tell in how many steps the reference meets a target, over fresh seeds.
+    """Show in how many steps the reference meets a target, over fresh seeds.
 
-    The paired clock compares to these, on the data that they were measured on. They are read from
-    the log of the procedure that set the target; where that is of another version of the workload,
-    they are to be measured anew.
+    The paired clock compares to these steps, on the data they were measured on. They are read from
+    the log of the procedure that set the target. If that log is of another version of the workload,
+    measure them anew.
 
     \b
     Examples:
@@ -61,7 +62,7 @@ def reference_steps(
     from suite.targets.stages import Settings
 
     if not measure and (options["seeds"] or options["frameworks"]):
-        raise click.UsageError("--seeds and --framework go with --measure; add it")
+        raise click.UsageError("--seeds and --framework need --measure; add it")
     for id in workloads:
         reference.see_that_it_can_be(id, adopt=adopt)
     for id in workloads:
@@ -82,6 +83,7 @@ def reference_steps(
         else:
             steps = reference.logged_steps(id)
         for framework, one in steps.items():
-            click.echo(f"{id}\t{framework}\t{' '.join(map(str, one.steps))}")
+            told = " ".join("missed" if math.isinf(count) else str(count) for count in one.steps)
+            click.echo(f"{id}\t{framework}\t{told}")
         if adopt:
             reference.adopt(id, steps, log)

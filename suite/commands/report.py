@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 
 from suite.commands import Option, Options
-from suite.commands.board_options import board_options
+from suite.commands.board_options import board_options, refuse_board_options
 from suite.run_folder import RunFolder
+
+_PICTURES = (".svg", ".png")
 
 
 @click.command()
@@ -18,7 +20,7 @@ from suite.run_folder import RunFolder
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     show_default="report.html, or WORD.svg",
-    help="The file to write; a picture may be FILE.svg or FILE.png.",
+    help="File to write; a picture may be FILE.svg or FILE.png.",
 )
 @click.option(
     "--picture",
@@ -33,10 +35,10 @@ def report(
 ) -> None:
     """Write one self-contained HTML page about runs, or one picture.
 
-    The board with intervals, performance profiles, the metric of every trial against the clock,
-    and every trial with its hyperparameters and its end. The page needs no network. Of the folder
-    of a sweep: the final metric over the hyperparameter, and the learning curves. A picture
-    stands alone, light or dark as its reader prefers, for a README or a paper.
+    The page has the board with intervals, performance profiles, the metric of every trial against
+    the clock, and every trial with its hyperparameters and its end. It needs no network. For the
+    folder of a sweep, it has the final metric over the hyperparameter, and the learning curves. A
+    picture is self-contained, light or dark as its reader prefers, for a README or a paper.
 
     \b
     Examples:
@@ -55,9 +57,15 @@ def report(
     sweeps = [run for run in runs if is_sweep(run)]
     if sweeps and (len(runs) > 1 or picture is not None):
         raise ConfigError(
-            f"{sweeps[0]}: a sweep has a page of its own, gradathlon report {sweeps[0]}; its "
-            "pictures lie in its folder"
+            f"{sweeps[0]}: a sweep has its own page: gradathlon report {sweeps[0]}; its pictures "
+            "are in its folder"
         )
+    if sweeps:
+        refuse_board_options("a sweep has none")
+    if output and (output.suffix in _PICTURES) != (picture is not None):
+        page_needs = "a page is HTML; name it FILE.html, or add --picture WORD"
+        picture_needs = "a picture is SVG or PNG; name it FILE.svg or FILE.png"
+        raise ConfigError(f"{output}: {picture_needs if picture else page_needs}")
     drawn = None if picture is None else _picture(runs, picture, options)
     output = output or Path("report.html" if picture is None else f"{picture}.svg")
     try:
@@ -94,5 +102,5 @@ def _picture(runs: tuple[Path, ...], word: str, options: Options) -> str:
     raced = {record.header.workload for record in records}
     if word not in raced:
         hint = nearest(word, [*drawings, *raced])
-        raise ConfigError(f"--picture: no picture is called {word!r}{hint}")
+        raise ConfigError(f"--picture: unknown picture {word!r}{hint}")
     return pictures.curves_svg(computed, records, word)

@@ -22,7 +22,7 @@ from suite.run_folder import is_url
     multiple=True,
     metavar="NAME|PATH",
     help="Race this submission instead of the suite's: a built-in or installed name, or the path "
-    "of a .py file or of a folder with submission.py. Repeat for several.",
+    "of a .py file or a folder with submission.py. Repeat for several.",
 )
 @click.option(
     "workloads",
@@ -36,20 +36,19 @@ from suite.run_folder import is_url
     "-o",
     "--output",
     metavar="DIR|URL",
-    help="The run's folder, runs/<suite>-<time> unless given. One that holds a run is refused. At "
-    "a URL (s3://bucket/runs/mine, or any other that fsspec knows) records are kept as they come, "
-    "and any machine can go on with the run.",
+    help="The run's folder; default: runs/<suite>-<time>. A folder that already holds a run is "
+    "refused. At a URL (s3://bucket/runs/mine, or any other that fsspec knows), records are "
+    "stored as they arrive, and any machine can resume the run.",
 )
 @click.option(
     "--resume",
     is_flag=True,
-    help="Go on with the run in DIR, or at URL, as it was planned: ended trials are kept, others "
-    "continue.",
+    help="Resume the run in DIR, or at URL, as planned: ended trials are kept, others continue.",
 )
 @click.option(
     "--retry-failed",
     is_flag=True,
-    help="With --resume: race trials that failed again, too.",
+    help="With --resume: also race failed trials again.",
 )
 @executor_option
 @address_option
@@ -58,52 +57,53 @@ from suite.run_folder import is_url
     "--studies",
     type=click.IntRange(1, MOST),
     metavar="N",
-    help="Independent repetitions of tuning, instead of the suite's.",
+    help="Number of studies (independent repetitions of tuning), instead of the suite's.",
 )
 @click.option(
     "--trials",
     type=click.IntRange(1, MOST),
     metavar="N",
-    help="Hyperparameter points of a study, instead of the suite's.",
+    help="Trials (hyperparameter points) per study, instead of the suite's.",
 )
 @click.option(
     "--clock",
     type=click.Choice(list(CLOCKS)),
-    help="What counts as time, instead of the suite's: seconds of the wall clock (wall) or of CPU "
-    "(cpu), steps, or steps that the reference makes meanwhile (paired), which hold on shared "
-    "machines.",
+    help="What counts as time, instead of the suite's clock: wall-clock seconds (wall), CPU "
+    "seconds (cpu), steps, or the reference's steps in the same time (paired), which are "
+    "comparable on shared machines.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0, 2**63 - 1), help="What all points and seeds derive from."
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    help="Base seed, from which all points and seeds derive.",
 )
 @click.option(
     "--reference/--no-reference",
     default=True,
-    help="Race the tuned reference of each framework too, where its steps do not ship with the "
-    "target; scores are relative to it.",
+    help="Also race the tuned reference of each framework, where its steps do not ship with the "
+    "target. Scores are relative to it.",
 )
 @click.option(
     "--race-reference",
     is_flag=True,
-    help="On the paired and the steps clock, where the reference's steps ship with the target: "
-    "race it all the same, and tell whether it differs.",
+    help="Race the reference even where its steps ship with the target (paired and steps clocks), "
+    "and report whether it differs.",
 )
 @click.option(
     "--prune",
     type=click.Choice(["board", "score", "forecast"]),
-    default="board",
-    show_default=True,
-    help="Which trials are ended early. board: what is slower than the fastest of its study, which "
-    "changes nothing on the run's board. score: also what is too slow to score or to move a median "
-    "over studies, which changes no score, but may widen intervals. forecast: also what its "
-    "learning curve says will miss its target, which errs now and then.",
+    show_default="board",
+    help="Which trials end early. board: those slower than the fastest of their study; nothing on "
+    "the run's board changes. score: also those too slow to score or to move a median over "
+    "studies; no score changes, but intervals may widen. forecast: also those whose learning "
+    "curve predicts a miss, which is sometimes wrong.",
 )
 @click.option("--no-prune", is_flag=True, help="End no trial early.")
 @click.option(
     "--wandb",
     is_flag=True,
-    help="Log each trial to Weights & Biases as it races; without a key, into DIR/wandb, to be "
-    "synced later. No clock and no trial can notice.",
+    help="Log each trial to Weights & Biases as it races; without a key, to DIR/wandb, to be "
+    "synced later. This affects no clock and no trial.",
 )
 @click.option(
     "--wandb-project",
@@ -115,16 +115,16 @@ from suite.run_folder import is_url
 @click.option(
     "--copy-to",
     metavar="URL",
-    help="Copy the run's records to this place, too, as trials end: s3://bucket/runs/mine, or any "
-    "other that fsspec knows. As -o URL, but the run's folder is here.",
+    help="Also copy the run's records to this URL as trials end: s3://bucket/runs/mine, or any "
+    "other that fsspec knows. Like -o URL, but the run's folder is on this machine.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the trials that would run, and stop.")
+@click.option("--dry-run", is_flag=True, help="Print the trials that would run, and exit.")
 @click.pass_context
 def run(ctx: click.Context, /, no_prune: bool, output: str | None, **options: Option) -> None:
-    """Race submissions on workloads; print the leaderboard.
+    """Race submissions on workloads and print the leaderboard.
 
-    SUITE is one of `gradathlon list suites` or the path of a YAML file of your own. Each trial is
-    pinned to its own cores, and leaves a record in DIR/trials as it goes. The run can be
+    SUITE is one of `gradathlon list suites`, or the path of your own YAML file. Each trial is
+    pinned to its own cores, and writes its record to DIR/trials while it runs. The run can be
     interrupted and resumed at any moment.
 
     \b
@@ -135,6 +135,7 @@ def run(ctx: click.Context, /, no_prune: bool, output: str | None, **options: Op
         gradathlon run --resume -o runs/mine
         gradathlon run demo -o s3://bucket/runs/mine
     """
+    from scoring.ground.documents import ConfigError
     from suite.request import Request
     from suite.run import run as carry_out
 
@@ -142,5 +143,7 @@ def run(ctx: click.Context, /, no_prune: bool, output: str | None, **options: Op
         options["url"] = output
     elif output is not None:
         options["output"] = Path(output)
-    options["prune"] = "none" if no_prune else options["prune"]
+    if no_prune and options["prune"] is not None:
+        raise ConfigError("--prune and --no-prune contradict each other; choose one")
+    options["prune"] = "none" if no_prune else options["prune"] or "board"
     ctx.exit(carry_out(Request(**options)))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from suite.commands import Option
-from suite.commands.board_options import board_options
+from suite.commands.board_options import board_options, refuse_board_options
 from suite.run_folder import RunFolder
+from suite.text_table import wrapped
 
 
 @click.command()
@@ -20,18 +22,19 @@ from suite.run_folder import RunFolder
     type=click.Choice(["table", "json", "csv", "markdown", "trials"]),
     default="table",
     show_default=True,
-    help="How the board is printed; trials: a CSV table of every trial in its place.",
+    help="Output format; trials: a CSV table of every trial instead of the board.",
 )
 @click.option(
     "--more",
     is_flag=True,
-    help="Tell beneath the table how much hangs on single workloads and on how far targets lie.",
+    help="Also print how much the board depends on single workloads and on how far the targets "
+    "lie.",
 )
 @click.option(
     "--costs",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.json",
-    help="Tell projected scores, too: the race's steps at the costs that `step-cost -o` measured.",
+    help="Also print projected scores: the race's steps at the costs that `step-cost -o` measured.",
 )
 def score(
     runs: tuple[Path, ...], form: str, more: bool, costs: Path | None, **options: Option
@@ -49,7 +52,9 @@ def score(
     from scoring.report import tables
 
     if form == "trials" and (more or costs):
-        raise click.UsageError("--more and --costs tell of a board: leave --format trials out")
+        raise click.UsageError("--more and --costs need a board; leave --format trials out")
+    if form == "trials":
+        refuse_board_options("--format trials has every trial's times on all clocks")
     known = None if costs is None else projection.read_costs(costs)
     gathered = frame.gather(runs)
     if form == "trials":
@@ -66,5 +71,6 @@ def score(
     if known is not None:
         beneath += projection.told(board.compute_from(gathered, clock="steps"), known)
     click.echo(write(computed).rstrip("\n"))
+    stream = sys.stdout if form == "table" else sys.stderr
     for line in beneath:
-        click.echo(line, err=form != "table")
+        click.echo(wrapped(line, stream), stream)

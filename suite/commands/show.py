@@ -15,7 +15,7 @@ from suite import config
 @click.command()
 @click.argument("name")
 def show(name: str) -> None:
-    """Show all about one workload, submission or suite.
+    """Show everything about one workload, submission or suite.
 
     NAME is a workload id, a submission's name or path, or a suite's name or path.
 
@@ -40,7 +40,7 @@ def _text(name: str) -> str:
     hint = nearest(name, [*submissions, *config.shipped(), *workloads.ids()])
     if "did you mean" not in hint:
         hint = "; see `gradathlon list workloads`, `submissions` or `suites`"
-    raise ConfigError(f"nothing is named {name!r}{hint}")
+    raise ConfigError(f"unknown name {name!r}{hint}")
 
 
 def _workload(name: str) -> str:

@@ -30,22 +30,22 @@ from suite.text_table import columns
     multiple=True,
     required=True,
     metavar="WORKLOAD",
-    help="At whose shapes; repeat for several, of each family in rising order of scale.",
+    help="Workload whose shapes to use. Repeat for several; order each family's by rising scale.",
 )
 @click.option(
     "--rows",
     type=click.IntRange(1, 10**9),
     multiple=True,
     metavar="N",
-    help="Time batches of N and of 2 N rows, or of two sizes, and reckon the whole batch's: for "
-    "large scales.",
+    help="For large scales: time batches of N and 2 N rows (or, given twice, of both sizes), and "
+    "extrapolate to the whole batch.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.json",
-    help="Keep the costs; a file that exists is added to. For `score --costs`.",
+    help="Write the costs here, for `score --costs`. An existing file is extended.",
 )
 @holding_options
 def step_cost(
@@ -55,10 +55,10 @@ def step_cost(
     output: Path | None,
     **resources: int,
 ) -> None:
-    """Tell what a step costs in steps of the reference, at any scale.
+    """Measure what a step costs in steps of the reference, at any scale.
 
-    Times both in turns in this process, at their defaults, on random batches. A toy's step tells
-    little of a large model's: methods that do much with the weights look dear there.
+    Times both in turns in this process, at their defaults, on random batches. Steps at toy scale
+    say little about a large model: methods that do much work on the weights look expensive there.
 
     \b
     Examples:
@@ -67,7 +67,7 @@ def step_cost(
         gradathlon score runs/first --costs costs.json
     """
     if len(rows) > 2:
-        raise click.UsageError("--rows: give it once, or twice")
+        raise click.UsageError("--rows: give it once or twice")
     sources = [find(name) for name in submissions]
     for id in ids:
         workloads.get(id)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from cluster.run_lock import drive_throughout
 from scoring.ground.documents import ConfigError
 from scoring.ground.files import write_whole
 from scoring.ground.words import Resources
@@ -39,42 +39,50 @@ from suite.trials import refuse_too_many_cores
     "-w",
     multiple=True,
     metavar="ID",
-    help="Sweep on this one, too: another width or variant, of the same metric. Repeat for "
+    help="Also sweep on this workload: another width or variant, with the same metric. Repeat for "
     "several.",
 )
 @click.option(
     "--points",
     type=click.IntRange(2, MOST),
     metavar="N",
-    help="Values.",
+    help="Number of values.",
     show_default=str(DEFAULTS["points"]),
 )
 @click.option(
     "--seeds",
     type=click.IntRange(1, MOST),
     metavar="S",
-    help="Of each value.",
+    help="Seeds per value.",
     show_default=str(DEFAULTS["seeds"]),
 )
 @click.option(
     "--steps",
     type=click.IntRange(1, 10**9),
     metavar="N",
-    help="Of each trial, instead of the workload's horizon.",
+    help="Steps per trial, instead of the workload's horizon.",
 )
 @click.option(
-    "fixed", "-p", "--point", multiple=True, metavar="NAME=VALUE", help="Another hyperparameter."
+    "fixed",
+    "-p",
+    "--point",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set another hyperparameter.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="What all seeds derive from.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), help="Base seed, from which all seeds derive."
+)
 @place_options("sweep")
 def sweep(submission: str, workload: str, more: tuple[str, ...], **options: Option) -> None:
-    """Draw what a hyperparameter does over its range; how sensitive it is.
+    """Sweep a hyperparameter over its range; plot its effect and its sensitivity.
 
     Trains at every value, without a target, and prints the final metric and the sensitivity: the
-    mean over the range of how far the final metric lies from the best, a value at which training
-    diverges counting as no training (Wortsman et al. 2023, arXiv 2309.14322). DIR/sweep.svg is the
-    picture; with workloads of several sizes, DIR/sensitivity.svg shows it against their weights.
-    DIR/report.html is a page with both, the learning curves and every trial.
+    mean distance, over the range, of the final metric from the best. A value at which training
+    diverges counts as no training (Wortsman et al. 2023, arXiv 2309.14322). DIR/sweep.svg is the
+    picture. With workloads of several sizes, DIR/sensitivity.svg shows the sensitivity against
+    their number of weights. DIR/report.html is a page with both, the learning curves and every
+    trial.
 
     \b
     Examples:
@@ -89,10 +97,11 @@ def sweep(submission: str, workload: str, more: tuple[str, ...], **options: Opti
     sweeping = Sweeping(order, folder, place, say)
     if place.address is None:
         refuse_too_many_cores(Resources(order.cores), "--cores")
-    with contextlib.nullcontext() if resume else kept(order, folder):
+    with drive_throughout(folder, say) if resume else kept(order, folder):
         sweeps = sweeping.run()
+        written = _write(sweeps, order, sweeping.core_hours, folder)
     click.echo(_told(sweeps, order, sweeping.core_hours))
-    for path in _write(sweeps, order, sweeping.core_hours, folder):
+    for path in written:
         say(str(path))
 
 
@@ -111,7 +120,7 @@ def _given(
     if fixed or not resume:
         settings["fixed"] = stated_point(source, fixed)
     if settings.get("parameter") in settings.get("fixed", {}):
-        raise ConfigError(f"-p {settings['parameter']}: it is what is swept")
+        raise ConfigError(f"-p {settings['parameter']}: this is the swept parameter; leave it out")
     return settings
 
 
@@ -142,11 +151,11 @@ def _told(sweeps: Sequence[Sweep], order: SweepOrder, hours: float) -> str:
     first = sweeps[0]
     better = "lower" if first.goal == "min" else "higher"
     seeds = f"{order.seeds} seed{'s' * (order.seeds > 1)}"
-    spread = ", least and largest of a seed in brackets" if order.seeds > 1 else ""
+    spread = ", smallest and largest seed in brackets" if order.seeds > 1 else ""
     lines = [
         columns(head, rows),
-        f"final {first.metric}, {better} is better, mean of {seeds}, none counted worse than "
-        "before training; * the best",
+        f"final {first.metric} ({better} is better), mean of {seeds}, none counted worse than "
+        "before training; *: best",
         f"sensitivity: mean distance from the best over the range{spread}",
         f"It took {hours:.2g} core-hours.",
     ]

@@ -37,7 +37,7 @@ from workloads.metric import DIAGNOSTICS
     default=300,
     show_default=True,
     metavar="N",
-    help="Of training.",
+    help="Training steps.",
 )
 @click.option(
     "points",
@@ -53,21 +53,21 @@ from workloads.metric import DIAGNOSTICS
     type=click.IntRange(0, 2**63 - 1),
     default=0,
     show_default=True,
-    help="What weights and batches derive from.",
+    help="Seed of weights and batches.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Keep the trial's record here.",
+    help="Keep the trial's record in DIR.",
 )
 @click.pass_context
 def try_(ctx: click.Context, /, workload: str, submission: str, **options: Option) -> None:
-    """Train for some steps, without a target, and look.
+    """Train for some steps, without a target, and print the metrics.
 
-    One trial, in this process, on real data. Prints the metrics of every evaluation, and the step
-    time with its spread. Works for workloads that have no target yet.
+    Runs one trial, in this process, on real data. Prints the metrics of every evaluation, and the
+    step time with its spread. Works for workloads that have no target yet.
 
     \b
     Examples:
@@ -78,7 +78,7 @@ def try_(ctx: click.Context, /, workload: str, submission: str, **options: Optio
     point = stated_point(source, options["points"])
     folder: Path | None = options["output"]
     if folder is not None and (folder / "trials").exists():
-        raise ConfigError(f"{folder} already holds trials; name another folder with -o")
+        raise ConfigError(f"{folder}: already holds trials; choose another folder with -o")
     fetch_once(chosen)
     with tempfile.TemporaryDirectory() as scratch:
         record = _train(source, workload, point, (folder or Path(scratch)).absolute(), options)
@@ -123,7 +123,7 @@ def _show(record: Record, judged: str) -> None:
         table, hidden = measured(record.evaluations, judged, width)
         click.echo(table)
         if hidden:
-            click.echo(f"{hidden} more columns where this goes to a file or a pipe", err=True)
+            click.echo(f"{hidden} more columns in a file or pipe", err=True)
     facts = record.outcome.extra if record.outcome else {}
     for name, value in facts.get("test", {}).items():
         click.echo(f"{name} {value:.5g}")

@@ -20,8 +20,8 @@ from suite.config import NamedSuite
 def tune(submission: str, workload: str, **options: Option) -> None:
     """Find a submission's best hyperparameters for one workload.
 
-    As `calibrate` does for a suite: quasi-random points, each ended once it is slower than the
-    best few, which meet fresh seeds.
+    Like `calibrate` for a suite: tries quasi-random points, ends each once it is slower than the
+    best few, and races those on fresh seeds.
 
     \b
     Examples:

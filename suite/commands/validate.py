@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 @click.argument("runs", nargs=-1, required=True, type=RunFolder(), metavar="RUN|URL...")
 @click.pass_context
 def validate(ctx: click.Context, runs: tuple[Path, ...]) -> None:
-    """List the records of runs that cannot be, or were not planned.
+    """List the records of runs that are invalid, or were not planned.
 
-    One line a problem, with file and line; exit code 1 if there is any. A board leaves such a
-    record out and counts its trial as missed. What a submission opened outside of its folder,
-    started, connected to or inspected is told beside it: a reviewer's to judge, and no problem.
+    Prints one line per problem, with file and line. Exit code 1 if there is any. A board leaves
+    such a record out and counts its trial as missed. Also reports what a submission opened outside
+    of its folder, started, connected to or inspected. That is for a reviewer to judge, and counts
+    as no problem.
 
     \b
     Examples:
@@ -36,7 +37,7 @@ def validate(ctx: click.Context, runs: tuple[Path, ...]) -> None:
         claims = read_claims(run, afresh=True)
         problems = [one.reason for one in claims.refused]
         problems += [
-            f"{run}: planned, but not there: {key.workload} {key.submission} "
+            f"{run}: planned, but no record: {key.workload} {key.submission} "
             f"study {key.study} trial {key.trial}"
             for key in claims.missing
         ]
@@ -46,7 +47,7 @@ def validate(ctx: click.Context, runs: tuple[Path, ...]) -> None:
         problematic = problematic or bool(problems)
         for line in audited(claims.records):
             click.echo(line, err=True)
-        verdict = f"{len(claims.records)} records can be believed, {len(problems)} problems"
+        verdict = f"{len(claims.records)} valid records, {len(problems)} problems"
         click.echo(f"{run}: {verdict}", err=True)
     if problematic:
         ctx.exit(1)
@@ -60,4 +61,4 @@ def audited(records: Iterable[Record]) -> Iterator[str]:
         for entry in trail if isinstance(trail, list) else []:
             noted.setdefault(record.header.submission, {})[str(entry)] = None
     for name, entries in noted.items():
-        yield f"{name}, to be looked at: {'; '.join(entries)}"
+        yield f"{name} needs review: {'; '.join(entries)}"

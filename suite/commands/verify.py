@@ -15,21 +15,21 @@ from suite.run_folder import RunFolder
     "--rerun",
     type=click.IntRange(1, 10**9),
     metavar="N",
-    help="Also race the N best submissions of the board again, on fresh seeds, into RUN-again.",
+    help="Also race the N best submissions of the board again, on fresh seeds, in RUN-again.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**63 - 1),
-    help="With --rerun: what the fresh seeds derive from; drawn unless given.",
+    help="With --rerun: base of the fresh seeds; default: drawn at random.",
 )
 @click.pass_context
 def verify(ctx: click.Context, /, run: Path, rerun: int | None, seed: int | None) -> None:
-    """Judge the weights at a run's hits again, without the submissions.
+    """Evaluate the weights at a run's hits again, without the submissions.
 
-    Each trial that reached its target left the weights it was judged at beside its record. This
-    process evaluates them and compares every metric with the record. A metric of the training
-    stream cannot be taken again; what it shows on held-out data can. Prints one line a difference;
-    exit code 1 if there is any, or if what is raced again meets no target where it met one.
+    Each trial that reached its target left its judged weights next to its record. This command
+    evaluates them and compares every metric with the record. A metric of the training stream cannot
+    be measured again, but metrics on held-out data can. Prints one line per difference. Exit code 1
+    if there is any, or if a submission raced again misses a target that it met before.
 
     \b
     Examples:
@@ -39,7 +39,7 @@ def verify(ctx: click.Context, /, run: Path, rerun: int | None, seed: int | None
     from suite import verification
 
     if seed is not None and rerun is None:
-        raise click.UsageError("--seed goes with --rerun; add it")
+        raise click.UsageError("--seed needs --rerun; add it")
     wrong = verification.differences(run, needed=rerun is None)
     for line in wrong:
         click.echo(line)

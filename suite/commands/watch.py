@@ -24,15 +24,15 @@ URL_PERIOD_S = 15.0
 
 @click.command()
 @click.argument("word", metavar="RUN|URL")
-@click.option("--once", is_flag=True, help="Print where the run stands, and stop.")
+@click.option("--once", is_flag=True, help="Print the current state of the run, and exit.")
 @click.pass_context
 def watch(ctx: click.Context, /, word: str, once: bool) -> None:
     """Show how far a run is, from another terminal or machine.
 
-    Reads the records in RUN, which another process writes, and changes nothing there; or those that
-    `run -o URL`, or `--copy-to URL`, keeps there. It stops with the run, or with Ctrl-C. Exit code
-    1, with --once too: nobody races it and trials are missing. A run at a URL is taken for that
-    after two and a half minutes without a sign of life.
+    Reads the records that another process writes to RUN, or that `run -o URL` or `--copy-to URL`
+    stores at URL, and changes nothing. It stops with the run, or with Ctrl-C. Exit code 1 if
+    no process races the run and trials are missing, also with --once. A run at a URL counts as
+    abandoned after two and a half minutes without a sign of life.
 
     \b
     Examples:
@@ -80,8 +80,8 @@ def _driven(word: str, run: Path) -> bool:
 
 def _left_alone(word: str) -> str:
     driver = Driver.of(word) if is_url(word) else None
-    silent = f" ({driver.name} is silent for {duration(driver.silent_s)})" if driver else ""
-    return f"nobody races it now{silent}; to go on: gradathlon run --resume -o {word}"
+    silent = f" ({driver.name} has been silent for {duration(driver.silent_s)})" if driver else ""
+    return f"not running{silent}; resume with: gradathlon run --resume -o {word}"
 
 
 def _print(follower: Follower, progress: Progress) -> None:

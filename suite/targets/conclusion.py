@@ -70,7 +70,7 @@ def _target(metric: Metric, curves: Sequence[Curve], deviation: float) -> float:
         target = loosest(metric, curves, share * deviation)
         if all(math.isfinite(first_meeting(metric, curve, target)[0]) for curve in curves):
             return target
-    raise WorkloadError(f"no {metric.key} is met by all fresh runs and held by them, too")
+    raise WorkloadError(f"no {metric.key} is both met and held by all fresh runs")
 
 
 def _race(winner: Candidate, reference: Candidate, target: float, hits: Hits, data: str) -> Race:

@@ -38,6 +38,7 @@ from pathlib import Path
 
 import workloads
 from cluster.node_data import fetch_once
+from cluster.run_lock import drive_throughout
 from scoring.ground.files import read_text
 from scoring.ground.words import Facts, Framework, Point
 from submissions.source import Source, find
@@ -91,16 +92,17 @@ def set_targets(settings: Settings) -> Result:
         base = _log_points(settings.from_log, count)
     fetch_once(workload)
     procedure = Procedure(Stages(settings, workload))
-    if base is not None:
-        ranked = procedure.again(base)
-        winner, reference, fresh = procedure.fresh(ranked, settings.fresh or BASE_FRESH_SEEDS)
-    else:
-        ranked = procedure.finals(procedure.tune())
-        winner, reference, fresh = procedure.fresh(ranked, settings.fresh or FRESH_SEEDS)
+    with drive_throughout(settings.folder, settings.say):
+        if base is not None:
+            ranked = procedure.again(base)
+            winner, reference, fresh = procedure.fresh(ranked, settings.fresh or BASE_FRESH_SEEDS)
+        else:
+            ranked = procedure.finals(procedure.tune())
+            winner, reference, fresh = procedure.fresh(ranked, settings.fresh or FRESH_SEEDS)
     log = {"tuned": procedure.tuned, "unreliable": procedure.unreliable}
     result = conclude(procedure.stages, winner, reference, fresh, log)
     path = write_result(output, id, result)
-    settings.say(f"{settings.workload}: target {result.published.target:g}, written into {path}")
+    settings.say(f"{settings.workload}: target {result.published.target:g}, written to {path}")
     return result
 
 
@@ -191,7 +193,7 @@ class Procedure:
                 candidates.remove(candidate)
         raise WorkloadError(
             f"{self.stages.settings.workload}: every reference among the finalists failed on a "
-            "fresh seed; its runs differ more between seeds than points do"
+            "fresh seed; its runs vary more between seeds than between points"
         )
 
     def _fresh_curves(self, candidates: Iterable[Candidate], seeds: tuple[int, int]) -> FreshCurves:
@@ -223,8 +225,8 @@ class Procedure:
         self.unreliable.append(candidate.told(reached))
         self.stages.say(
             f"{candidate.method} at {dict(candidate.point)} did not reach on every fresh seed what "
-            f"the points tuned to half of the horizon had reached there ({self.least:.4g}); the "
-            "next of the finalists takes its place"
+            f"the points tuned to half of the horizon reached there ({self.least:.4g}); the next "
+            "finalist takes its place"
         )
 
     def _note(self, ranked: list[Candidate], values: Mapping[Candidate, float]) -> None:
@@ -287,7 +289,7 @@ def _log_points(path: Path, count: int) -> list[Candidate]:
         return _told(log, Reference(submission=REFERENCE, hyperparameters=ours[0]), count)
     except (OSError, ValueError, LookupError, TypeError):
         raise WorkloadError(
-            f"{path}: no log of set-targets with a point of {REFERENCE}; name a "
+            f"{path}: not a set-targets log with a point of {REFERENCE}; give a "
             "<race>.procedure.json"
         ) from None
 

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 import workloads
 from cluster.hardware import fingerprint, versions
 from cluster.node_data import fetch_once
+from cluster.run_lock import drive_throughout
 from scoring.ground.words import Facts, Framework
 from suite.targets.procedure import FRESH
 from suite.targets.stages import BUDGET_FACTOR, Candidate, Settings, Stages
@@ -27,13 +28,18 @@ from workloads.errors import WorkloadError
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """Steps to the target, a seed each, and the digest of the data they were measured on."""
+    """Steps to the target, a seed each, and the digest of the data they were measured on.
+
+    Infinite where a seed missed the target.
+    """
 
     steps: list[float]
     data: str = ""
 
 
 Steps = Mapping[Framework, Measured]
+MOST_MISSED = 0.1
+"""The share of fresh seeds on which a reference may miss its target."""
 MEASURED = "reference_steps"
 """The log's key for steps that were measured after the target was set."""
 
@@ -48,7 +54,7 @@ def logged_steps(id: str) -> Steps:
     race, log = _race(id), workloads.family(workload.id.family).procedure(workload.id)
     again = f"measure them: gradathlon reference-steps {id} --measure"
     if log is None:
-        raise WorkloadError(f"{id}: its target has no log to read the steps from; {again}")
+        raise WorkloadError(f"{id}: its target has no log with steps; {again}")
     if (measured := log.get(MEASURED, {})).get("workload") == id:
         data = measured.get("data_sha256", {})
         return {
@@ -56,7 +62,7 @@ def logged_steps(id: str) -> Steps:
             for name, steps in measured["steps"].items()
         }
     if id not in log["command"].split():
-        raise WorkloadError(f"{id}: its log is of another version ({log['command']}); {again}")
+        raise WorkloadError(f"{id}: its log is from another version ({log['command']}); {again}")
     return {
         framework: Measured(
             list(log["fresh"][reference.submission]["steps"]), log.get("data_sha256", "")
@@ -81,29 +87,25 @@ def measure(settings: Settings, frameworks: Sequence[Framework], seeds: int) -> 
     """Race the reference on fresh seeds; the steps, and what to log of them.
 
     Raises:
-        WorkloadError: a trial failed, missed the target, or was raced on other data.
+        WorkloadError: a trial failed, or was raced on other data.
     """
     workload, race = workloads.get(settings.workload), _race(settings.workload)
     fetch_once(workload)
     stages = Stages(settings, workload)
     crossings: dict[Framework, Measured] = {}
-    for framework in frameworks:
-        point = dict(race.reference[framework].hyperparameters)
-        candidate = Candidate(race.reference["torch"].submission, 0, point)
-        entries = [(candidate, FRESH + seed) for seed in range(seeds)]
-        curves = stages.race(f"fresh seeds, {framework}", entries, stages.length, framework)
-        hits = [first_meeting(stages.metric, curves[entry], race.target) for entry in entries]
-        missed = sum(math.isinf(seconds) for _, seconds in hits)
-        if missed:
-            raise WorkloadError(
-                f"{settings.workload}: the reference in {framework} missed the target on {missed} "
-                f"of {len(hits)} fresh seeds; set another: gradathlon set-targets"
-            )
-        crossings[framework] = Measured([steps for steps, _ in hits], stages.data)
+    with drive_throughout(settings.folder, settings.say):
+        for framework in frameworks:
+            point = dict(race.reference[framework].hyperparameters)
+            candidate = Candidate(race.reference["torch"].submission, 0, point)
+            entries = [(candidate, FRESH + seed) for seed in range(seeds)]
+            curves = stages.race(f"fresh seeds, {framework}", entries, stages.length, framework)
+            hits = [first_meeting(stages.metric, curves[one], race.target)[0] for one in entries]
+            crossings[framework] = Measured(hits, stages.data)
     hardware = fingerprint(settings.resources)
     log = {
         "workload": settings.workload,
         **_told(crossings),
+        "missed": {name: sum(map(math.isinf, one.steps)) for name, one in crossings.items()},
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "hardware": {key: hardware[key] for key in ("cpu", "simd", "cores", "digest")},
         "versions": versions(),
@@ -114,10 +116,24 @@ def measure(settings: Settings, frameworks: Sequence[Framework], seeds: int) -> 
 def adopt(id: str, steps: Steps, measured_log: Facts | None = None) -> None:
     """Put the steps into the target's file in this checkout, and what was measured into its log.
 
+    Seeds that missed the target are left out.
+
     Raises:
-        WorkloadError: an installed package, or a folder that cannot be written.
+        WorkloadError: more than a tenth of the seeds missed the target; an installed package, or
+            a folder that cannot be written.
     """
     workload, race = workloads.get(id), _race(id)
+    for framework, one in steps.items():
+        missed = sum(map(math.isinf, one.steps))
+        if missed > MOST_MISSED * len(one.steps):
+            raise WorkloadError(
+                f"{id}: not adopted: the reference in {framework} missed the target on {missed} of "
+                f"{len(one.steps)} fresh seeds; set another: gradathlon set-targets {id}"
+            )
+    steps = {
+        framework: dataclasses.replace(one, steps=list(filter(math.isfinite, one.steps)))
+        for framework, one in steps.items()
+    }
     log = dict(workloads.family(workload.id.family).procedure(workload.id) or {})
     if measured_log is not None:
         log[MEASURED] = {**measured_log, **_told({**_steps_before(id), **steps})}
@@ -156,5 +172,5 @@ def _steps_before(id: str) -> Steps:
 def _race(id: str) -> Race:
     race = workloads.get(id).race
     if race is None:
-        raise WorkloadError(f"{id} has no target yet: gradathlon set-targets {id}")
+        raise WorkloadError(f"{id} has no target yet; set one with: gradathlon set-targets {id}")
     return race

@@ -163,8 +163,8 @@ class Stages:
         if digest != self.data:
             raise WorkloadError(
                 f"{record.path}: raced on other data ({short(digest)}) than the trials "
-                f"before it ({short(self.data)}); one target is of one data set: move "
-                f"{self.settings.folder} away, and begin again"
+                f"before it ({short(self.data)}); a target needs one data set: move "
+                f"{self.settings.folder} away, and start again"
             )
         # A later stage may have extended the trial: begun again, a stage sees what it first saw.
         seen = tuple(line for line in record.evaluations if line.steps <= spec.budget.steps)

@@ -60,7 +60,7 @@ def _start(run: Path, place: Place, say: Callable[[str], None]) -> subprocess.Po
                 start_new_session=True,  # Ctrl-C ends the run; this ends after it
             )
     except OSError as error:
-        say(f"W&B: nothing is logged: {error.strerror or error}")
+        say(f"W&B: logging is off: {error.strerror or error}")
         return None
 
 
@@ -81,17 +81,18 @@ def _end(process: subprocess.Popen[str], run: Path, say: Callable[[str], None]) 
         with contextlib.suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        say(f"W&B: not all was sent in time; it is kept, to be synced: {sync_line(run)}")
+        say(f"W&B: upload did not finish in time; sync the rest with: {sync_line(run)}")
         return
     if code != 0:
-        say(f"W&B: its process broke (exit code {code}), no trial did: {run / FOLDER / LOG}")
+        log = run / FOLDER / LOG
+        say(f"W&B: the logging process failed (exit code {code}), no trial did: {log}")
 
 
 def _wait(process: subprocess.Popen[str], say: Callable[[str], None]) -> int:
     try:
         return process.wait(SOON_S)
     except subprocess.TimeoutExpired:
-        say("W&B: catching up; Ctrl-C leaves the rest to be synced later")
+        say("W&B: finishing uploads; Ctrl-C leaves the rest to sync later")
         return process.wait(WAIT_S)
 
 

@@ -8,9 +8,7 @@ from typing import Any
 from scoring.board import Board
 from suite.wandb_board.session import Say, first_line
 
-MISSING = (
-    "W&B: no report is saved without wandb-workspaces; for one: pip install 'gradathlon[wandb]'"
-)
+MISSING = "W&B: saving a report needs wandb-workspaces: pip install 'gradathlon[wandb]'"
 
 
 def save_layout(entity: str, project: str, name: str, board: Board, say: Say) -> None:
@@ -37,7 +35,7 @@ def report_on(entity: str, project: str, name: str, board: Board) -> Any:
         entity=entity, project=project, name="board", filters='Metric("JobType") == "leaderboard"'
     )
     blocks = [
-        wr.H1(text="The board"),
+        wr.H1(text="Leaderboard"),
         wr.PanelGrid(
             runsets=[boards],
             panels=[
@@ -60,7 +58,7 @@ def report_on(entity: str, project: str, name: str, board: Board) -> Any:
         entity=entity,
         project=project,
         title=f"Gradathlon: {name}",
-        description=f"{board.protocol} score, time counted on {board.clock}",
+        description=f"{board.protocol} score on the {board.clock} clock",
         blocks=blocks,
         width="fluid",
     )

@@ -94,7 +94,7 @@ class Logger:
             if end is not None:
                 log.leave(end)
         except Exception as error:  # one trial's trouble with W&B is no other's
-            self._say(f"W&B: {log.tail.path}: not handed on: {error}")
+            self._say(f"W&B: {log.tail.path}: not logged: {error}")
             log.done = True
         finally:
             if log.whole:

@@ -89,7 +89,7 @@ def publish(runs: Sequence[Path], place: Place, say: Say, **options: Any) -> Non
     try:
         _log_records(run, published)
     except Exception as error:  # W&B asks its server about artifacts, and fails in many ways
-        say(f"W&B: the records are not among what was published: {first_line(error)}")
+        say(f"W&B: the records were not published: {first_line(error)}")
     path = (run.entity, run.project)
     session.end(run, 0)
     session.close()  # only then is the file whole

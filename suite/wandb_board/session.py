@@ -89,7 +89,7 @@ class Session:
         """Say, once, where the runs are."""
         if self._kept:
             # Without the server's errors, which can be pages long.
-            self._say(f"W&B: {self._offline}; {self._kept} kept here, to be synced with:")
+            self._say(f"W&B: {self._offline}; {self._kept} kept here; sync with:")
             self._say(f"  {sync_line(self._folder)}")
 
     def close(self) -> None:

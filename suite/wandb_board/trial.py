@@ -71,7 +71,7 @@ class TrialLog:
     @property
     def _online(self) -> wandb.Run:
         if self._run_there is None:
-            raise ValueError("its first line is no header")
+            raise ValueError("its first line is not a header")
         return self._run_there
 
     def _take(self, line: Line) -> None:

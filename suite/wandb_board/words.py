@@ -34,7 +34,7 @@ _WANTED: dict[str, tuple[Callable[[str], bool], str]] = {
     "WANDB_INIT_TIMEOUT": _SECONDS,
     "WANDB_FINISH_TIMEOUT": _SECONDS,
     "WANDB_MODE": (lambda word: word in _MODES, f"one of {', '.join(_MODES)}"),
-    "WANDB_BASE_URL": (lambda word: word.startswith(("https://", "http://")), "an address"),
+    "WANDB_BASE_URL": (lambda word: word.startswith(("https://", "http://")), "a URL"),
 }
 """Variables that W&B and we read, what they can be, and that in words."""
 
@@ -61,12 +61,12 @@ class Place:
         """
         for name, (fits, wanted) in _WANTED.items():
             if (word := environment.get(name)) and not fits(word):
-                raise WandbError(f"{name} is {word[:80]!r}; set it to {wanted}, or not at all")
+                raise WandbError(f"{name} is {word[:80]!r}; set it to {wanted}, or unset it")
         project = project or environment.get("WANDB_PROJECT") or PROJECT
         if _FORBIDDEN.search(project) or len(project) > _LONGEST:
             raise WandbError(
-                f"--wandb-project {project[:80]!r}: W&B takes up to {_LONGEST} characters and none "
-                "of / \\ # ? % :; name another"
+                f"--wandb-project {project[:80]!r}: W&B allows up to {_LONGEST} characters, "
+                "none of / \\ # ? % :; choose another"
             )
         return cls(project, entity or environment.get("WANDB_ENTITY") or None)
 

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.recommender_ablation [--seeds N] [--steps N]
 
 NadamW at the reference's point in JAX, over a horizon. Prints Markdown: the judged NDCG@100, which
-is the mean over the last four evaluations, with its range over seeds; that of the test users is at
+is the mean over the last six evaluations, with its range over seeds; that of the test users is at
 the end.
 """
 

@@ -76,7 +76,7 @@ class Simulated:
         down = self._fails and handle % self._fails == 0 and spec.key not in self._down
         if down:
             self._down.add(spec.key)
-            self._news[handle].append(NodeError("its process was ended by SIGKILL"))
+            self._news[handle].append(NodeError("its process was killed by SIGKILL"))
         else:
             self._news[handle].append(Outcome("budget", 20, wall_s, wall_s, "20 steps are spent"))
 

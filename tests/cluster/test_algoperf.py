@@ -74,7 +74,7 @@ def test_the_same_algorithm_in_either_interface(
 def test_they_pass_the_check(name: str) -> None:
     findings = check_here(find(str(FILES / name)), [WORKLOAD])
     assert [finding for finding in findings if not finding.ok] == []
-    assert "a checkpoint continues exactly" in [finding.title for finding in findings]
+    assert "a checkpoint resumes exactly" in [finding.title for finding in findings]
 
 
 @pytest.mark.parametrize("name", ["torch_self", *SLOW])
@@ -114,7 +114,7 @@ def test_words_for_another_machine_are_told() -> None:
     findings = check_here(find(str(FILES / "torch_many")), [WORKLOAD])
     assert [finding for finding in findings if not finding.ok] == []
     (told,) = (finding for finding in findings if "AlgoPerf's machine" in finding.title)
-    assert "submission.py:8: num_trainers_per_group=8 is 1" in told.detail
+    assert "submission.py:8: num_trainers_per_group=8 becomes 1" in told.detail
 
 
 def test_what_is_not_installed_is_refused_before_the_race(tmp_path: Path) -> None:
@@ -181,3 +181,19 @@ def test_smoothing_is_the_same_in_both_frameworks(family: str) -> None:
     assert float(loss(weights, batch, jax.random.key(0))[0]) == pytest.approx(
         float(plain), rel=1e-5
     )
+
+
+def test_given_more_steps_it_is_told_the_mean_of_the_updates_since(make: Make) -> None:
+    """An update's many steps end a trial between evaluations, and its sums with its process."""
+    many = find(str(FILES / "torch_many"))
+    whole = make(source=many, study=1, budget=Budget(250, 100.0))
+    for spec in (whole, make(source=many, budget=Budget(100, 100.0))):
+        *_, outcome = run_trial(with_settings(spec))
+        assert isinstance(outcome, Outcome)
+    assert outcome.steps == 112
+    *_, outcome = run_trial(with_settings(make(source=many, budget=Budget(250, 100.0))))
+    losses = [
+        read_record(record_attempts(spec.run, spec.key)[-1]).evaluations[0].metrics["train/loss"]
+        for spec in (spec, whole)
+    ]
+    assert 0.75 < losses[0] / losses[1] < 1, "of seven later updates, and of all fifteen"

@@ -42,6 +42,7 @@ def two_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("1", ["NVIDIA L4"]),
         ("GPU-aaaa", ["NVIDIA H100"]),
         ("", []),
+        ("1,0", ["NVIDIA L4", "NVIDIA H100"]),
         ("MIG-dddd-4", ["NVIDIA H100 MIG 3g.40gb"]),
         ("GPU-bbbb,MIG-cccc", ["NVIDIA L4", "NVIDIA H100 MIG 1g.10gb"]),
     ],

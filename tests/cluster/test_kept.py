@@ -85,7 +85,7 @@ def test_a_flattered_evaluation_is_found(make: Make, monkeypatch: pytest.MonkeyP
         patched.setattr(JaxLearner, "judged", JaxLearner.judged)  # put back afterwards
         record = hit(make, "flatters", FORGES)
     assert record.evaluations[-1].metrics["validation/accuracy"] == 1.0
-    assert "validation/accuracy is 1 in the record and 0." in (kept.judge_again(record) or "")
+    assert "validation/accuracy is 1 in the record but 0." in (kept.judge_again(record) or "")
 
 
 def test_what_was_missed_keeps_nothing(make: Make) -> None:

@@ -49,24 +49,24 @@ def repeat(place: int) -> Callable[[Lines], None]:
 
 DAMAGES = {
     "negative clock": (change(1, wall_s=-5.0), 2, "wall_s: expected finite seconds"),
-    "falling clock": (change(2, cpu_s=0.1), 3, "does not run backwards"),
+    "falling clock": (change(2, cpu_s=0.1), 3, "cannot run backwards"),
     "infinite clock": (change(2, wall_s=math.inf), 3, "wall_s: expected finite"),
     "NaN clock": (change(2, wall_s=math.nan), 3, "wall_s: expected finite"),
-    "falling steps": (change(2, steps=1), 3, "steps only rise"),
-    "steps twice": (change(2, steps=100), 3, "steps only rise"),
+    "falling steps": (change(2, steps=1), 3, "steps must not decrease"),
+    "steps twice": (change(2, steps=100), 3, "steps must not decrease"),
     "huge steps": (change(2, steps=10**400), 3, "a number beyond 2"),
     "steps as text": (change(1, steps="100"), 2, "steps: expected a whole number"),
     "beyond the budget": (change(2, steps=4001), 3, "beyond the budget of 4000"),
-    "metrics as text": (change(1, metrics="0.5"), 2, "metrics: expected names"),
-    "metrics null": (change(1, metrics=None), 2, "metrics: expected names"),
+    "metrics as text": (change(1, metrics="0.5"), 2, "metrics: expected a mapping of names"),
+    "metrics null": (change(1, metrics=None), 2, "metrics: expected a mapping of names"),
     "metric as list": (change(1, metrics={"a": [1]}), 2, "metrics.a: expected a number"),
-    "no end": (change(3, end="won"), 4, "'won' is no end"),
+    "no end": (change(3, end="won"), 4, "'won' is not a valid end"),
     "end against hit": (change(3, end="budget"), 4, "an evaluation met the target"),
     "end without hit": (change(2, metrics={TARGET.metric: 2.0}), 4, "no evaluation met"),
-    "two headers": (repeat(0), 2, "a second header"),
-    "two outcomes": (repeat(3), 5, "a second outcome"),
+    "two headers": (repeat(0), 2, "second header"),
+    "two outcomes": (repeat(3), 5, "second outcome"),
     "newer": (change(0, format=2), 1, "newer Gradathlon"),
-    "another study": (change(0, study=7), 1, "study: 7, but it lies where 1 belongs"),
+    "another study": (change(0, study=7), 1, "study: 7, but its path says 1"),
     "negative study": (change(0, study=-1), 1, "study: expected a whole number"),
     "framework list": (change(0, framework=["torch"]), 1, "framework: "),
     "no such clock": (change(0, clock="sundial"), 1, "clock: "),
@@ -143,7 +143,7 @@ def test_off_the_grid_is_only_a_trials_end_where_the_record_names_its_numbers(
     claims = read_claims(tmp_path)
     assert len(claims.records) == (not refused)
     for one in claims.refused:
-        assert "steps: 250 is off the grid of evaluations, every 100" in one.reason
+        assert "steps: 250 is not a multiple of the evaluation period 100" in one.reason
 
 
 def test_validate_lists_every_problem(race: Run) -> None:
@@ -199,7 +199,7 @@ def test_a_workload_that_was_not_planned_stands_apart(new_run: NewRun) -> None:
     after = compute([run.folder])
     assert after.workloads == (LM,)
     assert row(after, "adamw").score == row(before, "adamw").score
-    assert any(note.startswith(f"{SHIFT} stands apart") for note in after.notes)
+    assert any(note.startswith(f"{SHIFT} was not planned") for note in after.notes)
 
 
 @pytest.mark.parametrize(
@@ -253,6 +253,17 @@ def test_another_entry_than_the_planned_one_is_refused(
     write(record_path(run.folder, head.key), lines(head, 20))
     (refused,) = read_claims(run.folder).refused
     assert f"study0-trial0.jsonl:1: {word}" in refused.reason
+
+
+def test_a_reference_has_no_second_trial(new_run: NewRun) -> None:
+    """It would be the faster of two."""
+    run = planned(new_run)
+    before = row(compute([run.folder]), "adamw").score
+    head = header(submission=TORCH, trial=1)
+    write(record_path(run.folder, head.key), lines(head, 5))
+    (refused,) = read_claims(run.folder).refused
+    assert "trial: 1, but run.yaml planned 1 trial a study" in refused.reason
+    assert row(compute([run.folder]), "adamw").score == before
 
 
 def test_a_damaged_plan_is_one_line(new_run: NewRun) -> None:

@@ -43,7 +43,7 @@ def test_a_mean_without_its_values_is_another_tools(tmp_path: Path) -> None:
         path = with_means(tmp_path / f"{settings}.jsonl", means(STEADY), settings)
         path.write_text(path.read_text().replace('"accuracy": 0.7, ', ""))
         if settings:
-            with pytest.raises(RecordError, match="the mean of "):
+            with pytest.raises(RecordError, match="a mean of only "):
                 read_record(path)
         else:
             assert read_record(path).outcome

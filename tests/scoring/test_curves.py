@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from scoring.ground.ends import End
@@ -53,6 +54,20 @@ def strong(svg: str) -> int:
     return len(re.findall(r'class="line \w+ \w+ fastest"', svg))
 
 
+def test_points_that_another_clock_needs_are_kept() -> None:
+    """In steps a straight line; on the wall clock it stands still for half of the time."""
+    one = trial([5.0 - 0.04 * n for n in range(100)])
+    seen = tuple(
+        dataclasses.replace(line, wall_s=10.0 * n + (1000.0 if n > 50 else 0.0))
+        for n, line in enumerate(one.evaluations, 1)
+    )
+    _, data = plot(dataclasses.replace(one, evaluations=seen), clock="steps")
+    (curve,) = data["curves"]
+    drawn = np.interp([line.wall_s for line in seen], curve["wall"], curve["y"])
+    assert np.abs(drawn - [line.metrics["validation/loss"] for line in seen]).max() < 0.01
+    assert len(curve["y"]) < 10
+
+
 def test_an_evaluation_alone_is_a_dot() -> None:
     assert [path.endswith("h0") for path in paths(plot(trial([2.0]))[0])] == [True]
     (broken,) = paths(plot(trial([2.0, math.nan, 2.0, 2.1, math.nan, 2.2]))[0])
@@ -84,7 +99,7 @@ def test_paired_time_is_told_to_its_fractions() -> None:
 def test_a_clock_that_was_not_read_has_no_curves() -> None:
     own = trial([2.0, 1.0], "reached")
     bare = tuple(dataclasses.replace(one, paired=None) for one in own.evaluations)
-    with pytest.raises(RecordError, match=r"timed on the paired clock: .* \(wall, cpu, steps\)"):
+    with pytest.raises(RecordError, match=r"timed on the paired clock; .* \(wall, cpu, steps\)"):
         plot(own, dataclasses.replace(own, evaluations=bare), clock="paired")
 
 

@@ -12,13 +12,14 @@ import pytest
 
 from scoring.board import compute
 from scoring.frame import gather
-from scoring.ground.words import Target, TrialKey
-from scoring.records import record_path
+from scoring.ground.words import Budget, Target, TrialKey
+from scoring.records import Outcome, record_path
 from scoring.report.page import render
 from scoring.report.tables import json as as_json
 from scoring.report.tables import markdown, terminal
 
 from .conftest import Run, header, lines, write
+from .plans import write_plan
 
 NewRun = Callable[..., Run]
 OPEN = Target("validation/loss", "min", None)
@@ -65,6 +66,38 @@ def test_the_page_shows_it_with_and_without_a_board(race: Run, new_run: NewRun) 
     page = render(board, gather([alone.folder]).records)
     assert "lm-toy-v2: at equal budget" in page
     assert "No workload has a target" in page
+
+
+def test_a_study_that_came_to_nothing_is_the_worst(new_run: NewRun) -> None:
+    """Who fails in two of three studies is not judged by the third."""
+    run = new_run()
+    for name, failing in (("steady", ()), ("lucky", (1, 2))):
+        for study in range(3):
+            body = lines(header(LM, name, study=study, target=OPEN), math.inf)
+            if study in failing:
+                body = [body[0], Outcome("failed", 0, 0.0, 0.0, "broke")]
+            write(record_path(run.folder, TrialKey(LM, name, study, 0)), body)
+    (beside,) = compute([run.folder]).at_equal_budget
+    assert [one.submission for one in beside.standings] == ["steady", "lucky"]
+    assert [one.value for one in beside.standings] == [1.5, pytest.approx(math.nan, nan_ok=True)]
+    assert "–  lucky (torch), studies 1.5 of 3" in terminal(compute([run.folder]), 120)
+
+
+def test_a_planned_trial_without_a_record_is_the_worst(new_run: NewRun) -> None:
+    run = (
+        new_run()
+        .add(LM, "lucky", [math.inf], target=OPEN)
+        .add(LM, "b", [math.inf] * 3, target=OPEN)
+    )
+    write_plan(
+        run.folder, {LM: (OPEN, Budget(4000, 400.0))}, {"lucky": 1, "b": 1}, 3, frameworks=()
+    )
+    (beside,) = compute([run.folder]).at_equal_budget
+    assert [(one.submission, len(one.study_values)) for one in beside.standings] == [
+        ("b", 3),
+        ("lucky", 3),
+    ]
+    assert math.isnan(beside.standings[1].value)
 
 
 def test_the_largest_numbers_have_a_median(new_run: NewRun) -> None:

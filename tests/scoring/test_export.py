@@ -71,7 +71,7 @@ def test_a_metric_that_evaluations_lack_has_no_row_and_one_that_is_nan_has(
 
 
 def test_another_ending_and_a_folder_that_is_not_there_are_told(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"ends in \.parquet or \.csv"):
+    with pytest.raises(ConfigError, match=r"ending in \.parquet or \.csv"):
         export([run], "trials", tmp_path / "t.xlsx")
     with pytest.raises(ConfigError, match="cannot be written"):
         export([run], "trials", tmp_path / "none" / "t.csv")

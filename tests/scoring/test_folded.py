@@ -63,7 +63,7 @@ def test_at_equal_budget_the_best_metric_is_the_result(records: list[Record]) ->
     assert dots(svg) == (sum(map(len, lr.trials.values())), 0)
     assert f"best {target.metric}" in svg and "missed" not in svg
     captions = [caption for _, caption, _, _ in folded_plots(0, LM, free, "wall", looks)]
-    assert f"Best {target.metric} over {lr.name}, a mark a trial" in captions
+    assert f"Best {target.metric} against {lr.name}; one mark per trial" in captions
 
 
 def test_marks_of_one_colour_have_shapes_of_their_own() -> None:
@@ -132,7 +132,7 @@ def test_at_equal_budget_the_best_trials_are_called_best(records: list[Record]) 
         if (target := one.header.target) and one.outcome
     ]
     captions = [caption for _, caption, _, _ in folded_plots(0, LM, free, "wall", looks)]
-    assert captions[-1] == "validation/x: each submission's best trial; it is not judged"
+    assert captions[-1] == "validation/x: each submission's best trial; not scored"
     table = figure_at_end(free, "wall", looks)
     assert table is not None
     assert "s best trial, if it ended" in table and "fastest" not in table
@@ -149,7 +149,7 @@ def test_at_equal_budget_the_best_trials_are_called_best(records: list[Record]) 
         looks,
     )
     assert caption is not None
-    assert "fastest trial, or its first where all missed the target" in caption
+    assert "fastest trial, or the first if all missed the target" in caption
 
 
 def test_what_is_not_drawn_is_counted(
@@ -159,7 +159,7 @@ def test_what_is_not_drawn_is_counted(
     monkeypatch.setattr(folded, "SHOWN", 1)
     captions = [caption for _, caption, _, _ in folded_plots(0, LM, records, "wall", looks)]
     assert [caption.partition(". ")[2] for caption in captions] == [
-        "1 more hyperparameters were varied: gradathlon export"
+        "1 more varied hyperparameters: gradathlon export"
     ]
 
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from scoring.ground.documents import ConfigError
 from scoring.ground.words import TrialKey
-from scoring.records import RecordError, read_record, record_path
+from scoring.records import read_record, record_path
 from suite.cli import main
 from tests.scoring import lifelong_logs
 from tests.scoring.lifelong_logs import DATA
@@ -135,8 +136,8 @@ def test_a_learner_that_learnt_nothing_carried_nothing_over() -> None:
     assert measured.forward_transfer_ratio
     kept, reasons = grounded(blocks, measured, [LONG])
     assert kept.forward_transfer_ratio == {}
-    assert "no task was learnt to 0.5" in reasons["forward_transfer_contrast"]
-    assert "no task was learnt to 0.5" in reasons["perf_maintenance_mrlep"]
+    assert "no task reached accuracy 0.5" in reasons["forward_transfer_contrast"]
+    assert "no task reached accuracy 0.5" in reasons["perf_maintenance_mrlep"]
     assert kept.backward_transfer_ratio == measured.backward_transfer_ratio
 
 
@@ -148,7 +149,7 @@ def test_few_images_tell_no_transfer() -> None:
         *("backward_transfer_ratio", "backward_transfer_contrast"),
     }
     assert reasons["forward_transfer_ratio"] == (
-        "evaluations look at 199 images a task, and 200 are the least"
+        "evaluations use 199 images per task; at least 200 are needed"
     )
 
 
@@ -156,7 +157,7 @@ def test_few_images_tell_no_transfer() -> None:
     ("learner", "experts", "reason"),
     [
         (LONG[1:], (LONG,), "no task's curve has 15 experiences"),
-        (LONG, (LONG, LONG[1:]), "an expert's curve has 14 experiences, and 15 are the least"),
+        (LONG, (LONG, LONG[1:]), "an expert has 14 experiences; at least 15 are needed"),
         (LONG, (), "no expert to compare with: --expert"),
     ],
 )
@@ -190,23 +191,34 @@ def test_an_exported_log_is_what_l2logger_asks_for(tmp_path: Path) -> None:
         assert {row["block_type"] for row in own} == {kind}
         values = block.accuracy if kind == "train" else block.accuracy.values()
         assert [float(row["accuracy"]) for row in own] == list(values)
-    with pytest.raises(RecordError, match="is there already; name another folder"):
+    with pytest.raises(ConfigError, match="log: exists; choose another folder"):
         export(found, header, tmp_path / "log")
 
 
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), (ConfigError, "No space left")),
+        (KeyboardInterrupt("Ctrl-C"), (KeyboardInterrupt, "Ctrl-C")),
+    ],
+    ids=["full", "stopped"],
+)
 def test_a_log_that_cannot_be_written_whole_is_not_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    raised: BaseException,
+    told: tuple[type[BaseException], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def full(path: Path, text: str, encoding: str) -> int:
+    def stopped(path: Path, text: str, encoding: str) -> int:
         if path.name == "data-log.tsv":
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise raised
         return len(text)
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_text", stopped)
     header = read_record(DATA / "all.jsonl").header
-    with pytest.raises(RecordError, match="log: cannot be written: No space left on device"):
+    with pytest.raises(told[0], match=told[1]):
         export(lifelong_logs.visits()[0], header, tmp_path / "log")
-    assert not (tmp_path / "log").exists()
+    assert not list(tmp_path.iterdir())
 
 
 # The command
@@ -283,7 +295,7 @@ def test_what_is_no_lifelong_run_is_told_in_one_line(runs: tuple[str, str], tmp_
     (tmp_path / "trials").mkdir()
     code, _, error = call(str(tmp_path))
     assert (code, len(error.splitlines())) == (2, 1)
-    assert "holds no trial of the lifelong family" in error
+    assert "no trial of the lifelong family" in error
 
 
 def test_a_trial_without_a_check_is_told(runs: tuple[str, str]) -> None:
@@ -294,7 +306,7 @@ def test_a_trial_without_a_check_is_told(runs: tuple[str, str]) -> None:
     assert code == 2
     assert "ended before its first check; train for longer" in error
     path.write_text(lines[0])
-    assert "tells of no tasks" in call(runs[0])[2]
+    assert "has no tasks" in call(runs[0])[2]
 
 
 def test_a_trial_that_cannot_be_told_of_is_left_out_beside_others(
@@ -307,5 +319,5 @@ def test_a_trial_that_cannot_be_told_of_is_left_out_beside_others(
     code, text, error = call(runs[0], "--export", str(tmp_path / "logs"))
     assert code == 0
     assert text.splitlines()[0].split() == ["measure", "adamw_jax/study0/trial0"]
-    assert f"left out: {path}: ended before its first check" in error
+    assert f"skipped: {path}: ended before its first check" in error
     assert len(list((tmp_path / "logs").iterdir())) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +22,10 @@ from scoring.ground.words import Budget
 from scoring.provenance import provenance
 from scoring.records import record_files
 from scoring.report import tables
+from scoring.report.page import render
+from scoring.report.palette import styles
 from scoring.report.pictures import board_svg
+from scoring.report.plots import study_plot
 from tests.scoring.conftest import TARGET, Run
 from tests.scoring.plans import write_plan
 
@@ -175,7 +179,7 @@ def test_seconds_of_two_machines_have_no_median(tmp_path: Path) -> None:
     cell = next(row for row in board.rows if row.submission == "a").cells[LM]
     assert math.isnan(cell.time) and cell.ratio == pytest.approx(0.5)
     assert cell.study_times == (10.0, 10.5, 40.0, 42.0)
-    told = "machines of several kinds, whose seconds have no common median: a, reference-torch;"
+    told = "several kinds of machine, whose seconds have no common median: a, reference-torch;"
     assert told in board.notes[-1]
     assert "×0.50 4/4" in tables.terminal(board)
     assert "×0.50 4/4" in tables.markdown(board)
@@ -185,3 +189,32 @@ def test_seconds_of_two_machines_have_no_median(tmp_path: Path) -> None:
     assert not math.isnan(compute(runs, mix_hardware=True).rows[0].cells[LM].time)
     assert not math.isnan(compute(runs, clock="steps").rows[0].cells[LM].time)
     assert not math.isnan(compute(runs[:1]).rows[0].cells[LM].time)
+
+
+def marks_of(drawn: str, series: int) -> list[str]:
+    """Where along the axis the marks of a submission stand."""
+    (group,) = re.findall(rf'<g class="c\w" data-s="{series}">.*?</g>', drawn)
+    return re.findall(r'class="mark" transform="translate\(([\d.]+),', group)
+
+
+def test_studies_of_two_machines_are_drawn_by_their_ratios(tmp_path: Path) -> None:
+    """Each submission on a machine of its own: one is four times as quick, and both do alike."""
+    runs = [tmp_path / "quick", tmp_path / "slow"]
+    for day, (folder, name, scale) in enumerate(zip(runs, "ab", (1.0, 4.0), strict=True), start=1):
+        never = {f"never_{name}": {LM: [math.inf] * 2}}
+        race = {TORCH: {LM: [20.0, 22.0]}, name: {LM: [10.0, 11.0]}, **never}
+        write_race(folder, race, day, scale)
+    board = compute(runs)
+    looks = styles(row.submission for row in board.rows)
+    told = "time relative to the machine&#x27;s own reference"
+    drawn = study_plot("studies0", board, LM, looks)
+    assert told in drawn and "(s)" not in drawn
+    marks = {row.submission: marks_of(drawn, looks[row.submission].series) for row in board.rows}
+    assert marks["a"] == marks["b"] and len(set(marks["a"])) == 2
+    assert (len(marks[TORCH]), marks["never_a"]) == (4, [])
+    assert drawn.count('class="whisker"') == 3, "no median of those that never met it"
+    page = render(board, gather(runs).records)
+    assert "Raced on several kinds of machine" in page
+    assert "none if half or more missed" in page
+    for one in (compute(runs, mix_hardware=True), compute(runs[:1]), compute(runs, clock="steps")):
+        assert told not in study_plot("studies0", one, LM, looks)

@@ -196,7 +196,7 @@ def test_the_panel_tells_where_an_interval_was_held(browser: Any, tmp_path: Path
     panel = visit.page.locator("#versus").inner_text()
     visit.context.close()
     assert "\u22121.333 to" in panel
-    assert "held within what two scores can differ by, p" in panel
+    assert "clipped to the possible range, p" in panel
 
 
 def test_a_board_of_six_workloads_fits_a_laptop(browser: Any, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_bars_join_what_the_board_tells_not_apart(board: Board) -> None:
     assert not_told_apart(board, order) == [["even", "twin"]]
     told = xml.dom.minidom.parseString(critical_difference_svg(board))
     text = told.getElementsByTagName("desc")[0].firstChild
-    assert "Not told apart: even - twin" in text.data  # type: ignore[union-attr]
+    assert "No significant difference: even - twin" in text.data  # type: ignore[union-attr]
 
 
 def test_pairs_told_not_apart_are_on_a_bar_though_one_between_them_is_not(board: Board) -> None:

@@ -59,9 +59,9 @@ def test_a_workload_with_steps_of_other_data_alone_is_left_out_and_told(new_run:
     assert board.workloads == (LM,)
     (told,) = (note for note in board.notes if "shipped" in note)
     assert told == (
-        f"left out, with all its trials: {SHIFT}: reference-torch's shipped steps are of other "
-        f"data ({OTHER[:12]}) than run was raced on ({HERE[:12]}), and none was raced; race it "
-        "again with --race-reference"
+        f"excluded with all its trials: {SHIFT}: reference-torch's shipped steps were measured "
+        f"on other data ({OTHER[:12]}) than run uses ({HERE[:12]}), and no reference was raced; "
+        "race again with --race-reference"
     )
 
 
@@ -97,7 +97,7 @@ def test_steps_of_which_nobody_noted_the_data_are_compared_to_and_told(new_run: 
     run = planned(new_run(clock="steps"), {LM: ""})
     assert ratio(run, LM) == pytest.approx(250 / 120)
     (told,) = (note for note in compute([run.folder]).notes if "shipped" in note)
-    assert told == f"on what data the shipped reference steps were measured was not noted: {LM}"
+    assert told == f"the data behind the shipped reference steps were not recorded: {LM}"
     # In seconds nothing is compared to them.
     raced = planned(new_run("seconds", clock="wall"), {LM: ""}, clock="wall")
     race_reference(raced, LM)

@@ -10,6 +10,7 @@ import pytest
 from scoring.ground.words import TrialKey
 from scoring.records import Evaluation, Outcome, Record, record_path
 from scoring.report.sweep_page import render
+from scoring.report.sweeps import sweep_svg
 from scoring.sensitivity import Sweep
 from scoring.sweep_log import SweepLog
 from tests.scoring.conftest import header
@@ -47,6 +48,14 @@ def test_a_value_that_ends_worse_than_it_began_is_told_to_be_held(page: str) -> 
     assert ">5<small" in row[1] and "1 diverged" in row[1]
     captions = re.findall(r"<figcaption><span>([^<]*)", page)
     assert sum("worse than before training" in caption for caption in captions) == 2
+    assert "what ends worse than before training (dashed), or diverges (✕), is held" in captions[0]
+
+
+def test_the_picture_alone_says_what_is_held() -> None:
+    sweep = Sweep("lm-toy-v2", 1000, "validation/loss", "min", GRID, FINALS, (5.0, 5.0))
+    told = re.findall(r"<text[^>]*>([^<]*)", sweep_svg([sweep], "lr", log=True))
+    assert "dashed: before training" in told
+    assert "worse than that, or diverged" in told and "(✕): held there" in told
 
 
 def test_all_curves_count_alike(page: str) -> None:

@@ -33,8 +33,8 @@ def cells(*times: float) -> dict[str, Cell]:
 
 
 BEST_TOLD = (
-    "these studies do not tell which is best of a|b, c; every other submission is surely worse "
-    "than another"
+    "none of a|b, c is significantly the best; every other submission is significantly worse "
+    "than another one"
 )
 
 
@@ -146,10 +146,10 @@ def test_where_the_board_is_too_wide_workloads_follow_the_scores(board: Board) -
         "c              1,234 s 2/3     0.5 s 2/3",
         "reference-jax     10 s 2/3      10 s 2/3",
         "d                    — 2/3             —",
-        "- 2/3 behind a time: 2 of 3 trials met the target; —: half of the studies or",
-        "  more missed it, or none was run",
-        "- these studies do not tell which is best of a|b, c; every other submission is",
-        "  surely worse than another",
+        "- 2/3 after a time: 2 of 3 trials met the target; —: half or more of the studies",
+        "  missed it, or none was run",
+        "- none of a|b, c is significantly the best; every other submission is",
+        "  significantly worse than another one",
         f"- {tables.RANKS_TOLD}",
         f"- {tables.CHANCE_TOLD}",
         "- d has no trial on it",
@@ -159,10 +159,10 @@ def test_where_the_board_is_too_wide_workloads_follow_the_scores(board: Board) -
 @pytest.mark.parametrize(
     ("ranks", "told"),
     [
-        ([(1, 1), (2, 3), (2, 3)], "0 is surely the best of these submissions"),
-        ([(1, 3), (1, 3), (1, 3)], "these studies do not tell which submission is best: more"),
-        ([(1, 2), (1, 2), (3, 3)], "these studies do not tell which is best of 0, 1; every other"),
-        ([(1, 9)] * 9 + [(10, 10)], "which is best of the 9 whose rank may be 1;"),
+        ([(1, 1), (2, 3), (2, 3)], "0 is significantly the best of these submissions"),
+        ([(1, 3), (1, 3), (1, 3)], "no submission is significantly the best; more"),
+        ([(1, 2), (1, 2), (3, 3)], "none of 0, 1 is significantly the best; every other"),
+        ([(1, 9)] * 9 + [(10, 10)], "none of the 9 whose rank may be 1 is significantly the best;"),
     ],
 )
 def test_which_is_best_is_told_in_words(ranks: list[tuple[int, int]], told: str) -> None:

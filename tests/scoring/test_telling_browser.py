@@ -137,10 +137,10 @@ def test_two_compared_are_told_why_nothing_is_sure(
     plain = told()
     assert "Difference over paired studies" in plain
     assert "homeostatic-toy-v3: not run by sgd" in plain
-    assert "One study, or several that differ alike, cannot tell" in told(alike)
-    assert "This protocol does not tell how sure" in told(protocol="algoperf")
+    assert "cannot be tested on one study" in told(alike)
+    assert "This protocol does not test differences" in told(protocol="algoperf")
     monkeypatch.setattr(versus, "MOST", 1)
-    assert "Of the best 1 alone" in told()
+    assert "among the best 1 only" in told()
 
 
 def test_a_click_on_the_legend_hides_what_trials_were_on_test_data(

@@ -22,7 +22,7 @@ def kept(
     most: int,
     also: Sequence[int] = (),
 ) -> list[int]:
-    return kept_of_all([across], [up], tolerance=tolerance, most=most, also=[also])[0]
+    return kept_of_all([[across]], [up], tolerance=tolerance, most=most, also=[also])[0]
 
 
 @given(up=HEIGHTS, tolerance=st.floats(0.1, 20), also=st.integers(0, 79))
@@ -35,6 +35,21 @@ def test_no_point_is_missed_by_more_than_the_tolerance(
     assert also in places or also >= len(up)
     drawn = np.interp(across, places, [up[place] for place in places])
     assert np.abs(drawn - up).max() <= tolerance + 1e-9
+
+
+@given(up=HEIGHTS, tolerance=st.floats(0.1, 20), data=st.data())
+def test_no_axis_misses_a_point_by_more_than_the_tolerance(
+    up: list[float], tolerance: float, data: st.DataObject
+) -> None:
+    count = len(up)
+    steps = st.lists(st.floats(0.01, 100), min_size=count, max_size=count)
+    axes = [list(range(count)), np.cumsum(data.draw(steps)).tolist()]
+    (places,) = kept_of_all(
+        [[one] for one in axes], [up], tolerance=tolerance, most=10**6, also=[[]]
+    )
+    for across in axes:
+        drawn = np.interp(across, [across[at] for at in places], [up[at] for at in places])
+        assert np.abs(drawn - up).max() <= tolerance + 1e-6
 
 
 @given(up=HEIGHTS, most=st.integers(2, 20))

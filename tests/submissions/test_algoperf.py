@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from submissions.algoperf.facts import has_device_axis
 from submissions.algoperf.imports import PACKAGES
 from submissions.algoperf.machine import read_otherwise
 from submissions.algoperf.view import as_seen
@@ -46,6 +47,32 @@ def test_points_and_ranges_become_the_space_and_the_defaults() -> None:
     assert find(str(FILES / "torch_self")).space is None
 
 
+def test_ranges_are_drawn_as_floats_between_whole_ends_as_well(tmp_path: Path) -> None:
+    (tmp_path / "submission.py").write_text(MAIN)
+    space = {"lr": {"min": 0, "max": 1, "scaling": "linear"}, "k": {"feasible_points": [1, 2]}}
+    (tmp_path / "tuning_search_space.json").write_text(json.dumps(space))
+    assert find(str(tmp_path)).defaults == {"lr": 0.5, "k": 2}
+
+
+def test_comments_do_not_give_arrays_an_axis_over_devices() -> None:
+    comment = "# no jax.pmap here, and no jax_utils.replicate\nimport jax\n"
+    assert not has_device_axis({"submission.py": comment, "old.py": "jax.pmap(\n"})
+    for line in ("step = jax.pmap(f)", "from jax import pmap", "x = jax_utils.replicate(y)"):
+        assert has_device_axis({"submission.py": comment, "step.py": line})
+
+
+def test_a_file_without_its_search_space_is_told_to_have_one(tmp_path: Path) -> None:
+    text = MAIN.replace("    assert hyperparameters is None", "    hyperparameters.learning_rate")
+    (tmp_path / "submission.py").write_text(text)
+    source = find(str(tmp_path))
+    module = execute(source)
+    params = problem.torch_parameters()
+    made = build(module, source, {}, params=params, card=problem.card())
+    with pytest.raises(SubmissionError, match=r"put its tuning_search_space\.json beside it"):
+        made.init(params.named)  # type: ignore[attr-defined]
+    unload(source)
+
+
 MAIN = (FILES / "torch_self" / "submission.py").read_text()
 
 
@@ -56,6 +83,8 @@ MAIN = (FILES / "torch_self" / "submission.py").read_text()
         (MAIN + "\nx = = 1\n", None, "not valid Python"),
         (MAIN.replace("torch", "numpy"), None, "imports neither torch nor jax"),
         (MAIN, "[{]", "tuning_search_space.json:1: not valid JSON"),
+        (MAIN, "9" * 5000, "tuning_search_space.json: not valid JSON: Exceeds the limit"),
+        (MAIN, "[" * 100_000, "tuning_search_space.json: not valid JSON: maximum recursion"),
         (MAIN, '{"lr": {"min": 1}}', "must be a finite number"),
         (MAIN, '[{"a b": 1}]', "cannot name a hyperparameter"),
         (MAIN, '[{"params": 1}]', "cannot name a hyperparameter"),
@@ -109,8 +138,17 @@ def test_both_packages_are_served_to_the_file_alone(tmp_path: Path, package: str
 
 
 def test_what_is_not_served_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SubmissionError, match=r"algoperf.checkpoint_utils is not served here"):
+    with pytest.raises(SubmissionError, match=r"algoperf.checkpoint_utils is not supported"):
         loaded(tmp_path, "from algoperf import checkpoint_utils")
+    told = r"imports algorithms\.theirs\.schedule, not installed here"
+    with pytest.raises(SubmissionError, match=told):
+        loaded(tmp_path, "from algorithms.theirs.schedule import falling")
+
+
+def test_a_torch_file_may_take_something_from_a_jax_one(tmp_path: Path) -> None:
+    beside = "import jax\nfrom algoperf import jax_sharding_utils\nHALF = 0.5\n"
+    names = loaded(tmp_path, "from jax_base import HALF", {"jax_base.py": beside})
+    assert names["HALF"] == 0.5
 
 
 @pytest.mark.parametrize(
@@ -121,6 +159,8 @@ def test_what_is_not_served_is_named(tmp_path: Path) -> None:
         "from rules.halving import HALF",
         "from rules import halving; HALF = halving.HALF",
         "from halving import HALF",
+        "from algorithms.theirs.rules import halving; HALF = halving.HALF",
+        "from submissions.theirs import half_of; HALF = half_of.ONE / 2",
         "from .rules.halving import HALF",
     ],
 )
@@ -145,7 +185,7 @@ def test_a_file_beside_it_hides_no_installed_package(tmp_path: Path) -> None:
 def test_what_of_a_file_is_no_python_is_not_looked_at_for_another_machine() -> None:
     texts = {"submission.py": "import torch\nx.to('cuda')\n", "old.py": "import torch\nx = = 1\n"}
     found = list(read_otherwise(texts, accelerator=False))
-    assert found == ["submission.py:2: 'cuda' is 'cpu'"]
+    assert found == ["submission.py:2: 'cuda' becomes 'cpu'"]
 
 
 @pytest.mark.parametrize("framework", ["torch", "jax"])
@@ -180,7 +220,7 @@ def test_the_loss_of_each_example_is_not_smoothed_and_so_refused(
     scores = view.loss_fn(batch["targets"], forward, mask, 0.0)
     assert list(scores["per_example"]) == [1.0, 3.0]
     assert float(scores["summed"]) == (1.0 if masked else 0.0)
-    with pytest.raises(SubmissionError, match=r"my\.py: .*label smoothing, and a mask or"):
+    with pytest.raises(SubmissionError, match=r"my\.py: .*label smoothing with a mask or"):
         view.loss_fn(batch["targets"], forward, mask, 0.1)["per_example"]
 
 

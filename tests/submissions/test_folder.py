@@ -80,6 +80,23 @@ def test_an_import_by_the_bare_name_is_told_how_to_be_written(folder: Path) -> N
         execute(find(str(folder)))
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("from .nowhere import X", "imports .nowhere, not installed here and no file beside it"),
+        ("from .submission import X", "imports .submission, the main file itself; put what both"),
+    ],
+)
+def test_what_is_missing_beside_is_told_as_it_was_written(
+    folder: Path, line: str, told: str
+) -> None:
+    (folder / "numbers_of.py").write_text(f"{line}\nHALF = 0.5\n")
+    with pytest.raises(SubmissionError) as caught:
+        execute(find(str(folder)))
+    assert told in str(caught.value)
+    assert str(caught.value).startswith(f"{folder}/numbers_of.py:1: ")
+
+
 def test_a_folder_without_its_main_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SubmissionError, match=r"no submission\.py in it"):
         find(f"{tmp_path}/")

@@ -122,7 +122,7 @@ def test_what_a_file_changes_in_its_card_the_next_build_does_not_meet(load):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("params): params.of('weights')", r"there is no such role; did you mean 'weight'\?$"),
+        ("params): params.of('weights')", r"unknown role; did you mean 'weight'\?$"),
         ("workload): workload.step_hints", r"`workload` has no `step_hints`; it has step_hint, "),
         (
             "params): import optax; return optax.sgd(1.0)",
@@ -159,13 +159,29 @@ def test_a_package_that_imports_what_is_not_there_is_named(load, tmp_path, monke
 
 
 @pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("    import not_there\n", "2: imports not_there, not installed here; a submission is one"),
+        (
+            "    raise ModuleNotFoundError('pip install their-extra')\n",
+            "2: ModuleNotFoundError: pip install their-extra",
+        ),
+    ],
+)
+def test_what_is_imported_when_it_is_built_is_told_alike(load, body, told):
+    source, module = load(f"def submission():\n{body}")
+    with pytest.raises(SubmissionError, match=told):
+        call(source, module)
+
+
+@pytest.mark.parametrize(
     ("name", "line"),
     [
         ("raises_at_import", "5: AttributeError: module 'torch' has no attribute 'no_such_name'"),
         (
             "imports_sibling",
             "3: imports raises_at_import, not installed here; a submission is one file, or a"
-            " folder with submission.py, beside installed packages",
+            " folder with submission.py, plus installed packages",
         ),
         ("raises_at_build", "7: ValueError: Invalid learning rate: -1.0"),
         (

@@ -30,6 +30,8 @@ RATES |= dict.fromkeys(("lamb", "lamb_jax", "shampoo"), 0.01)
 RATES |= dict.fromkeys(("muon", "muon_jax", "psgd_kron"), 0.05)
 RATES |= dict.fromkeys(("nap", "nap_jax", "l2_init", "l2_init_jax"), 0.02)
 RATES |= dict.fromkeys(("shrink_and_perturb", "shrink_and_perturb_jax"), 0.02)
+# Blocks and periods at which a short run on small matrices has Shampoo's roots.
+ROOTS = {"shampoo": {"frequency": 5, "block_size": 8}}
 GROWING = ("prodigy", "dadapt", "dog", "dowg", "mechanic", "cocob")
 # The other JAX files pass the tests that compile only when slow tests run.
 OFTEN = ("sgd_jax", "adamw_jax", "nadamw_jax", "prodigy_jax")
@@ -97,14 +99,14 @@ def test_every_corner_of_the_search_space_builds_and_stays_finite(name):
 def test_a_torch_state_dict_continues_bit_identically(name):
     import torch
 
-    first = make(name)
+    first = make(name, **ROOTS.get(name, {}))
     first.steps(10)
     saved = first.weights()
     drawn = torch.get_rng_state(), np.random.get_state()  # a trial's checkpoint keeps these too
     states = copy.deepcopy([part.state_dict() for part in first.parts])
     expected = first.steps(10)
 
-    second = make(name)
+    second = make(name, **ROOTS.get(name, {}))
     with torch.no_grad():
         for key, array in saved.items():
             second.params.named[key].copy_(torch.from_numpy(array))
@@ -144,32 +146,6 @@ def test_twins_share_the_ranges_and_defaults_of_what_both_have(name):
         assert left.defaults[hyperparameter] == right.defaults[hyperparameter], hyperparameter
         ranges = (source.space.dimensions.get(hyperparameter) for source in (left, right))
         assert len(set(ranges)) == 1, hyperparameter
-
-
-@pytest.mark.parametrize("decay", ["cosine", "constant"])
-@pytest.mark.parametrize(
-    ("torch_name", "jax_name", "hyperparameters"),
-    [
-        ("sgd", "sgd_jax", {"lr": 0.1, "weight_decay": 1e-3}),
-        ("adamw", "adamw_jax", {"lr": 1e-2, "weight_decay": 0.5}),
-        ("nadamw", "nadamw_jax", {"lr": 1e-2, "weight_decay": 0.5}),
-        ("prodigy", "prodigy_jax", {"weight_decay": 0.1}),
-    ],
-)
-def test_twins_take_the_same_steps_in_both_frameworks(torch_name, jax_name, hyperparameters, decay):
-    import jax
-
-    chosen = {**hyperparameters, "decay": decay, "warmup": 0.2}
-    left = make(torch_name, np.float64, **chosen)
-    with jax.enable_x64(True):
-        right = make(jax_name, np.float64, **chosen)
-        begin = right.weights()
-        assert begin["gain"].dtype == np.float64
-        right.steps(problem.STEPS)
-    left.steps(problem.STEPS)
-    moved = max(np.abs(right.weights()[key] - begin[key]).max() for key in begin)
-    apart = max(np.abs(right.weights()[key] - left.weights()[key]).max() for key in begin)
-    assert apart < 1e-6 * moved
 
 
 @pytest.mark.parametrize("name", [name for name in TORCH if name in ("sgd", "adamw", "prodigy")])

@@ -56,7 +56,7 @@ def test_closure_and_annotated_constants_are_read():
     [
         ("x = (1,\n", "1: not valid Python: '(' was never closed"),
         ("import torch\ndef submission(:\n", "2: not valid Python: invalid syntax"),
-        ("", "1: no function `submission`; `gradathlon new` writes one to begin with"),
+        ("", "1: no function `submission`; `gradathlon new` writes one to start from"),
         ("def submision(params): ...", "1: no function `submission`; did you mean 'submision'?"),
         (
             "\nclass submission: ...",
@@ -78,7 +78,19 @@ def test_closure_and_annotated_constants_are_read():
             "1: `submission` is not a plain function; write `def submission(...):` at the top level"
             " of the file",
         ),
-        (PLAIN * 2, "3: `submission` is defined twice, here and in line 1; keep one"),
+        (PLAIN * 2, "3: `submission` is defined twice, here and on line 1; keep one"),
+        *(
+            (
+                f"{PLAIN}{again}",
+                f"{3 + again.count(chr(10))}: `submission` is reassigned here; keep one, as its"
+                " arguments are read without running the file",
+            )
+            for again in (
+                "submission = print(submission)",
+                "if 1:\n    def submission(params, lr=2): ...",
+                "from my_opt import submission",
+            )
+        ),
         (
             "def submission(params, /): ...",
             "1: argument `params` is positional-only; remove the `/`",
@@ -99,12 +111,19 @@ def test_closure_and_annotated_constants_are_read():
             " file",
         ),
         (
+            f"def submission(params, lr={' + '.join('1' * 1200)}): ...",
+            f"1: the default of `lr` is `{'1 + ' * 15}`; write a literal: it is read"
+            " without running the file",
+        ),
+        (
             "def submission(params, lr=b'x'): ...",
-            "1: the default of `lr` must be numbers, text, True, False, None or lists",
+            "1: the default of `lr` must be a number, string, True, False, None, or a list"
+            " or string-keyed dict of these",
         ),
         (
             "def submission(params, mode='\\ud800'): ...",
-            "1: the default of `mode` must be numbers, text, True, False, None or lists",
+            "1: the default of `mode` must be a number, string, True, False, None, or a list"
+            " or string-keyed dict of these",
         ),
         (
             "def submission(params, lr=1e999): ...",
@@ -118,10 +137,29 @@ def test_closure_and_annotated_constants_are_read():
             f"def submission(params, n={10**309}): ...",
             f"1: the default of `n` must be finite, found {10**309}",
         ),
+        *(
+            (
+                f"{before}0x{'f' * 5000}{after}",
+                f"1: {what}, found an integer with more digits than Python prints",
+            )
+            for before, after, what in (
+                ("def submission(params, n=", "): ...", "the default of `n` must be finite"),
+                (
+                    "SEARCH_SPACE = {'lr': {'min': 1, 'max': ",
+                    f", 'scaling': 'log'}}}}\n{PLAIN}",
+                    "SEARCH_SPACE: 'lr': `max` must be a finite number",
+                ),
+                (
+                    "SEARCH_SPACE = [{'lr': ",
+                    f"}}]\n{PLAIN}",
+                    "SEARCH_SPACE: 'lr': a value must be a number, a string, True, False or None",
+                ),
+            )
+        ),
         (
             "def submission(params, lr): ...",
-            "1: `lr` has no default; give it one, or put it into SEARCH_SPACE; what is handed in is"
-            " called `params` (torch) and `workload`",
+            "1: `lr` has no default; give it one, or add it to SEARCH_SPACE; only"
+            " `params` (torch) and `workload` are passed in",
         ),
         (
             f"SEARCH_SPACE = {{\n    'lr': {LR},\n    'weight_decy': {LR}}}\n"
@@ -148,17 +186,18 @@ def test_closure_and_annotated_constants_are_read():
         ),
         (
             "SEARCH_SPACE = [{'lr': 1},\n  {'lr': [1]}]\n" + PLAIN,
-            "2: SEARCH_SPACE: 'lr': a value must be a number, text, true, false or none, found [1]",
+            "2: SEARCH_SPACE: 'lr': a value must be a number, a string, True, False or None, "
+            "found [1]",
         ),
         (
             "SEARCH_SPACE = [{'lr': 1}]\nSEARCH_SPACE = [{'lr': 2}]\n" + PLAIN,
-            "2: SEARCH_SPACE is given twice; keep one",
+            "2: SEARCH_SPACE is assigned twice; keep one",
         ),
         *(
             (
                 f"SEARCH_SPACE = {{'lr': {LR}}}\n{change}\n{PLAIN}",
-                f"{2 + change.count(':')}: SEARCH_SPACE is made or changed here; give it once, as"
-                " one literal at the top level: it is read without running the file",
+                f"{2 + change.count(':')}: SEARCH_SPACE is built or changed here; assign it once,"
+                " as a literal at the top level: it is read without running the file",
             )
             for change in (
                 "SEARCH_SPACE['wd'] = SEARCH_SPACE['lr']",
@@ -172,11 +211,11 @@ def test_closure_and_annotated_constants_are_read():
         ("CLOSURE = 1\n" + PLAIN, "1: CLOSURE must be True or False"),
         (
             "\nfrom . import helper\n" + PLAIN,
-            "2: imports .; put into the file what it needs, or make a folder with submission.py",
+            "2: imports .; move what it needs into the file, or use a folder with submission.py",
         ),
         (
             "from .helper import make\n" + PLAIN,
-            "1: imports .helper; put into the file what it needs, or make a folder with"
+            "1: imports .helper; move what it needs into the file, or use a folder with"
             " submission.py",
         ),
     ],
@@ -195,6 +234,20 @@ def test_what_python_cannot_even_parse_is_one_line(tmp_path):
     with pytest.raises(SubmissionError) as caught:
         submissions.find(str(path))
     assert str(caught.value).startswith(f"{path}:1: not valid Python: ")
+
+
+def test_a_docstring_that_cannot_be_written_out_is_told_as_far_as_it_can():
+    assert parse("x", f"'\\ud800 halves'\n{PLAIN}", "x.py").summary == "? halves"
+
+
+def test_what_is_said_of_the_function_does_not_bind_it_anew():
+    text = f"{PLAIN}submission.notes = {{}}\nsubmission.notes['a'] = submission.notes.update(b=1)\n"
+    assert parse("x", text, "x.py").arguments == ("params", "lr")
+
+
+def test_a_long_sum_is_read():
+    text = f"NAMES = {' + '.join(['[1]'] * 1200)}\n{PLAIN}"
+    assert parse("x", text, "x.py").defaults == {"lr": 1e-3}
 
 
 def test_a_missing_file_names_the_nearest_one(tmp_path):
@@ -217,7 +270,7 @@ def test_wrong_bytes_cannot_be_read(tmp_path):
 def test_a_file_whose_name_cannot_stand_on_a_board_is_refused(tmp_path, stem):
     path = tmp_path / f"{stem}.py"
     path.write_text(PLAIN)
-    with pytest.raises(SubmissionError, match=r"cannot name a submission; rename it: letters"):
+    with pytest.raises(SubmissionError, match=r"cannot name a submission; rename it: use letters"):
         submissions.find(str(path))
 
 
@@ -268,6 +321,7 @@ def test_an_entry_point_is_found_without_importing_its_package(tmp_path, monkeyp
         "fast_opt": "their_pkg.fast",
         "also_fast": "their_pkg.fast:submission",
         "gone": "their_pkg.gone",
+        "below": "their_pkg.fast.this",
         "sgd": "their_pkg.fast",
     }
     install(tmp_path, "their-pkg", files, entries)
@@ -282,7 +336,10 @@ def test_an_entry_point_is_found_without_importing_its_package(tmp_path, monkeyp
         submissions.find("fastopt")
     with pytest.raises(SubmissionError, match=r"'gone' of the package their-pkg: no source file"):
         submissions.find("gone")
-    offered = "sgd: offered by Gradathlon itself and the package their-pkg; give the path"
+    monkeypatch.syspath_prepend(tmp_path / "their_pkg")  # with a `this` of Python's own as well
+    with pytest.raises(SubmissionError, match=r"'below' of the package their-pkg: no source file"):
+        submissions.find("below")
+    offered = "sgd: provided by Gradathlon itself and the package their-pkg; give the path"
     with pytest.raises(SubmissionError, match=offered):
         submissions.find("sgd")
 

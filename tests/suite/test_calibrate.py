@@ -13,7 +13,7 @@ import yaml
 
 import workloads
 from cluster.attempts import header_of, write_not_begun
-from cluster.run_lock import drive
+from cluster.run_lock import drive, is_driven
 from cluster.spec import ClusterError, TrialSpec
 from scoring.forecast import OPTIMISM
 from scoring.records import Outcome, Writer, record_attempts
@@ -115,9 +115,30 @@ def test_the_point_found_is_the_best_of_all_and_a_suite_can_race_it(
     assert log["finalists"][0]["ratios"]["lm-toy-v2"] == pytest.approx(0.85, abs=0.35)
     assert log["trials"] == len(racing.trained)
     assert f"mine at lr={best:.4g}: score" in result.stdout
-    assert "on 3 workloads, 3 fresh seeds; fewer than 5 seeds do not say how" in result.stdout
+    assert "on 3 workloads, 3 fresh seeds; at least 5 seeds are needed to say how" in result.stdout
     dry = invoke("run", "out/calibrated.yaml", "--dry-run")
     assert dry.exit_code == 0 and f"lr={best:.4g}" in dry.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [CALIBRATE, ("tune", "mine.py", "lm-toy-v2", "-o", "out")], ids=lambda words: words[0]
+)
+def test_a_calibration_that_is_shown_to_others_does_not_name_its_user(
+    words: Sequence[str], racing: Racing, invoke: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = str(Path("mine.py").absolute())
+    monkeypatch.setenv("HOME", str(Path(mine).parent))
+    first = invoke(words[0], mine, *words[2:])
+    assert first.exit_code == 0, first.output
+    told = [path.read_text() for path in Path("out").iterdir() if path.is_file()]
+    assert len(told) == 3 and all("~/mine.py" in text for text in told)
+    assert not any(mine in text for text in told)
+    resumed = invoke(
+        words[0], mine, *(["lm-toy-v2"] * (words[0] == "tune")), "--resume", "-o", "out"
+    )
+    assert (resumed.exit_code, resumed.stdout) == (0, first.stdout)
+    assert config.load("out/calibrated.yaml").suite.submissions == [mine]
+    assert invoke("run", "out/calibrated.yaml", "--dry-run").exit_code == 0
 
 
 def test_the_shape_is_as_stated(racing: Racing, invoke: Any) -> None:
@@ -144,7 +165,7 @@ def test_steps_of_another_machines_data_are_no_unit_of_time(
     raced["lm-toy-v2"] = race(reference=quick)
     monkeypatch.setattr(type(workloads.get("lm-toy-v2")), "made_here_sha256", lambda self: "a" * 64)
     result = invoke(*words, "-o", "with")
-    told = "lm-toy-v2: its shipped reference steps are of other data (bbbbbbbbbbbb; "
+    told = "lm-toy-v2: its shipped reference steps were measured on other data (bbbbbbbbbbbb; "
     assert (result.exit_code, result.stderr.count(told)) == (0, 1)
     found = [json.loads(Path(f"{one}/calibration.json").read_text()) for one in ("without", "with")]
     assert found[0]["finalists"] == found[1]["finalists"]
@@ -195,7 +216,7 @@ def test_forecasts_are_asked_for_on_the_ladder_alone(racing: Racing, invoke: Any
     assert all(spec.stop is None for spec in racing.trained if spec.study > 0)
     assert yaml.safe_load(Path("out/calibration.yaml").read_text())["prune"] == "forecast"
     again = invoke("calibrate", "mine.py", "--resume", "-o", "out", "--prune", "exact")
-    assert again.exit_code == 2 and "was begun with forecast" in again.output
+    assert again.exit_code == 2 and "was started with forecast" in again.output
 
 
 class Killed(BaseException):
@@ -212,7 +233,7 @@ def test_begun_again_it_goes_on_where_it_stood(racing: Racing, invoke: Any, afte
     with pytest.raises(Killed):
         invoke(*CALIBRATE)
     refused = invoke(*CALIBRATE)
-    assert refused.exit_code == 2 and "already holds trials; go on with them: add --resume" in (
+    assert refused.exit_code == 2 and "already holds trials; continue them with --resume" in (
         refused.output
     )
     racing.before = lambda spec: None
@@ -232,9 +253,25 @@ def test_where_another_process_has_just_begun_nothing_is_written(
     with drive(Path("out")):
         result = invoke(*words)
         assert (result.exit_code, racing.trained) == (2, [])
-        assert "races this run already; wait for its end" in result.stderr
+        assert "is already racing this run; wait for it to end" in result.stderr
         assert [path.name for path in Path("out").iterdir()] == ["driver.lock"]
     assert invoke(*words).exit_code == 0
+
+
+def test_its_folder_is_held_over_all_stages(racing: Racing, invoke: Any) -> None:
+    """The stand-in holds nothing while it races."""
+    held: list[bool] = []
+
+    def look(spec: TrialSpec) -> None:
+        held.append(is_driven(Path("out")))
+        if len(held) in (1, 20):  # in the first stage, and in another
+            raise KeyboardInterrupt
+
+    racing.before = look
+    resume = ("calibrate", "mine.py", "--resume", "-o", "out")
+    assert [invoke(*words).exit_code for words in (CALIBRATE, resume, resume)] == [130, 130, 0]
+    assert len(held) > 30 and all(held)
+    assert not is_driven(Path("out"))
 
 
 def test_one_that_is_stopped_tells_how_it_goes_on(racing: Racing, invoke: Any) -> None:
@@ -246,7 +283,7 @@ def test_one_that_is_stopped_tells_how_it_goes_on(racing: Racing, invoke: Any) -
     assert result.exit_code == 130
     folder = Path("out").absolute()
     assert result.stderr.endswith(
-        f"to go on: the same command with --resume -o {folder}\ngradathlon: stopped\n"
+        f"to continue: the same command with --resume -o {folder}\ngradathlon: stopped\n"
     )
     racing.before = lambda spec: None
     assert invoke("calibrate", "mine.py", "--resume", "-o", str(folder)).exit_code == 0
@@ -284,7 +321,7 @@ def test_what_was_begun_goes_on_as_it_was_begun(
     invoke(*CALIBRATE)
     result = invoke("calibrate", "mine.py", "--resume", "-o", "out", *words)
     assert result.exit_code == 2 and told in result.output
-    assert "was begun with" in result.output
+    assert "was started with" in result.output
 
 
 def test_a_text_that_changed_is_not_gone_on_with(racing: Racing, invoke: Any) -> None:
@@ -298,7 +335,7 @@ def test_failures_score_nothing_and_are_told(racing: Racing, invoke: Any) -> Non
     racing.end_of = lambda spec: "failed" if spec.trial in (3, 4) else "reached"
     result = invoke(*CALIBRATE)
     assert result.exit_code == 0, result.output[-700:]
-    assert "of 24 trials failed and score nothing: failed (" in result.stderr
+    assert "of 24 trials failed and score 0: failed (" in result.stderr
     racing.end_of = lambda spec: "failed"
     result = invoke(*CALIBRATE[:-1], "other")
     assert result.exit_code == 2 and "mine: every trial failed: failed (" in result.output
@@ -324,7 +361,7 @@ def test_nothing_to_tune_is_an_error(racing: Racing, invoke: Any) -> None:
     Path("plain.py").write_text("def submission(params, lr=0.1): ...\n")
     result = invoke("tune", "plain.py", "lm-toy-v2")
     assert result.exit_code == 2
-    assert "plain has no SEARCH_SPACE, so that there is nothing to calibrate" in result.output
+    assert "plain has no SEARCH_SPACE, so there is nothing to calibrate" in result.output
     assert not Path("runs").exists(), "the corrected command finds no used folder"
 
 

@@ -129,9 +129,7 @@ def test_a_users_error_is_one_line_without_traceback() -> None:
     done = gradathlon("show", "lm-toy")
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr == (
-        "gradathlon: error: nothing is named 'lm-toy'; did you mean 'lm-toy-v2'?\n"
-    )
+    assert done.stderr == ("gradathlon: error: unknown name 'lm-toy'; did you mean 'lm-toy-v2'?\n")
 
 
 @pytest.mark.parametrize("words", [["--help"], ["list", "suites"]])
@@ -202,7 +200,7 @@ def test_lists_hold_everything(invoke: Invoke) -> None:
     assert "demo" in invoke("list", "suites").stdout
     nothing = invoke("list", "submissions", "--like", "muo")
     assert (nothing.exit_code, nothing.stdout) == (2, "")
-    assert nothing.stderr.endswith("matches 'muo'; * stands for anything: '*muo*'\n")
+    assert nothing.stderr.endswith("match 'muo'; use * as a wildcard: '*muo*'\n")
 
 
 def test_one_package_that_cannot_race_is_listed_with_its_reason(
@@ -213,7 +211,7 @@ def test_one_package_that_cannot_race_is_listed_with_its_reason(
     listed = {line.split()[0]: line for line in invoke("list", "submissions").stdout.splitlines()}
     assert len(listed) == 1 + len(source.shipped()) + 1
     assert "no source file for the module 'their_pkg.gone'" in listed["gone"]
-    assert "sgd: offered by Gradathlon itself and the package" in listed["sgd"]
+    assert "sgd: provided by Gradathlon itself and the package" in listed["sgd"]
     assert "cannot race" not in listed["adamw"]
 
 
@@ -250,7 +248,7 @@ def test_new_writes_a_submission_that_is_one(
     again = invoke("new", "my_opt.py", "--torch")
     assert again.exit_code == 2
     assert again.stderr == (
-        "gradathlon: error: my_opt.py exists; name another file, or delete it first\n"
+        "gradathlon: error: my_opt.py: exists; choose another file, or delete it first\n"
     )
     assert Path("my_opt.py").read_text() == before
     assert invoke("new", "my_opt").stderr == (

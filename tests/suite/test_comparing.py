@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
+import os
+import pty
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +18,7 @@ from click.testing import CliRunner, Result
 
 from scoring.algoperf_logs import workload_id
 from scoring.board import compute
+from scoring.comparison import compare
 from scoring.records import RecordError
 from suite.cli import main
 from tests.scoring.conftest import HARDWARE, Run
@@ -38,20 +44,30 @@ def test_two_entries_are_compared(race: Run) -> None:
     result = invoke("compare", race.folder, "fast", "slow")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert lines[0].startswith("fast is surely better than slow (at 5 %")
+    assert lines[0].startswith("fast is significantly better than slow (5 %")
     assert lines[1] == "score: fast 1.167, slow 1.000"
     assert lines[2].startswith("difference over paired studies: +0.1")
-    assert lines[3] == "fast scores higher in 100 % of redrawn studies"
+    assert lines[3] == "fast scores higher in 100 % of resampled studies"
     assert lines[4].endswith("both met the target: 2.000")
     row = next(line.split() for line in lines if line.startswith(LM))
     assert row == [LM, "10", "×0.50", "20", "×1.00", "0.5", "0.478–0.500", "1.167", "/", "1.000"]
     assert invoke("compare", race.folder, "slow", "fast").stdout.splitlines()[0] == lines[0]
 
 
+def test_where_redrawn_studies_miss_no_interval_of_those_that_met_is_told(tmp_path: Path) -> None:
+    """Two of five studies missed: a third of the redrawn sets of studies has no ratio at all."""
+    run = Run(tmp_path / "run").add(LM, "reference-torch", [20, 21, 22, 19, 18])
+    run.add(LM, "steady", [20, 21, 23, 19, 18]).add(LM, "risky", [10, 11, 12, math.inf, math.inf])
+    board = compute([run.folder])
+    part = compare(board, "risky", "steady").parts[LM]
+    assert part.ratio == pytest.approx(0.6) and part.interval is None
+    assert compare(board, "steady", "reference-torch").parts[LM].interval is not None
+
+
 def test_nearly_all_redrawn_studies_are_not_all(race: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scoring.comparison.chance_of_better", lambda one, other: 0.9996)
     told = invoke("compare", race.folder, "fast", "slow").stdout
-    assert "fast scores higher in >99 % of redrawn studies" in told
+    assert "fast scores higher in >99 % of resampled studies" in told
 
 
 def test_entries_of_two_machines_are_compared_by_each_ones_own_reference(tmp_path: Path) -> None:
@@ -62,7 +78,7 @@ def test_entries_of_two_machines_are_compared_by_each_ones_own_reference(tmp_pat
     slow.add(LM, "reference-torch", [40, 42, 44], hardware=there)
     slow.add(LM, "other", [30, 31.5, 33], hardware=there)
     lines = invoke("compare", quick.folder, slow.folder, "one", "other").stdout.splitlines()
-    assert lines[0].startswith("other is surely better than one")
+    assert lines[0].startswith("other is significantly better than one")
     assert any(line.endswith("both met the target: 0.750") for line in lines)
     row = next(line.split() for line in lines if line.startswith(LM))
     assert row[:6] == [LM, "21", "×1.00", "31.5", "×0.75", "1.333"]
@@ -74,8 +90,8 @@ def test_an_interval_that_was_held_within_what_is_possible_says_so(tmp_path: Pat
     run = Run(tmp_path / "two").add(LM, "reference-torch", [20, 21])
     run.add(LM, "sure", [10, 10]).add(LM, "odd", [math.inf, 10])
     lines = invoke("compare", run.folder, "sure", "odd").stdout.splitlines()
-    assert lines[0] == "these studies do not tell which of sure and odd is better"
-    assert "to +1.333, held within what two scores can differ by)" in lines[2]
+    assert lines[0] == "the difference between sure and odd is not significant"
+    assert "to +1.333, clipped to the possible range)" in lines[2]
 
 
 @pytest.mark.parametrize("studies", [1, 3])
@@ -83,7 +99,7 @@ def test_one_study_or_several_that_differ_alike_cannot_tell(studies: int, tmp_pa
     run = Run(tmp_path / "run").add(LM, "reference-torch", [20, 21, 22][:studies])
     run.add(LM, "a", [20] * studies).add(LM, "b", [20] * studies)
     result = invoke("compare", run.folder, "a", "b")
-    assert "one study, or several that differ alike, cannot tell how sure it is" in result.stdout
+    assert "cannot be tested on one study, or on several that differ alike" in result.stdout
     row = next(line for line in result.stdout.splitlines() if line.startswith(LM))
     assert row.endswith("— / —")  # nothing is left without its workload
 
@@ -94,7 +110,7 @@ def test_few_studies_tell_no_chance(tmp_path: Path) -> None:
     run.add(SHIFT, "reference-torch", [20, 21]).add(SHIFT, "a", [10, 11])  # b did not race there
     told = invoke("compare", run.folder, "a", "b").stdout
     assert "difference over paired studies" in told
-    assert "redrawn studies" not in told
+    assert "resampled studies" not in told
 
 
 @pytest.mark.parametrize("words", [["score"], ["compare", "fast", "slow"], ["report"], ["publish"]])
@@ -102,7 +118,7 @@ def test_a_clock_that_was_not_read_is_refused(words: list[str], race: Run) -> No
     command, *names = words
     result = invoke(command, race.folder, *names, "--clock", "paired")
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
-    assert "was not timed on the paired clock: choose another with --clock" in result.stderr
+    assert "was not timed on the paired clock; choose another with --clock" in result.stderr
 
 
 def test_an_unknown_entry_is_told_with_the_nearest(race: Run) -> None:
@@ -118,7 +134,7 @@ def test_a_run_where_a_submission_belongs_is_told_for_what_it_is(
     given = [race.folder if word == "RUN" else word for word in words]
     result = invoke("compare", race.folder, *given)
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
-    assert f"{race.folder} is a run, where a submission's name belongs" in result.stderr
+    assert f"{race.folder} is a run, where a submission is expected" in result.stderr
 
 
 def write_logs(logs: Path, submission: str, workload: str, hits: list[float]) -> None:
@@ -202,7 +218,7 @@ def test_variants_that_count_on_no_leaderboard_are_left_out_and_told(tmp_path: P
         0,
         [
             "2 trials",
-            "left out, for want of a published target: trials of ogbg_gelu 2, ogbg_silu 2",
+            "skipped trials without a published target: ogbg_gelu 2, ogbg_silu 2",
         ],
     )
     shutil.rmtree(tmp_path / "logs" / "quick" / "study_0" / "ogbg_jax")
@@ -228,6 +244,33 @@ def test_what_hangs_on_the_order_of_a_folder_is_told(tmp_path: Path) -> None:
     }
     (note,) = [note for note in board.notes if "its file system lists first" in note]
     assert note.endswith(": rival 0.672 or 1.000, tied 1.000 or 0.833")
+
+
+def on_a_terminal(*words: object) -> str:
+    """What a command prints on a terminal of 50 columns."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", "from suite.cli import main; main()", *map(str, words)]
+    env = os.environ | {"COLUMNS": "50", "TERM": "dumb"}
+    with subprocess.Popen(command, stdout=theirs, env=env):
+        os.close(theirs)
+        parts = []
+        with contextlib.suppress(OSError):  # which is how a terminal ends
+            while part := os.read(ours, 4096):
+                parts.append(part)
+    os.close(ours)
+    return b"".join(parts).decode().replace("\r\n", "\n")
+
+
+def test_what_is_told_beneath_a_board_keeps_to_the_terminal(race: Run, tmp_path: Path) -> None:
+    costs = tmp_path / "costs.json"
+    costs.write_text('{"fast": {"lm-laptop-v2": 1.25, "homeostatic-laptop-v3": 2}}')
+    words = ("score", race.folder, "--more", "--costs", costs)
+    wide, narrow = invoke(*words).stdout, on_a_terminal(*words)
+    start = "geometric mean"
+    beneath = narrow[narrow.index(start) :]
+    assert max(map(len, wide[wide.index(start) :].splitlines())) > 100
+    assert max(map(len, beneath.splitlines())) <= 50
+    assert beneath.split() == wide[wide.index(start) :].split()
 
 
 def test_the_trials_are_exported_as_a_table(race: Run) -> None:

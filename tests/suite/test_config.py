@@ -108,7 +108,7 @@ BAD = {
     ),
     "self with trials": (
         GOOD.replace("external", "self"),
-        ":6: trials: self tuning has one trial a study; leave it out",
+        ":6: trials: self tuning has one trial per study; leave it out",
     ),
     "points of another": (
         GOOD + "points:\n  adam: [{lr: 0.01}]\n",

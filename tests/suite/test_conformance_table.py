@@ -66,7 +66,7 @@ def test_failures_are_cells_and_nothing_is_asked_twice(tmp_path: Path) -> None:
     cells = {line.split(" | ")[0]: line for line in first.stdout.splitlines() if "`" in line}
     assert cells["| `adamw`"] == "| `adamw` | torch | ok |"
     assert "its process died (exit code 3)" in cells["| `dies`"]
-    assert "resumes at other weights" in cells["| `forgets`"]
+    assert "resumes with other weights" in cells["| `forgets`"]
     assert first.stdout.startswith("3 submissions, 1 of 3 short trials ok, 1 continued")
     lines = (output / ROWS).read_text().splitlines()
     assert asked(output, *words).stdout == first.stdout
@@ -122,11 +122,18 @@ def test_a_changed_submission_is_asked_anew(tmp_path: Path) -> None:
     assert Kept(tmp_path).missing("a", "new", [CHECK, "w"], retry=False) == [CHECK, "w"]
 
 
+def test_what_is_kept_names_no_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    kept = Kept(tmp_path)
+    kept.add(row("a", CHECK, "/home/me/a.py: no optimizer"))
+    assert kept.rows() == Kept(tmp_path).rows() == [row("a", CHECK, "~/a.py: no optimizer")]
+
+
 def test_a_table_that_another_process_fills_is_left_alone(tmp_path: Path) -> None:
     with drive(tmp_path):
         result = asked(tmp_path, "adamw")
         assert result.exit_code == 2
-        assert "already; wait for its end" in result.stderr
+        assert "already racing this run; wait for it to end" in result.stderr
         assert [path.name for path in tmp_path.iterdir()] == ["driver.lock"]
 
 
@@ -134,7 +141,7 @@ def test_what_is_no_row_is_named(tmp_path: Path) -> None:
     (tmp_path / ROWS).write_text('{"submission": "a"}\n')
     result = CliRunner().invoke(main, ["conformance", "adamw", "-o", str(tmp_path)])
     assert result.exit_code == 2
-    assert f"{tmp_path / ROWS}:1: no row of a table" in result.stderr
+    assert f"{tmp_path / ROWS}:1: not a table row" in result.stderr
 
 
 @pytest.mark.parametrize("count", ["1", "x", "-3", ""])
@@ -142,4 +149,4 @@ def test_steps_are_a_number(tmp_path: Path, count: str) -> None:
     words = ["conformance", "adamw", "-o", str(tmp_path), "-w", f"{WORKLOAD}={count}"]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 2
-    assert "is no number of steps" in result.stderr
+    assert "is not a number of steps" in result.stderr

@@ -42,15 +42,14 @@ WRONG = {
     "factor": (written(budget_factor=float("inf")), "budget_factor: expected less than or equal"),
     "nan": (written(budget_factor=float("nan")), "budget_factor: expected "),
     "cores": (written(resources={"cores": 10**9}), "resources.cores: expected less than"),
-    "cores_here": (written(resources={"cores": 1000}), "resources.cores: a trial holds 1000 cores"),
     "title": (written(title="x" * 1000), "title: expected "),
     "bomb": (BOMB, "keys and values"),
-    "nul": (written(submissions=["./a\0b.py"]), "a path cannot hold a NUL"),
+    "nul": (written(submissions=["./a\0b.py"]), "a path cannot contain a NUL"),
     "nul_workload": (written(workloads=["lm\0"]), "unknown workload"),
     "type": (written(points={"adamw": [{"lr": "fast"}]}), "points.adamw.0.lr: expected a number"),
     "infinite": (written(points={"adamw": [{"lr": float("inf")}]}), "expected a finite number"),
     "beyond": (written(points={"adamw": [{"lr": 10**309}]}), "expected a finite number"),
-    "outside": (written(points={"adamw": [{"lr": 1e9}]}), "outside of the search space of adamw"),
+    "outside": (written(points={"adamw": [{"lr": 1e9}]}), "outside the search space of adamw"),
 }
 
 
@@ -67,6 +66,19 @@ def test_a_suite_out_of_bounds_is_told_and_leaves_nothing(
         assert message in result.stderr
         assert len(result.stderr) < 3000
     assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_a_plan_for_a_larger_machine_can_be_looked_at_here(
+    raced: Any, invoke: Invoke, suite_file: Callable[[str], Path]
+) -> None:
+    path, told = suite_file(written(resources={"cores": 1000})), "a trial needs 1000 cores"
+    refused = invoke("run", str(path), "-o", "out")
+    assert (refused.exit_code, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
+    assert f"resources.cores: {told}" in refused.stderr
+    dry = invoke("run", str(path), "-o", "out", "--dry-run")
+    assert dry.exit_code == 0 and dry.stdout.splitlines()[1].startswith("lm-toy-v2")
+    assert dry.stderr.startswith("not on this machine: ") and told in dry.stderr
+    assert not Path("out").exists()
 
 
 def test_all_errors_of_a_suite_are_told_at_once(
@@ -113,7 +125,7 @@ def test_keys_of_a_resumed_run_never_leave_its_folder(
         path.write_text(text.replace(f"{old}:", f"../../{old}:"))
         result = invoke("run", "--resume", "-o", "run")
         assert result.exit_code == 2
-        assert "is no plain name" in result.stderr
+        assert "is not a plain name" in result.stderr
 
 
 def test_a_race_that_could_not_begin_leaves_no_folder(
@@ -217,6 +229,35 @@ def test_every_broken_command_line_is_told_in_a_line_and_leaves_nothing(
             before = after
     assert not wrong, "\n".join(wrong)
     assert len(BROKEN) > 200
+
+
+CONTRADICTORY = (
+    ("run demo --no-prune --prune board", "--prune and --no-prune contradict each other"),
+    ("run demo --executor in-process --at-once 2", "one trial after the other"),
+    ("run demo --executor in-process --address auto", "leave one out"),
+    ("run demo --race-reference --no-reference", "contradict each other"),
+    ("tune adamw lm-toy-v2 --at-once 3 --executor in-process", "one trial after the other"),
+    ("new x.py --torch --jax", "--torch or --jax, not both"),
+    ("new --workload digits --jax", "a family in both frameworks"),
+    ("new --workload --repository x", "not both"),
+    ("check adamw -w lm-toy-v2 --quick", "-w or --quick, not both"),
+    ("set-targets lm-toy-v2 --adopt -o targets", "-o or --adopt, not both"),
+    ("set-targets lm-toy-v2 --from-base --from-log run.yaml", "not both"),
+    ("score run --format trials --clock steps", "--clock needs a board"),
+    ("score run --format trials --protocol gradathlon", "--protocol needs a board"),
+)
+
+
+@pytest.mark.parametrize(("line", "told"), CONTRADICTORY, ids=[line for line, _ in CONTRADICTORY])
+def test_options_that_contradict_each_other_are_refused(
+    line: str, told: str, fake: Any, invoke: Invoke, tmp_path: Path
+) -> None:
+    (tmp_path / "run.yaml").write_text("{}")
+    before = sorted(Path().rglob("*"))
+    result = invoke(*line.split())
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert told in result.stderr.splitlines()[-1]
+    assert sorted(Path().rglob("*")) == before
 
 
 @pytest.mark.parametrize("name", ["score", "run", "watch", "new", "lifelong"])

@@ -76,7 +76,7 @@ def test_time_left_is_unknown_until_a_trial_has_made_steps() -> None:
     progress = Progress(trials)
     progress.update(Update(trials[0].key, "training", 0, 0.0))
     assert progress.remaining() is None
-    assert "time left not known yet" in summary(progress)
+    assert "time left unknown" in summary(progress)
 
 
 def test_before_a_trial_has_ended_its_pace_bounds_the_time_left() -> None:
@@ -152,7 +152,7 @@ def test_plain_lines_tell_starts_ends_and_now_and_then_the_whole() -> None:
     lines.update(Update(trials[0].key, "training", 20, 2.0))
     lines.update(Update(trials[0].key, "training", 30, 3.0))
     assert said[1:] == [
-        "0/2 done, 1 running, 0 reached, 0 failed; 30.0 s passed, at most about 1 min 18 s left"
+        "0/2 done, 1 running, 0 reached, 0 failed; 30.0 s elapsed, at most about 1 min 18 s left"
     ]
     lines.finish(ended(trials[0]))
     assert said[2:] == ["[1/2] lm-toy-v2 mine study 0 trial 0: reached after 120 steps, 10.0 s"]

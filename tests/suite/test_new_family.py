@@ -77,11 +77,11 @@ def test_it_races_like_ours(gradathlon: Command, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("Digits", "names no family"),
-        ("class", "names no family"),
-        ("lm", "there is a workload family 'lm'"),
+        ("Digits", "is not a family name"),
+        ("class", "is not a family name"),
+        ("lm", "workload family 'lm' exists already"),
         ("json", "'json' is an installed Python package"),
-        ("taken", "exists; name another folder"),
+        ("taken", "exists; choose another folder"),
     ],
 )
 def test_a_name_that_cannot_be_is_refused(tmp_path: Path, name: str, told: str) -> None:

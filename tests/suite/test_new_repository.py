@@ -74,7 +74,7 @@ def test_the_workflows_steps_run(folder: Path, tmp_path: Path) -> None:
     assert [call.split()[1] for call in calls[3:]] == ["score", "score", "report"]
     summary = (tmp_path / "summary.md").read_text()
     assert "{}" in summary
-    assert "There is no scores.json: nothing was compared." in summary
+    assert "scores.json not found: nothing was compared." in summary
 
 
 def _use(folder: Path, action: Path, given: dict[str, str], environment: dict[str, str]) -> None:

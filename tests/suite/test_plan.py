@@ -132,9 +132,9 @@ def test_further_trials_that_would_repeat_are_not_planned(
     words = [str(tmp_path / "plain.py"), str(tmp_path / "two.py")]
     planned = make_plan(suite(submissions=words))
     assert planned.notes == (
-        "plain: 1 trial a study instead of 3: it has no search space, and further trials would "
+        "plain: 1 trial per study instead of 3: it has no search space, so more trials would "
         "repeat its defaults",
-        "two: 2 trials a study instead of 3: its list has only 2 points",
+        "two: 2 trials per study instead of 3: its list has 2 points",
     )
     keys = by_key(planned, tmp_path)
     assert [key[3] for key in keys if key[:3] == ("lm-toy-v2", "plain", 0)] == [0]
@@ -177,7 +177,20 @@ def test_a_workload_without_a_target_is_raced_at_equal_budget(
     assert all(spec.target and spec.target.value is None for spec in own)
     provisional = workloads.get("lm-toy-v2").settings.provisional_budget
     assert planned.plan.workloads["lm-toy-v2"].budget.steps == provisional.steps
-    assert any("lm-toy-v2 has no target" in note for note in planned.notes)
+    (told,) = planned.notes
+    assert told.startswith("lm-toy-v2: no target: metrics are compared at equal budget")
+
+
+def test_what_holds_for_several_is_told_in_one_line(raced: dict[str, Race], tmp_path: Path) -> None:
+    raced["lm-toy-v2"] = raced["homeostatic-toy-v3"] = None  # type: ignore[assignment]
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.py").write_text("def submission(params, lr=0.1): ...\n")
+    words = [str(tmp_path / "one.py"), str(tmp_path / "two.py")]
+    told = make_plan(suite(submissions=words)).notes
+    assert [line.partition(":")[0] for line in told] == [
+        "one, two",
+        "lm-toy-v2, homeostatic-toy-v3",
+    ]
 
 
 def test_a_suite_may_state_the_target(raced: dict[str, Race], tmp_path: Path) -> None:
@@ -304,9 +317,9 @@ def made_here(
 @pytest.mark.parametrize(
     ("of", "here", "why"),
     [
-        (OTHER, HERE, r"are of other data \(b{12}; this machine's are a{12}\)"),
-        (OTHER, "", r"are of other data \(b{12}; this machine's are not made yet\)"),
-        ("", HERE, r"are of data that nobody noted \(this machine's are a{12}\)"),
+        (OTHER, HERE, r"were measured on other data \(b{12}; this machine has a{12}\)"),
+        (OTHER, "", r"were measured on other data \(b{12}; this machine has none yet\)"),
+        ("", HERE, r"were measured on unrecorded data \(this machine has a{12}\)"),
     ],
 )
 @pytest.mark.parametrize("clock", ["paired", "steps"])
@@ -360,6 +373,6 @@ ALGOPERF = Path(__file__).parents[1] / "submissions" / "algoperf" / "torch_self"
 
 def test_what_wants_labels_is_refused_where_there_are_none(raced: dict[str, Race]) -> None:
     words = {"submissions": [str(ALGOPERF)], "ruleset": "self", "trials": 1}
-    with pytest.raises(ConfigError, match=r"'torch_self' .* wants? labelled.* rl_nap-toy-v3"):
+    with pytest.raises(ConfigError, match=r"'torch_self' .* needs? labelled.* rl_nap-toy-v3"):
         make_plan(suite(workloads=["lm-toy-v2", "rl_nap-toy-v3"], **words))
     assert make_plan(suite(**words)).plan.submissions.keys() == {"torch_self"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import statistics
 from collections.abc import Callable
@@ -64,6 +65,18 @@ def test_the_command_prints_a_line_a_framework(invoke: Invoke) -> None:
     assert [list(map(float, one.split())) for one in counts] == list(told.values())
 
 
+def test_seeds_that_missed_stand_in_the_line(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {"jax": reference.Measured([700.0, math.inf])}
+    monkeypatch.setattr(reference, "measure", lambda *_: (found, {}))
+    result = invoke("reference-steps", "lm-toy-v2", "--measure")
+    assert (result.exit_code, result.stdout) == (0, "lm-toy-v2\tjax\t700.0 missed\n")
+    result = invoke("reference-steps", "lm-toy-v2", "--measure", "--adopt")
+    assert (result.exit_code, result.stdout) == (2, "lm-toy-v2\tjax\t700.0 missed\n")
+    assert "not adopted" in result.stderr
+
+
 @pytest.mark.parametrize("ids", [["lm-toy-v2"], ["lm-toy-v2", "lm-toy-v9"]])
 def test_what_cannot_be_is_told_before_anything_is_raced(
     ids: list[str], invoke: Invoke, monkeypatch: pytest.MonkeyPatch
@@ -83,7 +96,7 @@ def test_what_cannot_be_is_told_before_anything_is_raced(
 def test_options_of_a_measurement_go_with_one(words: list[str], invoke: Invoke) -> None:
     result = invoke("reference-steps", "lm-toy-v2", *words)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "go with --measure; add it" in result.stderr
+    assert "need --measure; add it" in result.stderr
 
 
 def test_a_log_of_another_version_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,6 +129,24 @@ def test_adopting_keeps_the_target_its_remark_and_its_log(
     assert log["reference_steps"]["steps"] == {"torch": [900.0, 902.5], "jax": [710.0]}
     assert log["reference_steps"]["data_sha256"] == {"torch": HERE, "jax": ""}
     assert log["fresh"]["nadamw_jax"]["steps"]
+
+
+def test_of_ten_seeds_one_may_miss_and_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(Path(workloads.family("lm").path).parent / "targets" / "toy.yaml", tmp_path)
+    monkeypatch.setattr(reference, "adopted_folder", lambda id: tmp_path)
+    found = [600.0 + seed for seed in range(9)]
+    for steps in ([*found, math.inf], [*found[:-1], math.inf, math.inf]):
+        measured = {"jax": reference.Measured(steps, HERE)}
+        if steps.count(math.inf) == 1:
+            reference.adopt("lm-toy-v2", measured, {"workload": "lm-toy-v2"})
+        else:
+            with pytest.raises(WorkloadError, match="missed the target on 2 of 10 fresh seeds"):
+                reference.adopt("lm-toy-v2", measured, {"workload": "lm-toy-v2"})
+    assert read_yaml(tmp_path / "toy.yaml", Race).reference["jax"].steps == found
+    log = json.loads((tmp_path / "toy.procedure.json").read_text())
+    assert log["reference_steps"]["steps"]["jax"] == found
 
 
 def test_adopting_one_framework_keeps_the_other_s_steps_in_the_log(

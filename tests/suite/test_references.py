@@ -36,9 +36,9 @@ def test_a_later_run_takes_the_references_of_an_earlier_one(
     result, trained = race_twice(fake, invoke, "-s", "sgd")
     assert result.exit_code == 0
     assert trained == []
-    told = [line for line in result.stderr.splitlines() if "taken from an earlier run" in line]
+    told = [line for line in result.stderr.splitlines() if "reused from an earlier run" in line]
     assert told[0] == (
-        "lm-toy-v2: taken from an earlier run on this hardware: reference-torch study 0"
+        "lm-toy-v2: reused from an earlier run on this hardware: reference-torch study 0"
     )
     assert len(told) == 2
     record = "trials/lm-toy-v2/reference-torch/study0-trial0.jsonl"
@@ -182,9 +182,9 @@ def test_what_still_takes_as_long_is_taken(
 @pytest.mark.parametrize(
     ("step_s", "told"),
     [
-        (0.055, "a step takes 55 ms now, +10 % from when it was kept"),
-        (0.04, "a step takes 40 ms now, -20 % from when it was kept"),
-        (None, "how long its step takes now could not be measured"),
+        (0.055, "a step now takes 55 ms, +10 % since it was recorded"),
+        (0.04, "a step now takes 40 ms, -20 % since it was recorded"),
+        (None, "its current step time could not be measured"),
     ],
 )
 def test_what_has_drifted_is_told_and_raced_anew(
@@ -194,7 +194,7 @@ def test_what_has_drifted_is_told_and_raced_anew(
     result, trained = race_twice(fake, invoke)
     assert len(trained) == 4
     lines = [line.partition(": ")[2] for line in result.stderr.splitlines()]
-    assert lines.count(f"reference-torch is raced anew: {told}") == 2
+    assert lines.count(f"reference-torch is raced again: {told}") == 2
 
 
 @pytest.mark.parametrize(

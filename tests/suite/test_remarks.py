@@ -28,7 +28,7 @@ def run(fake: FakeCluster, invoke: Invoke, **extra: Any) -> list[str]:
 def test_what_lies_in_the_text_is_told_of_its_submission_alone(
     fake: FakeCluster, invoke: Invoke
 ) -> None:
-    assert run(fake, invoke) == ["pries, to be looked at: line 1 imports gc"]
+    assert run(fake, invoke) == ["pries needs review: line 1 imports gc"]
 
 
 def test_what_trials_tell_is_one_line_a_kind(fake: FakeCluster, invoke: Invoke) -> None:
@@ -36,10 +36,10 @@ def test_what_trials_tell_is_one_line_a_kind(fake: FakeCluster, invoke: Invoke) 
     told = run(fake, invoke, audit=noted, leftover_threads=1, compilations=2)
     mine = [line for line in told if line.startswith("adamw")]
     assert mine == [
-        f"adamw, to be looked at: {'; '.join(noted[:SHOWN])}; ...",
-        "adamw left behind after its trials: threads",
-        "adamw: in 1 of 1 trials something was compiled on the clock; what is compiled again for "
-        "the race is paid for by it",
+        f"adamw needs review: {'; '.join(noted[:SHOWN])}; ...",
+        "adamw left after its trials: threads",
+        "adamw: in 1 of 1 trials something was compiled on the clock; recompilation "
+        "during a race counts as its time",
     ]
 
 

@@ -82,7 +82,7 @@ def test_weights_at_hits_are_kept_there_and_fetched_for_verify_alone(
     assert verified.exit_code == 1
     lines = verified.stdout.splitlines()
     assert len(lines) == len(fake.trained) > 0
-    assert all("is not the file whose digest is in the record" in line for line in lines)
+    assert all("does not match its digest in the record" in line for line in lines)
 
 
 def test_a_record_is_there_as_soon_as_its_trial_ends(
@@ -117,7 +117,7 @@ def test_a_place_that_fails_for_a_while_gets_the_rest_at_the_end(
         spec.record(0).write_text(text + text + text)
         copy.ended(spec.key)
     (line,) = said
-    assert line == f"{memory}: cannot be written: no way; the run goes on"
+    assert line == f"{memory}: cannot be written: no way; the run continues"
     copy.close()
     copied = fetched(memory) / spec.record(0).relative_to(run)
     assert copied.read_text() == spec.record(0).read_text()
@@ -157,14 +157,14 @@ def test_a_run_at_a_url_is_gone_on_with_by_another_machine(
     assert Driver.of(url) is None, "it said that it ended"
     done = invoke("watch", url)
     assert done.exit_code == 1
-    assert f"nobody races it now; to go on: gradathlon run --resume -o {url}" in done.stderr
+    assert f"not running; resume with: gradathlon run --resume -o {url}" in done.stderr
     first = {spec.key for spec in fake.trained}
     fake.before = lambda spec: None
     monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path / "another"))
     done = invoke("run", "--resume", "-o", url)
     assert done.exit_code == 0
     assert f"trials into {url}" in done.stderr
-    assert f"as a page: {url}/report.html" in done.stderr
+    assert f"report: {url}/report.html" in done.stderr
     assert len(fake.trained) == len({spec.key for spec in fake.trained}) == 14
     assert first < {spec.key for spec in fake.trained}
     assert invoke("score", url).stdout == done.stdout
@@ -172,7 +172,7 @@ def test_a_run_at_a_url_is_gone_on_with_by_another_machine(
     assert {path.name for path in set(Path.cwd().iterdir()) - before} <= {"cache", "another"}
     again = invoke("run", "demo", "-o", url)
     assert again.exit_code == 2
-    assert f"{url}: already holds a run; go on with it: gradathlon run --resume" in again.stderr
+    assert f"{url}: already holds a run; resume it with: gradathlon run --resume" in again.stderr
 
 
 def test_what_could_not_be_sent_is_sent_when_the_run_goes_on(
@@ -268,12 +268,12 @@ def test_a_driver_that_gives_signs_of_life_is_left_alone(
     sign(SILENT_S / 2)
     done = invoke("run", "--resume", "-o", memory)
     assert done.exit_code == 2
-    assert "process 7 on elsewhere races this run already" in done.stderr
+    assert "process 7 on elsewhere is already racing this run" in done.stderr
     assert "nobody" not in invoke("watch", memory, "--once").stderr
     sign(2 * SILENT_S)
     done = invoke("watch", memory)
     assert done.exit_code == 1
-    assert "nobody races it now (process 7 on elsewhere is silent for 5 min" in done.stderr
+    assert "not running (process 7 on elsewhere has been silent for 5 min" in done.stderr
     assert invoke("run", "--resume", "-o", memory).exit_code == 0
 
 
@@ -320,7 +320,7 @@ def test_a_run_at_a_url_is_not_copied_elsewhere(
 ) -> None:
     done = invoke("run", "demo", "-o", memory, "--copy-to", f"{memory}-too")
     assert done.exit_code == 2
-    assert f"--copy-to: the run is kept at {memory} already" in done.stderr
+    assert f"--copy-to: the run is already kept at {memory}" in done.stderr
 
 
 @pytest.mark.parametrize("url", ["nowhere://x/y", "memory://nothing/here"])

@@ -53,11 +53,26 @@ def test_a_picture_is_named_after_its_word(
     assert {path.name for path in Path().iterdir()} == {"first", "x.svg", f"{word}.svg"}
 
 
+@pytest.mark.parametrize(
+    ("words", "needs"),
+    [
+        (["-o", "x.png"], "x.png: a page is HTML; name it FILE.html, or add --picture WORD"),
+        (["--picture", "board", "-o", "x.html"], "x.html: a picture is SVG or PNG; name it"),
+    ],
+)
+def test_a_page_and_a_picture_are_named_as_what_they_are(
+    words: list[str], needs: str, run: Path, invoke: Invoke
+) -> None:
+    result = invoke("report", str(run), *words)
+    assert (result.exit_code, result.stdout) == (2, "") and needs in result.stderr
+    assert {path.name for path in Path().iterdir()} == {"first"}
+
+
 def test_an_unknown_picture_is_answered_with_the_nearest(run: Path, invoke: Invoke) -> None:
     result = invoke("report", str(run), "--picture", "lm-toy")
     assert result.exit_code == 2
     assert result.stderr == (
-        "gradathlon: error: --picture: no picture is called 'lm-toy'; did you mean 'lm-toy-v2'?\n"
+        "gradathlon: error: --picture: unknown picture 'lm-toy'; did you mean 'lm-toy-v2'?\n"
     )
     assert invoke("report", str(run), "--picture", "").stderr.endswith(
         "''; known: board, bump, differences, homeostatic-toy-v3, lm-toy-v2, profiles, ratios\n"
@@ -109,6 +124,6 @@ def test_held_out_variants_decide_on_the_page_too(run: Path, invoke: Invoke) -> 
             change(variant, workload="lm-toy-v2+x")
     words = ["report", str(run), "--protocol", "algoperf", "--held-out"]
     assert invoke(*words).exit_code == 0
-    assert "lm-toy-v2 counts only where lm-toy-v2+x is met too" in Path("report.html").read_text()
+    assert "lm-toy-v2 counts only where lm-toy-v2+x is also met" in Path("report.html").read_text()
     result = invoke(*words, "--picture", "lm-toy-v2+x")
     assert (result.exit_code, result.stdout) == (0, "lm-toy-v2+x.svg\n")

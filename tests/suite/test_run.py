@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import workloads
-from cluster.run_lock import drive
+from cluster.run_lock import drive, is_driven
 from cluster.spec import TrialSpec
 from scoring import board
 from scoring.records import read_run
@@ -32,7 +32,7 @@ def test_a_run_ends_in_a_leaderboard_on_stdout(fake: FakeCluster, invoke: Invoke
         assert name in result.stdout
     assert "start lm-toy-v2 adamw study 0 trial 0" in result.stderr
     assert "[14/14]" in result.stderr
-    assert "as a page: out/report.html" in result.stderr
+    assert "report: out/report.html" in result.stderr
     assert "</html>" in Path("out/report.html").read_text()
     assert len(read_run(Path("out"))) == 14
     assert fake.executors == [("ray", None, None)]
@@ -115,8 +115,8 @@ def test_a_used_folder_is_refused(fake: FakeCluster, invoke: Invoke) -> None:
     result = run_demo(invoke)
     assert result.exit_code == 2
     assert result.stderr.splitlines() == [
-        "gradathlon: error: out already holds a run; go on with it: gradathlon run --resume -o "
-        "out, or name another folder with -o"
+        "gradathlon: error: out: already holds a run; resume it with: gradathlon run --resume -o "
+        "out, or choose another folder with -o"
     ]
 
 
@@ -125,7 +125,8 @@ def test_an_unwritable_folder_is_one_line(fake: FakeCluster, invoke: Invoke) -> 
     result = invoke("run", "demo", "-o", "file/out")
     assert result.exit_code == 2
     assert result.stderr.splitlines() == [
-        "gradathlon: error: file/out: cannot be a run's folder: Not a directory; name another"
+        "gradathlon: error: file/out: cannot be used as a run folder: "
+        "Not a directory; choose another"
     ]
 
 
@@ -137,7 +138,9 @@ def test_ctrl_c_tells_how_to_go_on_and_resuming_does(fake: FakeCluster, invoke: 
     fake.before = stop
     result = run_demo(invoke)
     assert result.exit_code == 130
-    assert result.stderr.splitlines()[-1] == ("stopped; to go on: gradathlon run --resume -o out")
+    assert result.stderr.splitlines()[-1] == (
+        "stopped; resume with: gradathlon run --resume -o out"
+    )
     asked = fake.asked
     fake.before = lambda spec: None
     assert invoke("run", "--resume", "-o", "out").exit_code == 0
@@ -153,14 +156,14 @@ def test_the_line_to_go_on_by_races_as_the_run_was_raced(fake: FakeCluster, invo
     words = ("--executor", "in-process", "--no-prune", "--at-once", "1")
     result = run_demo(invoke, *words)
     (line,) = [one for one in result.stderr.splitlines() if one.startswith("stopped; ")]
-    again = line.partition("to go on: gradathlon ")[2].split()
+    again = line.partition("resume with: gradathlon ")[2].split()
     assert again == ["run", "--resume", "-o", "out", *words]
     fake.before = lambda spec: None
     fake.end_of = lambda spec: "failed"
     result = invoke(*again)
     assert fake.executors == [("in_process", None, 1)] * 2
     failed = ["run", "--resume", "--retry-failed", "-o", "out", *words]
-    assert f"to race just those again: gradathlon {' '.join(failed)}" in result.stderr
+    assert f"retry only those with: gradathlon {' '.join(failed)}" in result.stderr
 
 
 @pytest.mark.parametrize("still", [True, False], ids=["races", "raced"])
@@ -178,9 +181,23 @@ def test_a_run_that_another_driver_begins_at_the_same_moment_is_left_alone(
         monkeypatch.setattr("suite.run._fetch_data", begin)
         result = run_demo(invoke)
         assert result.exit_code == 2
-        assert ("races this run already" if still else "already holds a run") in result.stderr
+        assert ("is already racing this run" if still else "already holds a run") in result.stderr
         left = ["driver.lock"] if still else ["run.yaml"]
         assert [path.name for path in Path("out").iterdir()] == left
+
+
+def test_its_folder_is_held_from_its_references_on(
+    fake: FakeCluster, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stand-in holds nothing while it races."""
+    held: list[bool] = []
+    monkeypatch.setattr(
+        "suite.references.reuse", lambda *_: held.append(is_driven(Path("out"))) or []
+    )
+    fake.before = lambda spec: held.append(is_driven(Path("out")))
+    assert run_demo(invoke).exit_code == 0
+    assert len(held) > 10 and all(held)
+    assert not is_driven(Path("out"))
 
 
 def test_who_resumes_a_run_that_is_raced_touches_nothing(
@@ -248,13 +265,13 @@ def test_a_kept_text_that_was_edited_is_refused(fake: FakeCluster, invoke: Invok
 
 
 CONFLICTS = {
-    "--seed": (["--seed", "3"], "--seed 3: the run in out was begun with 0, and"),
-    "--studies": (["--studies", "2"], "--studies 2: the run in out was begun with 1, and"),
-    "--clock": (["--clock", "steps"], "--clock steps: the run in out was begun with paired, and"),
-    "-s": (["-s", "sgd"], "-s sgd: the run in out was begun with adamw, prodigy, and"),
+    "--seed": (["--seed", "3"], "--seed 3: the run in out was started with 0;"),
+    "--studies": (["--studies", "2"], "--studies 2: the run in out was started with 1;"),
+    "--clock": (["--clock", "steps"], "--clock steps: the run in out was started with paired;"),
+    "-s": (["-s", "sgd"], "-s sgd: the run in out was started with adamw, prodigy;"),
     "-w": (
         ["-w", "lm-toy-v2"],
-        "-w lm-toy-v2: the run in out was begun with homeostatic-toy-v3, lm-toy-v2, and",
+        "-w lm-toy-v2: the run in out was started with homeostatic-toy-v3, lm-toy-v2;",
     ),
     "--no-reference": (
         ["--no-reference"],
@@ -298,7 +315,7 @@ def test_another_suite_conflicts_with_the_run(fake: FakeCluster, invoke: Invoke)
     run_demo(invoke)
     result = invoke("run", "ci", "-o", "out", "--resume")
     assert result.exit_code == 2
-    assert "the suite ci: the run in out was begun with demo" in result.stderr
+    assert "the suite ci: the run in out was started with demo" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -312,7 +329,7 @@ def test_another_suite_conflicts_with_the_run(fake: FakeCluster, invoke: Invoke)
         (["run", "demo", "-w", "ml-toy-v1"], "unknown workload 'ml-toy-v1'; did you mean"),
         (["run", "demo", "--trials", "3"], "--trials 3: suite 'demo': self tuning has one trial"),
         (["run", "--resume"], "--resume needs the run's folder"),
-        (["run", "--resume", "-o", "none"], "none holds no run to resume: it has no run.yaml"),
+        (["run", "--resume", "-o", "none"], "none: no run to resume: it has no run.yaml"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
@@ -397,8 +414,8 @@ def test_shipped_steps_are_yardstick_enough_and_a_raced_reference_is_told_apart(
     both = board.compute([Path("again")])
     assert {row.submission for row in both.rows} == {"adamw", "reference-torch"}
     assert both.rows[0].cells["lm-toy-v2"].ratio == 1.5
-    told = [note for note in both.notes if "as raced on lm-toy-v2 took 90" in note]
-    assert len(told) == 1 and "the shipped one takes 60" in told[0]
+    told = [note for note in both.notes if "on lm-toy-v2 took 90" in note]
+    assert len(told) == 1 and "60 as shipped" in told[0]
 
 
 def test_where_this_machine_made_other_data_the_reference_is_raced_told_and_compared_to(
@@ -414,7 +431,7 @@ def test_where_this_machine_made_other_data_the_reference_is_raced_told_and_comp
     }
     raced["lm-toy-v2"] = race(reference=shipped)
     words = ("run", "demo", "-w", "lm-toy-v2", "-s", "adamw", "--studies", "2")
-    told = "lm-toy-v2: its shipped reference steps are of other data (bbbbbbbbbbbb; "
+    told = "lm-toy-v2: its shipped reference steps were measured on other data (bbbbbbbbbbbb; "
     dry = invoke(*words, "--dry-run")
     assert (dry.stderr.count(told), dry.stdout.count("reference-torch")) == (1, 2)
     result = invoke(*words, "-o", "out")

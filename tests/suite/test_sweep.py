@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from cluster.attempts import header_of
-from cluster.run_lock import drive
+from cluster.run_lock import drive, is_driven
 from cluster.spec import TrialSpec
 from scoring.ground.documents import ConfigError
 from scoring.records import Evaluation, Outcome, Writer, record_attempts
 from submissions.source import parse
 from suite.calibration.grid import Grid, parse_grid
+from suite.commands import sweep
 from workloads import get
 
 from .conftest import FakeCluster
@@ -77,7 +78,7 @@ def test_every_value_is_trained_and_told(sweeping: Sweeping, invoke: Any) -> Non
     assert rows["0.1"] == ["2.05*", "2.05*"]
     assert rows["1"][:3] == ["8", "(2", "diverged)"]
     assert rows["before"] == ["8", "8"]
-    assert "mean of 2 seeds, none counted worse than before training; * the best" in result.stdout
+    assert "mean of 2 seeds, none counted worse than before training; *: best" in result.stdout
     log = json.loads(Path("out/sweep.json").read_text())
     # 2, 1, 0 above the best and, diverged, as far as no training: by hand for either seed.
     by_seed = [(2 + 1 + 0 + 6.0) / 4, (2 + 1 + 0 + 5.9) / 4]
@@ -92,8 +93,28 @@ def test_where_another_process_has_just_begun_nothing_is_written(
     with drive(Path("out")):
         result = invoke(*SWEEP, "-o", "out")
         assert (result.exit_code, sweeping.trained) == (2, [])
-        assert "races this run already" in result.stderr
+        assert "is already racing this run" in result.stderr
         assert [path.name for path in Path("out").iterdir()] == ["driver.lock"]
+
+
+@pytest.mark.parametrize("more", [(), ("--resume",)], ids=["begun", "resumed"])
+def test_its_folder_is_held_until_all_is_written(
+    more: tuple[str, ...], sweeping: Sweeping, invoke: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stand-in holds nothing while it races."""
+    held: list[bool] = []
+    if more:
+        invoke(*SWEEP, "-o", "out")
+    whole = sweep.write_sweep_page
+
+    def write(*paths: Path) -> None:
+        held.append(is_driven(Path("out")))
+        whole(*paths)
+
+    monkeypatch.setattr(sweep, "write_sweep_page", write)
+    assert invoke(*SWEEP, "-o", "out", *more).exit_code == 0
+    assert held == [True]
+    assert not is_driven(Path("out"))
 
 
 def test_seeds_are_shared_by_all_values(sweeping: Sweeping, invoke: Any) -> None:
@@ -137,8 +158,9 @@ def test_trials_of_one_evaluation_have_no_curves(swept: Path, invoke: Any) -> No
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("out", "--picture", "board"), "a sweep has a page of its own, gradathlon report out"),
-        (("out", "other"), "a sweep has a page of its own"),
+        (("out", "--picture", "board"), "a sweep has its own page: gradathlon report out"),
+        (("out", "other"), "a sweep has its own page"),
+        (("out", "--clock", "wall"), "--clock needs a board, and a sweep has none; leave it out"),
     ],
 )
 def test_a_sweep_is_no_race(words: tuple[str, ...], said: str, swept: Path, invoke: Any) -> None:
@@ -157,11 +179,11 @@ def with_values(log: Path, values: list[float], first: int = 0) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda log: log.unlink(), "a sweep that is not finished: go on with"),
-        (lambda log: log.write_text("{}"), "sweep.json: not the log of a sweep (order: Field"),
-        (lambda log: log.write_text(log.read_text().replace("8.0", "[8.0]")), "not the log of"),
-        (lambda log: with_values(log, [1, 2, 3, 4], 1), "workloads are of different values"),
-        (lambda log: with_values(log, [4, 3, 2, 1]), "values do not rise"),
+        (lambda log: log.unlink(), "the sweep is not finished; continue it with"),
+        (lambda log: log.write_text("{}"), "sweep.json: not a sweep log (order: Field"),
+        (lambda log: log.write_text(log.read_text().replace("8.0", "[8.0]")), "not a sweep log"),
+        (lambda log: with_values(log, [1, 2, 3, 4], 1), "workloads have different values"),
+        (lambda log: with_values(log, [4, 3, 2, 1]), "values do not increase"),
         (lambda log: with_values(log, [0, 1, 2, 3]), "values have no logarithm"),
     ],
 )
@@ -188,7 +210,7 @@ def test_begun_again_it_goes_on_where_it_stood(sweeping: Sweeping, invoke: Any) 
         invoke(*SWEEP, "-w", "lm-toy-v2+qknorm", "-o", "out", "-p", "decay=0.25")
     sweeping.before = lambda spec: None
     refused = invoke(*SWEEP, "-o", "out")
-    assert refused.exit_code == 2 and "add --resume" in refused.output
+    assert refused.exit_code == 2 and "with --resume" in refused.output
     other = invoke("sweep", "mine.py", "lm-toy-v2", "--resume", "-o", "out", "--points", "5")
     assert other.exit_code == 2 and "points 5: the sweep in" in other.output
     done = invoke("sweep", "mine.py", "lm-toy-v2", "--resume", "-o", "out")
@@ -200,7 +222,7 @@ def test_begun_again_it_goes_on_where_it_stood(sweeping: Sweeping, invoke: Any) 
 
 def test_workloads_of_two_metrics_are_not_drawn_together(sweeping: Sweeping, invoke: Any) -> None:
     result = invoke(*SWEEP, "-w", "homeostatic-toy-v3", "-o", "out")
-    assert result.exit_code == 2 and "a sweep is over workloads of one metric" in result.output
+    assert result.exit_code == 2 and "a sweep needs workloads with one metric" in result.output
     assert not Path("out").exists()
 
 
@@ -219,11 +241,11 @@ def test_where_all_fail_there_is_no_sweep(sweeping: Sweeping, invoke: Any) -> No
         ("lr=1:inf", "expected NAME=LOW:HIGH:log"),
         ("learn=1:2", "has no hyperparameter 'learn'"),
         ("lrr=1:2", "did you mean 'lr'?"),
-        ("kind=1:2", "kind of mine is no number"),
-        ("on=0:1:linear", "on of mine is no number"),
+        ("kind=1:2", "kind of mine is not a number"),
+        ("on=0:1:linear", "on of mine is not a number"),
         ("lr=1:2:lin", "did you mean 'linear'?"),
-        ("lr=2:1", "the lower end comes first"),
-        ("lr=0:1", "the lower end lies above 0"),
+        ("lr=2:1", "the first end must be below the second"),
+        ("lr=0:1", "a log scale needs a lower end above 0"),
     ],
 )
 def test_ranges_that_cannot_be(text: str, told: str) -> None:
@@ -253,7 +275,7 @@ def test_values_have_as_many_digits_as_tell_them_apart(sweeping: Sweeping, invok
 def test_values_that_no_digits_tell_apart_are_refused(sweeping: Sweeping, invoke: Any) -> None:
     result = invoke(*SWEEP[:4], "lr=1:1.0000000000000002:linear", "--points", "3", "-o", "out")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
-    assert "no 3 values can be told apart there" in result.stderr
+    assert "too narrow for 3 distinct values" in result.stderr
     assert not Path("out").exists()
 
 

@@ -18,6 +18,7 @@ import cluster
 import workloads
 from cluster.attempts import finished as ended_before
 from cluster.attempts import header_of
+from cluster.run_lock import is_driven
 from cluster.spec import Finished, TrialSpec
 from scoring.ground.documents import parse_yaml
 from scoring.ground.limit import Limit
@@ -166,6 +167,15 @@ def test_the_stages_are_as_stated(race_set: Any) -> None:
     assert sorted({spec.study for spec in jax}) == list(FRESH)[:5]
     every = [spec for call in race_set.cluster.calls for spec in call]
     assert all(spec.target is None and spec.clock == "steps" for spec in every)
+
+
+def test_its_folder_is_held_over_all_stages(race_set: Any, tmp_path: Path) -> None:
+    """The stand-in holds nothing while it races."""
+    held: list[bool] = []
+    race_set.cluster.before = lambda spec: held.append(is_driven(tmp_path / "trials"))
+    race_set()
+    assert held and all(held)
+    assert not is_driven(tmp_path / "trials")
 
 
 def test_in_jax_the_twins_are_tuned(race_set: Any) -> None:
@@ -418,13 +428,13 @@ def test_a_full_tuning_takes_its_fresh_seeds_from_the_order_too(race_set: Any) -
 def test_points_are_counted_where_there_are_some_to_count(invoke: Any) -> None:
     refused = invoke("set-targets", WORKLOAD, "--points", "2")
     assert refused.exit_code == 2
-    assert "--points: only with --from-base or --from-log" in refused.stderr
+    assert "--points needs --from-base or --from-log" in refused.stderr
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"tuned": []}', '{"tuned": [1]}'])
 def test_what_is_no_log_is_told(race_set: Any, tmp_path: Path, text: str) -> None:
     (tmp_path / "log.json").write_text(text)
-    with pytest.raises(WorkloadError, match=r"log\.json: no log of set-targets with a point of"):
+    with pytest.raises(WorkloadError, match=r"log\.json: not a set-targets log with a point of"):
         race_set(from_log=tmp_path / "log.json")
 
 
@@ -438,6 +448,15 @@ def test_so_many_seeds_of_the_reference_are_measured_as_asked(
     assert (names(raced), [spec.study for spec in raced]) == (["nadamw_jax"], [1000, 1001, 1002])
     assert len(steps["jax"].steps) == 3 and steps["jax"].data == DATA
     assert log["steps"] == {"jax": steps["jax"].steps} and log["data_sha256"] == {"jax": DATA}
+
+
+def test_a_seed_that_missed_is_told_and_never_adopted(race_set: Any, tmp_path: Path) -> None:
+    settings = stages.Settings(WORKLOAD, tmp_path / "trials", None, "in_process", print)
+    race_set.cluster.quality = lambda spec: 0.0 if spec.study == 1001 else 0.9
+    steps, log = reference.measure(settings, ["jax"], 3)
+    assert [math.isinf(count) for count in steps["jax"].steps] == [False, True, False]
+    with pytest.raises(WorkloadError, match=r"not adopted: .* in jax missed .* 1 of 3 fresh seeds"):
+        reference.adopt(WORKLOAD, steps, log)
 
 
 def test_a_target_and_its_references_steps_name_the_data_that_they_are_of(race_set: Any) -> None:
@@ -610,7 +629,7 @@ def test_a_target_and_its_log_are_files_of_their_own(tmp_path: Path) -> None:
 def test_the_procedure_writes_its_result_and_says_where(race_set: Any) -> None:
     result = race_set()
     assert race_set.said[-1] == (
-        f"{WORKLOAD}: target {result.published.target:g}, written into {race_set.file}"
+        f"{WORKLOAD}: target {result.published.target:g}, written to {race_set.file}"
     )
     assert yaml.safe_load(race_set.file.read_text())["target"] == result.published.target
     log = json.loads(race_set.file.with_name("toy.procedure.json").read_text())

@@ -24,12 +24,12 @@ def test_shares_add_up_and_say_what_the_cores_did() -> None:
     used.finish(Finished(two, Outcome("budget", 90, 35.0, 35.0, "", extra)))
     shares = used.shares()
     assert shares[ON_THE_CLOCK] == 12 / 20
-    assert shares["making ready"] == 4 / 20
+    assert shares["setup"] == 4 / 20
     assert shares[OFF_THE_CLOCK] == 2 / 20
     assert abs(sum(shares.values()) - 1) < 1e-12
     assert used.line() == (
-        "of 2 cores' time: 70.0% racing (60.0% on some trial's clock, 10.0% evaluations, "
-        "checkpoints and the reference's turns), 20.0% making ready, 10.0% free, or between trials"
+        "time on 2 cores: 70.0% racing (60.0% on the clock, 10.0% evaluations, "
+        "checkpoints and reference turns), 20.0% setup, 10.0% idle"
     )
 
 
@@ -46,4 +46,4 @@ def test_a_trial_put_back_counts_what_it_did_and_one_that_ended_before_nothing()
     used.update(Update(hit.key, "training", 10, 3.0), 2)
     used.update(Update(hit.key, "queued"), 2)
     assert used.shares()[ON_THE_CLOCK] == 6 / 10
-    assert used.line().startswith("of 2 cores' time: ")
+    assert used.line().startswith("time on 2 cores: ")

@@ -17,7 +17,7 @@ Invoke = Callable[..., Any]
 def test_a_seed_goes_with_a_race(invoke: Invoke) -> None:
     result = invoke("verify", "first", "--seed", "5")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "--seed goes with --rerun; add it" in result.stderr
+    assert "--seed needs --rerun; add it" in result.stderr
 
 
 @pytest.mark.parametrize("words", [("--clock", "wall"), ("--no-reference", "--clock", "steps")])
@@ -59,7 +59,7 @@ def test_where_nobody_met_a_target_there_is_nothing_to_race_again(
     assert invoke("run", "demo", *words).exit_code == 0
     result = invoke("verify", "first", "--rerun", "1")
     assert result.exit_code == 2
-    assert "nobody in it met a target" in result.stderr
+    assert "no submission met a target" in result.stderr
     assert not Path("first-again").exists()
 
 
@@ -70,4 +70,4 @@ def test_a_run_whose_hits_have_no_weights_beside_them_is_not_called_verified(
     assert invoke("run", "demo", *words).exit_code == 0
     result = invoke("verify", "first")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
-    assert "beside none of its 2 hits lie weights" in result.stderr
+    assert "none of its 2 hits kept its weights" in result.stderr

@@ -50,7 +50,7 @@ def media(run: Path, name: str) -> Any:
 def test_all_is_kept_without_a_key(run: Path, invoke: Invoke, computed: Board) -> None:
     result = invoke("publish", str(run), "--wandb-project", "races")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr.endswith("to be synced with:\n  (cd first && wandb sync --yes)\n")
+    assert result.stderr.endswith("sync with:\n  (cd first && wandb sync --yes)\n")
     (kept,) = kept_in(run).values()
     assert (kept.project, kept.job_type, kept.exit_code) == ("races", "leaderboard", 0)
     assert kept.tags[:3] == ("leaderboard", "gradathlon", f"clock {computed.clock}")
@@ -119,7 +119,7 @@ def test_an_ill_server_is_told_in_a_line_and_all_is_kept_here(
     assert time.monotonic() - began < PATIENCE_S
     assert (result.exit_code, result.stdout) == (0, "")
     *first, told, line = result.stderr.splitlines()
-    assert told.startswith("W&B: ") and told.endswith("1 kept here, to be synced with:")
+    assert told.startswith("W&B: ") and told.endswith("1 kept here; sync with:")
     assert line == "  (cd first && wandb sync --yes)"
     assert all(one.startswith("W&B: ") for one in first), first
     assert len(kept_in(run)) == 1
@@ -172,7 +172,7 @@ def test_records_that_cannot_be_sent_are_told_and_the_rest_is_published(
     monkeypatch.setattr("suite.wandb_board.publish._log_records", refuse)
     result = invoke("publish", str(run))
     assert result.exit_code == 0
-    told = "W&B: the records are not among what was published: no room"
+    told = "W&B: the records were not published: no room"
     assert result.stderr.splitlines()[0] == told
     assert_board(media(run, "board"), computed)
 
@@ -193,7 +193,7 @@ def test_the_report_has_a_section_for_every_workload(computed: Board) -> None:
     pytest.importorskip("wandb_workspaces")
     report = report_on("us", "races", "first", computed)
     heads = [block.text for block in report.blocks if hasattr(block, "text")]
-    assert heads == ["The board", *computed.workloads]
+    assert heads == ["Leaderboard", *computed.workloads]
 
 
 def test_curves_are_each_submissions_fastest_trial(run: Path, computed: Board) -> None:

@@ -24,7 +24,7 @@ from tests.suite.wandb_server import KEY, Mood, Server, serving
 Invoke = Callable[..., Any]
 SMALL = ("run", "demo", "-s", "adamw", "-w", "lm-toy-v2", "-o", "out")
 NO_KEY = "W&B: no key (wandb login, or WANDB_API_KEY)"
-KEPT = "to be synced with:\n  (cd out && wandb sync --yes)\n"
+KEPT = "sync with:\n  (cd out && wandb sync --yes)\n"
 
 
 pytestmark = pytest.mark.usefixtures("no_account")
@@ -44,7 +44,7 @@ def test_without_a_key_all_is_kept_and_the_line_that_syncs_it_is_told(
 ) -> None:
     result = invoke(*SMALL, "--wandb", "--wandb-project", "races", "--wandb-entity", "us")
     assert result.exit_code == 0
-    assert f"{NO_KEY}; 2 kept here, {KEPT}" in result.stderr
+    assert f"{NO_KEY}; 2 kept here; {KEPT}" in result.stderr
     kept = kept_in(Path("out"))
     assert sorted(kept) == ["adamw lm-toy-v2 s0 t0", "reference-torch lm-toy-v2 s0 t0"]
     assert_tells(kept["adamw lm-toy-v2 s0 t0"], Path("out"))
@@ -180,7 +180,7 @@ def test_many_trials_at_once_end_up_each_in_its_own_run(tmp_path: Path) -> None:
         asked = [one.metrics[target.metric] for one in record.evaluations]
         assert told == pytest.approx([value for value in asked if value == value])
         assert kept[name].summary["end"] == record.outcome.end
-    assert f"{NO_KEY}; {len(kept)} kept here, to be synced with:" in said
+    assert f"{NO_KEY}; {len(kept)} kept here; sync with:" in said
     assert said[-1] == f"  {sync_line(run)}"
 
 
@@ -202,7 +202,7 @@ def test_where_to_log_goes_with_logging(
 ) -> None:
     result = invoke(*SMALL, *words)
     assert result.exit_code == 2
-    assert result.stderr.endswith(f"{words[0]} goes with --wandb; add it\n")
+    assert result.stderr.endswith(f"{words[0]} needs --wandb; add it\n")
     assert not Path("out").exists()
 
 
@@ -211,7 +211,7 @@ def test_a_project_that_cannot_be_is_refused_before_the_race(
 ) -> None:
     result = invoke(*SMALL, "--wandb", "--wandb-project", "a/b")
     assert result.exit_code == 2
-    assert "--wandb-project 'a/b': W&B takes" in result.stderr
+    assert "--wandb-project 'a/b': W&B allows" in result.stderr
     assert not Path("out").exists()
 
 

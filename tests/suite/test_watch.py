@@ -57,7 +57,7 @@ def test_a_run_that_nobody_drives_is_told_with_the_way_to_go_on(
     for words in ((), ("--once",)):
         done = invoke("watch", "out", *words)
         assert done.exit_code == 1
-        assert "nobody races it now; to go on: gradathlon run --resume -o out" in done.stderr
+        assert "not running; resume with: gradathlon run --resume -o out" in done.stderr
     assert f"5/{len(stopped)} done, 0 running" in done.stdout
 
 
@@ -68,13 +68,13 @@ def test_a_driver_that_was_killed_left_a_lock_file_that_nobody_holds(
     assert not is_driven(Path("out"))
     done = invoke("watch", "out")
     assert done.exit_code == 1
-    assert "nobody races it now; to go on" in done.stderr
+    assert "not running; resume with" in done.stderr
 
 
 def test_who_asks_whether_a_run_is_driven_is_in_nobodys_way(tmp_path: Path) -> None:
     with drive(tmp_path):
         assert is_driven(tmp_path)
-        with pytest.raises(ClusterError, match="races this run already"), drive(tmp_path):
+        with pytest.raises(ClusterError, match="is already racing this run"), drive(tmp_path):
             pass
     assert not is_driven(tmp_path)
     (tmp_path / "driver.lock").touch()
@@ -117,7 +117,7 @@ def test_a_date_without_a_zone_is_utc(date: str) -> None:
 def test_no_run_is_one_line(tmp_path: Path, invoke: Invoke) -> None:
     done = invoke("watch", str(tmp_path))
     assert done.exit_code == 2
-    assert "holds no run" in done.stderr
+    assert "no run to resume" in done.stderr
 
 
 def test_of_each_record_only_what_is_new_is_told(stopped: list[TrialSpec]) -> None:

@@ -108,7 +108,7 @@ def test_held_out_steps_are_spread_evenly(archive):
     chosen = data.spread(archive.validation, 16)
     assert len(set(chosen)) == 16
     assert {level for level, _ in chosen} == {"1x", "2x", "4x"}
-    with pytest.raises(WorkloadError, match="has 24 held-out steps, 25 are needed"):
+    with pytest.raises(WorkloadError, match="has 24 held-out steps; 25 are needed"):
         data.spread(archive.validation, 25)
 
 
@@ -302,9 +302,9 @@ def test_every_configuration_is_sound(id):
 @pytest.mark.parametrize(
     ("part", "change", "message"),
     [
-        ("model", {"degrees": 33}, "degrees 33 is more than the 32 latitudes can tell apart"),
-        ("data", {"validation": 42}, "validation 42 is no whole number of batches of 4; make it"),
-        ("data", {"test": 2}, "test 2 is no whole number of batches of 4"),
+        ("model", {"degrees": 33}, "degrees 33 is more than 32 latitudes can resolve"),
+        ("data", {"validation": 42}, "validation 42 is not a whole number of batches; make it"),
+        ("data", {"test": 2}, "test 2 is not a whole number of batches; make it a multiple of 4"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(part, change, message):

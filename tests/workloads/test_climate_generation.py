@@ -179,7 +179,7 @@ def test_without_the_model_its_package_is_named(tmp_path, monkeypatch):
 def test_a_failed_generation_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path))
     monkeypatch.setattr(generated.importlib.util, "find_spec", lambda name: "there")
-    with pytest.raises(WorkloadError, match=r"planet: its generation ended with exit code 1"):
+    with pytest.raises(WorkloadError, match=r"planet: generation failed with exit code 1"):
         generated.fetch(RECIPE)
 
 

@@ -290,7 +290,7 @@ def test_the_picture_shows_what_the_metrics_tell(kept, archive, tmp_path):
     [
         (lambda path: path.unlink(), "cannot be read"),
         (lambda path: path.write_bytes(b"no weights"), "cannot be read"),
-        (lambda path: checkpoint.save(path, {"weights": {}}), "holds no weights of climate-toy-v2"),
+        (lambda path: checkpoint.save(path, {"weights": {}}), "not weights of climate-toy-v2"),
     ],
 )
 def test_a_file_without_the_weights_is_refused(kept, tmp_path, capsys, spoil, message):
@@ -305,7 +305,7 @@ def test_a_file_without_the_weights_is_refused(kept, tmp_path, capsys, spoil, me
 
 def test_what_is_missing_on_the_line_is_named(capsys):
     assert pictures.main([TOY]) == 2
-    assert "name a workload, a *.hit.safetensors and an .svg" in capsys.readouterr().err
+    assert "give a workload, a *.hit.safetensors and an .svg" in capsys.readouterr().err
 
 
 def test_a_map_covers_its_cells_once():

@@ -104,7 +104,7 @@ def test_a_sealed_folder_tells_which_file_is_damaged(tmp_path: Path, spoil: str)
     seals.seal(tmp_path)
     assert seals.damage(tmp_path) == ""
     (tmp_path / "two").write_bytes(SPOILS[spoil](CONTENT))
-    assert seals.damage(tmp_path) == "two is not as it was made"
+    assert seals.damage(tmp_path) == "two has changed since it was made"
     (tmp_path / "two").unlink()
     assert seals.damage(tmp_path) == "two is missing"
     (tmp_path / seals.NAME).write_text("[1]")
@@ -114,8 +114,8 @@ def test_a_sealed_folder_tells_which_file_is_damaged(tmp_path: Path, spoil: str)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("? [a, b]\n: 1\n", r"f\.yaml:1: a key must be a plain word"),
-        ("steps: 1\n{a: 1}: 2\n", r"f\.yaml:2: a key must be a plain word"),
+        ("? [a, b]\n: 1\n", r"f\.yaml:1: a key must be plain text"),
+        ("steps: 1\n{a: 1}: 2\n", r"f\.yaml:2: a key must be plain text"),
         ("a: 2024-13-45\n", r"f\.yaml: holds a value that YAML cannot read: month must be"),
         ("a: !!int abc\n", r"f\.yaml: holds a value that YAML cannot read: invalid literal"),
         ("a: &x [*x]\n", r"f\.yaml: holds a value that YAML cannot read: maximum recursion"),

@@ -190,21 +190,21 @@ def settings_with(**changes):
     [
         (
             {"evaluation_period": 125},
-            "evaluation_period 125 is no whole number of shift periods of 50 steps; "
+            "evaluation_period 125 is not a whole number of shift periods; "
             "make it a multiple of 50",
         ),
         (
             {"data__rates": [1, 2], "data__season": 600},
-            "evaluation_period 200 times metric_window 4 is no whole number of years of 1200 "
-            "steps; make the product a multiple of 1200",
+            "evaluation_period 200 times metric_window 4 is not a whole number of years; "
+            "make the product a multiple of 1200",
         ),
         (
             {"data__rates": [3]},
-            "shift_period 50 over rate 3 is no whole number of steps; choose another rate",
+            "shift_period 50 over rate 3 is not a whole number of steps; choose another rate",
         ),
         (
             {"data__rates": [1, 2], "data__season": 120},
-            "season 120 is no whole number of shift periods of 50 steps; make it a multiple of 50",
+            "season 120 is not a whole number of shift periods; make it a multiple of 50",
         ),
     ],
 )
@@ -220,7 +220,7 @@ def test_a_window_of_three_years_is_whole():
 
 def test_a_rate_of_thousands_has_no_period():
     base = workloads.get(TOY).settings.data.model_dump()
-    with pytest.raises(pydantic.ValidationError, match="no whole number of steps"):
+    with pytest.raises(pydantic.ValidationError, match="not a whole number of steps"):
         DataSettings.model_validate(base | {"rates": [1000]})
 
 

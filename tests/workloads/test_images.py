@@ -182,9 +182,9 @@ def test_a_standard_task_shows_its_ten_classes(cifar):
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (lambda raw: raw[:-1], "are no whole number of rows of 3074"),
+        (lambda raw: raw[:-1], "are not a multiple of the row size, 3074"),
         (lambda raw: b"", "0 bytes"),
-        (lambda raw: raw[:1] + b"\xff" + raw[2:], "a class of 255, where 99 is the last"),
+        (lambda raw: raw[:1] + b"\xff" + raw[2:], "class 255, but the last is 99"),
     ],
 )
 def test_a_damaged_cifar_file_is_named(cifar, spoil, reason):
@@ -192,7 +192,7 @@ def test_a_damaged_cifar_file_is_named(cifar, spoil, reason):
     path.write_bytes(spoil(path.read_bytes()))
     with pytest.raises(WorkloadError) as told:
         data.load("cifar-100")
-    assert str(told.value).startswith(f"{path}: not a file of CIFAR-100's binary version")
+    assert str(told.value).startswith(f"{path}: not a CIFAR-100 binary file")
     assert reason in str(told.value)
 
 

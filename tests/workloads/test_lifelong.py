@@ -350,15 +350,24 @@ def settings_with(**changes):
             {"data__kind": "split", "data__tasks": 3},
             "10 classes cannot be split evenly among 3 tasks; choose a divisor of 10",
         ),
-        ({"data__turn": 610}, "turn 610 is no whole number of check periods"),
-        ({"data__visit": 50}, "visit 50 is no whole number of check periods"),
-        ({"data__experience_period": 7}, "is no whole number of experience periods of 7 steps"),
+        ({"data__turn": 610}, "turn 610 is not a whole number of check periods"),
+        ({"data__visit": 50}, "visit 50 is not a whole number of check periods"),
+        (
+            {"data__experience_period": 7},
+            "is not a whole number of experience periods; make",
+        ),
         ({"data__memory": 0}, "give both, or 0 for both"),
-        ({"data__memory": 9}, "memory 9 holds not one image for each of 10 tasks"),
-        ({"data__replay": 64}, "replay 64 leaves no room for the present task in a batch of 64"),
-        ({"evaluation_period": 50}, "is no whole number of evaluation periods of 50 steps"),
+        ({"data__memory": 9}, "memory 9 is below one image per task for 10 tasks"),
+        ({"data__replay": 64}, "replay 64 leaves no room for the current task in a batch of 64"),
+        (
+            {"evaluation_period": 50},
+            "is not a whole number of evaluation periods; make it",
+        ),
         ({"model__stages": [16, 16, 16]}, "3 stages cannot halve a side of 28 pixels each time"),
-        ({"model__stages": [24]}, "a stage of 24 channels is no whole number of groups of 16"),
+        (
+            {"model__stages": [24]},
+            "a stage of 24 channels is not a whole number of groups",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(changes, message):

@@ -81,7 +81,7 @@ def test_merges_make_the_largest_vocabulary() -> None:
 
 @pytest.mark.parametrize("vocabulary", [255, 2049])
 def test_another_vocabulary_is_refused(vocabulary: int) -> None:
-    with pytest.raises(ValueError, match="the shipped merges make one of 256 to 2048"):
+    with pytest.raises(ValueError, match="the shipped merges support 256 to 2048"):
         DataSettings(
             source="wikipedia",
             context=4,

@@ -79,7 +79,7 @@ def test_a_part_of_the_training_tokens(small: LanguageModel) -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"magic": 1}, "is no shard of version 1"), ({"count": 3}, "damaged: .* 3 tokens need")],
+    [({"magic": 1}, "not a shard of version 1"), ({"count": 3}, "damaged: .* 3 tokens need")],
 )
 def test_a_damaged_shard_is_told(
     small: LanguageModel, tmp_path: Path, change: dict[str, int], message: str
@@ -137,5 +137,5 @@ def test_micro_batches_change_memory_alone() -> None:
 
 
 def test_a_batch_that_parts_do_not_fill_is_refused() -> None:
-    with pytest.raises(ValueError, match="batch_size 8 is no multiple of micro_batches 3"):
+    with pytest.raises(ValueError, match="batch_size 8 is not a multiple of micro_batches 3"):
         changed(TOY, model={"micro_batches": 3})

@@ -150,7 +150,7 @@ def test_profiles_differ_between_draws(split):
 def test_a_user_who_rated_too_little_is_told(monkeypatch):
     monkeypatch.setattr(movielens, "load", lambda source: films())
     data.load.cache_clear()
-    with pytest.raises(workloads.errors.WorkloadError, match=r"rated 1\d films, 24 are needed"):
+    with pytest.raises(workloads.errors.WorkloadError, match=r"rated 1\d films; 24 are needed"):
         data.load("ml-100k", 20)
     data.load.cache_clear()
 
@@ -158,7 +158,7 @@ def test_a_user_who_rated_too_little_is_told(monkeypatch):
 def test_another_number_of_users_than_stated_is_refused(split):
     with pytest.raises(
         workloads.errors.WorkloadError,
-        match="ml-100k: 40 users and 60 rated films where there should be 41 and 60",
+        match="ml-100k: 40 users and 60 rated films, expected 41 and 60",
     ):
         small(users=41).stream(0)
 

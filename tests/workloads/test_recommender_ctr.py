@@ -118,7 +118,7 @@ def test_missing_files_are_told_in_one_line(folder, monkeypatch):
     (folder / "valid.csv").unlink()
     with pytest.raises(WorkloadError) as told:
         workloads.get(STANDARD).fetch()
-    assert str(told.value).startswith(f"{folder}: valid.csv not there; put train.csv")
+    assert str(told.value).startswith(f"{folder}: valid.csv missing; put train.csv")
     assert "\n" not in str(told.value)
     monkeypatch.delenv("GRADATHLON_DATA")
     with pytest.raises(WorkloadError, match="Criteo_x1: GRADATHLON_DATA is not set"):
@@ -146,9 +146,9 @@ def test_a_damaged_file_is_named(folder, spoil, message):
 
 
 def test_a_file_cut_short_and_an_unknown_id_are_told(folder):
-    with pytest.raises(WorkloadError, match="train part has 70 examples where there should be 71"):
+    with pytest.raises(WorkloadError, match="train part has 70 examples, expected 71"):
         small(examples=[71, 20, 10]).stream(0)
-    with pytest.raises(WorkloadError, match="an id of the train part is not below 49"):
+    with pytest.raises(WorkloadError, match="an id of the train part is 49 or more"):
         small(vocabulary=49).stream(0)
 
 

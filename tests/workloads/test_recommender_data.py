@@ -60,7 +60,7 @@ def test_missing_files_are_told_in_one_line(folder, monkeypatch):
     (folder / "movies.dat").unlink()
     with pytest.raises(WorkloadError) as told:
         workloads.get("recommender-standard-v3").fetch()
-    assert str(told.value).startswith(f"{folder}: movies.dat not there; unpack ml-1m.zip")
+    assert str(told.value).startswith(f"{folder}: movies.dat missing; unpack ml-1m.zip")
     assert "\n" not in str(told.value)
     monkeypatch.delenv("GRADATHLON_DATA")
     with pytest.raises(WorkloadError, match="MovieLens-1M: GRADATHLON_DATA is not set"):
@@ -70,10 +70,10 @@ def test_missing_files_are_told_in_one_line(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("ratings.dat", "1::5::5\n", "3 columns for user, item, rating and timestamp"),
+        ("ratings.dat", "1::5::5\n", "3 columns, expected user, item, rating and timestamp"),
         ("ratings.dat", RATINGS + "1::5::x::3\n", "could not convert string 'x'"),
-        ("users.dat", USERS + "4::M::25\n", "line 4 has 3 columns of 5"),
-        ("movies.dat", "1::Toy Story\n", "line 1 has 2 columns of 3"),
+        ("users.dat", USERS + "4::M::25\n", "line 4 has 3 columns, expected 5"),
+        ("movies.dat", "1::Toy Story\n", "line 1 has 2 columns, expected 3"),
     ],
 )
 def test_a_damaged_file_is_named(folder, name, text, message):

@@ -60,10 +60,10 @@ def test_a_family_of_an_installed_package_is_one_of_ours(theirs: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("lm", "their_package.digits.workload:FAMILY", "has that name already"),
-        ("Digits", "their_package.digits.workload:FAMILY", "a name is of a-z, 0-9 and _"),
+        ("lm", "their_package.digits.workload:FAMILY", "already has that name"),
+        ("Digits", "their_package.digits.workload:FAMILY", "a name is made of a-z, 0-9 and _"),
         ("digits", "their_package.gone.workload:FAMILY", "cannot be imported"),
-        ("digits", "their_package.digits.gone:FAMILY", "there is no such module"),
+        ("digits", "their_package.digits.gone:FAMILY", "no such module"),
     ],
 )
 def test_a_wrong_entry_point_is_told(theirs: Path, name: str, value: str, message: str) -> None:
@@ -83,7 +83,7 @@ def test_a_folder_that_does_not_say_what_it_is_is_named(theirs: Path, text: str 
     with pytest.raises(WorkloadError) as told:
         where.family()
     assert str(path.parent) in str(told.value)
-    assert "workload.py must say what it is: FAMILY = Family(...)" in str(told.value)
+    assert "workload.py must define FAMILY = Family(...)" in str(told.value)
 
 
 def test_a_family_that_was_written_for_another_release_is_named(theirs: Path) -> None:

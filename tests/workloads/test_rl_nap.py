@@ -57,15 +57,19 @@ def test_evaluations_divide_horizons_and_windows_hold_whole_cycles(id):
         (
             "data.games",
             [{"name": "catch", "random": 3, "good": 3}],
-            "catch: good play returns 3, no more than random play's 3; give it a return that",
+            "catch: good play returns 3, no more than random play's 3; set it to a good player",
         ),
-        ("data.environments", 32, "32 environments cannot be shared by 3 games; make it a multip"),
+        (
+            "data.environments",
+            32,
+            "32 environments cannot be split evenly among 3 games; make it",
+        ),
         ("data.learning_starts", 64, "learning_starts 64 must be more than 7 steps of 96 enviro"),
         ("data.learning_starts", 200_000, "and at most replay 100000"),
         (
             "model.convolutions",
             [{"filters": 8, "kernel": 11, "stride": 1}],
-            "convolution 0: kernel 11 does not fit into 10 x 10; make it smaller",
+            "convolution 0: kernel 11 does not fit in 10 x 10; make it smaller",
         ),
     ],
 )

@@ -48,7 +48,7 @@ def find() -> dict[str, list[Path]]:
         folder = root / "ace2-som" / f"{level}CO2"
         files[level] = sorted(_data_files(folder))
         if not files[level]:
-            raise WorkloadError(f"{folder}: no *.nc or *.zarr there; put {SOURCE} there")
+            raise WorkloadError(f"{folder}: no *.nc or *.zarr files; put {SOURCE} there")
     try:
         import h5netcdf  # noqa: F401
         import xarray  # noqa: F401

@@ -55,7 +55,7 @@ def load(config: DataSettings) -> Archive:
     if (archive.grid, levels) != (config.grid, config.levels):
         raise WorkloadError(
             f"{config.source}: has {levels} levels on {archive.grid.nlat} x {archive.grid.nlon}, "
-            f"the workload's configuration states {config.levels} on {config.nlat} x {config.nlon}"
+            f"but the workload's config says {config.levels} on {config.nlat} x {config.nlon}"
         )
     return archive
 
@@ -79,7 +79,7 @@ def spread(pairs: Sequence[Pair], count: int, what: str = "steps") -> list[Pair]
         WorkloadError: there are fewer.
     """
     if len(pairs) < count:
-        raise WorkloadError(f"the archive has {len(pairs)} held-out {what}, {count} are needed")
+        raise WorkloadError(f"the archive has {len(pairs)} held-out {what}; {count} are needed")
     return [pairs[index * len(pairs) // count] for index in range(count)]
 
 

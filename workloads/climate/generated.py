@@ -69,7 +69,7 @@ def fetch(recipe: Recipe) -> None:
         return
     if importlib.util.find_spec("jcm") is None:
         raise WorkloadError(
-            f"{recipe.path}: not there, and generating it needs the package {MODEL}: "
+            f"{recipe.path}: missing, and generating it needs the package {MODEL}: "
             "pip install 'gradathlon[climate]'"
         )
     with _lock(recipe):
@@ -91,8 +91,8 @@ def _generate(recipe: Recipe) -> None:
     )
     if done.returncode or not recipe.path.exists():
         raise WorkloadError(
-            f"{recipe.name}: its generation ended with exit code {done.returncode}; what it said "
-            "stands above; fetching again goes on from its last checkpoint"
+            f"{recipe.name}: generation failed with exit code {done.returncode} (see above); fetch "
+            "again to continue from its last checkpoint"
         )
 
 
@@ -106,8 +106,8 @@ def _lock(recipe: Recipe) -> Iterator[None]:
             fcntl.flock(stack.enter_context(path.open("w")), fcntl.LOCK_EX)
         except OSError as error:
             raise WorkloadError(
-                f"{path.parent}: cannot keep the climate archive there: {error.strerror}; set "
-                "GRADATHLON_CACHE to a folder that can be written"
+                f"{path.parent}: cannot write the climate archive: {error.strerror}; set "
+                "GRADATHLON_CACHE to a writable folder"
             ) from None
         yield
 
@@ -230,7 +230,7 @@ def _refuse_damage(recipe: Recipe) -> None:
 
 def _damaged(recipe: Recipe, reason: str) -> WorkloadError:
     return WorkloadError(
-        f"{recipe.path}: damaged ({reason}); delete the folder, and make it anew with "
+        f"{recipe.path}: damaged ({reason}); delete the folder, then run "
         f"`gradathlon data fetch{_whose(recipe)}`"
     )
 
@@ -257,7 +257,7 @@ def check_climate(recipe: str, climate: Mapping[str, Mapping[str, float]]) -> No
         if not abs(value - expected) <= tolerance:
             raise ValueError(
                 f"{recipe}: the mean {name} at {level} CO2 is {value:.4g}, not within "
-                f"{tolerance:g} of {expected:g}: this is another climate than the release knows"
+                f"{tolerance:g} of {expected:g}: this climate differs from the release's"
             )
 
 

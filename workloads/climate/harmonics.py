@@ -74,7 +74,7 @@ def harmonics(grid: Grid, degrees: int) -> Harmonics:
     """
     orders = min(degrees, grid.nlon // 2 + 1)
     if degrees > grid.nlat:
-        raise ValueError(f"{degrees} degrees need as many latitudes, the grid has {grid.nlat}")
+        raise ValueError(f"{degrees} degrees need as many latitudes; the grid has {grid.nlat}")
     sines, weights = np.polynomial.legendre.leggauss(grid.nlat)
     functions = legendre(sines, degrees, orders)
     angles = 2 * np.pi / grid.nlon * np.outer(np.arange(grid.nlon), np.arange(orders))

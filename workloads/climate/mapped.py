@@ -87,8 +87,8 @@ def _place(paths: Mapping[str, Sequence[Path]]) -> Path:
 
 def _unwritable(folder: Path, error: OSError) -> WorkloadError:
     return WorkloadError(
-        f"{folder}: cannot keep ACE2-SOM's map there: {error.strerror}; "
-        "set GRADATHLON_CACHE to a folder with room"
+        f"{folder}: cannot write ACE2-SOM's map: {error.strerror}; "
+        "set GRADATHLON_CACHE to a folder with enough space"
     )
 
 
@@ -102,8 +102,8 @@ def _refuse_a_full_disk(folder: Path, files: Mapping[str, ace2.Files]) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise WorkloadError(
-            f"{folder}: ACE2-SOM's map takes {needed / 1e9:,.0f} GB, {free / 1e9:,.0f} are free; "
-            "set GRADATHLON_CACHE to a folder with room"
+            f"{folder}: ACE2-SOM's map needs {needed / 1e9:,.0f} GB, {free / 1e9:,.0f} GB are free"
+            "; set GRADATHLON_CACHE to a folder with enough space"
         )
 
 
@@ -179,9 +179,7 @@ class Mapped(Run):
 
     def _beside(self, name: str, index: int) -> Array:
         if index >= len(self.fields):
-            raise WorkloadError(
-                f"ACE2-SOM at {self.level}: the run ends before a rollout of it does"
-            )
+            raise WorkloadError(f"ACE2-SOM at {self.level}: the run is shorter than a rollout")
         return np.array(self.fields[index, ace2.BESIDE.index(name) - len(ace2.BESIDE)])
 
 
@@ -206,8 +204,8 @@ def read() -> Archive:
         }
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise WorkloadError(
-            f"{folder}: damaged ({' '.join(str(error).split())}); delete the folder, and it is "
-            "made anew"
+            f"{folder}: damaged ({' '.join(str(error).split())}); delete the folder; it will be "
+            "rebuilt"
         ) from None
     return _archive(runs, tables)
 

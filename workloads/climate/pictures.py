@@ -43,10 +43,10 @@ def main(arguments: Sequence[str]) -> int:
     """Draw one picture; 2 where that cannot be."""
     try:
         if len(arguments) != 3:
-            raise WorkloadError("pictures: name a workload, a *.hit.safetensors and an .svg")
+            raise WorkloadError("pictures: give a workload, a *.hit.safetensors and an .svg")
         workload = workloads.get(arguments[0])
         if not isinstance(workload, Climate):
-            raise WorkloadError(f"{arguments[0]}: no climate workload, so it has no rollouts")
+            raise WorkloadError(f"{arguments[0]}: not a climate workload, so it has no rollouts")
         drawn = picture(workload, read_weights(Path(arguments[1]), workload))
         try:
             Path(arguments[2]).write_text(drawn, encoding="utf-8")
@@ -76,7 +76,7 @@ def read_weights(path: Path, workload: Climate) -> Weights:
     }
     wanted = {name: spec.shape for name, spec in workload.parameters().items()}
     if {name: value.shape for name, value in weights.items()} != wanted:
-        raise WorkloadError(f"{path}: holds no weights of {workload.id}; name the file of its hit")
+        raise WorkloadError(f"{path}: not weights of {workload.id}; give its *.hit.safetensors")
     return weights
 
 
@@ -98,7 +98,7 @@ def picture(workload: Climate, weights: Weights) -> str:
     title = f"{workload.id}: {days} days over its own sea"
     maps = _maps(archive, courses, true)
     height = HEIGHT + MAP_WIDTH * settings.nlat / settings.nlon + LEGEND + 30
-    text = "Lines are the emulator, dots the archive; maps show the emulator less the archive."
+    text = "Lines are the emulator, dots the archive; maps show emulator minus archive."
     drawing = element("g", _series(courses, true, days), maps, transform=f"translate({PAD} {PAD})")
     return card(title, text, drawing, WIDTH + 2 * PAD, height + 2 * PAD)
 

@@ -76,13 +76,13 @@ class ClimateScale(Scale):
     def _fits(self) -> ClimateScale:
         if self.model.degrees > self.data.nlat:
             raise ValueError(
-                f"model.degrees {self.model.degrees} is more than the {self.data.nlat} latitudes "
-                "can tell apart; choose fewer degrees"
+                f"model.degrees {self.model.degrees} is more than {self.data.nlat} latitudes "
+                "can resolve; lower it"
             )
         for name, count in (("validation", self.data.validation), ("test", self.data.test)):
             if count % self.batch_size:
                 raise ValueError(
-                    f"data.{name} {count} is no whole number of batches of {self.batch_size}; "
+                    f"data.{name} {count} is not a whole number of batches; "
                     f"make it a multiple of {self.batch_size}"
                 )
         return self

@@ -47,12 +47,12 @@ class DataSettings(Model):
         for rate, period in zip(self.rates, self.periods, strict=True):
             if rate and not math.isclose(period * rate, self.shift_period):
                 raise ValueError(
-                    f"shift_period {self.shift_period} over rate {rate:g} is no whole number of "
+                    f"shift_period {self.shift_period} over rate {rate:g} is not a whole number of "
                     "steps; choose another rate"
                 )
             if period and self.season_steps % period:
                 raise ValueError(
-                    f"season {self.season} is no whole number of shift periods of {period} steps; "
+                    f"season {self.season} is not a whole number of shift periods; "
                     f"make it a multiple of {period}"
                 )
         return self
@@ -83,14 +83,14 @@ class HomeostaticScale(Scale):
         for period in filter(None, self.data.periods):
             if self.evaluation_period % period:
                 raise ValueError(
-                    f"evaluation_period {self.evaluation_period} is no whole number of shift "
-                    f"periods of {period} steps; make it a multiple of {period}"
+                    f"evaluation_period {self.evaluation_period} is not a whole number of shift "
+                    f"periods; make it a multiple of {period}"
                 )
         judged = self.evaluation_period * self.metric_window
         if judged % self.data.year:
             raise ValueError(
                 f"evaluation_period {self.evaluation_period} times metric_window "
-                f"{self.metric_window} is no whole number of years of {self.data.year} steps; "
+                f"{self.metric_window} is not a whole number of years; "
                 f"make the product a multiple of {self.data.year}"
             )
         return self

@@ -65,26 +65,29 @@ def _learnt(scene: Scenario) -> set[str]:
 def _transfers(scene: Scenario, values: Values) -> tuple[Values, str]:
     images = min(block.images for block in scene if isinstance(block, Evaluating))
     if images < IMAGES:
-        return {}, f"evaluations look at {images} images a task, and {IMAGES} are the least"
+        return {}, f"evaluations use {images} images per task; at least {IMAGES} are needed"
     learnt = _learnt(scene)
     values = {pair: value for pair, value in values.items() if pair.split("->")[0] in learnt}
-    return values, f"no task was learnt to {LEARNT_AT:g} of its images before another"
+    return values, f"no task reached accuracy {LEARNT_AT:g} before another began"
 
 
 def _maintenance(scene: Scenario, values: Values) -> tuple[Values, str]:
     learnt = _learnt(scene)
     values = {task: value for task, value in values.items() if task in learnt}
-    return values, f"no task was learnt to {LEARNT_AT:g} of its images and judged again later"
+    return values, f"no task reached accuracy {LEARNT_AT:g} and was evaluated again later"
 
 
 def _compared(
     scene: Scenario, values: Values, experts: Sequence[Sequence[float]]
 ) -> tuple[Values, str]:
     if not experts:
-        return {}, "no expert to compare with: --expert"
+        return {}, "no expert to compare with; give --expert"
     if (shortest := min(map(len, experts))) < EXPERIENCES:
-        return {}, f"an expert's curve has {shortest} experiences, and {EXPERIENCES} are the least"
+        return (
+            {},
+            f"an expert has {shortest} experiences; at least {EXPERIENCES} are needed",
+        )
     values = {
         task: value for task, value in values.items() if len(curve(scene, task)) >= EXPERIENCES
     }
-    return values, f"no task's curve has {EXPERIENCES} experiences"
+    return values, f"no task's curve has at least {EXPERIENCES} experiences"

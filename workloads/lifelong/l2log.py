@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from scoring.records import Header, RecordError
+from scoring.ground.new_folder import new_folder
+from scoring.records import Header
 from workloads.lifelong.measures import Learning, Scenario
 
 _COLUMNS = (
@@ -19,42 +19,41 @@ _WORKER = "worker-default"
 
 
 def export(scene: Scenario, header: Header, folder: Path) -> None:
-    """Write a scenario into `folder`, an experience a look at new images or an evaluated task.
+    """Write a scenario as `folder`, an experience a look at new images or an evaluated task.
 
     Raises:
-        RecordError: the folder exists already, or cannot be written; then it is not left.
+        ConfigError: the folder exists already, or cannot be written; then it is not left.
     """
-    try:
-        folder.mkdir(parents=True)
-        _write_json(
-            folder / "logger_info.json",
-            {"metrics_columns": ["accuracy"], "log_format_version": "1.1"},
-        )
-        kind = "custom" if any(not isinstance(block, Learning) for block in scene) else "ste"
-        about = {
-            "author": "gradathlon",
-            "scenario_type": kind,
-            "workload": header.workload,
-            "submission": header.submission,
-            "seed": header.seed,
-        }
-        _write_json(folder / "scenario_info.json", about)
-        experience = 0
-        for number, block in enumerate(scene):
-            rows = list(_experiences(scene, number))
-            kind = "train" if isinstance(block, Learning) else "test"
-            lines = ["\t".join(_COLUMNS)]
-            for task, accuracy in rows:
-                lines.append(_line(number, experience, kind, task, accuracy))
-                experience += 1
-            path = folder / _WORKER / f"{number}-{kind}" / "data-log.tsv"
-            path.parent.mkdir(parents=True)
-            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    except FileExistsError:
-        raise RecordError(f"{folder} is there already; name another folder") from None
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise RecordError(f"{folder}: cannot be written: {error.strerror}") from None
+    with new_folder(folder) as written:
+        written.mkdir()
+        _write(scene, header, written)
+
+
+def _write(scene: Scenario, header: Header, folder: Path) -> None:
+    _write_json(
+        folder / "logger_info.json",
+        {"metrics_columns": ["accuracy"], "log_format_version": "1.1"},
+    )
+    kind = "custom" if any(not isinstance(block, Learning) for block in scene) else "ste"
+    about = {
+        "author": "gradathlon",
+        "scenario_type": kind,
+        "workload": header.workload,
+        "submission": header.submission,
+        "seed": header.seed,
+    }
+    _write_json(folder / "scenario_info.json", about)
+    experience = 0
+    for number, block in enumerate(scene):
+        rows = list(_experiences(scene, number))
+        kind = "train" if isinstance(block, Learning) else "test"
+        lines = ["\t".join(_COLUMNS)]
+        for task, accuracy in rows:
+            lines.append(_line(number, experience, kind, task, accuracy))
+            experience += 1
+        path = folder / _WORKER / f"{number}-{kind}" / "data-log.tsv"
+        path.parent.mkdir(parents=True)
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _experiences(scene: Scenario, number: int) -> Iterator[tuple[str, float]]:

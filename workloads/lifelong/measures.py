@@ -113,8 +113,8 @@ class _Told:
             self._events.setdefault(event.name, []).append(event.details)
         if "task" not in self._events or "before" not in self._events:
             raise RecordError(
-                f"{record.path}: tells of no tasks; `gradathlon lifelong` reads trials of the "
-                "lifelong family, from version 2 on"
+                f"{record.path}: has no tasks; `gradathlon lifelong` reads trials of the "
+                "lifelong family, version 2 or later"
             )
         (self._before,) = self._events["before"]
         self.images = int(self._before["images"])

@@ -59,13 +59,13 @@ class DataSettings(Model):
         for name, steps in (("turn", self.turn), ("visit", self.visit)):
             if steps % self.check_period:
                 raise ValueError(
-                    f"{name} {steps} is no whole number of check periods of {self.check_period} "
-                    f"steps; make it a multiple of {self.check_period}"
+                    f"{name} {steps} is not a whole number of check periods; "
+                    f"make it a multiple of {self.check_period}"
                 )
         if self.check_period % self.experience_period:
             raise ValueError(
-                f"check_period {self.check_period} is no whole number of experience periods of "
-                f"{self.experience_period} steps; make it a multiple of {self.experience_period}"
+                f"check_period {self.check_period} is not a whole number of experience periods; "
+                f"make it a multiple of {self.experience_period}"
             )
         if bool(self.memory) != bool(self.replay):
             raise ValueError(
@@ -73,7 +73,7 @@ class DataSettings(Model):
             )
         if self.memory and self.memory < self.tasks:
             raise ValueError(
-                f"memory {self.memory} holds not one image for each of {self.tasks} tasks; make "
+                f"memory {self.memory} is below one image per task for {self.tasks} tasks; make "
                 "it larger"
             )
         return self
@@ -92,7 +92,7 @@ class ModelSettings(Model):
         for channels in self.stages:
             if channels % GROUP:
                 raise ValueError(
-                    f"a stage of {channels} channels is no whole number of groups of {GROUP}; "
+                    f"a stage of {channels} channels is not a whole number of groups; "
                     f"make it a multiple of {GROUP}"
                 )
         return self
@@ -119,15 +119,14 @@ class LifelongScale(Scale):
     def _room_for_both(self) -> LifelongScale:
         if self.data.replay >= self.batch_size:
             raise ValueError(
-                f"replay {self.data.replay} leaves no room for the present task in a batch of "
+                f"replay {self.data.replay} leaves no room for the current task in a batch of "
                 f"{self.batch_size}; make it smaller"
             )
         if self.data.check_period % self.evaluation_period:
             # So that an evaluation stands at the end of every turn, before the next task's.
             raise ValueError(
-                f"check_period {self.data.check_period} is no whole number of evaluation periods "
-                f"of {self.evaluation_period} steps; make it a multiple of "
-                f"{self.evaluation_period}"
+                f"check_period {self.data.check_period} is not a whole number of evaluation "
+                f"periods; make it a multiple of {self.evaluation_period}"
             )
         side = self.data.form.side
         if side % 2 ** len(self.model.stages):

@@ -30,7 +30,7 @@ class NGrams:
 
     def __init__(self, text: Array, vocabulary: int, order: int) -> None:
         if vocabulary**order >= LARGEST_KEY:
-            raise ValueError(f"{order} tokens of {vocabulary} do not fit a key of 64 bits")
+            raise ValueError(f"{order} tokens of {vocabulary} do not fit a 64-bit key")
         self._vocabulary = vocabulary
         self._tables: list[tuple[Array, Array]] = []
         """By length: the n-grams, and how often each is seen.
@@ -84,7 +84,7 @@ def table(id: str, orders: Iterable[int] = ORDERS) -> dict[int, dict[str, float]
     corpus = read_corpus(data, settings.batch_size)
     sizes = corpus.token_bytes
     if sizes is None:
-        raise WorkloadError(f"{id}: how many bytes a token stands for is not known of its data")
+        raise WorkloadError(f"{id}: the number of bytes per token is unknown for its data")
     parts = {
         "validation": (corpus.validation, data.validation_batches),
         "test": (corpus.test, data.test_batches),

@@ -58,7 +58,7 @@ def read_corpus(data: DataSettings, batch_size: int) -> Corpus:
         need = (batches or 1) * batch_size * data.context + 1
         if len(tokens) < need:
             raise WorkloadError(
-                f"{data.source}: the {part} split has {len(tokens):,} tokens, {need:,} are needed"
+                f"{data.source}: the {part} split has {len(tokens):,} tokens; {need:,} are needed"
             )
     return corpus
 

@@ -74,7 +74,7 @@ def _shards() -> list[Path]:
         )
     shards = sorted((folder / "fineweb-edu").glob("*.parquet"))
     if not shards:
-        raise WorkloadError(f"{folder / 'fineweb-edu'}: no *.parquet there; put {SOURCE}, there")
+        raise WorkloadError(f"{folder / 'fineweb-edu'}: no *.parquet files; put {SOURCE}, there")
     try:
         import pyarrow.parquet  # noqa: F401
         import tokenizers  # noqa: F401
@@ -100,7 +100,7 @@ def _documents(shard: Path) -> Iterator[list[tuple[Part, str]]]:
                 yield list(zip(parts, texts, strict=True))
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise WorkloadError(f"{shard}: damaged, fetch it again: {reason}") from None
+        raise WorkloadError(f"{shard}: damaged ({reason}); fetch it again") from None
 
 
 def _tokenizer(shard: Path, data: DataSettings) -> Path:
@@ -186,8 +186,8 @@ def _cache() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WorkloadError(
-            f"{folder}: cannot keep tokens there: {error.strerror}; "
-            "set GRADATHLON_CACHE to a folder that can be written"
+            f"{folder}: cannot write tokens: {error.strerror}; "
+            "set GRADATHLON_CACHE to a writable folder"
         ) from None
     return folder
 

@@ -42,7 +42,7 @@ class DataSettings(Model):
     def _vocabulary_is_shipped(self) -> DataSettings:
         if self.source == "wikipedia" and not bpe.BYTES <= self.vocabulary <= bpe.LARGEST:
             raise ValueError(
-                f"vocabulary {self.vocabulary}: the shipped merges make one of {bpe.BYTES} to "
+                f"vocabulary {self.vocabulary}: the shipped merges support {bpe.BYTES} to "
                 f"{bpe.LARGEST} tokens"
             )
         return self
@@ -87,7 +87,7 @@ class LmScale(Scale):
     def _parts_are_equal(self) -> LmScale:
         if self.batch_size % self.model.micro_batches:
             raise ValueError(
-                f"batch_size {self.batch_size} is no multiple of micro_batches "
+                f"batch_size {self.batch_size} is not a multiple of micro_batches "
                 f"{self.model.micro_batches}"
             )
         return self

@@ -61,7 +61,7 @@ def read_shards(data: DataSettings, held_out: int) -> Corpus:
 def _shards(folder: Path, part: str) -> list[Path]:
     paths = sorted(folder.glob(f"fineweb_{part}_*.bin"))
     if not paths:
-        raise WorkloadError(f"{folder}: no fineweb_{part}_*.bin there; put {SOURCE}, there")
+        raise WorkloadError(f"{folder}: no fineweb_{part}_*.bin; put {SOURCE}, there")
     return paths
 
 
@@ -69,11 +69,11 @@ def _tokens(path: Path) -> Array:
     size = path.stat().st_size
     header = np.fromfile(path, np.int32, HEADER)
     if len(header) < HEADER or tuple(header[:2]) != (MAGIC, VERSION):
-        raise WorkloadError(f"{path}: is no shard of version {VERSION}; fetch it again: {SOURCE}")
+        raise WorkloadError(f"{path}: not a shard of version {VERSION}; fetch it again: {SOURCE}")
     count = int(header[2])
     if size != 4 * HEADER + 2 * count:
         raise WorkloadError(
-            f"{path}: damaged: {size:,} bytes where {count:,} tokens need "
+            f"{path}: damaged: {size:,} bytes, but {count:,} tokens need "
             f"{4 * HEADER + 2 * count:,}; fetch it again: {SOURCE}"
         )
     return np.memmap(path, np.uint16, "r", 4 * HEADER, (count,))

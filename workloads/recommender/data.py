@@ -111,7 +111,7 @@ def load(source: movielens.Source, profile: int) -> Split:
     need = profile + 2 + profile // 8
     if counts[few] < need:
         raise WorkloadError(
-            f"{source}: user number {few + 1} rated {counts[few]} films, {need} are needed; "
+            f"{source}: user number {few + 1} rated {counts[few]} films; {need} are needed; "
             "fetch the files again"
         )
     starts = np.concatenate([[0], np.cumsum(counts)])

@@ -113,7 +113,7 @@ def fetch(source: Source) -> dict[str, Path]:
     missing = [name for name, path in files.items() if not path.exists()]
     if missing:
         raise WorkloadError(
-            f"{folder / 'ml-1m'}: {', '.join(missing)} not there; unpack ml-1m.zip of "
+            f"{folder / 'ml-1m'}: {', '.join(missing)} missing; unpack ml-1m.zip of "
             "grouplens.org/datasets/movielens/1m there"
         )
     return files
@@ -155,7 +155,7 @@ def _numbers(text: str) -> Array:
     """Lines of user, item, rating and timestamp: float64 (ratings, 4)."""
     table = np.loadtxt(io.StringIO(text), delimiter="\t", ndmin=2)
     if table.shape[1] != 4:
-        raise ValueError(f"{table.shape[1]} columns for user, item, rating and timestamp")
+        raise ValueError(f"{table.shape[1]} columns, expected user, item, rating and timestamp")
     return table
 
 
@@ -163,7 +163,7 @@ def _rows(text: str, separator: str, columns: int, header: int) -> list[list[str
     rows = [line.split(separator) for line in text.splitlines()[header:]]
     for number, row in enumerate(rows, start=1 + header):
         if len(row) != columns:
-            raise ValueError(f"line {number} has {len(row)} columns of {columns}")
+            raise ValueError(f"line {number} has {len(row)} columns, expected {columns}")
     return rows
 
 
@@ -187,7 +187,7 @@ def _assemble(
         years = [int(by_item[int(id)][0]) for id in items]
     except KeyError as error:
         raise WorkloadError(
-            f"{path}: rates {error}, of which the files beside it know nothing; fetch them again"
+            f"{path}: rates {error}, which is not in the files beside it; fetch them again"
         ) from None
     except ValueError as error:
         raise WorkloadError(f"{path.parent}: damaged ({error}); fetch its files again") from None

@@ -177,8 +177,8 @@ class Recommender(Workload[RecommenderScale]):
         split = data.load(settings.source, settings.profile)
         if (len(split.fields), split.items) != (settings.users, settings.items):
             raise WorkloadError(
-                f"{settings.source}: {len(split.fields)} users and {split.items} rated films where "
-                f"there should be {settings.users} and {settings.items}; fetch the files again"
+                f"{settings.source}: {len(split.fields)} users and {split.items} rated films, "
+                f"expected {settings.users} and {settings.items}; fetch the files again"
             )
         return split
 

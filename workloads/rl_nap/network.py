@@ -80,7 +80,7 @@ class Network:
         for index, layer in enumerate(self.convolutions):
             if layer.kernel > side:
                 raise ValueError(
-                    f"convolution {index}: kernel {layer.kernel} does not fit into "
+                    f"convolution {index}: kernel {layer.kernel} does not fit in "
                     f"{side} x {side}; make it smaller"
                 )
             side = (side - layer.kernel) // layer.stride + 1

@@ -25,7 +25,7 @@ class Game(Model):
         if self.good <= self.random:
             raise ValueError(
                 f"{self.name}: good play returns {self.good:g}, no more than random play's "
-                f"{self.random:g}; give it a return that a good player has"
+                f"{self.random:g}; set it to a good player's return"
             )
         return self
 
@@ -96,8 +96,8 @@ class DataSettings(Model):
                 )
         if self.environments % len(self.turns[0]):
             raise ValueError(
-                f"{self.environments} environments cannot be shared by {len(self.games)} games; "
-                "make it a multiple"
+                f"{self.environments} environments cannot be split evenly among {len(self.games)} "
+                "games; make it a multiple"
             )
         if self.sequence and len(self.games) < 2:
             raise ValueError("a sequence needs two games or more")
@@ -171,7 +171,7 @@ class PlayScale(Scale):
         if judged % self.data.cycle:
             raise ValueError(
                 f"evaluation_period {self.evaluation_period} times metric_window "
-                f"{self.metric_window} is no whole number of cycles of {self.data.cycle} steps; "
+                f"{self.metric_window} is not a whole number of cycles; "
                 f"make the product a multiple of {self.data.cycle}"
             )
         return self

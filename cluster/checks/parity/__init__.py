@@ -11,7 +11,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 
@@ -64,7 +66,7 @@ def compare(workload_id: str, *, rows: int | None = None, steps: int = SGD_STEPS
     scale would take too long.
 
     Raises:
-        WorkloadError: no such workload.
+        WorkloadError: no such workload, or it ends the process.
     """
     workload = workloads.get(workload_id)
     real_data = workload.at_hand()
@@ -73,9 +75,23 @@ def compare(workload_id: str, *, rows: int | None = None, steps: int = SGD_STEPS
             workload.fetch()
     except WorkloadError:
         real_data = False
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        return pool.apply(_compare, (workload_id, real_data, rows, steps))
+    return apart(_compare, workload_id, real_data, rows, steps)
+
+
+def apart(function: Callable[..., Parity], id: str, *arguments: object) -> Parity:
+    """What the function says in a process of its own.
+
+    Raises:
+        WorkloadError: that process died.
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as own:
+        try:
+            return own.submit(function, id, *arguments).result()
+        except BrokenProcessPool:
+            raise WorkloadError(
+                f"{id}: the process comparing its back ends died; if memory is short, "
+                "compare fewer rows (--rows), else check native code that its models call"
+            ) from None
 
 
 def _compare(workload_id: str, real_data: bool, rows: int | None, steps: int) -> Parity:

@@ -1,7 +1,7 @@
 """ADOPT (optax.contrib.adopt's parts; Taniguchi et al. 2024, arXiv 2411.02853).
 
 Adam with the second moment of the steps before and momentum after the division; the quotient is
-clipped at t^(1/4). The first step only fills the second moment.
+clipped at t^(1/4). The first step fills the second moment and decays weights.
 Weight decay is decoupled, multiplied by the rate, and applies to weight matrices alone.
 The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """

@@ -1,7 +1,8 @@
 """MARS-AdamW (pytorch_optimizer.MARS; Yuan et al. 2024, arXiv 2411.10438).
 
 AdamW on gradients whose variance the previous batch's gradient reduces (the approximate form: one
-gradient a step). Parameters of one axis are trained by AdamW at `lr_1d`, as the authors do.
+gradient a step). Parameters of one axis are trained by AdamW at `lr_1d`, as the authors train all
+that are no matrices.
 Weight decay is decoupled, multiplied by the rate, and applies to weight matrices alone.
 The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """

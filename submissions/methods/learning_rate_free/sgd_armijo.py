@@ -4,7 +4,8 @@ Of 2019. The rate, at most `max_lr`, starts at `increase` times the last one and
 until the batch's own loss has come down by `sufficient` times the rate times the squared norm of
 the gradient (Armijo's rule), at most `most` times; a step that only leads to NaN is left out, and
 the next search begins as if it had not been. Every loss is on the clock. These are the steps of
-optax, in `sgd_armijo_jax`, with the paper's constants.
+optax, in `sgd_armijo_jax`, with the paper's constants, but that the paper grows the rate by 2 an
+epoch, and optax by `increase` a step: streams here have no epochs.
 """
 
 import math

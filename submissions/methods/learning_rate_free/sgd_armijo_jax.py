@@ -4,7 +4,8 @@ Of 2019. The rate, at most `max_lr`, starts at `increase` times the last one and
 until the batch's own loss has come down by `sufficient` times the rate times the squared norm of
 the gradient (Armijo's rule), at most `most` times; a step that only leads to NaN is left out, and
 the next search begins as if it had not been. Every loss is on the clock. The constants are the
-paper's, where optax has others.
+paper's, where optax has others; but the paper grows the rate by 2 an epoch, and here it grows by
+`increase` a step, for streams have no epochs.
 """
 
 import jax.numpy as jnp

@@ -28,7 +28,7 @@ def submission(
     params: Parameters,
     workload: Card,
     lr: float = 2.4e-4,
-    momentum: float = 0.1,
+    one_minus_momentum: float = 0.1,
     radius: float = 50.0,
     head_radius: float = 3000.0,
     warmup: float = 0.0,
@@ -47,7 +47,7 @@ def submission(
             "scale": 1.0,
         },
     ]
-    optimizer = pytorch_optimizer.SCION(groups, lr=lr, momentum=momentum)
+    optimizer = pytorch_optimizer.SCION(groups, lr=lr, momentum=one_minus_momentum)
     # lr (k + 1) / W in the W steps of warm-up, then lr (1 + cos(pi (k - W) / (T - W))) / 2.
     ramp = max(1, round(warmup * workload.step_hint))
     rest = max(1, workload.step_hint - ramp)

@@ -1,8 +1,10 @@
 """Distributed Shampoo (pytorch_optimizer.ScalableShampoo; Anil et al. 2020, arXiv 2002.09018).
 
 The gradient times inverse roots of the second moments of its rows and columns, in blocks of
-`block_size`, at the length of Adam's step without momentum (graft, RMSProp). The roots are computed
-every `frequency` steps (the package: 1000) from step 25 on.
+`block_size`, at the length of RMSProp's step (the graft), which has no bias correction. The roots
+are computed every `frequency` steps (the package: 1000); before the first, steps are RMSProp's with
+momentum, where the package takes the plain gradient's direction from step 25 on. A matrix of no
+more entries than a block has rows counts as a vector, and its steps are RMSProp's throughout.
 Weight decay is decoupled, multiplied by the rate, and applies to weight matrices alone.
 The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """
@@ -52,6 +54,7 @@ def submission(
         betas=(1 - one_minus_beta1, beta2),
         moving_average_for_momentum=True,
         decoupled_weight_decay=True,
+        start_preconditioning_step=frequency,
         preconditioning_compute_steps=frequency,
         block_size=block_size,
         graft_type=LayerWiseGrafting.RMSPROP,

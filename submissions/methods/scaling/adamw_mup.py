@@ -4,7 +4,8 @@
 matrices have the rate lr / r and weight decay weight_decay * sqrt(r) (times the rate, as always);
 embeddings, norms and biases have lr and no weight decay. Rates are those of Yang et al. 2022 (arXiv
 2203.03466); the output multiplier 1 / fan_in that goes with them is not a submission's to set, so
-that heads have the rate lr / r instead. Tensors that are no matrices have lr and weight_decay.
+that heads have the rate lr / r instead, and no weight decay. Tensors that are no matrices have lr
+and weight_decay.
 Initialisation is the workload's. Here width is each matrix's own fan_in.
 The rate warms up, then falls as a cosine to zero (`decay`: or stays).
 """

@@ -1,1 +1,1 @@
-"""A workload family for Gradathlon: digits, told apart by a network with one hidden layer."""
+"""A workload family for Gradathlon: digits, classified by a network with one hidden layer."""

@@ -10,11 +10,11 @@ from workloads.numbered import NumberedStream, Shuffle
 
 SOURCE: images.Source = "mnist-5k"
 _AS_THEY_ARE = np.arange(10, dtype=np.int32)
-"""The labels under which `images` hands out its classes."""
+"""The class labels that `images` uses, unchanged."""
 
 
 def fetch() -> None:
-    """Make sure that the data are on this machine."""
+    """Make sure the data are on this machine."""
     images.fetch(SOURCE)
 
 

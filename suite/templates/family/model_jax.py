@@ -22,7 +22,7 @@ class DigitsJax(JaxModel):
         return value, {"loss": value}
 
     def measure(self, params: Arrays, batch: Arrays) -> Arrays:
-        """Nats, right answers and examples, summed."""
+        """Sums of nats, correct predictions and examples."""
         logits, label = self.logits(params, batch["image"]), batch["label"]
         return {
             "loss": _nats(logits, label).sum(),

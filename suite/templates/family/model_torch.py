@@ -30,7 +30,7 @@ class DigitsTorch(TorchModel):
         return value, {"loss": value.detach()}
 
     def measure(self, batch: Tensors) -> Tensors:
-        """Nats, right answers and examples, summed."""
+        """Sums of nats, correct predictions and examples."""
         logits, label = self(batch["image"]), batch["label"].long()
         return {
             "loss": F.cross_entropy(logits, label, reduction="sum"),

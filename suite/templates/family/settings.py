@@ -11,10 +11,10 @@ PIXELS, CLASSES = 784, 10
 
 
 class DataSettings(Model):
-    """How much of the held-out part an evaluation looks at."""
+    """How much of the held-out data an evaluation uses."""
 
     validation: pydantic.PositiveInt
-    """Images; those behind them are the test set."""
+    """Number of images; the remaining ones are the test set."""
 
 
 class ModelSettings(Model):

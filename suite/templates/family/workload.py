@@ -1,4 +1,4 @@
-"""The family: what is trained, from which weights, and how it is judged."""
+"""The family: what is trained, from which weights, and how it is evaluated."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 
 class Digits(Workload[DigitsScale]):
-    """Digits told apart by a network with one hidden layer."""
+    """Digits, classified by a network with one hidden layer."""
 
     sums = ("loss", "correct", "count")
 
     @property
     def classes(self) -> int:
-        """How many digits there are."""
+        """The number of classes."""
         return CLASSES
 
     def parameters(self) -> dict[str, ParameterSpec]:
@@ -69,7 +69,7 @@ class Digits(Workload[DigitsScale]):
     def evaluate(
         self, judged: Judged, split: Split, stream: Stream, window: Window
     ) -> dict[str, float]:
-        """Share of held-out images told right."""
+        """Share of held-out images classified correctly."""
         cut = self.settings.data.validation
         where = slice(0, cut) if split == "validation" else slice(cut, None)
         sums = judged.measure(data.held_out(where))

@@ -67,7 +67,7 @@ def test_what_is_wrong_is_named(name: str) -> None:
 
 def test_what_sets_the_gradient_mode_is_named() -> None:
     told = {finding.title: finding.detail for finding in findings("switches_gradients_off")}
-    assert "calls set_grad_enabled" in told["a reviewer will look at"]
+    assert "calls set_grad_enabled" in told["for review"]
 
 
 def test_what_diverges_on_random_pixels_is_tried_on_another_family() -> None:
@@ -85,14 +85,14 @@ ENDS = {
     "casts_weights": "is bfloat16 (400, 784), the workload's is float32",
     "eval_params_beside_torch": "RuntimeError: never called?",
     "exits": "SystemExit: 7",
-    "exits_at_once": "its process ended itself with exit code 7",
-    "forges_a_line": "its record cannot be: ",
+    "exits_at_once": "its process exited by itself: exit code 7",
+    "forges_a_line": "its record is impossible: ",
     "hangs_in_python": "did not come back",
     "patches_torch": "ZeroDivisionError",
     "raises_generator_exit": "GeneratorExit",
     "raises_keyboard_interrupt": "KeyboardInterrupt",
     "raises_keyboard_interrupt_at_init": "KeyboardInterrupt",
-    "segfaults": "its process was ended by SIGSEGV",
+    "segfaults": "its process was killed by SIGSEGV",
     "slows_the_clock": "KeyError: 'cluster.clock'",  # where the clock once was
     "takes_cores": "the submission changed what the race fixes: it runs on cores",
     "takes_threads": "the submission changed what the race fixes: torch runs 8 threads",

@@ -12,11 +12,12 @@ import submissions
 from cluster.checks import conformance
 from cluster.checks.conformance import DEFAULT_WORKLOAD, Finding, check, check_here
 from cluster.faults import told
+from cluster.supervision import tree
 from submissions.source import find
 from workloads.errors import WorkloadError
 
 RUNS, TRAINS = "it runs", "it trains at its defaults"
-REPEATS, CONTINUES = "the same seed gives the same weights", "a checkpoint continues exactly"
+REPEATS, CONTINUES = "the same seed gives the same weights", "a checkpoint resumes exactly"
 
 
 @pytest.fixture(autouse=True)
@@ -159,7 +160,7 @@ def test_parameters_may_come_in_another_order_each_time(tmp_path: Path) -> None:
 def test_what_fails_after_a_resume_is_told_so(tmp_path: Path) -> None:
     failure = only_failure(findings(tmp_path, FAILS_RESUMED))
     assert failure.title == CONTINUES
-    assert failure.detail.startswith("fails after a resume")
+    assert failure.detail.startswith("fails after resuming")
     assert "KeyError: 'momentum'" in failure.detail
 
 
@@ -235,7 +236,7 @@ def submission(params):
 """
     found = findings(tmp_path, text)
     assert all(finding.ok for finding in found)
-    (told,) = (f for f in found if f.title == "a checkpoint may not continue exactly")
+    (told,) = (f for f in found if f.title == "a checkpoint may not resume exactly")
     assert "rule is a function" in told.detail
     assert "starts anew" in told.detail
 
@@ -250,8 +251,8 @@ def test_the_other_families_shapes_are_taken_too(tmp_path: Path) -> None:
     ids = [DEFAULT_WORKLOAD, "lm-toy-v2", "climate-toy-v2"]
     found = check_here(find(str(path)), ids)
     failure = only_failure(found)
-    assert found[-2].title == "it takes the shapes of lm-toy-v2"
-    assert failure.title == "it takes the shapes of climate-toy-v2"
+    assert found[-2].title == "it accepts the shapes of lm-toy-v2"
+    assert failure.title == "it accepts the shapes of climate-toy-v2"
     assert "AssertionError: no matrix" in failure.detail
 
 
@@ -361,7 +362,7 @@ def test_an_error_is_told_in_one_line_whatever_its_text() -> None:
         def __str__(self) -> str:
             raise ZeroDivisionError
 
-    assert told(UntoldError()) == "UntoldError: its text cannot be had"
+    assert told(UntoldError()) == "UntoldError: its message cannot be read"
     assert told(ValueError("x\n" * 10**6)) == f"ValueError: {'x ' * 500}..."
     assert told(ValueError("a\n b"), kind=False) == "a b"
     assert told(KeyboardInterrupt()) == "KeyboardInterrupt"
@@ -385,7 +386,7 @@ def test_a_submission_that_waits_for_ever_is_caught(
     )
     *_, finding = check(find(str(path)))
     assert not finding.ok
-    assert finding.detail.startswith("it does nothing for 2 s; look for a wait")
+    assert finding.detail.startswith("idle for 2 s; look for a blocking wait")
 
 
 def test_a_submission_that_takes_its_process_down_is_told_so(tmp_path: Path) -> None:
@@ -406,13 +407,18 @@ def submission(params, lr=0.1):
     calm, wild = findings(tmp_path, text)[-2:]
     assert (calm.ok, calm.title, calm.detail) == (True, "it trains at lr=0.01", "")
     assert (wild.ok, wild.title) == (True, "it trains at lr=1e+30")
-    assert wild.detail == "diverges here, which a race allows"
+    assert wild.detail == "diverges here; a race allows that"
 
 
 LEAVES = """
-import subprocess, threading, time, torch
+import os, pathlib, subprocess, threading, time, torch
 def submission(params):
-    subprocess.Popen(["sleep", "20"])
+    if os.fork() == 0:
+        left = subprocess.Popen(["sleep", "600"])
+        with (pathlib.Path(__file__).parent / "left").open("a") as file:
+            file.write(f"{left.pid} ")
+        os._exit(0)
+    os.wait()
     threading.Thread(target=time.sleep, args=(1,), daemon=True).start()
     return torch.optim.SGD(params, lr=0.1)
 """
@@ -423,8 +429,11 @@ def test_what_a_race_would_tell_of_leftovers_is_told(tmp_path: Path) -> None:
     path.write_text(LEAVES)
     *_, last = check(find(str(path)))
     assert last.ok
-    assert last.title == "it leaves behind, as a race would tell"
+    assert last.title == "left behind, as a race would report"
     assert "leftover processes: " in last.detail
+    pids = [int(word) for word in (tmp_path / "left").read_text().split()]
+    assert pids
+    assert not list(filter(tree.alive, pids)), "and does not outlive the check"
 
 
 FORKS = """
@@ -444,7 +453,7 @@ def test_a_copy_that_comes_back_from_a_fork_answers_nothing(tmp_path: Path) -> N
     path.write_text(FORKS)
     found = {finding.title: finding for finding in check(find(str(path)))}
     assert all(finding.ok for finding in found.values())
-    assert found["a reviewer will look at"].detail == "line 6 calls fork"
+    assert found["for review"].detail == "line 6 calls fork"
 
 
 OWN_PROCESS = """

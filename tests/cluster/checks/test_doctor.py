@@ -51,7 +51,7 @@ def test_a_quota_below_the_cores_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(doctor, "available_cores", lambda: [0, 1, 2, 3])
     found = doctor._quota()
     assert found.state == "warn"
-    assert "2.5 CPUs' worth of time, on 4 cores" in found.found
+    assert "quota of 2.5 CPUs, on 4 cores" in found.found
     assert "--at-once" in found.advice
     assert f"CPU quota: {found.found}" in doctor.notes()
 

@@ -86,7 +86,7 @@ FAIL = {
         steps(
             "raise type('Mute', (Exception,), {'__str__': lambda self: 1 / 0})",
         ),
-        "Mute: its text cannot be had (",
+        "Mute: its message cannot be read (",
     ),
     "steps with gradients": (
         steps("[p.sub_(p.grad) for p in self.param_groups[0]['params']]"),
@@ -95,7 +95,7 @@ FAIL = {
     "judges nothing": (judged("None"), "`eval_params` returned a NoneType; return a dict"),
     "judges other names": (
         judged("{name + 'x': p for name, p in params.items()}"),
-        "the weights to be judged leave out 'layers.0.bias'; keep the model's names",
+        "the weights to evaluate lack 'layers.0.bias'; keep the model's names",
     ),
     "trains nothing of the model": (
         returns("torch.optim.SGD([torch.zeros(3, requires_grad=True)], lr=lr)"),
@@ -107,7 +107,7 @@ FAIL = {
     ),
     "returns the weights alone": (
         WEIGHTS_ALONE,
-        "`update` returned a dict; write `return params, state`",
+        "`update` returned a dict; return the new ones: `return params, state`",
     ),
     "selects nothing": (
         "def select_data(*given):\n    return None\n" + returns("torch.optim.SGD(params, lr=lr)"),
@@ -160,4 +160,4 @@ def test_a_state_that_cannot_be_kept_is_told_and_allowed(state: str, tmp_path: P
     (tmp_path / "mine.py").write_text(text)
     found = check_here(find(str(tmp_path / "mine.py")), [DEFAULT_WORKLOAD])
     told = {finding.title: finding.detail for finding in found}
-    assert STATES[state] in told["a checkpoint may not continue exactly"]
+    assert STATES[state] in told["a checkpoint may not resume exactly"]

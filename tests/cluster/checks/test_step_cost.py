@@ -43,7 +43,7 @@ def test_a_whole_batch_is_reckoned_from_two_sizes(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("rows", [[16], [4, 40]])
 def test_more_rows_than_a_batch_has_are_refused(rows: list[int]) -> None:
-    with pytest.raises(ConfigError, match="a whole one has 20; give --rows a smaller number"):
+    with pytest.raises(ConfigError, match="full one has 20; lower --rows"):
         measure(find("adamw"), find("nadamw"), ID, rows=rows)
 
 

@@ -11,7 +11,7 @@ import workloads
 from cluster.checks.workload_check import check_workload
 from workloads.contract import Batch, ParameterSpec, Policy, Stream, Workload
 
-ANSWERS = "measure gives the stated sums, predict rows, the same in torch and JAX"
+ANSWERS = "measure gives the declared sums, predict rows, same in torch and JAX"
 ID = "homeostatic-toy-v3"
 Sound: Any = type(workloads.get(ID))
 
@@ -110,7 +110,7 @@ def test_a_sound_workload_passes() -> None:
         (NoRows, ANSWERS, "predict: logits is (10,) for"),
         (SeedBlind, "initial weights depend on the seed alone", "seeds 1 and 2"),
         (UnknownRole, "roles are known", "layers.0.bias is 'offset'"),
-        (OtherShape, "parameters are the models'", "layers.0.bias"),
+        (OtherShape, "parameters match the models'", "layers.0.bias"),
         (SharedBatches, "batches own their memory", "same memory"),
     ],
 )

@@ -19,7 +19,7 @@ def test_a_node_says_what_it_lacks_and_in_which_version() -> None:
     here = importlib.metadata.version("optax")
     assert told == [
         "nowhere_at_all is not installed (nowhere 1.2)",
-        f"optax is {here} and not 0.0.1",
+        f"optax is {here}, not 0.0.1",
     ]
 
 

@@ -121,7 +121,7 @@ def test_a_mixed_cluster_lends_a_run_one_kind_of_hardware(
     list(cluster.run_all(specs, address=address, tell=told.append))
     assert len(told) == 2
     assert told[0].startswith("races on 1 node with 1 cores of hardware kind 0")
-    assert "stands aside: 1 node" in told[1]
+    assert "skipped: 1 node" in told[1]
     assert "cpu: cpu 1 instead of cpu 0" in told[1]
     assert all(record.outcome for record in records_of(specs))
 
@@ -158,7 +158,7 @@ def test_a_run_that_no_node_has_the_packages_for_is_refused_before_it_starts(
     with pytest.raises(ClusterError, match=r"no node has what .* --runtime-env-json") as error:
         list(cluster.run_all([make("adamw")], address=address, tell=told.append))
     assert "never_heard_of is not installed (never 1.0)" in str(error.value)
-    assert len([line for line in told if "stands aside: never_heard_of" in line]) == 2
+    assert len([line for line in told if "is skipped: never_heard_of" in line]) == 2
     assert not record_attempts(make().run, make().key)
 
 
@@ -179,5 +179,5 @@ def test_a_node_without_the_data_stands_aside(
     specs = [make("adamw", trial=trial, budget=Budget(100, 300.0)) for trial in range(2)]
     list(cluster.run_all(specs, address=address, tell=told.append))
     assert len(told) == 1
-    assert told[0].endswith(" stands aside: the index cannot be reached")
+    assert told[0].endswith(" is skipped: the index cannot be reached")
     assert all(record.outcome for record in records_of(specs))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.executors.pools import Place, Pool, choose
+from cluster.executors.pools import Place, Pool, choose, side_by_side
 from cluster.spec import ClusterError
 from scoring.ground.words import Resources
 
@@ -15,15 +15,15 @@ ONE = Resources(cores=1)
 
 def place(name: str, kind: str | None, cores: int = 4, gpus: int = 0) -> Place:
     hardware = None if kind is None else {"digest": kind, "cpu": f"cpu of {kind}"}
-    return Place(name, name, cores, gpus, hardware, "" if kind else "gave no answer in time")
+    return Place(name, name, cores, gpus, hardware, "" if kind else "did not answer in time")
 
 
 def test_the_class_with_most_cores_races_and_the_rest_is_told(tmp_path: Path) -> None:
     nodes = [place("a", "old", 4), place("b", "new", 3), place("c", "new", 3), place("d", None)]
     pool, told = choose(nodes, ONE, tmp_path)
     assert set(pool.places) == {"b", "c"}
-    assert (pool.cores, pool.mixed) == (6, True)
-    assert told[0] == "d stands aside: gave no answer in time"
+    assert pool.mixed
+    assert told[0] == "d is skipped: did not answer in time"
     assert told[1] == "races on 2 nodes with 6 cores of hardware new: b, c"
     assert told[2].endswith(
         "1 node with 4 cores of hardware old: a (cpu: cpu of old instead of cpu of new)"
@@ -37,6 +37,23 @@ def test_nodes_of_one_kind_need_no_words(tmp_path: Path) -> None:
     assert not told
     assert not pool.mixed
     assert set(pool.places) == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("cores", "gpus", "resources", "count"),
+    [
+        ((3, 3), (0, 0), Resources(cores=2), 2),
+        ((16,), (1,), Resources(cores=1, gpus=1), 1),
+        ((16, 4), (8, 2), Resources(cores=1, gpus=2), 5),
+        ((8,), (4,), Resources(cores=1, gpus=1, ranks=2), 2),
+        ((1,), (0,), Resources(cores=2), 1),
+    ],
+)
+def test_no_core_of_two_nodes_and_no_accelerator_is_counted_twice(
+    cores: tuple[int, ...], gpus: tuple[int, ...], resources: Resources, count: int
+) -> None:
+    nodes = [place("a", "x", *both) for both in zip(cores, gpus, strict=True)]
+    assert side_by_side(nodes, {resources}) == count
 
 
 def test_a_node_without_the_accelerators_is_no_part(tmp_path: Path) -> None:

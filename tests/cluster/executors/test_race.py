@@ -11,16 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cluster.attempts import amend, finished, write_failure
-from cluster.executors.race import Race, longest_last_stretch
+from cluster.attempts import amend, finished, forget_checkpoint, header_of, write_failure
+from cluster.executors.race import MAX_SETBACKS, Race, _Running, longest_last_stretch
 from cluster.faults import NODE
-from cluster.spec import Stop, TrialSpec
+from cluster.spec import Finished, Pace, Stop, TrialSpec
 from cluster.trial import bounds
+from scoring.ground.ends import End
 from scoring.ground.words import TrialKey
-from scoring.records import read_record, record_attempts
+from scoring.records import Evaluation, Outcome, Writer, read_record, record_attempts
 from tests.benchmarks.replay import Simulated, planned, replay
 
-from ..conftest import WORKLOAD
+from ..conftest import METRIC, WORKLOAD
 
 
 def test_a_hundred_nodes_are_busy_to_the_end(tmp_path: Path) -> None:
@@ -59,7 +60,7 @@ def test_trials_in_flight_are_told_when_another_ends(tmp_path: Path) -> None:
     for spec in specs:
         spec.record(0).parent.mkdir(parents=True, exist_ok=True)
         seconds[spec.key] = 1.0 if spec is first else 50.0
-    best = Stop(1.0, "its study has a trial that took 1 s")
+    best = Stop(1.0, "a trial of its study took 1 s")
     ended: list[TrialSpec] = []
 
     def limits(spec: TrialSpec) -> Stop | None:
@@ -102,6 +103,62 @@ def test_a_trial_let_down_again_and_again_has_one_end(tmp_path: Path) -> None:
         assert record.outcome is not None
         assert record.outcome.reason == reason
         assert finished(spec) is None, "raced again when the run is resumed"
+
+
+def test_a_retried_trial_that_its_node_lets_down_has_not_ended_as_before(tmp_path: Path) -> None:
+    (spec,), seconds = planned(1, tmp_path)
+    spec = dataclasses.replace(spec, workload=WORKLOAD)
+    seconds = {spec.key: 1.0}
+    write_failure(spec, "it raised")
+    race = Race([spec], lambda news: None, 1, Simulated(1, seconds, fails=1))
+    ended: list[Finished] = []
+    while race.unfinished:
+        ended += race.look()
+    assert [done.outcome.reason for done in ended] == ["20 steps are spent"]
+
+
+def test_one_that_nodes_let_down_for_good_leaves_no_bound(tmp_path: Path) -> None:
+    (spec,), _ = planned(1, tmp_path)
+    spec = dataclasses.replace(spec, workload=WORKLOAD)
+    spec.record(0).parent.mkdir(parents=True)
+    bounds.publish(spec, Stop(1.0, "another was faster"))
+    lost = _Running(spec, setbacks=MAX_SETBACKS - 1)
+    (done,) = Race([], lambda news: None, 1, Simulated(1, {}))._set_back(lost, "no disk")
+    assert done.outcome.extra["fault"] == NODE
+    assert not bounds.path_of(spec).exists()
+
+
+@pytest.mark.parametrize("end", ["budget", "diverged", "failed"])
+@pytest.mark.parametrize("fault", [{}, {"fault": NODE}])
+def test_a_checkpoint_stays_where_a_trial_may_go_on(
+    end: End, fault: dict[str, str], tmp_path: Path
+) -> None:
+    (aimed,), _ = planned(1, tmp_path)
+    aimless = dataclasses.replace(aimed, target=None)
+    aimed = dataclasses.replace(aimed, trial=1)
+    for spec in (aimed, aimless):
+        spec.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        cut_off = spec.checkpoint.with_name(f"{spec.checkpoint.name}.4711.part")
+        for path in (spec.checkpoint, cut_off):
+            path.touch()
+        forget_checkpoint(spec, Outcome(end, 1, 1.0, 1.0, "", fault))
+        goes_on = bool(fault) or (spec is aimless and end == "budget")
+        assert spec.checkpoint.exists() == cut_off.exists() == goes_on
+
+
+def test_what_a_trial_had_measured_is_not_lost_with_its_next_attempt(tmp_path: Path) -> None:
+    """One that died before its first line, as on a full disk."""
+    (spec,), _ = planned(1, tmp_path)
+    pace = Pace(spec.source, {})
+    spec = dataclasses.replace(spec, workload=WORKLOAD, clock="paired", pace=pace)
+    writer = Writer(spec.record(0))
+    writer.write(header_of(spec, []), Evaluation(200, 2.0, 1.0, {METRIC: 0.5}, 180.0))
+    writer.close()
+    spec.record(1).touch()
+    outcome = write_failure(spec, "no disk", fault=NODE)
+    assert (outcome.steps, outcome.wall_s, outcome.paired) == (200, 2.0, 180.0)
+    record = read_record(record_attempts(spec.run, spec.key)[-1])
+    assert [line.steps for line in record.evaluations] == [200]
 
 
 def test_an_end_that_cannot_be_amended_leaves_the_record_as_it_was(

@@ -172,7 +172,7 @@ def test_a_trial_that_ends_its_own_process_fails_with_its_last_words(make: Make)
     after = make("adamw", budget=Budget(100, 100.0))
     done = {f.spec.submission: f for f in cluster.run_all([make("dies", text), after])}
     assert done["dies"].outcome.end == "failed"
-    assert "ended itself with exit code 3" in done["dies"].outcome.reason
+    assert "exited by itself: exit code 3" in done["dies"].outcome.reason
     assert "farewell" in done["dies"].outcome.reason
     assert record_of(done["dies"]).outcome == done["dies"].outcome
     assert done["adamw"].outcome.end == "budget"

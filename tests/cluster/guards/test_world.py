@@ -109,7 +109,7 @@ def test_a_loss_of_its_own_is_taken_in_the_workloads_precision(make: Make, aroun
     text = ALONE.replace("WEIGHTS", "params")
     odd, after = race(make, text.replace("AROUND", around), text.replace("AROUND", NOTHING))
     assert odd.end == "failed"
-    assert f"a loss is taken where {LESS[around]}" in odd.reason
+    assert f"a loss is computed where {LESS[around]}" in odd.reason
     assert after.end == "budget"
 
 
@@ -117,7 +117,7 @@ def test_losses_are_taken_at_float32_weights(make: Make) -> None:
     halved = "{n: p.bfloat16().requires_grad_() for n, p in params.items()}"
     (odd,) = race(make, ALONE.replace("AROUND", NOTHING).replace("WEIGHTS", halved))
     assert odd.end == "failed"
-    assert "a loss is taken where 'layers.0.weight' is torch.bfloat16" in odd.reason
+    assert "a loss is computed where 'layers.0.weight' is torch.bfloat16" in odd.reason
 
 
 def test_a_copy_that_comes_back_from_a_fork_takes_no_part(
@@ -148,10 +148,12 @@ def test_cores_that_were_not_lent_are_noticed(make: Make) -> None:
 def test_what_lies_about_is_told_and_tidied(make: Make) -> None:
     folder, before = os.getcwd(), set(threading.enumerate())
     spin = "threading.Thread(target=time.sleep, args=(5,), daemon=True).start(); os.chdir('/')"
-    (odd,) = race(make, TEXT.replace("WHAT", spin))
+    ignores = "import signal as s; s.signal(40, s.SIG_IGN); s.signal(s.SIGUSR2, s.SIG_IGN)"
+    (odd,) = race(make, TEXT.replace("WHAT", f"{spin}; {ignores}"))
     assert odd.end == "budget"
     assert odd.extra["leftover_threads"] == 1
     assert odd.extra["changed_directory"] == "/"
+    assert sorted(odd.extra["changed_signals"]) == ["SIGUSR2", "signal 40"]
     assert os.getcwd() == folder
     for thread in set(threading.enumerate()) - before:
         thread.join(10)
@@ -187,7 +189,7 @@ def submission():
 def test_a_loss_is_traced_in_the_workloads_precision_too(make: Make) -> None:
     (odd,) = race(make, OWN_JAX)
     assert odd.end == "failed"
-    assert "a loss is taken where jax_default_matmul_precision is bfloat16" in odd.reason
+    assert "a loss is computed where jax_default_matmul_precision is bfloat16" in odd.reason
 
 
 HOOKS = """
@@ -207,4 +209,4 @@ def submission(params):
 def test_a_hook_in_the_model_would_run_in_evaluations_and_ends_the_trial(make: Make) -> None:
     (outcome,) = race(make, HOOKS)
     assert outcome.end == "failed"
-    assert "a hook was put into the model" in outcome.reason
+    assert "a hook was added to the model" in outcome.reason

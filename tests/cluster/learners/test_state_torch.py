@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.checkpoint import StateError
-from cluster.learners.state_torch import in_order, to_numpy
+from cluster.learners.state_torch import in_order, into_objects, to_numpy, to_torch
 from submissions.contract import SubmissionError
 from tests.cluster.learners.test_algorithms import learner, same, trained
 
@@ -89,3 +92,18 @@ class Own(torch.optim.SGD):
     assert "asked" in capsys.readouterr().out
     assert made.state()["algorithm"]["optimizer"]["param_groups"]
     assert not capsys.readouterr().out
+
+
+def test_what_a_torch_submission_keeps_in_numpy_and_in_deques_comes_back_as_it_was() -> None:
+    def memory(filled: bool) -> dict[str, Any]:
+        average = torch.optim.swa_utils.AveragedModel(torch.nn.Linear(2, 2))
+        average.n_averaged.fill_(7 * filled)
+        return {"mean": np.full(2, 0.1 * filled), "last": deque([average], maxlen=3)}
+
+    fresh = memory(False)
+    saved = to_torch(to_numpy(memory(True), "state"), torch.device("cpu"))
+    back = into_objects(saved, fresh)
+    assert isinstance(back["mean"], np.ndarray)
+    np.testing.assert_array_equal(back["mean"], np.full(2, 0.1), strict=True)
+    assert (list(back["last"]), back["last"].maxlen) == (list(fresh["last"]), 3)
+    assert back["last"][0].n_averaged == 7

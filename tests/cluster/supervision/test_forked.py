@@ -77,7 +77,7 @@ def test_trials_are_forked_from_one_process_and_train_as_in_their_own(
     specs = [plain[0], make("dies", DIES), *plain[1:]]
     ends, standing, _ = supervised(specs)
     assert ends[0] == ends[2] == ends[3] == "200 steps are spent"
-    assert ends[1] == "its process was ended by SIGTERM"
+    assert ends[1] == "its process was killed by SIGTERM"
     frameworks = len({spec.source.framework for spec in specs})
     assert standing == [1, frameworks, 1, 0]
     records = [read_record(record_attempts(spec.run, spec.key)[-1]) for spec in plain]

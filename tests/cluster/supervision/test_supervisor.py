@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.attempts import write_failure
 from cluster.faults import NodeError
 from cluster.spec import TrialSpec, Update
 from cluster.supervision import supervisor, tree
@@ -61,8 +62,9 @@ def ended(spec: TrialSpec) -> Outcome | NodeError:
 @pytest.mark.parametrize(
     ("what", "reason"),
     [
-        ("os._exit(7)", "its process ended itself with exit code 7"),
-        ("ctypes.string_at(0)", "its process was ended by SIGSEGV"),
+        ("os._exit(7)", "its process exited by itself: exit code 7"),
+        ("ctypes.string_at(0)", "its process was killed by SIGSEGV"),
+        ("os.kill(os.getpid(), 40)", "its process was killed by signal 40"),
     ],
 )
 def test_whatever_a_submission_does_to_itself_is_its_own_failure(
@@ -90,7 +92,7 @@ def test_a_hang_that_holds_the_interpreter_is_ended(
     monkeypatch.setattr(supervisor, "silence_s", quick)
     outcome = ended(misbehaving(make, "ctypes.PyDLL(None).sleep(100000)"))
     assert isinstance(outcome, Outcome)
-    assert "gave no sign of life for 6 s and was ended" in outcome.reason
+    assert "sent no update for 6 s and was stopped" in outcome.reason
 
 
 def test_a_trial_that_eats_memory_ends_alone(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,6 +137,16 @@ def test_children_end_with_their_trial_and_what_it_prints_is_in_a_log(
     assert "line line" in spec.record(0).with_suffix(".log").read_text()
 
 
+def test_what_a_trial_printed_names_no_user(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    spec = misbehaving(make, f"print('{tmp_path}/me.py:3: a warning')")
+    assert isinstance(ended(spec), Outcome)
+    told = spec.record(0).with_suffix(".log").read_text()
+    assert "~/me.py:3: a warning" in told and str(tmp_path) not in told
+
+
 def test_a_slowed_clock_and_a_forged_line_stand_out(make: Make) -> None:
     text = MISBEHAVES.replace("WHAT", "pass").replace(
         "class Opt",
@@ -150,13 +162,13 @@ def test_a_slowed_clock_and_a_forged_line_stand_out(make: Make) -> None:
     assert isinstance(outcome, Outcome)
     assert outcome.wall_s < 1
     assert "s passed, of which the trial tells" in outcome.extra["doubt"]
-    assert "an evaluation at step 1 that nobody was told of" in outcome.extra["doubt"]
+    assert "an evaluation at step 1 that was not reported" in outcome.extra["doubt"]
 
 
 FORGE = """
     from scoring.records import Evaluation
     for o in gc.get_objects():
-        if type(o).__name__ == "_Trial" and o._clock.running:
+        if type(o).__name__ == "_Trial" and o._clock._since:
             metrics = {"prequential/accuracy": 0.9, "validation/accuracy": 0.9}
             o._writer.write(Evaluation(1, 0.01, 0.01, metrics))
 """
@@ -205,9 +217,11 @@ def test_a_process_that_dies_before_the_submissions_code_ran_is_the_nodes_affair
 ) -> None:
     dies = [sys.executable, "-c", "import sys; sys.exit('no room for torch')"]
     monkeypatch.setattr(supervisor, "python", lambda module, writing: dies)
-    fault = ended(make(budget=Budget(100, 100.0)))
+    spec = make(budget=Budget(100, 100.0))
+    write_failure(spec, "as it ended before it was to be retried")
+    fault = ended(spec)
     assert isinstance(fault, NodeError)
-    assert "before the submission's code ran (1); it said last: no room for torch" in str(fault)
+    assert "before the submission's code ran (1); last output: no room for torch" in str(fault)
 
 
 def _command(pid: int) -> str:
@@ -222,7 +236,7 @@ def test_one_that_cuts_the_line_and_stays_is_ended(
     what = "os.closerange(3, 256); ctypes.PyDLL(None).sleep(100000)"
     outcome = ended(misbehaving(make, what))
     assert isinstance(outcome, Outcome)
-    assert "cut the line that its news go by, and was ended" in outcome.reason
+    assert "closed the pipe it reports through and was stopped" in outcome.reason
 
 
 def test_data_that_take_too_long_are_no_fault_of_the_submission(
@@ -232,4 +246,53 @@ def test_data_that_take_too_long_are_no_fault_of_the_submission(
     monkeypatch.setattr(supervisor, "silence_s", lambda spec, training, wall_s: 0.1)
     fault = ended(make("sgd"))
     assert isinstance(fault, NodeError)
-    assert str(fault) == "it gave no sign of life for 0 s and was ended"
+    assert str(fault) == "it sent no update for 0 s and was stopped"
+
+
+def test_a_trial_whose_process_cannot_be_started_leaves_nothing_open(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker of Ray's goes on, and races others."""
+    monkeypatch.setattr(supervisor, "python", lambda module, writing: ["/nowhere/python"])
+    before = set(os.listdir("/proc/self/fd"))
+    with pytest.raises(FileNotFoundError):
+        list(supervise(make()))
+    until = time.monotonic() + 30
+    while set(os.listdir("/proc/self/fd")) - before and time.monotonic() < until:
+        time.sleep(0.05)
+    assert set(os.listdir("/proc/self/fd")) <= before
+
+
+COPIES = """
+import os, time
+held = bytearray(os.urandom(1)) * 200_000_000
+if os.fork() == 0 or os.fork() == 0:
+    time.sleep(600)
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def test_what_copies_of_a_process_share_is_held_once() -> None:
+    with subprocess.Popen([sys.executable, "-c", COPIES], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        try:
+            each, once = tree.private_bytes(process.pid), tree.proportional_bytes(process.pid)
+        finally:
+            for pid in [*tree.descendants(process.pid), process.pid]:
+                os.kill(pid, signal.SIGKILL)
+    assert each > 590_000_000
+    assert 195_000_000 < once < 300_000_000
+
+
+def test_a_record_that_a_submission_removed_is_said_to_be_gone(make: Make) -> None:
+    spec = make("gone", MISBEHAVES.replace("WHAT", "pass"), budget=Budget(200, 100.0))
+    news = supervise(spec)
+    for update in news:
+        if isinstance(update, Update) and update.steps == 200:
+            break
+    record_attempts(spec.run, spec.key)[-1].unlink()
+    *_, outcome = news
+    assert isinstance(outcome, Outcome)
+    assert (outcome.end, outcome.reason) == ("failed", "its record is missing")

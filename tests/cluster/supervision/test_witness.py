@@ -54,10 +54,10 @@ def test_the_references_turns_are_told_and_no_reason_to_doubt(
 @pytest.mark.parametrize(
     ("clock_s", "passed_s", "cpu_s", "lines", "doubt"),
     [
-        (1.0, 23.0, 22.0, (100, 200), "23.0 s passed, of which the trial tells 4.0 s"),
+        (1.0, 23.0, 22.0, (100, 200), "23.0 s passed, of which the trial reports 4.0 s"),
         (20.0, 5.0, 5.0, (100, 200), "20.0 s on the clock within 5.0 s"),
         (20.0, 23.0, 46.0, (100, 200), "46.0 CPU s within 23.0 s on 1 core(s)"),
-        (20.0, 23.0, 22.0, (1, 100, 200), "an evaluation at step 1 that nobody was told of"),
+        (20.0, 23.0, 22.0, (1, 100, 200), "an evaluation at step 1 that was not reported"),
     ],
 )
 def test_what_does_not_fit_is_doubted(

@@ -69,3 +69,11 @@ def test_misuse_is_an_error() -> None:
     clock.start()
     with pytest.raises(RuntimeError, match="already running"):
         clock.start()
+
+
+def test_what_was_compiled_before_a_checkpoint_is_not_forgotten() -> None:
+    counts = iter([5, 8])
+    clock = Clock(lambda: None, Reading(1.0, 1.0, compilations=2), lambda: next(counts))
+    clock.start()
+    assert clock.stop().compilations == 5
+    assert clock.read().compilations == 5

@@ -47,7 +47,7 @@ def test_each_trial_is_given_what_is_known_when_it_starts(make: Make, executor: 
     assert [outcomes[trial].end for trial in range(3)] == ["budget", "pruned", "pruned"]
     assert outcomes[1].steps == 400, "the first evaluation at the limit or beyond, of every 200th"
     assert outcomes[1].reason == "slower than trial 0"
-    assert (outcomes[2].steps, outcomes[2].reason) == (0, "not begun: no hope")
+    assert (outcomes[2].steps, outcomes[2].reason) == (0, "not started:  no hope")
     again = cluster.run_all(specs, executor=executor, limits=lambda spec: None)
     assert [one.outcome.end for one in again] == ["budget", "pruned", "pruned"]
 

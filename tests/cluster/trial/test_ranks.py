@@ -27,6 +27,7 @@ from scoring.ground.documents import ConfigError
 from scoring.ground.words import Budget, Resources
 from scoring.records import Outcome, read_record, record_attempts
 from scoring.run_file import Suite
+from submissions.contract import SubmissionError
 from suite.config import NamedSuite
 from suite.plan import make_plan
 from tests.workloads.at_hand import workload_at_hand
@@ -282,9 +283,9 @@ def test_what_ranks_cannot_race_is_refused_when_it_is_planned() -> None:
         "resources": {"ranks": 2},
     }
     odd: list[tuple[dict[str, object], str]] = [
-        ({"clock": "paired"}, "the paired clock is one process's"),
+        ({"clock": "paired"}, "the paired clock times one process"),
         ({"workloads": [toy("recommender")]}, "not the mean over its examples"),
-        ({"resources": {"ranks": 7}}, "cannot be divided by 7"),
+        ({"resources": {"ranks": 7}}, "is not divisible by 7"),
     ]
     for changes, told in odd:
         named = NamedSuite("ranks", Suite(**(suite | changes)))  # type: ignore[arg-type]
@@ -326,6 +327,37 @@ def test_a_trial_of_two_ranks_ends_like_one_of_one_rank(make: Make, name: str) -
     assert two.header.hardware["digest"] != one.header.hardware["digest"]
     for ours, theirs in zip(two.evaluations, one.evaluations, strict=True):
         assert ours.metrics == pytest.approx(theirs.metrics, rel=0.02, abs=0.01)
+
+
+def test_a_rank_that_dies_while_it_starts_is_not_waited_for(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where memory ends; the others would wait ten minutes to meet it."""
+    monkeypatch.setattr(ranks, "python", lambda module, line: [sys.executable, "-c", DIES])
+    with pytest.raises(NodeError, match=r"a rank of the trial was killed \(rank 1: SIGKILL\)"):
+        Team(make(resources=TWO))
+
+
+DIES = "import os; os.kill(os.getpid(), 9)"
+LEAVES = """
+import sys, torch
+
+def eval_params(params, state):
+    if torch.distributed.get_rank():
+        sys.exit(3)
+    return params
+
+def submission(params):
+    return torch.optim.SGD(params, lr=0.1)
+"""
+
+
+def test_a_rank_that_ends_itself_is_the_submissions_affair(make: Make) -> None:
+    spec = make("leaves", LEAVES, workload=WORKLOAD, resources=TWO)
+    workload, seeds = workload_at_hand(spec.workload), Seeds.of(spec.seed)
+    team = Team(spec)
+    with pytest.raises(SubmissionError, match=r"exited \(rank 1: exit code 3\)"):
+        TeamLearner(team, compiled(spec, workload, spec, seeds, team.rank)).synchronize()
 
 
 def test_a_rank_that_is_killed_is_the_nodes_affair(make: Make) -> None:

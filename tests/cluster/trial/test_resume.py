@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import gc
 import os
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,12 @@ import pytest
 import cluster
 from cluster import checkpoint, hardware
 from cluster.attempts import finished, saved_state
-from cluster.run_lock import drive, is_driven
+from cluster.run_lock import drive, drive_throughout, is_driven
 from cluster.spec import ClusterError, TrialSpec, Update
 from cluster.trial import deadline
+from cluster.trial.loop import run_trial
 from cluster.trial.settings import with_settings
-from scoring.ground.words import Budget
+from scoring.ground.words import Budget, StateDict
 from scoring.records import Outcome, Record, read_record, record_attempts
 from workloads.contract import Workload
 
@@ -91,6 +94,30 @@ def test_another_trials_leavings_in_the_same_place_are_not_its_own(
     alone = dataclasses.replace(longer, study=1)
     assert metrics(record) == metrics(race(alone)[1])
     assert metrics(record)[0] != metrics(old)[0]
+
+
+@pytest.mark.parametrize("submission", FRAMEWORKS)
+def test_a_trial_that_goes_on_holds_no_second_copy_of_its_weights(
+    make: Make, submission: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would take more memory than it did before it was killed, and be ended for that."""
+    race(make(submission, budget=Budget(200, 100.0)))
+    loaded: list[weakref.ref[np.ndarray[Any, Any]]] = []
+    load = checkpoint.load
+
+    def noted(path: Path) -> StateDict:
+        state = load(path)
+        loaded.extend(map(weakref.ref, state["learner"]["weights"].values()))
+        return state
+
+    monkeypatch.setattr(checkpoint, "load", noted)
+    news = run_trial(make(submission, budget=Budget(400, 100.0)))
+    while next(news).phase != "training":  # type: ignore[union-attr]
+        pass
+    gc.collect()
+    assert loaded
+    assert not [one for one in loaded if one() is not None]
+    news.close()  # type: ignore[attr-defined]
 
 
 def test_changed_source_starts_afresh(make: Make) -> None:
@@ -166,7 +193,7 @@ def test_an_outcome_that_was_written_survives_the_death_of_its_process(make: Mak
 
     spec = make(budget=Budget(200, 100.0))
     outcome, _ = race(spec)
-    lost = _Running(spec, setbacks=MAX_SETBACKS - 1)
+    lost = _Running(spec, setbacks=MAX_SETBACKS - 1, record=spec.record(0))
     (done,) = Race([], lambda news: None, 2, NO_FLEET)._set_back(lost, "its supervisor died")
     assert done.outcome == outcome
     assert len(record_attempts(spec.run, spec.key)) == 1
@@ -179,7 +206,7 @@ def test_progress_forgives_a_trial_its_nodes_setbacks(make: Make) -> None:
     here, running = Race([], lambda news: None, 2, NO_FLEET), _Running(spec)
     for steps in range(5):  # five preemptions, each after some progress
         here._hear(running, Update(spec.key, "training", steps + 1))
-        assert not list(here._set_back(running, "its process was ended by SIGKILL"))
+        assert not list(here._set_back(running, "its process was killed by SIGKILL"))
     left = [list(here._set_back(running, "no data")) for _ in range(MAX_SETBACKS - 1)]
     ((last,),) = [ended for ended in left if ended]
     assert last.outcome.end == "failed"
@@ -201,6 +228,18 @@ def test_a_damaged_record_blocks_nothing(make: Make) -> None:
     assert metrics(again) == metrics(record)
 
 
+def test_a_trial_goes_on_after_a_record_that_was_moved_out_of_the_way(make: Make) -> None:
+    """As the message about a damaged one advises."""
+    spec = make(budget=Budget(200, 100.0))
+    race(spec)
+    forget_outcome(spec)
+    race(spec)
+    forget_outcome(spec)
+    spec.record(0).unlink()
+    assert race(spec)[0].end == "budget"
+    assert record_attempts(spec.run, spec.key) == [spec.record(1), spec.record(2)]
+
+
 def test_a_failed_trial_is_raced_again_when_asked(make: Make) -> None:
     flag = make().run.parent / "fails"
     flag.touch()
@@ -219,10 +258,20 @@ def test_a_failed_trial_is_raced_again_when_asked(make: Make) -> None:
 
 def test_two_drivers_never_race_one_run(make: Make) -> None:
     spec = make(budget=Budget(200, 100.0))
-    with drive(spec.run), pytest.raises(ClusterError, match="races this run already") as error:
+    with drive(spec.run), pytest.raises(ClusterError, match="is already racing this run") as error:
         race(spec)
     assert str(os.getpid()) in str(error.value)
     assert race(spec)[0].end == "budget", "the folder is free again"
+
+
+def test_a_procedure_races_in_a_folder_that_it_holds_throughout(make: Make) -> None:
+    spec = make(budget=Budget(200, 100.0))
+    with drive_throughout(spec.run):
+        assert race(spec)[0].end == "budget"
+        assert is_driven(spec.run), "between its stages, too"
+    assert not is_driven(spec.run)
+    with drive(spec.run), pytest.raises(ClusterError, match="is already racing this run"):
+        race(spec)
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
@@ -254,7 +303,7 @@ def test_where_cores_cannot_be_locked_no_trial_begins(
         ClusterError, match=r"core-\d+\.lock: cannot be locked: No locks available;"
     ):
         list(cluster.run_all([spec], tell=told.append))
-    assert "it would not be noticed" in told[0]
+    assert "it would go undetected" in told[0]
     assert not spec.run.exists()
 
 
@@ -263,7 +312,7 @@ def test_what_can_be_no_folder_of_a_run_is_told(kind: str, tmp_path: Path) -> No
     (tmp_path / "file").touch()
     (tmp_path / "loop").symlink_to("loop")
     folder = tmp_path / ("file/below" if kind == "below" else kind)
-    with pytest.raises(ClusterError, match="cannot be a run's folder"), drive(folder):
+    with pytest.raises(ClusterError, match="cannot be used as a run folder"), drive(folder):
         pass
 
 

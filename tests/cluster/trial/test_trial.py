@@ -169,7 +169,7 @@ BROKEN = {
         "    def init(self, params): return {}\n"
         "    def update(self, params, state, batch, problem): return state\n"
         "def submission(params):\n    return Idle()\n",
-        "`update` returned without one loss",
+        "`update` returned without computing a loss",
     ),
 }
 
@@ -331,7 +331,7 @@ def test_an_accelerator_that_is_not_there_is_no_race_on_the_cpu(
 ) -> None:
     ((finished, _),) = race(make(submission, resources=Resources(cores=1, gpus=1)))
     assert finished.outcome.end == "failed"
-    assert finished.outcome.reason.startswith("a trial asks for 1 accelerator(s)")
+    assert finished.outcome.reason.startswith("a trial needs 1 accelerator(s)")
     assert "finds none" in finished.outcome.reason
 
 
@@ -420,3 +420,30 @@ def test_an_evaluation_that_the_budget_ends_with_is_waited_for(
     left_s = deadline.allowed_s(spec, Reading(spent_s, spent_s))
     silence_s = deadline.silence_s(spec, training=True, wall_s=spent_s)
     assert silence_s >= left_s + deadline.GRACE_S + deadline.EVALUATION_S
+
+
+CHANGES = """
+import time, torch
+
+class Changes(torch.optim.SGD):
+    n = 0
+    def step(self, closure=None):
+        Changes.n += 1
+        if Changes.n > 4:
+            time.sleep(0.002)
+        if Changes.n == 390:
+            torch.set_default_dtype(torch.float64)
+        return super().step(closure)
+
+def submission(params):
+    return Changes(params, lr=0.01)
+"""
+
+
+def test_what_fails_at_an_evaluation_is_told_with_the_clock_of_its_last_step(make: Make) -> None:
+    ((finished, record),) = race(make("changes", CHANGES))
+    assert finished.outcome.end == "failed"
+    assert "default dtype" in finished.outcome.reason
+    (first,) = record.evaluations
+    assert (first.steps, finished.outcome.steps) == (200, 400)
+    assert finished.outcome.wall_s > first.wall_s + 0.4

@@ -1,4 +1,4 @@
-"""The averaging methods: their packages' own trajectories, and twins that agree."""
+"""The averaging methods: their packages' own trajectories."""
 
 from __future__ import annotations
 
@@ -35,20 +35,3 @@ def test_the_trajectory_is_the_packages_own(name):
     bare.eval()
     for key, array in run.weights().items():
         np.testing.assert_allclose(array, params.named[key].detach().numpy(), rtol=1e-9)
-
-
-@pytest.mark.parametrize("name", TORCH)
-@pytest.mark.parametrize("warmup", [0.0, 0.2])
-def test_twins_take_the_same_steps(name, warmup):
-    import jax
-
-    chosen = {"lr": 0.1, "weight_decay": 0.5, "warmup": warmup}
-    left = make(name, np.float64, **chosen)
-    with jax.enable_x64(True):
-        right = make(f"{name}_jax", np.float64, **chosen)
-        begin = right.weights()
-        right.steps(20)
-    left.steps(20)
-    moved = max(np.abs(right.weights()[key] - begin[key]).max() for key in begin)
-    apart = max(np.abs(right.weights()[key] - left.weights()[key]).max() for key in begin)
-    assert apart < 1e-6 * moved

@@ -120,34 +120,6 @@ def test_the_trajectory_is_the_torch_packages_own(name):
         np.testing.assert_allclose(array, expected, rtol=1e-9, atol=1e-12, err_msg=key)
 
 
-TWINS = {
-    "dadapt_adamw": {"weight_decay": 0.1, **FLAT},
-    "dog": {"reps_rel": 1e-3},
-    "momo": {"lr": 0.5},
-    "momo_adam": {"lr": 0.01},
-    "cocob": {},
-    "dowg": {"eps": 1e-3},
-    "mechanic_adamw": {"s_init": 1e-3, "s_decay": 0.1, "weight_decay": 0.5},
-    "mechanic_nadamw": {"s_init": 1e-3, "s_decay": 0.1, "weight_decay": 0.5},
-    "polyak_sgd": {"max_lr": 3.0, "scaling": 0.5, "f_min": 0.01},  # above the cap, then below
-}
-
-
-@pytest.mark.parametrize("name", TWINS)
-def test_twins_take_the_same_steps(name):
-    import jax
-
-    left = make(name, np.float64, **TWINS[name])
-    with jax.enable_x64(True):
-        right = make(f"{name}_jax", np.float64, **TWINS[name])
-        begin = right.weights()
-        right.steps(20)
-    left.steps(20)
-    moved = max(np.abs(right.weights()[key] - begin[key]).max() for key in begin)
-    apart = max(np.abs(right.weights()[key] - left.weights()[key]).max() for key in begin)
-    assert apart < 1e-5 * moved
-
-
 def test_dog_is_judged_by_the_packages_average():
     run = make("dog", np.float64, reps_rel=1e-3)
     params = problem.torch_parameters(np.float64)

@@ -1,4 +1,4 @@
-"""The schedules: their rates step by step, the packages' own steps, and twins that agree."""
+"""The schedules: their rates step by step, and the packages' own steps."""
 
 from __future__ import annotations
 
@@ -40,19 +40,3 @@ def test_the_rate_follows_its_formula_and_the_steps_are_the_packages_own(name):
         plain.step()
     for key, array in run.weights().items():
         np.testing.assert_allclose(array, params.named[key].detach().numpy(), rtol=1e-9)
-
-
-@pytest.mark.parametrize("name", TAILS)
-def test_twins_take_the_same_steps(name):
-    import jax
-
-    chosen = {"step_hint": 20, "lr": RATE, "warmup": 0.2, "weight_decay": 0.5}
-    left = make(name, np.float64, **chosen)
-    with jax.enable_x64(True):
-        right = make(f"{name}_jax", np.float64, **chosen)
-        begin = right.weights()
-        right.steps(23)
-    left.steps(23)
-    moved = max(np.abs(right.weights()[key] - begin[key]).max() for key in begin)
-    apart = max(np.abs(right.weights()[key] - left.weights()[key]).max() for key in begin)
-    assert apart < 1e-6 * moved

@@ -110,7 +110,7 @@ def _criteo_files() -> dict[Part, Path]:
     missing = [path.name for path in files.values() if not path.exists()]
     if missing:
         raise WorkloadError(
-            f"{folder / 'criteo-x1'}: {', '.join(missing)} not there; put {CRITEO_SOURCE}, there"
+            f"{folder / 'criteo-x1'}: {', '.join(missing)} missing; put {CRITEO_SOURCE}, there"
         )
     return files
 
@@ -138,8 +138,8 @@ def _convert(path: Path, folder: Path) -> None:
         scratch = Path(tempfile.mkdtemp(dir=folder.parent))
     except OSError as error:
         raise WorkloadError(
-            f"{folder.parent}: cannot keep converted data there: {error.strerror}; "
-            "set GRADATHLON_CACHE to a folder that can be written"
+            f"{folder.parent}: cannot write converted data: {error.strerror}; "
+            "set GRADATHLON_CACHE to a writable folder"
         ) from None
     try:
         _write_arrays(path, scratch)
@@ -158,7 +158,7 @@ def _write_arrays(path: Path, folder: Path) -> None:
     try:
         header = list(pd.read_csv(path, nrows=0).columns)
         if header != list(kinds):
-            raise ValueError(f"its columns are not label, I1..I13, C1..C26 but {header[:3]}...")
+            raise ValueError(f"expected columns label, I1..I13, C1..C26, found {header[:3]}...")
         with (
             (folder / "categories").open("wb") as categories,
             (folder / "numbers").open("wb") as numbers,
@@ -167,7 +167,7 @@ def _write_arrays(path: Path, folder: Path) -> None:
         ):
             for chunk in chunks:
                 if not chunk["label"].isin((0, 1)).all():
-                    raise ValueError("a label is neither 0 nor 1")
+                    raise ValueError("a label is not 0 or 1")
                 categories.write(chunk[CRITEO_CATEGORIES].to_numpy(np.int32).tobytes())
                 numbers.write(chunk[CRITEO_NUMBERS].to_numpy(np.float32).tobytes())
                 click.write(chunk["label"].to_numpy(np.uint8).tobytes())

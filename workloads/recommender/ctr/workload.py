@@ -163,12 +163,12 @@ class ClickRate(Workload[ClickScale]):
         for (name, part), expected in zip(parts.items(), data.examples, strict=True):
             if len(part.click) != expected:
                 raise WorkloadError(
-                    f"{data.source}: the {name} part has {len(part.click):,} examples where there "
-                    f"should be {expected:,}; fetch the files again"
+                    f"{data.source}: the {name} part has {len(part.click):,} examples, "
+                    f"expected {expected:,}; fetch the files again"
                 )
             if part.categories.min() < 0 or part.categories.max() >= data.vocabulary:
                 raise WorkloadError(
-                    f"{data.source}: an id of the {name} part is not below {data.vocabulary:,}; "
+                    f"{data.source}: an id of the {name} part is {data.vocabulary:,} or more; "
                     "fetch the files again"
                 )
         return parts

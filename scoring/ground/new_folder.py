@@ -1,4 +1,4 @@
-"""A folder that `gradathlon new` writes: all of it or nothing, and never over another."""
+"""A folder that a command writes: all of it or nothing, and never over another."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
         ConfigError: `folder` exists, or cannot be written.
     """
     if folder.exists():
-        raise ConfigError(f"{folder} exists; name another folder, or delete it first")
+        raise ConfigError(f"{folder}: exists; choose another folder, or delete it first")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:

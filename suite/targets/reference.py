@@ -92,13 +92,15 @@ def measure(settings: Settings, frameworks: Sequence[Framework], seeds: int) -> 
     workload, race = workloads.get(settings.workload), _race(settings.workload)
     fetch_once(workload)
     stages = Stages(settings, workload)
+    # A seed may meet its target after the horizon, and has to hold it then.
+    length = stages.length + (stages.horizon // 2 if stages.metric.held else 0)
     crossings: dict[Framework, Measured] = {}
     with drive_throughout(settings.folder, settings.say):
         for framework in frameworks:
             point = dict(race.reference[framework].hyperparameters)
             candidate = Candidate(race.reference["torch"].submission, 0, point)
             entries = [(candidate, FRESH + seed) for seed in range(seeds)]
-            curves = stages.race(f"fresh seeds, {framework}", entries, stages.length, framework)
+            curves = stages.race(f"fresh seeds, {framework}", entries, length, framework)
             hits = [first_meeting(stages.metric, curves[one], race.target)[0] for one in entries]
             crossings[framework] = Measured(hits, stages.data)
     hardware = fingerprint(settings.resources)

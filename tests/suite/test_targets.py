@@ -446,6 +446,10 @@ def test_so_many_seeds_of_the_reference_are_measured_as_asked(
     steps, log = reference.measure(settings, ["jax"], 3)
     (raced,) = race_set.cluster.calls
     assert (names(raced), [spec.study for spec in raced]) == (["nadamw_jax"], [1000, 1001, 1002])
+    scale = workloads.get(WORKLOAD).settings
+    assert scale.held is not None
+    late = 1.5 * scale.step_hint + scale.held.steps
+    assert {spec.budget.steps for spec in raced} == {late}, "one that is late has to hold it, too"
     assert len(steps["jax"].steps) == 3 and steps["jax"].data == DATA
     assert log["steps"] == {"jax": steps["jax"].steps} and log["data_sha256"] == {"jax": DATA}
 

@@ -109,7 +109,7 @@ def check(head: Header, seen: list[Evaluation], end: str) -> None:
         ((2.0, 0.9, 1.7), "lost", None),
         ((2.0, 0.9, 1.2), "lost", None),
         ((2.0, 1.2), "lost", "no evaluation met"),
-        ((2.0, 0.9, 1.2, 1.2), "lost", "was held as long"),
+        ((2.0, 0.9, 1.2, 1.2), "lost", "was held long enough"),
         ((2.0, 0.9, 1.2), "budget", "an evaluation met"),
         ((2.0, 0.9, 1.2), "pruned", "an evaluation met"),
         ((2.0, 0.9, math.nan), "diverged", None),

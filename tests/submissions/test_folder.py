@@ -84,7 +84,7 @@ def test_an_import_by_the_bare_name_is_told_how_to_be_written(folder: Path) -> N
     ("line", "told"),
     [
         ("from .nowhere import X", "imports .nowhere, not installed here and no file beside it"),
-        ("from .submission import X", "imports .submission, the main file itself; put what both"),
+        ("from .submission import X", "imports .submission, the main file itself; move what both"),
     ],
 )
 def test_what_is_missing_beside_is_told_as_it_was_written(

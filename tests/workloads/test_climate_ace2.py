@@ -244,7 +244,7 @@ def test_too_little_room_is_told_before_anything_is_written(folder, monkeypatch)
     write(folder)
     usage = shutil.disk_usage(folder)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10))
-    with pytest.raises(WorkloadError, match=r"map takes 0 GB, 0 are free; set GRADATHLON_CACHE"):
+    with pytest.raises(WorkloadError, match=r"map needs 0 GB, 0 GB are free; set GRADATHLON_CACHE"):
         mapped.convert()
     assert not list((folder.parent / "cache" / "climate").iterdir())
 

@@ -187,7 +187,7 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path / "file"))
     monkeypatch.setattr(generated.importlib.util, "find_spec", lambda name: "there")
-    with pytest.raises(WorkloadError, match="set GRADATHLON_CACHE to a folder"):
+    with pytest.raises(WorkloadError, match="set GRADATHLON_CACHE to a writable folder"):
         generated.fetch(RECIPE)
 
 
@@ -198,7 +198,7 @@ def test_a_cache_whose_files_cannot_be_locked_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path))
     monkeypatch.setattr(generated.importlib.util, "find_spec", lambda name: "there")
     monkeypatch.setattr("fcntl.flock", flock)
-    with pytest.raises(WorkloadError, match="No locks available; set GRADATHLON_CACHE to a folder"):
+    with pytest.raises(WorkloadError, match="No locks available; set GRADATHLON_CACHE to a writable folder"):
         generated.fetch(RECIPE)
 
 

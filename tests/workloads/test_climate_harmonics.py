@@ -71,7 +71,7 @@ def test_a_rows_area_is_its_share_of_the_sphere():
 
 
 def test_more_degrees_than_latitudes_are_refused():
-    with pytest.raises(ValueError, match="33 degrees need as many latitudes, the grid has 32"):
+    with pytest.raises(ValueError, match="33 degrees need as many latitudes; the grid has 32"):
         harmonics(GRID, 33)
 
 

@@ -257,7 +257,7 @@ def test_too_little_text_is_said() -> None:
 @pytest.mark.network
 def test_more_held_out_batches_than_there_are() -> None:
     data = TOY.settings.data.model_copy(update={"test_batches": 10_000})
-    with pytest.raises(WorkloadError, match=r"the test split has [0-9,]+ tokens, [0-9,]+ are"):
+    with pytest.raises(WorkloadError, match=r"the test split has [0-9,]+ tokens; [0-9,]+ are"):
         read_corpus(data, 8)
 
 

@@ -161,7 +161,7 @@ def test_a_slowed_clock_and_a_forged_line_stand_out(make: Make) -> None:
     outcome = ended(make("cheat", text, budget=Budget(400, 100.0)))
     assert isinstance(outcome, Outcome)
     assert outcome.wall_s < 1
-    assert "s passed, of which the trial tells" in outcome.extra["doubt"]
+    assert "s passed, of which the trial reports" in outcome.extra["doubt"]
     assert "an evaluation at step 1 that was not reported" in outcome.extra["doubt"]
 
 

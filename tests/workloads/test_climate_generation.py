@@ -198,7 +198,9 @@ def test_a_cache_whose_files_cannot_be_locked_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADATHLON_CACHE", str(tmp_path))
     monkeypatch.setattr(generated.importlib.util, "find_spec", lambda name: "there")
     monkeypatch.setattr("fcntl.flock", flock)
-    with pytest.raises(WorkloadError, match="No locks available; set GRADATHLON_CACHE to a writable folder"):
+    with pytest.raises(
+        WorkloadError, match="No locks available; set GRADATHLON_CACHE to a writable folder"
+    ):
         generated.fetch(RECIPE)
 
 

@@ -155,7 +155,9 @@ def test_a_run_that_no_node_has_the_packages_for_is_refused_before_it_starts(
 ) -> None:
     monkeypatch.setattr(ray_pool, "needs", lambda sources: {"never_heard_of": {"never": "1.0"}})
     told: list[str] = []
-    with pytest.raises(ClusterError, match=r"no node has the packages .* --runtime-env-json") as error:
+    with pytest.raises(
+        ClusterError, match=r"no node has the packages .* --runtime-env-json"
+    ) as error:
         list(cluster.run_all([make("adamw")], address=address, tell=told.append))
     assert "never_heard_of is not installed (never 1.0)" in str(error.value)
     assert len([line for line in told if "is skipped: never_heard_of" in line]) == 2

@@ -90,9 +90,8 @@ def _read(path: Path) -> NamedSuite:
 def _from_folder(word: str, folder: Path) -> str:
     if not is_path(word):
         return word
-    path = str(
-        folder / os.path.expanduser(word)
-    )  # which drops a leading "./", without which a folder is a name
+    # A path drops a leading "./", without which a folder is a name.
+    path = str(folder / os.path.expanduser(word))
     return path if is_path(path) else os.path.join(".", path)
 
 
